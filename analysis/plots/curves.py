@@ -1,0 +1,178 @@
+"""Curves: loss, gradient norm and singular values against time, orders of convergence, plateau times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.plots.style import DASHES, INK, MARKERS, PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PLATEAU = PALETTE[5]
+
+
+def draw_loss(
+    times: Any,
+    losses: Any,
+    ax: Axes,
+    *,
+    plateaus: Iterable[Sequence[float]] = (),
+    time_scale: str = "auto",
+    **line_style: Any,
+) -> Axes:
+    """Return ``ax`` with the loss against time on a logarithmic scale.
+
+    Parameters
+    ----------
+    times, losses : (T,) arrays
+    plateaus : sequence of (start, end) or (start, end, loss)
+        Shaded; the loss, where given, is written beside its plateau.
+    time_scale : {'auto', 'linear', 'log', 'symlog'}
+        'auto' is 'log' if half of the times lie in the first twentieth of the whole, else 'linear'.
+    """
+    ax.plot(times, losses, **{"color": PALETTE[0], **line_style})
+    _logarithmic_values(ax, losses)
+    _time_axis(ax, times, time_scale)
+    for start, end, *loss in plateaus:
+        ax.axvspan(start, end, color=PLATEAU, alpha=0.16, linewidth=0, zorder=0)
+        if loss:
+            ax.annotate(
+                f"{loss[0]:.4g}", (end, loss[0]), (-3, 3), textcoords="offset points", ha="right", va="bottom", size=8
+            )
+    ax.set_ylabel("loss $R$")
+    return ax
+
+
+def draw_gradient_norm(
+    times: Any, norms: Any, ax: Axes, *, marks: Iterable[float] = (), time_scale: str = "auto", **line_style: Any
+) -> Axes:
+    """Return ``ax`` with the norm of the gradient against time on a logarithmic scale.
+
+    Parameters
+    ----------
+    times, norms : (T,) arrays
+    marks : sequence of float
+        Times, of saddles for instance, that get a dotted vertical line.
+    time_scale : as in ``draw_loss``
+    """
+    ax.plot(times, norms, **{"color": PALETTE[0], **line_style})
+    _logarithmic_values(ax, norms)
+    _time_axis(ax, times, time_scale)
+    for mark in marks:
+        ax.axvline(mark, color=INK, alpha=0.5, linestyle=":", linewidth=1)
+    ax.set_ylabel(r"$\|\nabla R\|$")
+    return ax
+
+
+def draw_singular_values(
+    times: Any,
+    values: Any,
+    ax: Axes,
+    *,
+    label: str = "W",
+    time_scale: str = "auto",
+    value_scale: str = "log",
+    **line_style: Any,
+) -> Axes:
+    """Return ``ax`` with the singular values of one matrix against time.
+
+    Parameters
+    ----------
+    times : (T,) array
+    values : (T, k) array
+        One column per singular value, the largest first.
+    label : str
+        Name of the matrix; mathtext is understood.
+    time_scale : as in ``draw_loss``
+    value_scale : {'log', 'linear'}
+    """
+    columns = np.asarray(values).T
+    for j, column in enumerate(columns):
+        style = {"color": PALETTE[j % len(PALETTE)], "linestyle": DASHES[j // len(PALETTE) % len(DASHES)]}
+        ax.plot(times, column, **{**style, "label": rf"$\sigma_{{{j + 1}}}$", **line_style})
+    if value_scale == "log":
+        _logarithmic_values(ax, values)
+    _time_axis(ax, times, time_scale)
+    ax.set_ylabel(f"singular values of {label}")
+    if 1 < len(columns) <= 10:
+        _legend_beside(ax)
+    return ax
+
+
+def draw_convergence(
+    series: Iterable[tuple[str, Any, Any, float | None]], ax: Axes, *, xlabel: str = r"$\alpha$", **line_style: Any
+) -> Axes:
+    """Return ``ax`` with errors against the scale alpha, both logarithmic, and the fitted powers as dashed guides.
+
+    Parameters
+    ----------
+    series : sequence of (label, alphas, errors, slope)
+        Positive arrays of shape (m,). The guide is alpha^slope through the middle of the points; None draws none.
+    """
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    for k, (label, alphas, errors, slope) in enumerate(series):
+        x, y = np.asarray(alphas, dtype=float), np.asarray(errors, dtype=float)
+        named = label if slope is None else f"{label}: order {slope:.4g}"
+        style = {"color": PALETTE[k % len(PALETTE)], "marker": MARKERS[k % len(MARKERS)], "linestyle": "none"}
+        ax.plot(x, y, **{**style, "label": named, **line_style})
+        if slope is not None and len(x):
+            log_x, log_y = np.log(x), np.log(y)
+            guide = np.exp(log_y.mean() + slope * (log_x - log_x.mean()))
+            ax.plot(x, guide, color=style["color"], linestyle="--", linewidth=1, zorder=1)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("error")
+    if ax.lines:
+        ax.legend()
+    return ax
+
+
+def draw_plateau_times(alphas: Any, measured: Any, predicted: Any, ax: Axes, **line_style: Any) -> Axes:
+    """Return ``ax`` with the waiting time at every plateau against alpha, measured and predicted.
+
+    Parameters
+    ----------
+    alphas : (m,) array of positive numbers
+    measured, predicted : (m, k) arrays
+        One column per plateau; NaN where there is none.
+    """
+    ax.set_xscale("log")
+    ax.invert_xaxis()
+    for k, (seen, expected) in enumerate(zip(np.asarray(measured).T, np.asarray(predicted).T, strict=True)):
+        color = PALETTE[k % len(PALETTE)]
+        ax.plot(alphas, expected, color=color, linestyle="--", linewidth=1)
+        style = {"color": color, "marker": MARKERS[k % len(MARKERS)], "linestyle": "none"}
+        ax.plot(alphas, seen, **{**style, "label": f"plateau {k}", **line_style})
+    ax.set_xlabel(r"$\alpha$")
+    ax.set_ylabel("waiting time (dashed: predicted)")
+    ax.legend()
+    return ax
+
+
+def _logarithmic_values(ax: Axes, values: Any) -> None:
+    """Make the value axis logarithmic if anything positive is on it: the loss of M = 0 is zero throughout."""
+    array = np.asarray(values, dtype=float)
+    if np.any(array[np.isfinite(array)] > 0):
+        ax.set_yscale("log", nonpositive="mask")
+
+
+def _time_axis(ax: Axes, times: Any, scale: str) -> None:
+    if scale not in ("auto", "linear", "log", "symlog"):
+        raise ValueError(f"time_scale must be 'auto', 'linear', 'log' or 'symlog'; got {scale!r}")
+    moments = np.asarray(times, dtype=float)
+    positive = moments[moments > 0]
+    if scale == "auto":
+        scale = "log" if len(positive) and np.median(moments) < 0.05 * moments.max() else "linear"
+    if scale == "log" and len(positive):
+        ax.set_xscale("log", nonpositive="mask")
+    elif scale == "symlog" and len(positive):
+        ax.set_xscale("symlog", linthresh=float(positive[0]))
+    ax.set_xlabel("time $t$")
+
+
+def _legend_beside(ax: Axes) -> None:
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0, handlelength=1.4)

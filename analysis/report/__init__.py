@@ -1,0 +1,21 @@
+"""Reports: claims, figures, tables and a matrix in; one self-contained page, one JSON file, Markdown and CSV out."""
+
+from analysis.report.numbers import format_interval, format_number, json_ready
+from analysis.report.pages import report_html, report_json, report_markdown, write_index, write_report
+from analysis.report.records import Figure, MatrixView, Report, Table, versions
+
+__all__ = [
+    "Figure",
+    "MatrixView",
+    "Report",
+    "Table",
+    "format_interval",
+    "format_number",
+    "json_ready",
+    "report_html",
+    "report_json",
+    "report_markdown",
+    "versions",
+    "write_index",
+    "write_report",
+]

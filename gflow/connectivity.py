@@ -1,0 +1,228 @@
+"""Connectivity: the two graphs of a partially observed matrix, and the classes of masks under permutations.
+
+The observation graph decides which theorem applies; the coupling graph decides how the flow decouples.
+They differ only by observed zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations_with_replacement, permutations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gflow.problems import MatrixCompletion
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+class Kind(StrEnum):
+    """The three kinds of data of Bai et al. 2024, Definitions 2 and 3."""
+
+    CONNECTED = "connected"
+    COMPLETE_BIPARTITE = "disconnected-complete-bipartite"
+    DISCONNECTED = "disconnected"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Component:
+    """A connected component of one of the two graphs.
+
+    Attributes
+    ----------
+    rows, columns : tuples of int, ascending, never empty
+        The rows and columns of M that the component joins, counted from 0.
+    complete_bipartite : bool
+        Whether each of its rows is joined to each of its columns by an edge of the graph it belongs to: in the
+        observation graph, whether all its entries are observed and none of them is zero.
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    complete_bipartite: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the component as a JSON-ready dictionary."""
+        return {
+            "rows": list(self.rows),
+            "columns": list(self.columns),
+            "complete_bipartite": self.complete_bipartite,
+        }
+
+    def __repr__(self) -> str:
+        complete = ", complete bipartite" if self.complete_bipartite else ""
+        return f"Component(rows {list(self.rows)}, columns {list(self.columns)}{complete})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Connectivity:
+    """The components of both graphs of a problem; all indices count from 0.
+
+    Attributes
+    ----------
+    shape : (d1, d2)
+    n_observed : int
+        Number of observed entries, zeros included.
+    components : tuple of Component
+        Components of the observation graph, by smallest row.
+    coupling_components : tuple of Component
+        Components of the coupling graph, by smallest row. The flow decouples exactly along them.
+    """
+
+    shape: tuple[int, int]
+    n_observed: int
+    components: tuple[Component, ...]
+    coupling_components: tuple[Component, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of the data, by the components of the observation graph.
+
+        Connected means exactly one component. All observed entries zero leave no component at all: that is
+        disconnected, with complete bipartite components for want of any other. The statement for this kind then
+        reads correctly: the minimum nuclear norm is the empty sum 0, reached by W = 0.
+        Bai et al. 2024, Definitions 1-3.
+        """
+        if len(self.components) == 1:
+            return Kind.CONNECTED
+        complete = all(component.complete_bipartite for component in self.components)
+        return Kind.COMPLETE_BIPARTITE if complete else Kind.DISCONNECTED
+
+    @property
+    def n_components(self) -> int:
+        """Return the number of components of the observation graph; 0 if all observed entries are zero."""
+        return len(self.components)
+
+    @property
+    def n_coupling_components(self) -> int:
+        """Return the number of components of the coupling graph, at least 1."""
+        return len(self.coupling_components)
+
+    @property
+    def unobserved_rows(self) -> tuple[int, ...]:
+        """Return the rows without any observation: their part of theta never moves."""
+        return _missing(self.shape[0], (component.rows for component in self.coupling_components))
+
+    @property
+    def unobserved_columns(self) -> tuple[int, ...]:
+        """Return the columns without any observation: their part of theta never moves."""
+        return _missing(self.shape[1], (component.columns for component in self.coupling_components))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as a JSON-ready dictionary."""
+        return {
+            "kind": self.kind.value,
+            "components": [component.to_dict() for component in self.components],
+            "coupling_components": [
+                {"rows": list(component.rows), "columns": list(component.columns)}
+                for component in self.coupling_components
+            ],
+            "unobserved_rows": list(self.unobserved_rows),
+            "unobserved_columns": list(self.unobserved_columns),
+            "shape": list(self.shape),
+            "n_observed": self.n_observed,
+        }
+
+    def __repr__(self) -> str:
+        size = f"{self.shape[0]} x {self.shape[1]}, {self.n_observed} observed"
+        counts = f"components: {self.n_components}, coupling components: {self.n_coupling_components}"
+        return f"Connectivity({self.kind}, {size}, {counts})"
+
+
+def observation_graph(problem: MatrixCompletion) -> nx.Graph:
+    """Return the bipartite graph G_M with an edge where M_ij is observed and non-zero.
+
+    Nodes are ('row', i) with attribute bipartite=0 and ('column', j) with bipartite=1, counted from 0; isolated
+    vertices are removed. It does not change when M is multiplied by s. Bai et al. 2024, Definition 1.
+    """
+    nonzero = problem.targets != 0
+    return _bipartite_graph(problem.rows[nonzero], problem.columns[nonzero])
+
+
+def coupling_graph(problem: MatrixCompletion) -> nx.Graph:
+    """Return the bipartite graph with an edge where M_ij is observed, zero or not.
+
+    Nodes as in ``observation_graph``; rows and columns without observation are left out. The gradient flow
+    decouples along its components, because only observed entries carry a residual.
+    """
+    return _bipartite_graph(problem.rows, problem.columns)
+
+
+def connectivity(problem: MatrixCompletion) -> Connectivity:
+    """Return the components of both graphs of ``problem`` and, as ``.kind``, its class.
+
+    Invariant under permutation of rows and columns (up to their names), transposition and rescaling of M.
+    Bai et al. 2024, Definitions 1-3.
+    """
+    components = _components(observation_graph(problem))
+    coupling = _components(coupling_graph(problem)) if not problem.targets.all() else components
+    return Connectivity(problem.shape, problem.n_observed, components, coupling)
+
+
+def mask_classes(d1: int, d2: int) -> Iterator[np.ndarray]:
+    """Return an iterator over one mask of each class of non-empty d1 x d2 masks under row and column permutations.
+
+    Parameters
+    ----------
+    d1, d2 : int
+        Shape of the masks. The classes number 316 for 4 x 4 and 5623 for 5 x 5.
+
+    Yields
+    ------
+    (d1, d2) bool array
+
+    Raises
+    ------
+    ValueError
+        If d1 or d2 is not a positive integer.
+
+    A mask is a multiset of lines along its longer side; the multiset that comes first among its images under the
+    permutations of the shorter side represents the class.
+    """
+    for name, value in (("d1", d1), ("d2", d2)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name} must be a positive integer; got {value!r}")
+    return _representatives(int(d1), int(d2))
+
+
+def _representatives(d1: int, d2: int) -> Iterator[np.ndarray]:
+    short, long = sorted((d1, d2))
+    lines = (np.arange(2**short)[:, None] >> np.arange(short)) & 1
+    images = [(lines[:, order] << np.arange(short)).sum(axis=1).tolist() for order in permutations(range(short))]
+    multisets = combinations_with_replacement(range(2**short), long)
+    next(multisets)  # the empty mask
+    for multiset in multisets:
+        if all(tuple(sorted([image[line] for line in multiset])) >= multiset for image in images):
+            mask = lines[list(multiset)].astype(bool)
+            yield mask if d1 == long else np.ascontiguousarray(mask.T)
+
+
+def _bipartite_graph(rows: np.ndarray, columns: np.ndarray) -> nx.Graph:
+    import networkx as nx
+
+    graph = nx.Graph()
+    graph.add_nodes_from((("row", i) for i in np.unique(rows).tolist()), bipartite=0)
+    graph.add_nodes_from((("column", j) for j in np.unique(columns).tolist()), bipartite=1)
+    graph.add_edges_from((("row", i), ("column", j)) for i, j in zip(rows.tolist(), columns.tolist(), strict=True))
+    return graph
+
+
+def _components(graph: nx.Graph) -> tuple[Component, ...]:
+    import networkx as nx
+
+    found = []
+    for nodes in nx.connected_components(graph):
+        rows = tuple(sorted(index for side, index in nodes if side == "row"))
+        columns = tuple(sorted(index for side, index in nodes if side == "column"))
+        n_edges = sum(len(graph.adj["row", i]) for i in rows)
+        found.append(Component(rows, columns, n_edges == len(rows) * len(columns)))
+    return tuple(sorted(found, key=lambda component: component.rows[0]))
+
+
+def _missing(length: int, groups: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    present = {index for group in groups for index in group}
+    return tuple(index for index in range(length) if index not in present)

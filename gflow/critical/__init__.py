@@ -1,0 +1,17 @@
+"""Critical points of an objective: finding, polishing, classifying, surveying, and their Hessian spectra."""
+
+from gflow.critical.points import CriticalPoint, Kind, NotConverged, classify, find_critical_point
+from gflow.critical.spectra import Spectrum, hessian_spectrum
+from gflow.critical.surveys import Orbit, critical_orbits
+
+__all__ = [
+    "CriticalPoint",
+    "Kind",
+    "NotConverged",
+    "Orbit",
+    "Spectrum",
+    "classify",
+    "critical_orbits",
+    "find_critical_point",
+    "hessian_spectrum",
+]

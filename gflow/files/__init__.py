@@ -1,0 +1,98 @@
+"""Reading and writing partial matrices, factor pairs and named arrays; nothing read here can run code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from gflow.files import arrays, market, text
+from gflow.files.arrays import read_arrays, read_point, write_arrays
+from gflow.files.atomic import PathLike, atomic_write
+from gflow.problems import MatrixCompletion
+
+__all__ = ["atomic_write", "read_arrays", "read_matrix", "read_point", "write_arrays", "write_matrix"]
+
+
+def read_matrix(path: PathLike) -> MatrixCompletion:
+    """Return the partially observed matrix held in a file; the format follows from the suffix.
+
+    Parameters
+    ----------
+    path : path
+        ``.npy``: a real matrix, NaN where not observed. ``.npz``: the array ``values`` and, optionally, the mask
+        ``observed``. ``.mtx``: Matrix Market, real or integer; stored entries are the observed ones, stored zeros are
+        observed zeros, symmetric and skew-symmetric storage is expanded (the diagonal of skew-symmetric coordinates
+        cannot be stored and is not observed), and ``array`` means that everything is observed. Any other name, and
+        ``-`` for standard input: text.
+
+    Text is UTF-8, one row per line. Blank lines (also those of a single column) and lines that begin with ``#`` are
+    ignored. The separator is the first of tab, semicolon and comma that occurs; without any, runs of blanks. ``*``,
+    ``?``, ``NA``, ``nan`` in any case and an empty cell mean "not observed", so a separator at the end of a row adds
+    a cell, and a line of tabs in a file separated by tabs is a row without observations. Numbers are decimal, with a
+    point, and are rounded to the nearest double.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read, or is a directory.
+    ValueError
+        If the content breaks a rule above or one of ``MatrixCompletion``; the message names the file and, for a
+        cell, its row and column counted from 1.
+    """
+    if os.fspath(path) == "-":
+        return _problem(*text.matrix(_standard_input(), "standard input"), name="standard input")
+    readers = {".npy": arrays.matrix_of_npy, ".npz": arrays.matrix_of_npz, ".mtx": market.matrix}
+    reader = readers.get(Path(path).suffix.lower(), text.matrix)
+    return _problem(*reader(Path(path).read_bytes(), str(path)), name=str(path))
+
+
+def write_matrix(problem: MatrixCompletion, path: PathLike) -> None:
+    """Write a partially observed matrix so that ``read_matrix`` returns the same bits; the suffix sets the format.
+
+    Parameters
+    ----------
+    problem : MatrixCompletion
+    path : path
+        Ends in ``.npy``, ``.npz``, ``.mtx``, or, for text, in ``.csv``, ``.tsv`` or ``.txt`` (blanks). Text holds the
+        shortest decimals that read back exactly, and ``*`` where nothing is observed.
+
+    Raises
+    ------
+    ValueError
+        If the name ends otherwise.
+    OSError
+        If the file cannot be written; what stood there before is kept.
+    """
+    writers: dict[str, Callable[[MatrixCompletion], bytes | str]] = {
+        ".csv": partial(text.content, separator=","),
+        ".tsv": partial(text.content, separator="\t"),
+        ".txt": partial(text.content, separator=" "),
+        ".npy": arrays.npy_content,
+        ".npz": arrays.npz_content,
+        ".mtx": market.content,
+    }
+    suffix = Path(path).suffix.lower()
+    if suffix not in writers:
+        raise ValueError(f"{path}: the name of a matrix file must end in one of {', '.join(writers)}; got {suffix!r}")
+    atomic_write(path, writers[suffix](problem))
+
+
+def _standard_input() -> bytes:
+    stream = sys.stdin
+    if stream is None:
+        raise OSError("standard input is closed")
+    content = getattr(stream, "buffer", stream).read()
+    return content.encode() if isinstance(content, str) else content
+
+
+def _problem(values: np.ndarray, observed: np.ndarray | None, *, name: str) -> MatrixCompletion:
+    try:
+        with np.errstate(over="ignore"):
+            return MatrixCompletion(values, observed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from None

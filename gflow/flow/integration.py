@@ -1,0 +1,116 @@
+"""Integration of the gradient flow with tolerances that follow the state through its plateaus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gflow.flow.run import IMPLICIT, Callback, Run
+from gflow.flow.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from gflow.objective import Objective
+
+METHODS = (*IMPLICIT, "DOP853", "RK45")
+FOREVER = 1e250
+
+
+def gradient_flow(
+    objective: Objective,
+    start: np.ndarray,
+    *,
+    method: str = "auto",
+    rtol: float = 1e-8,
+    t_end: float | None = None,
+    t_eval: np.ndarray | None = None,
+    loss_tol: float = 1e-20,
+    gradient_tol: float = 1e-12,
+    norm_limit: float = 1e4,
+    max_evaluations: int = 200_000,
+    callback: Callback | None = None,
+) -> Trajectory:
+    """Return the trajectory of theta' = -grad f(theta) from ``start``.
+
+    The absolute tolerance is ``rtol`` times the norm of the state. Where the gradient falls so far that this would
+    hide the distance to the critical point being passed, the flow is restarted around that point in the deviation
+    form, with tolerances relative to the deviation: an escape can be late by roundoff, never be stepped over.
+
+    Parameters
+    ----------
+    objective : Objective
+    start : (dim,) array
+    method : {'auto', 'LSODA', 'Radau', 'BDF', 'DOP853', 'RK45'}
+        A solver of ``scipy.integrate``. 'auto' is LSODA with the closed-form Jacobian up to dimension 1000 and DOP853,
+        which needs no matrix, above.
+    rtol : float
+        Relative tolerance of each step, between 1e-13 and 1e-2.
+    t_end : float, optional
+        Time horizon. Default: the last of ``t_eval``, else none.
+    t_eval : (m,) array, optional
+        Increasing times at which states are wanted, instead of at every step; the first and the last state are
+        always kept. Plateaus are found from all steps.
+    loss_tol : float
+        Converged when f - lower_bound <= loss_tol * unit^2.
+    gradient_tol : float
+        Converged when |grad f| <= gradient_tol times its largest value so far and the Hessian has no negative
+        eigenvalue.
+    norm_limit : float
+        Diverging when |theta| > norm_limit * max(theta_unit, |start|).
+    max_evaluations : int
+        Budget of gradient evaluations.
+    callback : (t, theta, loss) -> object, optional
+        Called after every step; a true answer stops the integration (status ``horizon``).
+
+    Raises
+    ------
+    ValueError
+        If the start has another shape or is not finite, the method is unknown, or a tolerance or limit is out of range.
+    IntegrationFailed
+        If the solver gives up.
+
+    Times scale as 1 / s and states as sqrt(s) for a factorisation when M is multiplied by s. MATH: Bai et al. 2024,
+    section 3; deviation form: f(c + delta) - f(c) without cancellation.
+    """
+    start = _checked(objective, start, method, rtol, max_evaluations)
+    limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
+    for name, limit in limits.items():
+        if not limit > 0:
+            raise ValueError(f"{name} must be positive; got {limit!r}")
+    if t_end is not None and not t_end > 0:
+        raise ValueError(f"t_end must be positive; got {t_end!r}")
+    wanted = _wanted_times(t_eval)
+    if t_end is None:
+        t_end = FOREVER if wanted is None else float(wanted[-1])
+    run = Run(objective, start, method, rtol, t_end, max_evaluations, **limits)
+    return run.trajectory(wanted, callback)
+
+
+def _checked(objective: Objective, start: np.ndarray, method: str, rtol: float, max_evaluations: int) -> np.ndarray:
+    theta = np.array(start, dtype=float)
+    if theta.shape != (objective.dim,):
+        raise ValueError(f"start must have shape ({objective.dim},); got {theta.shape}")
+    if not np.isfinite(theta).all():
+        raise ValueError("start must be finite")
+    if method != "auto" and method not in METHODS:
+        raise ValueError(f"method must be 'auto' or one of {', '.join(METHODS)}; got {method!r}")
+    if not 1e-13 <= rtol <= 1e-2:
+        raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {rtol!r}")
+    if max_evaluations < 1:
+        raise ValueError(f"max_evaluations must be a positive integer; got {max_evaluations!r}")
+    return theta
+
+
+def _wanted_times(t_eval: np.ndarray | None) -> np.ndarray | None:
+    if t_eval is None:
+        return None
+    times = np.asarray(t_eval, dtype=float)
+    if (
+        times.ndim != 1
+        or not times.size
+        or not np.isfinite(times).all()
+        or (np.diff(times) <= 0).any()
+        or (times < 0).any()
+    ):
+        raise ValueError("t_eval must be an increasing list of finite times >= 0")
+    return times

@@ -1,0 +1,168 @@
+"""What every integration returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gflow.files import read_arrays, write_arrays
+
+
+class Status(StrEnum):
+    """How an integration ended.
+
+    ``converged``: the loss reached its lower bound, or the gradient vanished where the Hessian has no negative
+    eigenvalue. ``horizon``: ``t_end`` was reached, or the callback asked to stop. ``roundoff``: the trajectory sits
+    at a strict saddle and what would decide its escape is not larger than rounding errors. ``diverging``: |theta|
+    passed ``norm_limit``. ``budget``: ``max_evaluations`` gradients were spent.
+    """
+
+    CONVERGED = "converged"
+    HORIZON = "horizon"
+    ROUNDOFF = "roundoff"
+    DIVERGING = "diverging"
+    BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plateau:
+    """A stay near a critical point.
+
+    Attributes
+    ----------
+    loss : float
+        The loss where the gradient norm is least.
+    start, end : float
+        Times between which the loss is within 1 % of it; ``end`` is None where the trajectory ends on the plateau.
+    theta : (dim,) array, read-only
+        The state with the least gradient norm: a guess for the critical point.
+    """
+
+    loss: float
+    start: float
+    end: float | None
+    theta: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.theta.setflags(write=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return loss, start and end for JSON."""
+        return {"loss": self.loss, "start": self.start, "end": self.end}
+
+    def __repr__(self) -> str:
+        return f"Plateau(loss={self.loss:.8g}, from {self.start:.6g} to {self.end if self.end is None else f'{self.end:.6g}'})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trajectory:
+    """A trajectory of the gradient flow; all arrays are read-only.
+
+    Attributes
+    ----------
+    times : (T,) array
+        Scale as 1 / s for a factorisation when M is multiplied by s.
+    states : (T, dim) array
+    losses, gradient_norms : (T,) arrays
+    status : Status
+    message : str
+        One sentence that says why the integration ended, with its numbers.
+    method : str
+        The solver used, and how: for example ``LSODA`` or ``DOP853``.
+    plateaus : tuple of Plateau
+    conservation_drift : float or None
+        max_t |C(theta_t) - C(theta_0)| / max_t |theta_t|^2 for the conserved quantity C: an accuracy gauge.
+    monotonicity_defect : float
+        Largest increase of the loss between successive states, relative to the initial loss: an accuracy gauge.
+    n_gradients, n_hessians, n_steps : int
+    """
+
+    times: np.ndarray
+    states: np.ndarray
+    losses: np.ndarray
+    gradient_norms: np.ndarray
+    status: Status
+    message: str
+    method: str
+    plateaus: tuple[Plateau, ...]
+    conservation_drift: float | None
+    monotonicity_defect: float
+    n_gradients: int
+    n_hessians: int
+    n_steps: int
+
+    def __post_init__(self) -> None:
+        for name in ("times", "states", "losses", "gradient_norms"):
+            getattr(self, name).setflags(write=False)
+
+    @property
+    def final(self) -> np.ndarray:
+        """Return the last state, shape (dim,)."""
+        return self.states[-1]
+
+    @property
+    def final_loss(self) -> float:
+        """Return the loss at the last state."""
+        return float(self.losses[-1])
+
+    def save(self, path: str | Path) -> None:
+        """Write the trajectory to an ``.npz`` file that ``load`` reads back bit for bit."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        spans = [[p.loss, p.start, np.nan if p.end is None else p.end] for p in self.plateaus]
+        waits = np.array([p.theta for p in self.plateaus]).reshape(-1, self.states.shape[1])
+        drift = np.nan if self.conservation_drift is None else self.conservation_drift
+        arrays = {name: np.asarray(value) for name, value in plain.items() if name not in ("plateaus", "status")}
+        arrays |= {"plateaus": np.array(spans).reshape(-1, 3), "plateau_states": waits}
+        arrays["conservation_drift"] = np.asarray(drift)
+        write_arrays(path, **arrays, status=np.asarray(str(self.status)))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Trajectory:
+        """Return the trajectory stored by ``save``.
+
+        Raises ``ValueError`` if the file holds no trajectory, ``OSError`` if it cannot be read. Nothing is executed.
+        """
+        data = read_arrays(path)
+        missing = sorted(({f.name for f in fields(cls)} | {"plateau_states"}) - set(data))
+        if missing:
+            raise ValueError(f"{path} holds no trajectory: no array {missing[0]!r}")
+        spans = [(float(a), float(b), None if np.isnan(c) else float(c)) for a, b, c in data["plateaus"]]
+        drift = float(data["conservation_drift"])
+        return cls(
+            **{name: data[name].copy() for name in ("times", "states", "losses", "gradient_norms")},
+            **{name: int(data[name]) for name in ("n_gradients", "n_hessians", "n_steps")},
+            **{name: str(data[name]) for name in ("message", "method")},
+            status=Status(str(data["status"])),
+            plateaus=tuple(
+                Plateau(*span, theta.copy()) for span, theta in zip(spans, data["plateau_states"], strict=True)
+            ),
+            conservation_drift=None if np.isnan(drift) else drift,
+            monotonicity_defect=float(data["monotonicity_defect"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary (no states) for JSON."""
+        return {
+            "status": str(self.status),
+            "message": self.message,
+            "method": self.method,
+            "time": float(self.times[-1]),
+            "loss": self.final_loss,
+            "gradient_norm": float(self.gradient_norms[-1]),
+            "plateaus": [plateau.to_dict() for plateau in self.plateaus],
+            "conservation_drift": self.conservation_drift,
+            "monotonicity_defect": self.monotonicity_defect,
+            "n_gradients": self.n_gradients,
+            "n_hessians": self.n_hessians,
+            "n_steps": self.n_steps,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"Trajectory({self.status}, t={self.times[-1]:.6g}, loss={self.final_loss:.6g}, "
+            f"{len(self.plateaus)} plateaus, {self.n_steps} steps of {self.method})"
+        )
