@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray
-NEAR = 1e-2
-"""Up to this distance from a center, relative to its norm, the deviation form is worth its price."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,8 +112,9 @@ class Objective:
     def around(self, center: Array) -> Objective:
         """Return delta -> f(center + delta) - f(center), exact to rounding of delta where ``deviation`` is given.
 
-        The center is taken as critical: the returned gradient vanishes at delta = 0. Without ``deviation`` the
-        differences are formed by subtraction, with an absolute error of a rounding unit of f(center).
+        The center is taken as critical: the slope of f there is left out of value and gradient, which vanish at
+        delta = 0. Without ``deviation`` the differences are formed by subtraction, with an absolute error of a
+        rounding unit of f(center).
         """
         if self.deviation is not None:
             return self.deviation(center)
@@ -123,7 +122,7 @@ class Objective:
         value, gradient = self.value(origin), self.gradient(origin)
         return replace(
             self,
-            value=lambda delta: self.value(origin + delta) - value,
+            value=lambda delta: self.value(origin + delta) - value - float(gradient @ delta),
             gradient=lambda delta: self.gradient(origin + delta) - gradient,
             hvp=lambda delta, v: self.hvp(origin + delta, v),
             hessian=lambda delta: self.hessian(origin + delta),
@@ -176,21 +175,20 @@ def _composed(problem: Any, model: Any) -> Objective:
 
 
 def _deviation(problem: Any, model: Any, center: Array) -> Objective:
-    """Return the loss relative to a critical center, without cancellation (the vector field is a polynomial)."""
+    """Return the loss relative to a critical center, without cancellation (the vector field is a polynomial).
+
+    The terms linear in delta, zero at a critical center, are left out: rounding of <grad f, delta> would hide the rest.
+    """
     origin = np.array(center, dtype=float)
     G = problem.gradient(model.matrix(origin))
     offset = problem.risk(model.matrix(origin))
     base = _composed(problem, model)
-    near = NEAR**2 * float(origin @ origin)
 
     def value(delta: Array) -> float:
-        dW = model.increment(origin, delta)
-        change = problem.measure(dW)
-        return float(np.vdot(G, dW)) + problem.weight * float(change @ change)
+        change = problem.measure(model.increment(origin, delta))
+        return float(delta @ model.bend(delta, G)) / 2 + problem.weight * float(change @ change)
 
     def gradient(delta: Array) -> Array:
-        if float(delta @ delta) > near:
-            return base.gradient(origin + delta)
         change = problem.curvature(model.increment(origin, delta))
         return model.pullback(origin + delta, change) + model.bend(delta, G)
 

@@ -190,12 +190,13 @@ def size_violations(module: str, tree: ast.Module, source: str) -> Iterator[str]
 def violations(module: str, source: str) -> list[str]:
     """Return every breach of the rules in the source text of one module."""
     tree = ast.parse(source)
-    return [
+    found = [
         *import_violations(module, tree),
         *call_violations(module, tree),
         *docstring_violations(module, tree),
         *size_violations(module, tree, source),
     ]
+    return list(dict.fromkeys(found))
 
 
 def modules() -> dict[str, Path]:

@@ -30,7 +30,7 @@ def draw_loss(
     ----------
     times, losses : (T,) arrays
     plateaus : sequence of (start, end) or (start, end, loss)
-        Shaded; the loss, where given, is written beside its plateau.
+        Shaded; the loss, where given, is written at the foot of its plateau.
     time_scale : {'auto', 'linear', 'log', 'symlog'}
         'auto' is 'log' if half of the times lie in the first twentieth of the whole, else 'linear'.
     """
@@ -40,9 +40,14 @@ def draw_loss(
     for start, end, *loss in plateaus:
         ax.axvspan(start, end, color=PLATEAU, alpha=0.16, linewidth=0, zorder=0)
         if loss:
-            ax.annotate(
-                f"{loss[0]:.4g}", (end, loss[0]), (-3, 3), textcoords="offset points", ha="right", va="bottom", size=8
-            )
+            place: Any = {
+                "xycoords": ax.get_xaxis_transform(),
+                "rotation": 90,
+                "ha": "center",
+                "va": "bottom",
+                "size": 7.5,
+            }
+            ax.annotate(f"{loss[0]:.4g}", (_middle(ax, start, end), 0.03), **place)
     ax.set_ylabel("loss $R$")
     return ax
 
@@ -76,6 +81,7 @@ def draw_singular_values(
     label: str = "W",
     time_scale: str = "auto",
     value_scale: str = "log",
+    legend: bool = True,
     **line_style: Any,
 ) -> Axes:
     """Return ``ax`` with the singular values of one matrix against time.
@@ -89,6 +95,8 @@ def draw_singular_values(
         Name of the matrix; mathtext is understood.
     time_scale : as in ``draw_loss``
     value_scale : {'log', 'linear'}
+    legend : bool
+        Whether a legend stands beside the axes (for 2 to 10 singular values).
     """
     columns = np.asarray(values).T
     for j, column in enumerate(columns):
@@ -98,7 +106,7 @@ def draw_singular_values(
         _logarithmic_values(ax, values)
     _time_axis(ax, times, time_scale)
     ax.set_ylabel(f"singular values of {label}")
-    if 1 < len(columns) <= 10:
+    if legend and 1 < len(columns) <= 10:
         _legend_beside(ax)
     return ax
 
@@ -172,6 +180,12 @@ def _time_axis(ax: Axes, times: Any, scale: str) -> None:
     elif scale == "symlog" and len(positive):
         ax.set_xscale("symlog", linthresh=float(positive[0]))
     ax.set_xlabel("time $t$")
+
+
+def _middle(ax: Axes, start: float, end: float) -> float:
+    """Return the time half-way between two others as the eye sees it."""
+    axis = ax.get_xaxis().get_transform()
+    return float(axis.inverted().transform(axis.transform([start, end]).mean(keepdims=True))[0])
 
 
 def _legend_beside(ax: Axes) -> None:

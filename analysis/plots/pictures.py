@@ -79,9 +79,9 @@ def draw_matrix(values: Any, statuses: Any, ax: Axes, *, number: str = "{:.4g}",
     if matrix.shape != kinds.shape or matrix.ndim != 2:
         raise ValueError(f"statuses must have the shape of values; got {kinds.shape} and {matrix.shape}")
     for (i, j), value in np.ndenumerate(matrix):
-        status = EntryStatus(kinds[i, j])
-        look = {**_cell_style(status), **patch_style}
-        ax.add_patch(Rectangle((j, i), 1, 1, **look))
+        status = EntryStatus(str(kinds[i, j]))
+        for style in _cell_styles(status):
+            ax.add_patch(Rectangle((j, i), 1, 1, **{**style, **patch_style}))
         if max(matrix.shape) <= LARGEST_NUMBERED:
             text = "*" if np.isnan(value) else number.format(value).replace("-", "\N{MINUS SIGN}")
             weight = "bold" if status is EntryStatus.OBSERVED else "normal"
@@ -90,11 +90,13 @@ def draw_matrix(values: Any, statuses: Any, ax: Axes, *, number: str = "{:.4g}",
     ax.set_axis_off()
     present = [status for status in EntryStatus if status in kinds]
     ax.legend(
-        handles=[Patch(**_cell_style(status), label=str(status)) for status in present],
+        handles=[tuple(Patch(**style) for style in _cell_styles(status, density=3)) for status in present],
+        labels=[str(status) for status in present],
         loc="upper center",
         bbox_to_anchor=(0.5, -0.01),
         ncols=len(present),
-        handlelength=1.2,
+        handlelength=1.6,
+        handleheight=0.9,
         columnspacing=1.2,
     )
     return ax
@@ -114,9 +116,8 @@ def draw_polar(rows: Any, columns: Any, ax: Axes, **line_style: Any) -> Axes:
     """
     A, B = np.asarray(rows, dtype=float), np.swapaxes(np.asarray(columns, dtype=float), -1, -2)
     if A.ndim != 3 or A.shape[-1] != 2 or B.ndim != 3 or B.shape[-1] != 2:
-        raise ValueError(
-            f"rows must be (T, d1, 2) and columns (T, 2, d2); got {np.shape(rows)} and {np.shape(columns)}"
-        )
+        shapes = f"{np.shape(rows)} and {np.shape(columns)}"
+        raise ValueError(f"rows must be (T, d1, 2) and columns (T, 2, d2); got {shapes}")
     for paths, color, dash, name in ((A, PALETTE[0], "-", "rows of A"), (B, PALETTE[1], "--", "columns of B")):
         for k in range(paths.shape[1]):
             x, y = paths[:, k, 0], paths[:, k, 1]
@@ -129,13 +130,11 @@ def draw_polar(rows: Any, columns: Any, ax: Axes, **line_style: Any) -> Axes:
     return ax
 
 
-def _cell_style(status: EntryStatus) -> dict[str, Any]:
+def _cell_styles(status: EntryStatus, density: int = 1) -> list[dict[str, Any]]:
+    """Return the looks of the patches that make up a cell: its tint, and its hatching, which must not be as faint."""
     from matplotlib.colors import to_rgba
 
-    color = STATUS_COLORS[status]
-    return {
-        "facecolor": to_rgba(color, 0.2),
-        "edgecolor": to_rgba(color, 0.9),
-        "hatch": STATUS_HATCHES[status],
-        "linewidth": 0.8,
-    }
+    color, hatch = STATUS_COLORS[status], STATUS_HATCHES[status]
+    tint = {"facecolor": to_rgba(color, 0.2), "edgecolor": color, "linewidth": 0.8}
+    lines = {"facecolor": "none", "edgecolor": to_rgba(color, 0.55), "hatch": density * hatch, "linewidth": 0}
+    return [tint, lines] if hatch else [tint]

@@ -34,11 +34,11 @@ STATUS_COLORS = {
 STATUS_HATCHES = {
     EntryStatus.OBSERVED: "",
     EntryStatus.DETERMINED: "",
-    EntryStatus.SEED_DEPENDENT: "////",
-    EntryStatus.UNDECIDED: "....",
+    EntryStatus.SEED_DEPENDENT: "//",
+    EntryStatus.UNDECIDED: "xx",
 }
 
-RC: dict[str, Any] = {
+RC: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
@@ -74,4 +74,4 @@ RC: dict[str, Any] = {
     "ytick.color": INK,
     "ytick.labelsize": 8,
 }
-"""matplotlib settings over its own defaults; the user's ``matplotlibrc`` has no say, so equal input gives equal bytes."""
+"""matplotlib settings over its own defaults; the user's ``matplotlibrc`` has no say: equal input gives equal bytes."""

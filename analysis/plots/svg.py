@@ -55,7 +55,8 @@ def figure_svg(
     text = io.StringIO()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**RC, "axes.prop_cycle": cycler(color=PALETTE)})
+        matplotlib.rcParams.update(RC)
+        matplotlib.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
         figure = Figure(figsize=figsize, layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots(*panels, squeeze=False, subplot_kw={"projection": projection})

@@ -184,7 +184,8 @@ class Report:
         for name in ("configuration", "versions"):
             object.__setattr__(self, name, MappingProxyType(json_ready(getattr(self, name))))
         _check_distinct((claim.id for claim in self.claims), "claim")
-        _check_distinct((part.name.lower() for part in (*self.figures, *self.tables)), "figure or table")
+        names = [figure.name for figure in self.figures] + [table.name for table in self.tables]
+        _check_distinct((name.lower() for name in names), "figure or table")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a JSON-ready dictionary; figures by name, their data being in the CSV files."""

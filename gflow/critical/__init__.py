@@ -1,7 +1,7 @@
 """Critical points of an objective: finding, polishing, classifying, surveying, and their Hessian spectra."""
 
 from gflow.critical.points import CriticalPoint, Kind, NotConverged, classify, find_critical_point
-from gflow.critical.spectra import Spectrum, hessian_spectrum
+from gflow.critical.spectra import Spectrum, SpectrumNotConverged, hessian_spectrum
 from gflow.critical.surveys import Orbit, critical_orbits
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "NotConverged",
     "Orbit",
     "Spectrum",
+    "SpectrumNotConverged",
     "classify",
     "critical_orbits",
     "find_critical_point",

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _point, hessian_spectrum
+from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _in_own_unit, _point, hessian_spectrum
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-ROUNDING = 64 * float(np.finfo(float).eps)
+EPS = float(np.finfo(float).eps)
+ROUNDING = 64 * EPS
 """Relative size of an eigenvalue or gradient that rounding alone explains, per unit of the Hessian's norm."""
 
 
@@ -52,9 +53,10 @@ class CriticalPoint:
     kind : Kind
     zero_cut : float
         Eigenvalues of size at most this count as zero: ``zero_tol`` times the spectrum's norm plus the eigenvalue
-        that the remaining gradient can cause along a symmetry orbit, |g| / |theta|.
+        that the remaining gradient can cause along a symmetry orbit, |g| / max(|theta|, theta_unit).
     gauge_dimension : int or None
-        Dimension of the symmetry orbit, a lower bound on ``n_zero`` at a critical point.
+        Dimension of the symmetry orbit, a lower bound on ``n_zero`` at a critical point. A theta shorter than
+        ``zero_tol * theta_unit`` is taken for the origin, whose orbit is a point.
     """
 
     theta: np.ndarray
@@ -121,9 +123,11 @@ def classify(
     gradient_tol : float
         Critical means |g| <= gradient_tol * norm(H) * max(|theta|, theta_unit).
     zero_tol : float
-        Eigenvalues up to zero_tol * norm(H) + |g| / |theta| in size are zero modes.
+        Eigenvalues up to zero_tol * norm(H) + |g| / max(|theta|, theta_unit) in size are zero modes.
     value_tol : float
-        Global minimum means value - lower_bound <= value_tol * unit^2.
+        Global minimum means value - lower_bound <= value_tol * unit^2, or, at a critical point without a negative
+        eigenvalue, at most twice what a Newton step would still take off (soft modes: the point is one to the
+        accuracy of its gradient).
     k : int, optional
         Number of eigenvalues, as in ``hessian_spectrum``.
 
@@ -131,21 +135,38 @@ def classify(
     """
     theta = np.array(_point(objective, theta))
     theta.setflags(write=False)
-    spectrum = hessian_spectrum(objective, theta, k)
-    value, slope = objective.value(theta), float(np.linalg.norm(objective.gradient(theta)))
-    size = max(float(np.linalg.norm(theta)), objective.theta_unit)
+    inner, root = _in_own_unit(objective)
+    point = theta / root
+    spectrum = hessian_spectrum(inner, point, k)
+    value, gradient = inner.value(point), inner.gradient(point)
+    slope = float(np.linalg.norm(gradient))
+    length = float(np.linalg.norm(point))
+    size = max(length, inner.theta_unit)
     zero_cut = zero_tol * spectrum.norm + slope / size
-    floor = objective.lower_bound
-    if floor is not None and value - floor <= value_tol * objective.unit**2:
+    excess = np.inf if inner.lower_bound is None else value - inner.lower_bound
+    if excess <= value_tol * inner.unit**2:
         kind = Kind.GLOBAL_MINIMUM
     elif slope > gradient_tol * spectrum.norm * size:
         kind = Kind.NOT_CRITICAL
     elif spectrum.values[0] < -zero_cut:
         kind = Kind.STRICT_SADDLE
+    elif excess <= 2.0 * _newton_decrement(spectrum, gradient):
+        kind = Kind.GLOBAL_MINIMUM
     else:
         kind = Kind.SECOND_ORDER
-    gauge = None if objective.gauge_dimension is None else objective.gauge_dimension(theta)
-    return CriticalPoint(theta, value, slope, spectrum, kind, zero_cut, gauge)
+    gauge = None
+    if inner.gauge_dimension is not None:
+        gauge = inner.gauge_dimension(point if length > zero_tol * inner.theta_unit else np.zeros_like(point))
+    unit, bend = objective.unit / inner.unit, inner.time_unit / objective.time_unit
+    return CriticalPoint(
+        theta, objective.value(theta), unit * (unit / root) * slope, spectrum.scaled(bend), kind, bend * zero_cut, gauge
+    )
+
+
+def _newton_decrement(spectrum: Spectrum, gradient: np.ndarray) -> float:
+    """Return the fall of the quadratic model over the known modes of positive curvature."""
+    curved = spectrum.values > ROUNDING * spectrum.norm
+    return float(np.sum((spectrum.vectors[:, curved].T @ gradient) ** 2 / spectrum.values[curved])) / 2
 
 
 def find_critical_point(
@@ -154,13 +175,13 @@ def find_critical_point(
     *,
     gradient_tol: float = 1e-13,
     radius: float | None = None,
-    max_steps: int = 60,
+    max_steps: int = 100,
 ) -> CriticalPoint:
     """Return the critical point to which a guarded Newton iteration on the gradient converges from ``guess``.
 
-    Each step solves for the modes whose curvature exceeds what the present gradient can cause (symmetry orbits are
-    left alone), is cut to a trust radius, and is kept only if the gradient norm falls: a plateau leads to its own
-    saddle, never across the landscape.
+    Each step is damped in the modes whose curvature does not exceed what the present gradient can cause (so it does
+    not slide along symmetry orbits), is cut to a trust radius, and is kept only if the gradient norm falls: a plateau
+    leads to its own saddle, not across the landscape.
 
     Parameters
     ----------
@@ -168,9 +189,10 @@ def find_critical_point(
         Its dimension may not exceed 1000: the Newton step needs the dense Hessian.
     guess : (dim,) array
     gradient_tol : float
-        Converged when |g| <= gradient_tol * norm(H) * max(|theta|, theta_unit), or at the rounding level of g.
+        Converged when |g| <= gradient_tol * norm(H) * max(|theta|, theta_unit) and no step halves it any more; values
+        below 64 machine epsilons, where g is rounding, count as that.
     radius : float, optional
-        Largest distance from ``guess``. Default: unbounded, each step at most max(|theta|, theta_unit) / 4.
+        Largest distance from ``guess``. Default: max(|guess|, theta_unit) / 4. Infinity lets the search wander.
     max_steps : int
 
     Raises
@@ -178,44 +200,59 @@ def find_critical_point(
     NotConverged
         If the gradient stalls above the tolerance or the iteration leaves ``radius``.
     ValueError
-        For a guess of another shape, not finite, or a dimension above 1000.
+        For a guess of another shape, not finite, a dimension above 1000, or ``max_steps`` below 1.
     """
     if objective.dim > DENSE_LIMIT:
         raise ValueError(f"find_critical_point needs a dense Hessian: dimension {objective.dim} exceeds {DENSE_LIMIT}")
-    inner, unit = objective.normalized or objective, objective.theta_unit
-    start = _point(objective, guess) / unit
-    theta = _newton(inner, start, gradient_tol, None if radius is None else radius / unit, max_steps)
-    return classify(objective, unit * theta)
+    if max_steps < 1:
+        raise ValueError(f"max_steps must be a positive integer; got {max_steps!r}")
+    inner, root = _in_own_unit(objective)
+    start = _point(objective, guess) / root
+    reach = max(float(np.linalg.norm(start)), inner.theta_unit) / 4 if radius is None else radius / root
+    theta = _newton(inner, start, gradient_tol, reach, max_steps)
+    return classify(objective, root * theta)
 
 
-def _newton(
-    objective: Objective, start: np.ndarray, gradient_tol: float, radius: float | None, max_steps: int
-) -> np.ndarray:
+def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius: float, max_steps: int) -> np.ndarray:
     theta, g = start, objective.gradient(start)
     slope = float(np.linalg.norm(g))
-    trust = np.inf
-    for step in range(max_steps):
-        values, vectors = np.linalg.eigh(objective.hessian(theta))
-        norm = float(np.abs(values).max())
+    trust, steps = np.inf, 0
+    while steps < max_steps:
+        steps += 1
         size = max(float(np.linalg.norm(theta)), objective.theta_unit)
-        allowed = gradient_tol * norm * size
-        if slope <= allowed:
-            return theta
-        cut = max(ROUNDING * norm, 2.0 * slope / size)
-        curved = np.abs(values) > cut
-        move = -(vectors[:, curved] @ ((vectors[:, curved].T @ g) / values[curved]))
-        trust = min(trust, size / 4)
+        move, norm = _newton_move(objective.hessian(theta), g, size)
+        allowed = max(gradient_tol, ROUNDING) * norm * size
         length = float(np.linalg.norm(move))
-        candidate = theta + move * min(1.0, trust / length) if length else theta
+        if length == 0.0:
+            break
+        trust = min(trust, size / 4)
+        candidate = theta + move * min(1.0, trust / length)
         g_new = objective.gradient(candidate)
         slope_new = float(np.linalg.norm(g_new))
-        outside = radius is not None and float(np.linalg.norm(candidate - start)) > radius
+        outside = float(np.linalg.norm(candidate - start)) > radius
+        if slope <= allowed and (slope_new > slope / 2 or outside):
+            return theta
         if slope_new < slope and not outside:
             theta, g, slope, trust = candidate, g_new, slope_new, 2.0 * trust
-        elif slope <= 1e3 * ROUNDING * norm * size:
-            return theta
         elif min(trust, length) <= ROUNDING * size or outside:
-            raise NotConverged(slope, allowed, step, theta)
+            break
         else:
             trust = min(trust, length) / 4
-    raise NotConverged(slope, gradient_tol, max_steps, theta)
+    if slope <= allowed:
+        return theta
+    raise NotConverged(slope, allowed, steps, theta)
+
+
+def _newton_move(H: np.ndarray, g: np.ndarray, size: float) -> tuple[np.ndarray, float]:
+    """Return the damped Newton step and the norm of H.
+
+    Modes whose curvature the present gradient can cause along a symmetry orbit are damped, and modes in which the
+    gradient is nothing but rounding are left alone: so the step stays in every invariant subspace that holds theta.
+    """
+    values, vectors = np.linalg.eigh(H)
+    norm = float(np.abs(values).max())
+    slopes = vectors.T @ g
+    chased = (np.abs(values) > ROUNDING * norm) & (np.abs(slopes) > EPS * norm * size)
+    slopes, values = slopes[chased], values[chased]
+    damping = 2.0 * float(np.linalg.norm(g)) / size
+    return -(vectors[:, chased] @ (slopes * (values / (values**2 + damping**2)))), norm

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,16 @@ if TYPE_CHECKING:
 
 DENSE_LIMIT = 1000
 """Largest dimension for which the Hessian is formed when all eigenvalues are wanted by default."""
+
+
+class SpectrumNotConverged(RuntimeError):
+    """The Lanczos iteration stalled; carries ``found`` and ``wanted``, the numbers of eigenvalues, and ``tol``."""
+
+    def __init__(self, found: int, wanted: int, tol: float) -> None:
+        super().__init__(
+            f"Lanczos found {found} of {wanted} eigenvalues to relative accuracy {tol:g}; try a larger tol or another k"
+        )
+        self.found, self.wanted, self.tol = found, wanted, tol
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +44,12 @@ class Spectrum:
     def negative(self, cut: float) -> np.ndarray:
         """Return the eigenvectors, in columns, whose eigenvalues lie below -cut."""
         return self.vectors[:, self.values < -cut]
+
+    def scaled(self, factor: float) -> Spectrum:
+        """Return the spectrum of the Hessian times a positive ``factor``."""
+        if factor == 1.0:
+            return self
+        return _spectrum(factor * self.values, self.vectors, self.complete, factor * self.norm)
 
     def to_dict(self) -> dict[str, object]:
         """Return eigenvalues, completeness and norm for JSON."""
@@ -69,6 +85,8 @@ def hessian_spectrum(
     ------
     ValueError
         If ``theta`` has another shape or is not finite, or ``k`` is not between 1 and dim.
+    SpectrumNotConverged
+        If the Lanczos iteration stalls.
 
     Eigenvalues scale as s for a factorisation when M is multiplied by s. A Lanczos run is repeated on the complement
     of what it found until nothing lower appears, so that copies of a multiple eigenvalue are not missed by chance.
@@ -77,20 +95,34 @@ def hessian_spectrum(
     if k is not None and not 1 <= k <= objective.dim:
         raise ValueError(f"k must lie between 1 and the dimension {objective.dim}; got {k!r}")
     wanted = objective.dim if k is None and objective.dim <= DENSE_LIMIT else (6 if k is None else int(k))
+    inner, root = _in_own_unit(objective)
     if objective.dim <= DENSE_LIMIT or 2 * wanted >= objective.dim:
-        values, vectors = np.linalg.eigh(objective.hessian(theta))
+        values, vectors = np.linalg.eigh(inner.hessian(theta / root))
         norm = float(np.abs(values).max())
-        return _spectrum(values[:wanted], vectors[:, :wanted], wanted == objective.dim, norm)
-    return _lanczos(objective, theta, wanted, tol, np.random.default_rng(0) if rng is None else rng)
+        spectrum = _spectrum(values[:wanted], vectors[:, :wanted], wanted == objective.dim, norm)
+    else:
+        spectrum = _lanczos(inner, theta / root, wanted, tol, np.random.default_rng(0) if rng is None else rng)
+    return spectrum.scaled(inner.time_unit / objective.time_unit)
+
+
+def _lowest(operator: Any, k: int, tol: float, first: np.ndarray, which: str) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+
+    try:
+        return eigsh(operator, k=k, which=which, tol=tol, v0=first)
+    except ArpackNoConvergence as failure:
+        raise SpectrumNotConverged(len(failure.eigenvalues), k, tol) from failure
 
 
 def _lanczos(objective: Objective, theta: np.ndarray, k: int, tol: float, rng: np.random.Generator) -> Spectrum:
-    from scipy.sparse.linalg import LinearOperator, eigsh
+    from scipy.sparse.linalg import LinearOperator
 
     dim = objective.dim
     product = LinearOperator((dim, dim), matvec=lambda v: objective.hvp(theta, v.ravel()), dtype=float)
-    largest = eigsh(product, k=1, which="LM", tol=1e-3, v0=rng.standard_normal(dim), return_eigenvectors=False)
-    norm = abs(float(largest[0]))
+    first = rng.standard_normal(dim)
+    if not objective.hvp(theta, first).any():
+        return _spectrum(np.zeros(k), np.eye(dim, k), False, 0.0)
+    norm = abs(float(_lowest(product, 1, 1e-3, first, "LM")[0][0]))
     values, vectors = np.empty(0), np.empty((dim, 0))
     while True:
         lifted = LinearOperator(
@@ -98,7 +130,7 @@ def _lanczos(objective: Objective, theta: np.ndarray, k: int, tol: float, rng: n
             matvec=lambda v, Q=vectors: objective.hvp(theta, v.ravel()) + 4.0 * norm * (Q @ (Q.T @ v.ravel())),
             dtype=float,
         )
-        fresh, basis = eigsh(lifted, k=k, which="SA", tol=tol, v0=rng.standard_normal(dim))
+        fresh, basis = _lowest(lifted, k, tol, rng.standard_normal(dim), "SA")
         lower = fresh < (np.inf if len(values) < k else values[k - 1] - 10 * tol * norm)
         if not lower.any():
             return _spectrum(values[:k], vectors[:, :k], False, norm)
@@ -106,6 +138,11 @@ def _lanczos(objective: Objective, theta: np.ndarray, k: int, tol: float, rng: n
         H = basis.T @ np.column_stack([objective.hvp(theta, v) for v in basis.T])
         values, rotation = np.linalg.eigh((H + H.T) / 2)
         vectors = basis @ rotation
+
+
+def _in_own_unit(objective: Objective) -> tuple[Objective, float]:
+    """Return the objective in its own unit and the factor from its theta to the caller's."""
+    return (objective, 1.0) if objective.normalized is None else (objective.normalized, objective.theta_unit)
 
 
 def _spectrum(values: np.ndarray, vectors: np.ndarray, complete: bool, norm: float) -> Spectrum:

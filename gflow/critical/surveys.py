@@ -2,46 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.critical.points import CriticalPoint, NotConverged, find_critical_point
+from gflow.critical.points import CriticalPoint, Kind, NotConverged, find_critical_point
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
+LONG_DESCENT = 1000
+"""Steps after which a descent to a minimum is given up, for Newton's method to finish."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Orbit:
-    """Critical points that share loss, matrix W and the ranks of A and B: one orbit of GL(r), or part of one.
+    """Critical points that share loss, matrix W and the ranks of A and B: points of one GL(r) orbit, in general.
 
-    Eigenvalues of the Hessian change along such an orbit, so every point found is kept. ``balanced`` counts the
-    points that lie on an Omega_k (row(A) = col(B)).
+    Global minima are grouped by the ranks alone: where unobserved entries are free they form families, in which every
+    start ends at another W. Eigenvalues of the Hessian change along an orbit, so every point found is kept.
+
+    Attributes
+    ----------
+    value : float
+    matrix : (d1, d2) array, read-only
+        W at the first point.
+    ranks : (rank A, rank B)
+    points : tuple of CriticalPoint
+    n_on_omega : int
+        How many points lie on an Omega_k, rank A = rank B = rank [A; B^T].
     """
 
     value: float
     matrix: np.ndarray
     ranks: tuple[int, int]
     points: tuple[CriticalPoint, ...]
-    balanced: int
+    n_on_omega: int
+
+    def __post_init__(self) -> None:
+        self.matrix.setflags(write=False)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return the kinds of the points, without repetition."""
+        return tuple(sorted({point.kind for point in self.points}))
+
+    @property
+    def escape_rates(self) -> tuple[float, float]:
+        """Return the least and the largest escape rate of the points."""
+        rates = [point.escape_rate for point in self.points]
+        return min(rates), max(rates)
 
     def to_dict(self) -> dict[str, object]:
         """Return loss, W, ranks, the kinds met and the range of the escape rates for JSON."""
-        rates = [point.escape_rate for point in self.points]
         return {
             "value": self.value,
             "matrix": self.matrix.tolist(),
             "ranks": list(self.ranks),
             "n_points": len(self.points),
-            "n_balanced": self.balanced,
-            "kinds": sorted({str(point.kind) for point in self.points}),
-            "escape_rates": [min(rates), max(rates)],
+            "n_on_omega": self.n_on_omega,
+            "kinds": [str(kind) for kind in self.kinds],
+            "escape_rates": list(self.escape_rates),
         }
 
     def __repr__(self) -> str:
-        return f"Orbit(value={self.value:.8g}, ranks={self.ranks}, {len(self.points)} points)"
+        kinds = ", ".join(self.kinds)
+        return f"Orbit({kinds}, value={self.value:.8g}, ranks={self.ranks}, {len(self.points)} points)"
 
 
 def critical_orbits(
@@ -50,13 +78,17 @@ def critical_orbits(
     rng: np.random.Generator,
     *,
     n_starts: int = 60,
+    components: Sequence[tuple[Sequence[int], Sequence[int]]] = (),
+    norm_limit: float = 100.0,
     matrix_tol: float = 1e-5,
     rank_tol: float = 1e-6,
 ) -> tuple[Orbit, ...]:
     """Return the orbits of critical points reached by Newton's method from random starts, by falling loss.
 
-    Half of the starts have random factors of every width (rank 0 to r, scales 0.1 to 3), the other half are earlier
-    critical points moved along their GL(r) orbit, where row(A) and col(B) part, and disturbed.
+    A third of the starts are random points of an Omega_k (k = 0 to r, sizes 0.1 to 3). A third are such points after a
+    descent (L-BFGS), which stays in Omega_k: every other one is cut off after 3 to 300 steps, the rest go on to a
+    minimum inside Omega_k, for k = 1, ..., r in turn. A third are critical points already found, moved along their
+    GL(r) orbit, where row(A) and col(B) part, and disturbed.
 
     Parameters
     ----------
@@ -65,65 +97,110 @@ def critical_orbits(
         Tells A and B in theta.
     rng : numpy.random.Generator
     n_starts : int
+    components : sequence of (rows, columns), optional
+        The coupling components of disconnected data: starts then lie on their sub-Omega_k as well.
+    norm_limit : float
+        Points with |theta| > norm_limit * theta_unit are left out: so far along an orbit rounding hides their kind.
     matrix_tol : float
-        Two points share an orbit when their W differ by at most matrix_tol * unit in every entry.
+        Two points share an orbit when their W differ by at most matrix_tol * unit in every entry, or both are global
+        minima, and their ranks agree.
     rank_tol : float
-        Ranks of A and B count singular values above rank_tol times the largest of both.
+        Ranks count singular values above rank_tol times the larger of theta_unit and the largest of [A; B^T].
 
     Raises ``ValueError`` for a dimension above 1000. A survey proves nothing about points it did not meet.
     """
-    orbits: list[list[CriticalPoint]] = []
+    groups: list[list[_Found]] = []
     for trial in range(n_starts):
-        if trial % 2 and orbits:
-            start = _moved(model, orbits[rng.integers(len(orbits))][0].theta, rng)
-        else:
-            start = _low_rank_start(model, rng) * objective.theta_unit
+        start = _start(objective, model, groups, trial, components, rng)
         try:
-            point = find_critical_point(objective, start)
+            point = find_critical_point(objective, start, radius=np.inf)
         except NotConverged:
             continue
-        _file(orbits, point, model, matrix_tol * objective.unit)
-    records = (_orbit(points, model, rank_tol) for points in orbits)
-    return tuple(sorted(records, key=lambda orbit: -orbit.value))
+        if float(np.linalg.norm(point.theta / objective.theta_unit)) > norm_limit:
+            continue
+        ranks = _ranks(model, point.theta, rank_tol, objective.theta_unit)
+        _file(groups, _Found(point, model.matrix(point.theta), ranks), matrix_tol * objective.unit)
+    return tuple(sorted((_orbit(group) for group in groups), key=lambda orbit: -orbit.value))
 
 
-def _low_rank_start(model: Any, rng: np.random.Generator) -> np.ndarray:
-    width = int(rng.integers(0, model.rank + 1))
-    projection = np.linalg.qr(rng.standard_normal((model.rank, model.rank)))[0][:, :width]
-    scale = 10.0 ** rng.uniform(-1.0, 0.5)
-    Z = scale * rng.standard_normal((sum(model.shape), width)) @ projection.T
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """A critical point with its W and (rank A, rank B, rank [A; B^T])."""
+
+    point: CriticalPoint
+    W: np.ndarray
+    ranks: tuple[int, int, int]
+
+    def joins(self, other: _Found, allowed: float) -> bool:
+        """Return whether both belong to one group."""
+        if self.ranks[:2] != other.ranks[:2]:
+            return False
+        minima = self.point.kind == other.point.kind == Kind.GLOBAL_MINIMUM
+        return minima or float(np.abs(self.W - other.W).max()) <= allowed
+
+
+def _start(
+    objective: Objective,
+    model: Any,
+    groups: list[list[_Found]],
+    trial: int,
+    components: Sequence[tuple[Sequence[int], Sequence[int]]],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    if trial % 3 == 2 and groups:
+        return _moved(model, groups[rng.integers(len(groups))][0].point.theta, rng)
+    to_the_end = trial % 6 == 4
+    width = 1 + (trial // 6) % model.rank if to_the_end else int(rng.integers(0, model.rank + 1))
+    start = _on_some_omega(model, width, components, rng)
+    if trial % 3 == 1:
+        steps = LONG_DESCENT if to_the_end else int(10.0 ** rng.uniform(0.5, 2.5))
+        start = _descended(objective.normalized or objective, start, steps)
+    return objective.theta_unit * start
+
+
+def _on_some_omega(
+    model: Any, width: int, components: Sequence[tuple[Sequence[int], Sequence[int]]], rng: np.random.Generator
+) -> np.ndarray:
+    Q = np.linalg.qr(rng.standard_normal((model.rank, model.rank)))[0][:, :width]
+    size = 10.0 ** rng.uniform(-1.0, 0.5)
+    Z = size * rng.standard_normal((sum(model.shape), width)) @ Q.T
+    for rows, columns in components if len(components) > 1 else ():
+        if rng.random() < 1 / 3:
+            Z[list(rows)] = Z[[model.shape[0] + column for column in columns]] = 0.0
     return model.unstacked(Z)
+
+
+def _descended(objective: Objective, start: np.ndarray, steps: int) -> np.ndarray:
+    from scipy.optimize import minimize
+
+    options = {"maxiter": steps, "gtol": 1e-10, "ftol": 0.0}
+    return minimize(objective.value, start, jac=objective.gradient, method="L-BFGS-B", options=options).x
 
 
 def _moved(model: Any, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     A, B = model.factors(theta)
-    G = np.eye(model.rank) + 0.5 * rng.standard_normal((model.rank, model.rank))
-    moved = model.theta(A @ G, np.linalg.solve(G, B))
+    left, right = (np.linalg.qr(rng.standard_normal((model.rank, model.rank)))[0] for _ in "AB")
+    stretch = np.exp(rng.uniform(-1.0, 1.0, model.rank))
+    moved = model.theta(A @ left * stretch @ right, right.T @ (left.T @ B / stretch[:, None]))
     return moved + 1e-3 * float(np.linalg.norm(moved)) * rng.standard_normal(model.dim) / np.sqrt(model.dim)
 
 
-def _file(orbits: list[list[CriticalPoint]], point: CriticalPoint, model: Any, allowed: float) -> None:
-    W = model.matrix(point.theta)
-    for points in orbits:
-        if float(np.abs(model.matrix(points[0].theta) - W).max()) <= allowed:
-            points.append(point)
+def _ranks(model: Any, theta: np.ndarray, rank_tol: float, theta_unit: float) -> tuple[int, int, int]:
+    sizes = [np.linalg.svd(X, compute_uv=False) for X in (*model.factors(theta), model.stacked(theta))]
+    cut = rank_tol * max(theta_unit, sizes[2][0])
+    rank_a, rank_b, rank = (int(np.sum(s > cut)) for s in sizes)
+    return rank_a, rank_b, rank
+
+
+def _file(groups: list[list[_Found]], found: _Found, allowed: float) -> None:
+    for group in groups:
+        if found.joins(group[0], allowed):
+            group.append(found)
             return
-    orbits.append([point])
+    groups.append([found])
 
 
-def _orbit(points: list[CriticalPoint], model: Any, rank_tol: float) -> Orbit:
-    theta = points[0].theta
-    A, B = model.factors(theta)
-    a, b = (np.linalg.svd(factor, compute_uv=False) for factor in (A, B))
-    largest = max(a[0], b[0])
-    ranks = int(np.sum(a > rank_tol * largest)), int(np.sum(b > rank_tol * largest))
-    balanced = sum(_on_omega(model, point.theta, rank_tol) for point in points)
-    return Orbit(points[0].value, model.matrix(theta), ranks, tuple(points), balanced)
-
-
-def _on_omega(model: Any, theta: np.ndarray, rank_tol: float) -> bool:
-    A, B = model.factors(theta)
-    sizes = [np.linalg.svd(X, compute_uv=False) for X in (A, B, model.stacked(theta))]
-    largest = sizes[2][0]
-    ranks = {int(np.sum(s > rank_tol * largest)) for s in sizes} if largest else {0}
-    return len(ranks) == 1
+def _orbit(group: list[_Found]) -> Orbit:
+    first = group[0]
+    n_on_omega = sum(len(set(found.ranks)) == 1 for found in group)
+    return Orbit(first.point.value, first.W, first.ranks[:2], tuple(found.point for found in group), n_on_omega)

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from gflow.objective import Objective
 
 METHODS = (*IMPLICIT, "DOP853", "RK45")
-FOREVER = 1e250
 
 
 def gradient_flow(
     objective: Objective,
     start: np.ndarray,
     *,
+    center: np.ndarray | None = None,
     method: str = "auto",
     rtol: float = 1e-8,
     t_end: float | None = None,
@@ -40,6 +40,9 @@ def gradient_flow(
     ----------
     objective : Objective
     start : (dim,) array
+    center : (dim,) array, optional
+        A critical point from which ``start`` is the deviation: theta(0) = center + start, with the full relative
+        accuracy of ``start`` however small it is. Default: 0, critical or not.
     method : {'auto', 'LSODA', 'Radau', 'BDF', 'DOP853', 'RK45'}
         A solver of ``scipy.integrate``. 'auto' is LSODA with the closed-form Jacobian up to dimension 1000 and DOP853,
         which needs no matrix, above.
@@ -73,6 +76,7 @@ def gradient_flow(
     section 3; deviation form: f(c + delta) - f(c) without cancellation.
     """
     start = _checked(objective, start, method, rtol, max_evaluations)
+    center = None if center is None else _checked(objective, center, method, rtol, max_evaluations)
     limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
     for name, limit in limits.items():
         if not limit > 0:
@@ -80,9 +84,9 @@ def gradient_flow(
     if t_end is not None and not t_end > 0:
         raise ValueError(f"t_end must be positive; got {t_end!r}")
     wanted = _wanted_times(t_eval)
-    if t_end is None:
-        t_end = FOREVER if wanted is None else float(wanted[-1])
-    run = Run(objective, start, method, rtol, t_end, max_evaluations, **limits)
+    if t_end is None and wanted is not None:
+        t_end = float(wanted[-1])
+    run = Run(objective, start, center, method, rtol, t_end, max_evaluations, **limits)
     return run.trajectory(wanted, callback)
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import sqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gflow.flow.trajectory import Plateau
+
+if TYPE_CHECKING:
+    from gflow.objective import Objective
 
 PROMINENCE = 10.0
 """A plateau is a local minimum of the gradient norm that is this many times below its surroundings."""
@@ -14,9 +20,18 @@ STATE_MEMORY = 2**26
 """Numbers held in states before every other one is dropped."""
 
 
+def norm(vector: np.ndarray) -> float:
+    """Return the Euclidean norm of a flat array, also where squares underflow."""
+    square = float(vector @ vector)
+    if square > 1e-280:
+        return sqrt(square)
+    size = float(np.abs(vector).max())
+    return size * float(np.linalg.norm(vector / size)) if size > 1e-300 else size
+
+
 @dataclass
 class Record:
-    """Times and states along a trajectory; when memory is short, every other one is dropped."""
+    """Times and states along a trajectory."""
 
     dim: int
     times: list[float] = field(default_factory=list)
@@ -24,18 +39,18 @@ class Record:
     stride: int = 1
     offered: int = 0
 
-    def offer(self, t: float, theta: np.ndarray) -> None:
-        """Keep the state if its turn has come."""
-        if self.offered % self.stride == 0:
-            self.keep(t, theta)
-        self.offered += 1
-
     def keep(self, t: float, theta: np.ndarray) -> None:
         """Keep the state unless that time is already there."""
-        if self.times and t <= self.times[-1]:
+        if not self.times or t > self.times[-1]:
+            self.times.append(t)
+            self.states.append(theta)
+
+    def offer(self, t: float, theta: np.ndarray) -> None:
+        """Keep the state if its turn has come; when memory is short, every other one is dropped."""
+        self.offered += 1
+        if self.offered % self.stride:
             return
-        self.times.append(t)
-        self.states.append(theta)
+        self.keep(t, theta)
         if len(self.times) * self.dim > max(STATE_MEMORY, 64 * self.dim):
             del self.times[1::2], self.states[1::2]
             self.stride *= 2
@@ -45,19 +60,47 @@ class Record:
         return np.array(self.times), np.array(self.states)
 
 
+def along(objective: Objective, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, float | None]:
+    """Return losses, gradient norms and the relative drift of the conserved quantity along a list of states."""
+
+    def mapped(function: Callable[[np.ndarray], Any]) -> np.ndarray:
+        return function(states) if objective.broadcasts else np.array([function(theta) for theta in states])
+
+    slopes = np.array([norm(gradient) for gradient in mapped(objective.gradient)])
+    drift = None
+    if objective.conserved is not None:
+        values = mapped(objective.conserved)
+        size = max(float(np.einsum("ti,ti->t", states, states).max()), 1e-300)
+        drift = float(np.linalg.norm(values - values[0], axis=1).max()) / size
+    return mapped(objective.value), slopes, drift
+
+
 def plateaus(
-    times: np.ndarray, states: np.ndarray, losses: np.ndarray, slopes: np.ndarray, ends_flat: bool
+    times: np.ndarray, states: np.ndarray, losses: np.ndarray, slopes: np.ndarray, noise: float, ends_flat: bool
 ) -> tuple[Plateau, ...]:
-    """Return the plateaus of a trajectory: the prominent local minima of its gradient norm.
+    """Return the plateaus of a trajectory: the prominent local minima of its gradient norm, at falling losses.
 
     Parameters
     ----------
     times, losses, slopes : (T,) arrays
         Times, losses and gradient norms along the trajectory.
     states : (T, dim) array
+    noise : float
+        Minima of the gradient norm between which the loss falls by no more than this are one plateau.
     ends_flat : bool
         Whether the trajectory ended on a plateau (it converged, or waits at a saddle).
     """
+    found: list[int] = []
+    for index in _minima(slopes, losses, ends_flat):
+        if not found or losses[found[-1]] - losses[index] > noise:
+            found.append(index)
+        elif slopes[index] < slopes[found[-1]]:
+            found[-1] = index
+    return tuple(_span(times, states, losses, index, ends_flat) for index in found)
+
+
+def _minima(slopes: np.ndarray, losses: np.ndarray, ends_flat: bool) -> list[int]:
+    """Return where the gradient norm has a local minimum that is prominent on both sides."""
     found, high, low = [], np.inf, 0
     for index, slope in enumerate(slopes):
         if slope < slopes[low] or (slope == 0.0 and slopes[low] == 0.0 and losses[index] < losses[low]):
@@ -69,17 +112,17 @@ def plateaus(
             high, low = slope, index
     if ends_flat and high > PROMINENCE * slopes[low]:
         found.append(low)
-    return tuple(_span(times, states, losses, index, ends_flat) for index in found)
+    return found
 
 
 def _span(times: np.ndarray, states: np.ndarray, losses: np.ndarray, index: int, ends_flat: bool) -> Plateau:
-    """Return the plateau around the state ``index``: where the loss is within 1 % of the loss there."""
-    level = losses[index]
-    slack = 0.01 * abs(level) + 1e-18 * abs(losses[0])
+    """Return the plateau around a state: where the loss is within 1 % of the loss there, or of the drop to come."""
+    level = float(losses[index])
+    slack = 0.01 * max(abs(level), level - float(losses[-1])) + 1e-18 * abs(float(losses[0]))
     before = np.nonzero(losses[:index] > level + slack)[0]
     after = np.nonzero(losses[index:] < level - slack)[0]
     start = times[before[-1] + 1] if before.size else times[0]
     end = float(times[index + after[0]]) if after.size else None
     if end is None and not ends_flat:
         end = float(times[-1])
-    return Plateau(float(level), float(start), end, states[index].copy())
+    return Plateau(level, float(start), end, states[index].copy())

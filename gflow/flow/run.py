@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,21 +10,25 @@ import numpy as np
 
 from gflow.critical import NotConverged, find_critical_point, hessian_spectrum
 from gflow.critical.spectra import DENSE_LIMIT
-from gflow.flow.monitor import Record, plateaus
+from gflow.flow.monitor import Record, along, norm, plateaus
 from gflow.flow.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
 IMPLICIT = ("LSODA", "Radau", "BDF")
+FOREVER = 1e250
 RESOLUTION = 1e-3
 """The solver's tolerance may be at most this fraction of the distance to the critical point that is passed."""
-DIGITS_LOST = 1e2
-"""An escape whose amplitude exceeds rounding by less than this factor counts as decided by rounding."""
-FLAT = 1e-3
-"""The loss is compared with its bound only where the gradient is this small against its largest value."""
+ROUNDING = 1e2 * float(np.finfo(float).eps)
+"""An escape whose amplitude, relative to the state, is below this counts as decided by rounding."""
+NEIGHBOURHOOD = 1e-2
+"""A critical point is looked for within this distance, relative to the state."""
+CURVATURE_GROWTH = 1e2
+"""The curvature along a trajectory is taken to stay below this many times the largest one met."""
 
 Callback = Callable[[float, np.ndarray, float], object]
+Ending = tuple[Status, str]
 
 
 class IntegrationFailed(RuntimeError):
@@ -37,40 +42,51 @@ class Run:
         self,
         objective: Objective,
         start: np.ndarray,
+        center: np.ndarray | None,
         method: str,
         rtol: float,
-        t_end: float,
+        t_end: float | None,
         max_evaluations: int,
         **limits: float,
     ) -> None:
         self.units = objective.theta_unit, objective.time_unit, objective.unit
         self.objective = objective.normalized or objective
         self.method = method if method != "auto" else ("LSODA" if objective.dim <= DENSE_LIMIT else "DOP853")
-        self.rtol, self.t_end, self.max_evaluations = rtol, t_end / objective.time_unit, max_evaluations
-        self.limits = limits
-        self.theta = start / objective.theta_unit
-        self.norm_limit = limits["norm_limit"] * max(1.0, float(np.linalg.norm(self.theta)))
+        self.t_end = FOREVER if t_end is None else t_end / objective.time_unit
+        self.rtol, self.max_evaluations, self.limits = rtol, max_evaluations, limits
+        delta = start / objective.theta_unit
+        origin = np.zeros_like(delta) if center is None else center / objective.theta_unit
+        self.theta = origin + delta
+        self.norm_limit = limits["norm_limit"] * max(1.0, norm(self.theta))
         self.n_gradients = self.n_hessians = self.n_steps = 0
         self.steps, self.samples = Record(objective.dim), Record(objective.dim)
-        self.settled = False
-        self.retry_below = np.inf
-        self.velocity = -self.objective.gradient(self.theta)
-        self.slope = self.highest = float(np.linalg.norm(self.velocity))
-        self.enter(0.0, np.zeros_like(self.theta), self.objective, self.theta, None)
+        self.curvature = 0.0
+        self.examined, self.retry_below, self.minimum_below = np.inf, np.inf, np.inf
+        local = self.objective if center is None else self.objective.around(origin)
+        self.velocity = -local.gradient(delta)
+        self.slope = self.highest = norm(self.velocity)
+        spectrum = self.spectrum(self.theta, None if objective.dim <= DENSE_LIMIT else 1)
+        self.enter(0.0, origin, local, delta, norm(delta), spectrum.norm)
+        self.saddle = False
 
-    def enter(self, t: float, center: np.ndarray, local: Objective, delta: np.ndarray, rate: float | None) -> None:
-        """Start the solver afresh at ``center + delta``, with tolerances relative to what can still grow."""
-        self.center, self.local = center, local
-        if rate is None:
-            rate = hessian_spectrum(local, delta, None if local.dim <= DENSE_LIMIT else 1).norm
-            self.n_hessians += 1
-            grows = float(np.linalg.norm(delta))
-        else:
-            grows = self.slope / rate
-        self.rate = rate or 1.0
-        self.peak = self.slope
-        atol = self.rtol * max(grows, 1e-290) / np.sqrt(local.dim)
-        self.solver = self.new_solver(t, delta, atol)
+    def spectrum(self, theta: np.ndarray, k: int | None = None) -> Any:
+        self.n_hessians += 1
+        spectrum = hessian_spectrum(self.objective, theta, k)
+        self.curvature = max(self.curvature, spectrum.norm)
+        return spectrum
+
+    def enter(
+        self, t: float, center: np.ndarray, local: Objective, delta: np.ndarray, grows: float, rate: float
+    ) -> None:
+        """Start the solver afresh at ``center + delta``, with tolerances relative to ``grows``, what can still grow.
+
+        Distances to the critical point nearby are read off the gradient norm with ``rate``.
+        """
+        self.center, self.local, self.rate, self.saddle = center, local, rate or 1.0, True
+        self.peak = self.entry = self.slope
+        exact = local.deviation is not None or not center.any()
+        self.tolerance = max(self.rtol * grows, 1e-300 if exact else ROUNDING * norm(center))
+        self.solver = self.new_solver(t, delta, self.tolerance / np.sqrt(local.dim))
 
     def new_solver(self, t: float, delta: np.ndarray, atol: float) -> Any:
         from scipy import integrate
@@ -95,30 +111,45 @@ class Run:
         """Step until something ends the integration and return what was recorded."""
         self.steps.keep(0.0, self.theta)
         self.samples.keep(0.0, self.theta)
+        times = None if wanted is None else wanted / self.units[1]
         ending = self.verdict(0.0)
-        while ending is None:
-            self.step()
-            t = self.solver.t
-            self.steps.offer(t, self.theta)
-            if wanted is not None:
-                self.sample(wanted / self.units[1])
-            ending = self.verdict(t)
-            if ending is None and self.unresolved():
-                ending = self.examine(t)
-            if ending is None and callback is not None:
-                loss = self.objective.value(self.theta) * self.units[2] ** 2
-                if callback(t * self.units[1], self.theta * self.units[0], loss):
-                    ending = Status.HORIZON, "the callback asked to stop"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
+            while ending is None:
+                ending = self.advance(times, callback)
         return self.result(*ending, sampled=wanted is not None)
+
+    def advance(self, wanted: np.ndarray | None, callback: Callback | None) -> Ending | None:
+        """Take one step; return how the integration ends, or None if it goes on."""
+        self.step()
+        t = float(self.solver.t)
+        self.steps.offer(t, self.theta)
+        if wanted is not None:
+            self.sample(wanted)
+        stop = False
+        if callback is not None:
+            loss = self.objective.value(self.theta) * self.units[2] ** 2
+            stop = bool(callback(t * self.units[1], self.theta * self.units[0], loss))
+        ending = self.verdict(t)
+        if ending is None and stop:
+            return Status.HORIZON, "the callback asked to stop"
+        if ending is None and self.unresolved():
+            return self.examine(t)
+        return ending
 
     def step(self) -> None:
         said = self.solver.step()
         self.n_steps += 1
         if self.solver.status == "failed" or not np.isfinite(self.solver.y).all():
-            raise IntegrationFailed(f"{self.method} gave up at t = {self.solver.t * self.units[1]:.6g}: {said}")
+            raise IntegrationFailed(
+                f"{self.method} gave up at t = {self.solver.t * self.units[1]:.6g} after {self.n_steps} steps "
+                f"({said or 'the state is not finite'}); try another method or another rtol"
+            )
         self.theta = self.center + self.solver.y
-        self.slope = float(np.linalg.norm(self.velocity))
+        self.slope = norm(self.velocity)
         self.highest, self.peak = max(self.highest, self.slope), max(self.peak, self.slope)
+        if self.slope > 10 * self.examined:
+            self.examined = self.retry_below = self.minimum_below = np.inf
 
     def sample(self, wanted: np.ndarray) -> None:
         """Keep the interpolated states at the wanted times within the last step."""
@@ -128,18 +159,19 @@ class Run:
             for t, delta in zip(wanted[first:last], states, strict=True):
                 self.samples.keep(float(t), self.center + delta)
 
-    def verdict(self, t: float) -> tuple[Status, str] | None:
+    def verdict(self, t: float) -> Ending | None:
         """Return how the integration ends at the present state, or None if it goes on."""
-        floor = self.objective.lower_bound
-        if floor is not None and (self.slope <= FLAT * self.highest or t == 0.0):
+        floor, loss_tol = self.objective.lower_bound, self.limits["loss_tol"]
+        # f - floor >= |grad f|^2 / (2 L) with L a bound of the curvature: a steep slope excludes a small loss
+        if floor is not None and self.slope**2 <= 2 * CURVATURE_GROWTH * self.curvature * loss_tol:
             loss = self.objective.value(self.theta)
-            if loss - floor <= self.limits["loss_tol"]:
+            if loss - floor <= loss_tol:
                 return Status.CONVERGED, f"the loss reached {loss * self.units[2] ** 2:.3g}"
-        if self.slope == 0.0:
-            return Status.CONVERGED, "the gradient is exactly zero"
         if self.slope <= self.limits["gradient_tol"] * self.highest and self.is_minimum():
             return Status.CONVERGED, "the gradient vanished where the Hessian has no negative eigenvalue"
-        if float(np.linalg.norm(self.theta)) > self.norm_limit:
+        if self.slope == 0.0:
+            return Status.ROUNDOFF, "the gradient is exactly zero at a strict saddle: only rounding could leave it"
+        if norm(self.theta) > self.norm_limit:
             return Status.DIVERGING, f"|theta| passed {self.norm_limit * self.units[0]:.3g}"
         if self.solver.status == "finished":
             return Status.HORIZON, "t_end was reached"
@@ -148,97 +180,84 @@ class Run:
         return None
 
     def is_minimum(self) -> bool:
-        if not self.settled and self.slope <= self.retry_below:
-            self.retry_below = self.slope / 10
-            self.settled = not self.escape_modes(self.theta)[0].size
-        return self.settled
+        if self.slope > self.minimum_below:
+            return False
+        self.examined, self.minimum_below = min(self.examined, self.slope), self.slope / 10
+        return self.retry_below == 0.0 or not self.escape_modes(self.theta)[0].size
 
     def escape_modes(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the growth rates and directions (in columns) of the unstable modes at ``theta``."""
-        spectrum = hessian_spectrum(self.objective, theta)
-        self.n_hessians += 1
-        cut = 1e-11 * spectrum.norm + 2.0 * self.slope / max(1.0, float(np.linalg.norm(theta)))
-        grows = spectrum.values < -cut
+        spectrum = self.spectrum(theta)
+        orbit = 2.0 * norm(self.objective.gradient(theta)) / max(1.0, norm(theta))
+        grows = spectrum.values < -(1e-11 * spectrum.norm + orbit)
         return -spectrum.values[grows], spectrum.vectors[:, grows]
 
     def unresolved(self) -> bool:
         """Return whether the tolerance hides the distance to the critical point that is being approached."""
-        if self.settled or self.slope > self.peak / 10 or self.slope > self.retry_below:
+        if self.slope > self.peak / 10 or self.slope > self.retry_below:
             return False
-        return self.rtol * float(np.linalg.norm(self.solver.y)) > RESOLUTION * self.slope / self.rate
+        return max(self.tolerance, self.rtol * norm(self.solver.y)) > RESOLUTION * self.slope / self.rate
 
-    def examine(self, t: float) -> tuple[Status, str] | None:
+    def examine(self, t: float) -> Ending | None:
         """Find the critical point nearby; go on around it, unless rounding would decide how it is left."""
-        self.retry_below = self.slope / 10
-        size = max(1.0, float(np.linalg.norm(self.theta)))
-        center = self.theta
-        if self.objective.dim <= DENSE_LIMIT:
+        self.examined, self.retry_below = self.slope, self.slope / 10
+        if self.saddle and self.peak <= 2 * self.entry:
+            self.enter(t, self.center, self.local, self.solver.y, self.slope / self.rate, self.rate)
+            return None
+        center, dense = self.theta, self.objective.dim <= DENSE_LIMIT
+        size = max(1.0, norm(center))
+        if dense:
             try:
-                point = find_critical_point(self.objective, self.theta, radius=1e-2 * size, max_steps=12)
+                center = find_critical_point(self.objective, center, radius=NEIGHBOURHOOD * size, max_steps=12).theta
             except NotConverged:
                 return None
-            center = point.theta
         rates, modes = self.escape_modes(center)
         if not rates.size:
-            self.settled = self.objective.dim <= DENSE_LIMIT
+            self.retry_below = 0.0 if dense else self.retry_below
             return None
-        delta = self.theta - center
-        amplitudes = np.abs(modes.T @ self.local.gradient(self.solver.y)) / rates
-        rounding = DIGITS_LOST * float(np.finfo(float).eps) * size
         with np.errstate(divide="ignore"):
-            arrival = float(np.min(-np.log(amplitudes / size) / rates))
-        if arrival >= -np.log(rounding / size) / rates[0]:
+            amplitudes = np.abs(modes.T @ self.local.gradient(self.solver.y)) / rates
+            waiting = float(np.min(-np.log(amplitudes / size) / rates))
+        allowed = -np.log(ROUNDING) / float(rates[0])
+        if waiting >= allowed:
             return Status.ROUNDOFF, (
                 f"at the saddle of loss {self.objective.value(center) * self.units[2] ** 2:.8g} the unstable part of "
-                f"the state, {float(np.linalg.norm(amplitudes)) * self.units[0]:.2g}, is not above rounding, "
-                f"{rounding * self.units[0]:.2g}"
+                f"the state, {norm(amplitudes) * self.units[0]:.2g}, would take {waiting * self.units[1]:.4g} to "
+                f"escape; rounding errors could do so in {allowed * self.units[1]:.4g}"
             )
-        if self.objective.dim <= DENSE_LIMIT:
-            self.retry_below = np.inf
-            self.enter(t, center, self.objective.around(center), delta, float(rates[0]))
+        if dense and norm(self.objective.gradient(center)) <= 1e-2 * self.slope:
+            delta = (self.center - center) + self.solver.y
+            rate = float(rates[0])
+            self.enter(t, center, self.objective.around(center), delta, self.slope / rate, rate)
         return None
 
     def result(self, status: Status, message: str, *, sampled: bool) -> Trajectory:
         """Return the record in the caller's units, with its gauges."""
-        self.steps.keep(self.solver.t, self.theta)
-        self.samples.keep(self.solver.t, self.theta)
         theta_unit, time_unit, unit = self.units
-        slope_unit = unit * (unit / theta_unit)
+        end = float(self.solver.t)
+        self.steps.keep(end, self.theta)
+        self.samples.keep(end, self.theta)
         times, states = self.steps.arrays()
-        losses, slopes, drift = _along(self.objective, states)
-        rise = float(np.max(np.diff(losses), initial=0.0)) / max(float(losses[0]), 1e-300)
+        losses, slopes, drift = along(self.objective, states)
+        rise = float(np.max(np.diff(losses), initial=0.0)) / max(float(np.abs(losses).max()), 1e-300)
+        noise = self.curvature * (self.rtol * float(np.abs(states).max()) * np.sqrt(states.shape[1])) ** 2
         flat = status in (Status.CONVERGED, Status.ROUNDOFF)
-        met = plateaus(times * time_unit, states * theta_unit, losses * unit * unit, slopes, flat)
+        met = plateaus(times, states, losses, slopes, noise, flat)
         if sampled:
             times, states = self.samples.arrays()
-            losses, slopes, _ = _along(self.objective, states)
+            losses, slopes, _ = along(self.objective, states)
         return Trajectory(
             times=times * time_unit,
             states=states * theta_unit,
             losses=losses * unit * unit,
-            gradient_norms=slopes * slope_unit,
+            gradient_norms=slopes * (unit * (unit / theta_unit)),
             status=status,
             message=message,
             method=self.method,
-            plateaus=met,
+            plateaus=tuple(plateau.scaled(unit * unit, time_unit, theta_unit) for plateau in met),
             conservation_drift=drift,
             monotonicity_defect=rise,
             n_gradients=self.n_gradients,
             n_hessians=self.n_hessians,
             n_steps=self.n_steps,
         )
-
-
-def _along(objective: Objective, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, float | None]:
-    """Return losses, gradient norms and the relative drift of the conserved quantity along a list of states."""
-
-    def mapped(function: Callable[[np.ndarray], Any]) -> np.ndarray:
-        return function(states) if objective.broadcasts else np.array([function(theta) for theta in states])
-
-    slopes = np.linalg.norm(mapped(objective.gradient), axis=1)
-    drift = None
-    if objective.conserved is not None:
-        values = mapped(objective.conserved)
-        size = max(float(np.einsum("ti,ti->t", states, states).max()), 1e-300)
-        drift = float(np.linalg.norm(values - values[0], axis=1).max()) / size
-    return mapped(objective.value), slopes, drift

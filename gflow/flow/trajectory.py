@@ -50,6 +50,11 @@ class Plateau:
     def __post_init__(self) -> None:
         self.theta.setflags(write=False)
 
+    def scaled(self, loss_unit: float, time_unit: float, theta_unit: float) -> Plateau:
+        """Return the plateau with losses, times and states multiplied by these units."""
+        end = None if self.end is None else self.end * time_unit
+        return Plateau(self.loss * loss_unit, self.start * time_unit, end, self.theta * theta_unit)
+
     def to_dict(self) -> dict[str, Any]:
         """Return loss, start and end for JSON."""
         return {"loss": self.loss, "start": self.start, "end": self.end}

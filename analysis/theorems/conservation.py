@@ -1,0 +1,52 @@
+"""Conservation: A^T A - B B^T is constant along the gradient flow.
+
+Source: follows from A' = -(2/n) E B^T, B' = -(2/n) A^T E. Integrations do not know it, so it gauges them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.claims import Claim
+from analysis.theorems.rounding import excess, gradient_rounding, growth
+from analysis.theorems.study import Study
+
+N_POINTS = 8
+
+
+def claims(study: Study) -> tuple[Claim, ...]:
+    """Return the claims that the rate of change vanishes and that the drift is within the solver's tolerance."""
+    return (_drift(study), _rate(study), _monotone(study))
+
+
+def _drift(study: Study) -> Claim:
+    """A step's error e changes the conserved quantity by at most 2 |theta| |e|, and |e| <= 2 rtol |theta|."""
+    trajectory = study.trajectory
+    statement = "A^T A - B B^T keeps its initial value along the trajectory"
+    allowed = 4.0 * trajectory.n_steps * study.settings["rtol"] + growth(study.model)
+    reason = f"drift relative to max |theta|^2; allowed: 4 rtol for each of the {trajectory.n_steps} steps"
+    return Claim.bounded("conservation", statement, trajectory.conservation_drift, 0.0, allowed, reason=reason)
+
+
+def _rate(study: Study) -> Claim:
+    statement = "d/dt (A^T A - B B^T) = 0 under the flow, at any theta"
+    rng, worst = study.rng("conservation"), 0.0
+    for _ in range(N_POINTS):
+        theta = rng.standard_normal(study.model.dim)
+        (A, B), (dA, dB) = (study.model.factors(x) for x in (theta, study.objective.gradient(theta)))
+        half = A.T @ dA - dB @ B.T
+        allowed = gradient_rounding(study.normalized, study.model, theta) * float(np.linalg.norm(theta))
+        worst = max(worst, excess(float(np.linalg.norm(half + half.T)), 2.0 * allowed))
+    reason = f"largest rate at {N_POINTS} random points, in units of the running error bound"
+    return Claim.bounded("conservation.rate", statement, worst, 0.0, 1.0, reason=reason)
+
+
+def _monotone(study: Study) -> Claim:
+    """A step's error e changes the loss by at most |grad R| |e|, and |e| <= 2 rtol |theta|."""
+    trajectory = study.trajectory
+    norms = np.linalg.norm(trajectory.states, axis=1)
+    allowed = 2.0 * study.settings["rtol"] * float(np.max(trajectory.gradient_norms * norms))
+    allowed += growth(study.model) * float(np.max(trajectory.losses))
+    rise = float(np.max(np.diff(trajectory.losses), initial=0.0))
+    reason = "largest rise between successive states; allowed: 2 rtol max(|grad R| |theta|), a step's error, and rounding"
+    return Claim.bounded("conservation.loss", "the loss never rises along the trajectory", rise, 0.0, allowed, reason=reason)

@@ -1,0 +1,146 @@
+"""Decoupled dynamics: the flow splits exactly along the components of the coupling graph.
+
+Source: Bai et al. 2024, section 4 (disconnected data); with observed zeros the components are those of the graph of
+all observed entries. Rows and columns without an observation do not move. A component alone has its own number of
+observations n_c, so it runs n / n_c times as fast as within the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import gflow
+from analysis.claims import Claim
+from analysis.theorems.rounding import EPS, excess, gradient_rounding, growth, product_rounding
+from analysis.theorems.study import DENSE_LIMIT, IntegrationFailed, Study
+
+N_POINTS = 4
+N_STATES = 12
+LARGEST_NUMBER = 3
+"""At most this many components are integrated alone, the largest first."""
+FINER = 1e-2
+"""The error of an integration is estimated by one whose tolerance is this many times smaller."""
+SAFETY = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A component: where its parameters stand in theta, and its own problem, model and loss."""
+
+    index: np.ndarray
+    problem: gflow.MatrixCompletion
+    model: gflow.Factorization
+    objective: gflow.Objective
+    share: float
+    """n_c / n: the component's own time runs at this rate."""
+
+
+def claims(study: Study) -> tuple[Claim, ...]:
+    """Return the claims on the Jacobian, on the velocities, and on components integrated alone."""
+    owner = _owners(study)
+    lines = ("decoupling.1", "the Jacobian of the flow is block diagonal along the coupling components")
+    speeds = ("decoupling.2", "the velocity of every component is that of the component alone, at n_c / n of its speed")
+    alone = ("decoupling.3", "a component integrated alone ends where it ends within the whole")
+    if len(set(owner.tolist())) == 1:
+        reason = "one coupling component holds every row and column: nothing can decouple"
+        return tuple(Claim.unmet(*named, reason) for named in (lines, speeds, alone))
+    parts = [_part(study, component) for component in study.connectivity.coupling_components]
+    still = np.flatnonzero(owner < 0)
+    return (_blocks(study, owner, lines), _velocities(study, parts, still, speeds), _integrated(study, parts, alone))
+
+
+def _owners(study: Study) -> np.ndarray:
+    """Return the number of the component of every entry of theta; each line without observation is its own, below 0."""
+    d1, d2 = study.model.shape
+    owner = -1 - np.arange(d1 + d2)
+    for number, component in enumerate(study.connectivity.coupling_components):
+        owner[[*component.rows, *(d1 + j for j in component.columns)]] = number
+    return study.model.unstacked(np.repeat(owner[:, None], study.model.rank, axis=1)).astype(int)
+
+
+def _part(study: Study, component: Any) -> Part:
+    A, B = study.model.factors(np.arange(study.model.dim))
+    index = np.concatenate([A[list(component.rows)].ravel(), B[:, list(component.columns)].ravel()])
+    problem = study.normalized.restricted(component.rows, component.columns)
+    model = gflow.Factorization(problem.shape, study.model.rank)
+    share = problem.n_observed / study.normalized.n_observed
+    return Part(index, problem, model, study.make(problem, model), share)
+
+
+def _blocks(study: Study, owner: np.ndarray, named: tuple[str, str]) -> Claim:
+    rng, worst = study.rng("decoupling.1"), 0.0
+    for _ in range(N_POINTS):
+        theta, v = rng.standard_normal((2, study.model.dim))
+        inside = owner == rng.choice(owner)
+        crossing = study.objective.hvp(theta, inside * v)[~inside]
+        allowed = product_rounding(study.normalized, study.model, theta, inside * v)
+        worst = max(worst, excess(float(np.linalg.norm(crossing)), allowed))
+        if study.model.dim <= DENSE_LIMIT:
+            H = study.objective.hessian(theta)
+            crossing = np.where(owner[:, None] == owner, 0.0, H)
+            worst = max(worst, excess(float(np.abs(crossing).max()), growth(study.model) * float(np.abs(H).max())))
+    reason = f"largest entry outside the blocks at {N_POINTS} random points, in units of the running error bound"
+    return Claim.bounded(*named, worst, 0.0, 1.0, reason=reason)
+
+
+def _velocities(study: Study, parts: list[Part], still: np.ndarray, named: tuple[str, str]) -> Claim:
+    worst = 0.0
+    for theta in _states(study):
+        gradient = study.objective.gradient(theta)
+        allowed = gradient_rounding(study.normalized, study.model, theta)
+        worst = max(worst, excess(float(np.linalg.norm(gradient[still])), allowed))
+        for part in parts:
+            own = part.share * part.objective.gradient(theta[part.index])
+            difference = float(np.linalg.norm(gradient[part.index] - own))
+            allowed = 2.0 * part.share * gradient_rounding(part.problem, part.model, theta[part.index])
+            worst = max(worst, excess(difference, allowed))
+    reason = (
+        f"largest difference at {N_POINTS} random points and {N_STATES} states of the trajectory, in units of the "
+        f"running error bound; {len(still)} parameters of lines without observation must not move"
+    )
+    return Claim.bounded(*named, worst, 0.0, 1.0, reason=reason)
+
+
+def _states(study: Study) -> Iterator[np.ndarray]:
+    rng = study.rng("decoupling.2")
+    yield from rng.standard_normal((N_POINTS, study.model.dim))
+    states = study.trajectory.states
+    yield from states[np.unique(np.linspace(0, len(states) - 1, N_STATES).astype(int))]
+
+
+def _integrated(study: Study, parts: list[Part], named: tuple[str, str]) -> Claim:
+    if not study.converged:
+        return Claim.undecided(*named, f"the trajectory ended with status {study.trajectory.status}")
+    if study.model.dim > DENSE_LIMIT:
+        return Claim.undecided(*named, f"dimension {study.model.dim} exceeds {DENSE_LIMIT}: not integrated again")
+    largest = sorted(parts, key=lambda part: -part.model.dim)[:LARGEST_NUMBER]
+    horizon = float(study.trajectory.times[-1])
+    if horizon == 0.0:
+        return Claim.undecided(*named, "the start is a global minimum already: nothing to integrate")
+    try:
+        whole = _ends(study, study.objective, study.start, horizon)
+        alone = [_ends(study, part.objective, study.start[part.index], horizon * part.share) for part in largest]
+    except IntegrationFailed as failure:
+        return Claim.undecided(*named, str(failure))
+    worst = 0.0
+    for part, (end, finer) in zip(largest, alone, strict=True):
+        within = [state[part.index] for state in whole]
+        errors = float(np.linalg.norm(end - finer)) + float(np.linalg.norm(within[0] - within[1]))
+        allowed = SAFETY * errors + growth(study.model) * float(np.linalg.norm(end))
+        worst = max(worst, excess(float(np.linalg.norm(end - within[0])), allowed))
+    reason = (
+        f"largest distance of the ends over {len(largest)} of {len(parts)} components, in units of {SAFETY:g} times the "
+        f"errors of both integrations, which repetitions with {1 / FINER:g} times smaller tolerance estimate"
+    )
+    return Claim.bounded(*named, worst, 0.0, 1.0, reason=reason)
+
+
+def _ends(study: Study, objective: gflow.Objective, start: np.ndarray, t_end: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the state at ``t_end`` at the study's tolerance and at a finer one."""
+    end = gflow.gradient_flow(objective, start, t_end=t_end, **study.settings)
+    finer = study.settings | {"rtol": max(FINER * study.settings["rtol"], 1e3 * EPS), "loss_tol": 1e-26}
+    return end.final, gflow.gradient_flow(objective, start, t_end=t_end, **finer).final

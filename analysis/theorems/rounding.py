@@ -1,0 +1,53 @@
+"""What rounding alone can explain: running error bounds for the loss and its derivatives.
+
+A sum of products of m terms is computed with a relative error of at most (m + 2) eps against the same sum of absolute
+values. Bounds are for two evaluations, as a closed form is compared with another route.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+import gflow
+
+EPS = float(np.finfo(float).eps)
+
+
+def growth(model: gflow.Factorization) -> float:
+    """Return the relative error bound of a gradient entry against the same expression in absolute values."""
+    return 4.0 * (model.rank + max(model.shape) + 8) * EPS
+
+
+def absolute_residual(
+    problem: gflow.MatrixCompletion, model: gflow.Factorization, theta: np.ndarray
+) -> np.ndarray:
+    """Return P o (|A| |B| + |M|), shape (d1, d2): the sizes that cancel in E."""
+    return problem.observed * model.matrix(np.abs(theta)) + np.abs(problem.values)
+
+
+def value_rounding(problem: gflow.MatrixCompletion, model: gflow.Factorization, theta: np.ndarray) -> float:
+    """Return the rounding error that the loss at theta may have."""
+    sizes = absolute_residual(problem, model, theta)
+    return growth(model) * (problem.weight * float(np.sum(sizes**2)) + EPS)
+
+
+def gradient_rounding(problem: gflow.MatrixCompletion, model: gflow.Factorization, theta: np.ndarray) -> float:
+    """Return the rounding error that the gradient at theta, or its projection to a subspace, may have in norm."""
+    sizes = 2.0 * problem.weight * absolute_residual(problem, model, theta)
+    return growth(model) * (float(np.linalg.norm(model.pullback(np.abs(theta), sizes))) + EPS)
+
+
+def product_rounding(
+    problem: gflow.MatrixCompletion, model: gflow.Factorization, theta: np.ndarray, v: np.ndarray
+) -> float:
+    """Return the rounding error that the Hessian at theta times v may have in norm."""
+    size, move = np.abs(theta), np.abs(v)
+    change = 2.0 * problem.weight * (problem.observed * model.tangent(size, move))
+    sizes = 2.0 * problem.weight * absolute_residual(problem, model, theta)
+    total = model.pullback(size, change) + model.bend(move, sizes)
+    return growth(model) * (float(np.linalg.norm(total)) + EPS)
+
+
+def excess(defect: float, allowed: float) -> float:
+    """Return a defect in units of what is allowed; zero defects are zero whatever is allowed."""
+    return 0.0 if defect == 0.0 else defect / allowed

@@ -1,0 +1,235 @@
+"""What the statements share: one problem, one trajectory from a small start, and the saddles it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import gflow
+from gflow import critical, escape, flow, manifolds
+
+DENSE_LIMIT = 1000
+"""Largest dimension at which critical points are polished and whole Hessians are formed."""
+REACH = 0.05
+"""A plateau belongs to a critical point that lies within this fraction of max(|theta|, 1) of it."""
+LARGEST_START = 1e50
+"""Largest |theta(0)| in units of sqrt(max|M|): beyond it the loss leaves the range of a double."""
+
+MakeObjective = Callable[[Any, Any], gflow.Objective]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saddle:
+    """A critical point of positive loss that the trajectory passes; in the problem's own unit.
+
+    Attributes
+    ----------
+    plateau : Plateau
+        The stay of the trajectory near it.
+    rank : int
+        The least k for which Omega_k holds a critical point as near and with as high a loss as the plateau.
+    distance : float
+        How far that Omega_k is from the polished point: rounding, unless Newton's method left it.
+    point : CriticalPoint
+    escape : ResidualEscape
+    """
+
+    plateau: Any
+    rank: int
+    distance: float
+    point: gflow.CriticalPoint
+    escape: escape.ResidualEscape
+
+    def __repr__(self) -> str:
+        return f"Saddle(rank={self.rank}, {self.point})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Study:
+    """One matrix, one trajectory and its saddles: what the statements are tested on. Build it with ``Study.of``.
+
+    Attributes
+    ----------
+    problem : MatrixCompletion
+        As given.
+    normalized : MatrixCompletion
+        The problem in its own unit, max|M| in [1/2, 2). All fields below are computed with it; ``unit`` scales back.
+    model : Factorization
+    make : (problem, model) -> Objective
+        Makes the loss of this and of any other problem.
+    objective : Objective
+    seed : int
+    start : (dim,) array, read-only
+    settings : dict
+        Keywords of ``gradient_flow`` used for this trajectory and for every other one.
+    trajectory : Trajectory
+    connectivity : Connectivity
+    saddles : tuple of Saddle, in the order of the visit
+    unresolved : tuple of Plateau
+        Plateaus at which no critical point was found.
+    end : CriticalPoint or None
+        The last state, polished, if the trajectory converged.
+    """
+
+    problem: gflow.MatrixCompletion
+    normalized: gflow.MatrixCompletion
+    model: gflow.Factorization
+    make: MakeObjective
+    objective: gflow.Objective
+    seed: int
+    start: np.ndarray
+    settings: dict[str, Any]
+    trajectory: gflow.Trajectory
+    connectivity: gflow.Connectivity
+    saddles: tuple[Saddle, ...]
+    unresolved: tuple[Any, ...]
+    end: gflow.CriticalPoint | None
+
+    @classmethod
+    def of(
+        cls,
+        problem: gflow.MatrixCompletion,
+        *,
+        seed: int = 0,
+        scale: float = 1e-8,
+        start: np.ndarray | None = None,
+        rank: int | None = None,
+        method: str = "auto",
+        rtol: float = 1e-8,
+        t_end: float | None = None,
+        max_evaluations: int = 200_000,
+        objective: MakeObjective = gflow.Objective.of,
+    ) -> Study:
+        """Return the study of ``problem``: its trajectory is integrated and the saddles are polished here.
+
+        Parameters
+        ----------
+        problem : MatrixCompletion
+        seed : int
+            Of the start, and of every random point the statements are tested at.
+        scale : float
+            Standard deviation of the entries of the start; scales as sqrt(s) with M.
+        start : (dim,) array, optional
+            Instead of a random start.
+        rank : int, optional
+            Width r of the model, default min(d1, d2).
+        method, rtol, t_end, max_evaluations
+            As for ``gradient_flow``.
+        objective : (problem, model) -> Objective
+            Makes the loss; a faulty one shows which claims notice.
+
+        Raises
+        ------
+        ValueError
+            For bad settings, or a start above 1e50 sqrt(max|M|).
+        IntegrationFailed
+            If the solver gives up.
+        """
+        model, normalized = gflow.Factorization(problem.shape, rank), problem.normalized
+        theta = model.random(np.random.default_rng(seed), scale) if start is None else np.array(start, dtype=float)
+        theta = theta / np.sqrt(problem.unit)
+        largest = float(np.abs(theta).max(initial=0.0))
+        if largest > LARGEST_START:
+            raise ValueError(
+                f"entries of the start must be at most {LARGEST_START:g} sqrt(max|M|); the largest is {largest:.3g} "
+                "sqrt(max|M|): choose a smaller scale"
+            )
+        loss = objective(normalized, model)
+        settings = {"method": method, "rtol": rtol, "max_evaluations": max_evaluations}
+        horizon = None if t_end is None else t_end * problem.unit
+        trajectory = gflow.gradient_flow(loss, theta, t_end=horizon, **settings)
+        theta.setflags(write=False)
+        found = [(plateau, _saddle(normalized, model, loss, plateau)) for plateau in _passed(trajectory, loss)]
+        return cls(
+            problem=problem,
+            normalized=normalized,
+            model=model,
+            make=objective,
+            objective=loss,
+            seed=seed,
+            start=theta,
+            settings=settings,
+            trajectory=trajectory,
+            connectivity=gflow.connectivity(problem),
+            saddles=tuple(saddle for _, saddle in found if saddle is not None),
+            unresolved=tuple(plateau for plateau, saddle in found if saddle is None),
+            end=_end(loss, trajectory),
+        )
+
+    @property
+    def unit(self) -> float:
+        """Return the unit of W: losses scale with its square, theta with its root, times with its inverse."""
+        return self.problem.unit
+
+    @property
+    def converged(self) -> bool:
+        """Return whether the trajectory was followed to its end."""
+        return self.trajectory.status is gflow.Status.CONVERGED
+
+    @property
+    def doubt(self) -> str:
+        """Return why the list of saddles may be incomplete, in one sentence; empty if it is not."""
+        if not self.converged:
+            return f"the trajectory ended with status {self.trajectory.status}: later saddles are unknown"
+        if self.unresolved:
+            losses = ", ".join(f"{plateau.loss * self.unit * self.unit:.6g}" for plateau in self.unresolved)
+            return f"no critical point was found at the plateaus of loss {losses}"
+        return ""
+
+    def rng(self, name: str) -> np.random.Generator:
+        """Return a generator of its own for the statement ``name``, fixed by the seed."""
+        return np.random.default_rng([self.seed, *name.encode()])
+
+    def flow(self, start: np.ndarray, **changes: Any) -> gflow.Trajectory:
+        """Return the trajectory from another start, integrated like the first one but for ``changes``."""
+        return gflow.gradient_flow(self.objective, start, **(self.settings | changes))
+
+    def __repr__(self) -> str:
+        return f"Study({self.problem}, {self.trajectory}, {len(self.saddles)} saddles)"
+
+
+IntegrationFailed = flow.IntegrationFailed
+
+
+def _passed(trajectory: gflow.Trajectory, objective: gflow.Objective) -> list[Any]:
+    """Return the plateaus that are not the global minimum in which the trajectory ends."""
+    arrived = trajectory.status is gflow.Status.CONVERGED
+    return [plateau for plateau in trajectory.plateaus if not (arrived and plateau.end is None)]
+
+
+def _saddle(
+    problem: gflow.MatrixCompletion, model: gflow.Factorization, objective: gflow.Objective, plateau: Any
+) -> Saddle | None:
+    """Return the critical point of the smallest Omega_k that explains the plateau, or None if there is none."""
+    if model.dim > DENSE_LIMIT:
+        return None
+    radius = REACH * max(1.0, float(np.linalg.norm(plateau.theta)))
+    for k in range(model.rank + 1):
+        manifold = manifolds.omega(model, manifolds.omega_basis(model, plateau.theta, k))
+        guess = manifold.project(plateau.theta)
+        left = radius - float(np.linalg.norm(guess - plateau.theta))
+        if left <= 0:
+            continue
+        try:
+            point = gflow.find_critical_point(objective, guess, radius=left)
+        except critical.NotConverged:
+            continue
+        if plateau.loss / 2 <= point.value <= 2 * plateau.loss:
+            leaves = escape.residual_escape(problem, model, point.theta)
+            return Saddle(plateau, k, float(manifolds.omega_distance(model, point.theta, k)), point, leaves)
+    return None
+
+
+def _end(objective: gflow.Objective, trajectory: gflow.Trajectory) -> gflow.CriticalPoint | None:
+    if trajectory.status is not gflow.Status.CONVERGED:
+        return None
+    if objective.dim > DENSE_LIMIT:
+        return gflow.classify(objective, trajectory.final)
+    try:
+        size = max(1.0, float(np.linalg.norm(trajectory.final)))
+        return gflow.find_critical_point(objective, trajectory.final, radius=REACH * size)
+    except critical.NotConverged:
+        return gflow.classify(objective, trajectory.final)

@@ -1,0 +1,139 @@
+"""The minimum nuclear norm: min ||W||_* subject to P o W = P o M, between certified bounds.
+
+Any W that meets the data bounds the minimum from above by ||W||_*, any Y = P o Y from below by
+<Y, M> / max(1, ||Y||_2); both are evaluated here, whatever solver W and Y came from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gflow.completions.records import Completion, InaccurateSolution, frozen
+from gflow.completions.semidefinite import Pair, conic_solution, interior_point
+from gflow.completions.uniqueness import certified_uniqueness
+from gflow.connectivity import connectivity
+from gflow.problems import MatrixCompletion
+
+SOLVERS = ("auto", "closed form", "clarabel", "scs", "interior point")
+LARGEST_FOR_CLARABEL = 25
+CLOSED_FORM = "closed form"
+
+
+def minimum_nuclear_norm(problem: MatrixCompletion, *, solver: str = "auto", gap_tol: float = 1e-8) -> Completion:
+    """Return a completion of minimum nuclear norm, the dual matrix and the bounds that certify it.
+
+    Parameters
+    ----------
+    problem : MatrixCompletion
+    solver : str
+        "auto" splits the problem along the components of the observation graph, where the minimum decouples
+        (pinching), and takes for each: the closed form where all its entries are observed; else "clarabel" up to
+        25 rows and columns; else "scs". "closed form", "clarabel", "scs" and "interior point" treat the whole matrix
+        by one method. Where a conic solver leaves a gap above ``gap_tol``, an interior-point method refines it.
+        ``Completion.solver`` names every method that contributed.
+    gap_tol : float
+        The result satisfies upper - lower <= gap_tol * upper.
+
+    Raises
+    ------
+    ValueError
+        If ``solver`` is unknown, ``gap_tol`` is not positive, or the closed form is asked for where there is none:
+        it needs components of the observation graph that are fully observed.
+    InaccurateSolution
+        If the bounds stay further apart than ``gap_tol``.
+
+    The value scales as s, the dual as 1 when M is multiplied by s. The minimiser need not be unique: compare values,
+    and see ``Completion.unique``. The bounds hold up to the rounding of singular values.
+    """
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}")
+    if not gap_tol > 0:
+        raise ValueError(f"gap_tol must be positive; got {gap_tol!r}")
+    unitary = problem.normalized
+    W, Y, name = _decoupled(unitary, gap_tol) if solver == "auto" else _solved(unitary, solver, gap_tol)
+    W = np.where(problem.observed, unitary.values, W)
+    Y = feasible(unitary, Y)
+    lower, upper = dual_bound(unitary, Y), nuclear_norm(W)
+    if not upper - lower <= gap_tol * upper:
+        _refuse(lower * problem.unit, upper * problem.unit, gap_tol, name)
+    unique = certified_uniqueness(unitary, W, Y, lower, gap_tol)
+    matrix = np.where(problem.observed, problem.values, W * problem.unit)
+    bounds = min(lower, upper) * problem.unit, upper * problem.unit
+    return Completion("nuclear norm", frozen(matrix), *bounds, frozen(Y), name, unique)
+
+
+def nuclear_norm(W: np.ndarray) -> float:
+    """Return the sum of the singular values of W."""
+    return float(np.linalg.svd(W, compute_uv=False).sum())
+
+
+def feasible(problem: MatrixCompletion, Y: np.ndarray) -> np.ndarray:
+    """Return P o Y / max(1, ||P o Y||_2), a feasible point of the dual."""
+    Y = problem.observed * Y
+    return Y / max(1.0, float(np.linalg.norm(Y, 2)))
+
+
+def dual_bound(problem: MatrixCompletion, Y: np.ndarray) -> float:
+    """Return <Y, M>, a lower bound on the minimum if Y is a feasible point of the dual."""
+    return float(np.sum(Y * problem.values))
+
+
+def _decoupled(problem: MatrixCompletion, gap_tol: float) -> tuple[np.ndarray, np.ndarray, str]:
+    W, Y = np.zeros(problem.shape), np.zeros(problem.shape)
+    names = []
+    for component in connectivity(problem).components:
+        block = np.ix_(component.rows, component.columns)
+        part = problem.restricted(component.rows, component.columns)
+        if part.observed.all():
+            chosen = CLOSED_FORM
+        else:
+            chosen = "clarabel" if max(part.shape) <= LARGEST_FOR_CLARABEL else "scs"
+        W_part, Y[block], name = _solved(part.normalized, chosen, gap_tol)
+        W[block] = W_part * part.unit
+        names.append(name)
+    return W, Y, ", ".join(sorted(set(names))) or CLOSED_FORM
+
+
+def _solved(problem: MatrixCompletion, solver: str, gap_tol: float) -> tuple[np.ndarray, np.ndarray, str]:
+    if solver == CLOSED_FORM or problem.size == 0:
+        return *_closed_form(problem), CLOSED_FORM
+    if solver == "interior point":
+        return *interior_point(problem, gap_tol / 100), "interior point"
+    pairs = [pair for pair in [conic_solution(problem, solver)] if pair is not None]
+    name = solver if pairs else f"{solver} (failed)"
+    if not pairs or _gap(problem, *pairs[0]) > gap_tol:
+        pairs.append(interior_point(problem, gap_tol / 100))
+        name += " + interior point"
+    W = min((np.where(problem.observed, problem.values, W) for W, _ in pairs), key=nuclear_norm)
+    Y = max((feasible(problem, Y) for _, Y in pairs), key=lambda Y: dual_bound(problem, Y))
+    return W, Y, name
+
+
+def _gap(problem: MatrixCompletion, W: np.ndarray, Y: np.ndarray) -> float:
+    upper = nuclear_norm(np.where(problem.observed, problem.values, W))
+    return (upper - dual_bound(problem, feasible(problem, Y))) / upper
+
+
+def _closed_form(problem: MatrixCompletion) -> Pair:
+    """Return M with zeros outside the mask and the polar factors of its fully observed components."""
+    Y = np.zeros(problem.shape)
+    for component in connectivity(problem).components:
+        block = np.ix_(component.rows, component.columns)
+        if not problem.observed[block].all():
+            raise ValueError(
+                "solver 'closed form' needs components of the observation graph that are fully observed; the one of "
+                f"row {component.rows[0] + 1} and column {component.columns[0] + 1} is not"
+            )
+        U, singular, Vt = np.linalg.svd(problem.values[block], full_matrices=False)
+        kept = singular > max(block[0].size, block[1].size) * np.finfo(float).eps * singular[0]
+        Y[block] = U[:, kept] @ Vt[kept]
+    return problem.values, Y
+
+
+def _refuse(lower: float, upper: float, gap_tol: float, solver: str) -> None:
+    gap = (upper - lower) / upper
+    raise InaccurateSolution(
+        f"the minimum nuclear norm lies in [{lower:.12g}, {upper:.12g}]: a relative gap of {gap:.1e} where {gap_tol:.1e} "
+        f"was asked for ({solver}). Raise gap_tol, or rescale rows and columns whose entries differ by many orders.",
+        *(lower, upper, gap, solver),
+    )

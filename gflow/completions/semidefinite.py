@@ -1,0 +1,128 @@
+"""Solvers of max <Y, M> subject to Y = P o Y, ||Y||_2 <= 1, the dual of the minimum nuclear norm.
+
+The constraint reads F(y) = [[I, Y], [Y^T, I]] >= 0, linear in the n observed entries y of Y. Its multiplier
+Z = [[., -W/2], [-W^T/2, .]] holds the completion W.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+
+from gflow.problems import MatrixCompletion
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "clarabel": {"tol_gap_rel": 1e-11, "tol_gap_abs": 1e-11, "tol_feas": 1e-11},
+    "scs": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 2000},
+}
+
+
+def conic_solution(problem: MatrixCompletion, solver: str) -> Pair | None:
+    """Return approximate (W, Y) from a conic solver, "clarabel" or "scs"; None if it ends without numbers.
+
+    How accurate they are is for the caller to measure; the solver's own verdict is not used.
+    """
+    import cvxpy
+
+    (d1, d2), n = problem.shape, problem.n_observed
+    D = d1 + d2
+    i, j = problem.rows, problem.columns + d1
+    places = np.concatenate([i + D * j, j + D * i])
+    ones, entries = np.ones(2 * n), np.tile(np.arange(n), 2)
+    spread = scipy.sparse.csc_matrix((ones, (places, entries)), shape=(D * D, n))
+    y = cvxpy.Variable(n)
+    cone = cvxpy.reshape(spread @ y + np.eye(D).ravel(), (D, D), order="F") >> 0
+    task = cvxpy.Problem(cvxpy.Maximize(problem.targets @ y), [cone])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            task.solve(solver=solver.upper(), **OPTIONS[solver])
+        except cvxpy.SolverError:
+            return None
+    if y.value is None or cone.dual_value is None:
+        return None
+    W, Y = -2 * cone.dual_value[:d1, d1:], problem.adjoint(np.asarray(y.value))
+    return (W, Y) if np.isfinite(W).all() and np.isfinite(Y).all() else None
+
+
+def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: int = 60) -> Pair:
+    """Return (W, Y) by a feasible primal-dual interior-point method (HKM direction, Mehrotra's corrector).
+
+    Y is strictly feasible and W interpolates. It stops at a relative gap of ``gap_tol``, after ``max_iterations`` or
+    when rounding makes a matrix indefinite. One iteration costs n^3/3 + O((d1 + d2)^3) operations.
+    Helmberg, Rendl, Vanderbei, Wolkowicz 1996, "An interior-point method for semidefinite programming".
+    """
+    (d1, d2), b = problem.shape, problem.targets
+    D, i, j = d1 + d2, problem.rows, problem.columns + d1
+    y, F = np.zeros(len(b)), np.eye(D)
+    Z = _modulus(problem.values, 0.5 * float(np.linalg.norm(problem.values, 2)))
+    for _ in range(max_iterations):
+        if np.trace(Z) - b @ y <= gap_tol * np.trace(Z):
+            break
+        try:
+            step = _Step(i, j, b, F, Z)
+        except np.linalg.LinAlgError:
+            break
+        mu = float(np.sum(F * Z)) / D
+        _, dF, dZ = step.direction(0.0, np.zeros((D, D)))
+        predicted = float(np.sum((F + step.dual_length(dF) * dF) * (Z + step.primal_length(dZ) * dZ))) / D
+        centring = max(min(1.0, (predicted / mu) ** 2), 1e-6)
+        dy, dF, dZ = step.direction(centring * mu, _symmetric(step.G @ dF @ dZ))
+        length = step.dual_length(dF)
+        y, F, Z = y + length * dy, F + length * dF, Z + step.primal_length(dZ) * dZ
+        Z[i, j] = Z[j, i] = -b / 2
+    return -2 * Z[:d1, d1:], problem.adjoint(y)
+
+
+class _Step:
+    """The Newton system of one interior-point iteration, factorised once and used for predictor and corrector."""
+
+    def __init__(self, i: np.ndarray, j: np.ndarray, b: np.ndarray, F: np.ndarray, Z: np.ndarray) -> None:
+        self.i, self.j, self.b, self.Z = i, j, b, Z
+        self.dual_root, self.primal_root = np.linalg.cholesky(F), np.linalg.cholesky(Z)
+        self.G = G = _symmetric(scipy.linalg.cho_solve((self.dual_root, True), np.eye(len(F))))
+        H = G[np.ix_(j, i)] * Z[np.ix_(i, j)]
+        H += H.T
+        H += G[np.ix_(j, j)] * Z[np.ix_(i, i)]
+        H += G[np.ix_(i, i)] * Z[np.ix_(j, j)]
+        self.factor = scipy.linalg.cho_factor(H, lower=True, overwrite_a=True)
+
+    def direction(self, target: float, correction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (dy, dF, dZ) towards F Z = target I."""
+        aim = target * self.G - correction
+        dy = scipy.linalg.cho_solve(self.factor, self.b + 2 * aim[self.i, self.j])
+        dF = np.zeros_like(self.Z)
+        dF[self.i, self.j] = dF[self.j, self.i] = dy
+        return dy, dF, aim - self.Z - _symmetric(self.G @ dF @ self.Z)
+
+    def dual_length(self, dF: np.ndarray) -> float:
+        """Return how far F may go along dF and stay positive definite, at most 1."""
+        return _length(self.dual_root, dF)
+
+    def primal_length(self, dZ: np.ndarray) -> float:
+        """Return how far Z may go along dZ and stay positive definite, at most 1."""
+        return _length(self.primal_root, dZ)
+
+
+def _length(root: np.ndarray, change: np.ndarray) -> float:
+    half = scipy.linalg.solve_triangular(root, change, lower=True)
+    scaled = scipy.linalg.solve_triangular(root, half.T, lower=True)
+    least = float(np.linalg.eigvalsh(_symmetric(scaled))[0])
+    return min(1.0, -0.98 / least) if least < 0 else 1.0
+
+
+def _symmetric(X: np.ndarray) -> np.ndarray:
+    return (X + X.T) / 2
+
+
+def _modulus(W: np.ndarray, shift: float) -> np.ndarray:
+    """Return the positive definite [[|W^T| + shift, -W], [-W^T, |W| + shift]] / 2, of trace ||W||_* + shift (d1+d2)/2."""
+    U, singular, Vt = np.linalg.svd(W)
+    left, right = (np.pad(singular, (0, size - len(singular))) + shift for size in W.shape)
+    return np.block([[(U * left) @ U.T, -W], [-W.T, (Vt.T * right) @ Vt]]) / 2

@@ -1,0 +1,88 @@
+"""Plateaus in closed form: columns too small to change the residual grow by the exponential of a constant matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gflow.graded.columns import EPS, ROUNDING, GradedColumns, modes
+
+LOG_PASSIVE = float(np.log(1e-7))
+"""Columns below 1e-7 in the problem's unit change the residual by less than rounding, 1e-14, does in an integration."""
+WINDOW = 8.0
+"""The columns are made orthogonal again when the fastest of them has grown by e to this power."""
+WORTHWHILE = 5.0
+"""A plateau is crossed in closed form if at least so many e-foldings of the next mode remain."""
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """A stay during which only passive columns move.
+
+    Attributes
+    ----------
+    wait : float
+        Time until the first passive column ceases to be passive; infinite if none grows.
+    rate : float
+        Growth rate of the fastest mode that passive columns carry.
+    by_rounding : bool
+        Whether rounding errors in the fastest mode would end the stay before what the columns themselves carry.
+    """
+
+    bases: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+    wait: float
+    rate: float
+    by_rounding: bool
+
+    @property
+    def worthwhile(self) -> bool:
+        """Return whether the stay is long enough to be crossed in closed form, and ends."""
+        return np.isfinite(self.wait) and self.wait * self.rate >= WORTHWHILE
+
+    def advance(self, columns: GradedColumns, dt: float) -> None:
+        """Let the passive columns grow for a time dt, exactly, and make all columns orthogonal again."""
+        for block, passive, rates, X in self.bases:
+            index = block[:, None], passive
+            columns.z[index] = X @ (np.exp(rates * dt)[:, None] * (X.T @ columns.z[index]))
+        columns.orthogonalise()
+
+
+def passive_columns(columns: GradedColumns) -> np.ndarray:
+    """Return which columns are too small to change the residual, shape (number of components, k); zero ones too."""
+    return columns.logs < LOG_PASSIVE
+
+
+def plateau(columns: GradedColumns, E: np.ndarray, twice: float) -> Plateau:
+    """Return the stay that begins here, for the residual E and twice = 2/n."""
+    passive = passive_columns(columns) & columns.alive
+    bases, waits, fastest = [], [(np.inf, False)], 0.0
+    for block in columns.blocks:
+        c = columns.owner[block[0]]
+        index = np.nonzero(passive[c])[0]
+        if index.size:
+            rates, X = modes(E, block)
+            rates = twice * rates
+            bases.append((block, index, rates, X))
+            waits.append(_arrival(X.T @ columns.z[block[:, None], index], columns.logs[c, index], rates))
+            fastest = max(fastest, float(rates[0]))
+    wait, by_rounding = min(waits)
+    return Plateau(bases, wait, fastest, by_rounding)
+
+
+def _arrival(amplitudes: np.ndarray, logs: np.ndarray, rates: np.ndarray) -> tuple[float, bool]:
+    """Return when the first of ``amplitudes`` (modes in rows) stops being passive, and whether rounding forestalls it.
+
+    Amplitudes that rounding could have put there do not count.
+    """
+    grows = rates > EPS * np.abs(rates).max(initial=0.0)
+    if not grows.any():
+        return np.inf, False
+    rates, sizes = rates[grows, None], np.abs(amplitudes[grows])
+    rounding = ROUNDING * np.linalg.norm(amplitudes, axis=0)
+    with np.errstate(divide="ignore", over="ignore"):
+        carried = np.where(sizes > rounding, logs + np.log(sizes), -np.inf)
+        noise = logs + np.log(rounding)
+        first = float(((LOG_PASSIVE - carried) / rates).min())
+    by_noise = float(((LOG_PASSIVE - noise) / rates[0]).min())
+    return min(first, by_noise), by_noise <= first

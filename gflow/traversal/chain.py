@@ -1,0 +1,195 @@
+"""The chain of saddles of one coupling component: stage after stage from the origin until the residual vanishes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gflow.critical.spectra import DENSE_LIMIT
+from gflow.flow import Trajectory
+from gflow.models import Factorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion
+from gflow.traversal.exponents import fallen, predicted_orders, remembered
+from gflow.traversal.polish import smallest_off_gauge
+from gflow.traversal.records import Chain, Saddle, TraversalStatus
+from gflow.traversal.stages import FLAT, ZERO_LOSS, Ending, locally_unique, orbit
+
+SUPPORT_TOL = 1e-7
+"""Entries of a unit singular vector below this count as zero."""
+SPAN_TOL = 1e-6
+"""Singular values below this, in the square root of the unit, count as zero in dim S."""
+STATUS = {Ending.DIVERGING: TraversalStatus.DIVERGING, Ending.UNDECIDED: TraversalStatus.UNDECIDED}
+
+Stop = tuple[TraversalStatus, str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How stages are integrated and when singular values count as equal."""
+
+    rtol: float = 1e-10
+    simple_tol: float = 1e-9
+    norm_limit: float = 2e2
+    max_evaluations: int = 200_000
+    tight: bool = False
+
+
+def chain(
+    problem: MatrixCompletion,
+    number: int,
+    rows: tuple[int, ...],
+    columns: tuple[int, ...],
+    width: int,
+    use: Settings,
+    *,
+    greedy: bool = False,
+) -> Chain:
+    """Return the chain of the component with the given rows and columns, in a model of inner width ``width``.
+
+    A ``greedy`` chain takes every new inner direction orthogonal to the old ones, also where the flow would not.
+    """
+    part = problem.restricted(rows, columns)
+    stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
+    A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
+    exponents, memory = np.ones(width), np.inf
+    saddles: list[Saddle] = []
+    orbits: list[Trajectory] = []
+    while True:
+        saddle = stage.saddle(A, B, exponents)
+        saddles.append(saddle)
+        stop = stage.stop(saddle, memory)
+        if stop is not None:
+            break
+        reached = orbit(
+            stage.problem,
+            A,
+            B,
+            saddle.u,
+            saddle.v,
+            rtol=use.rtol,
+            norm_limit=use.norm_limit,
+            max_evaluations=use.max_evaluations,
+            tight=use.tight,
+        )
+        orbits += [] if reached.path is None else [reached.path]
+        if reached.ending in STATUS:
+            stop = STATUS[reached.ending], f"from rank {saddle.rank}: {reached.reason}"
+            break
+        A, B = balanced(*reached.model.factors(reached.end))
+        memory = remembered(saddle, memory)
+        exponents = fallen(exponents, saddle)
+    converged = stop[0] == TraversalStatus.CONVERGED
+    unique = locally_unique(stage.problem, A, B) if converged else None
+    complete = part.n_observed == len(rows) * len(columns)
+    orders = predicted_orders(saddles, complete, unique) if converged else (None, None)
+    return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders)
+
+
+def balanced(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors of A B with A^T A = B B^T that are nearest to (A, B): every orbit from 0 keeps that."""
+    k = A.shape[1]
+    U, sizes, Vt = np.linalg.svd(A @ B)
+    Z = np.concatenate([U[:, :k], Vt[:k].T]) * np.sqrt(sizes[:k])
+    X, _, Yt = np.linalg.svd(Z.T @ np.concatenate([A, B.T]))
+    Z = Z @ (X @ Yt)
+    return Z[: len(A)], Z[len(A) :].T
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A component in its own unit, and the conversion of its numbers to those of the whole problem."""
+
+    part: MatrixCompletion
+    share: float
+    number: int
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    width: int
+    use: Settings
+    greedy: bool
+
+    @property
+    def problem(self) -> MatrixCompletion:
+        return self.part.normalized
+
+    def saddle(self, A: np.ndarray, B: np.ndarray, exponents: np.ndarray) -> Saddle:
+        """Return the critical point (A, B) with its residual, its inside spectrum and the exponents that remain."""
+        problem, k = self.problem, A.shape[1]
+        E, loss = problem.residual(A @ B), problem.risk(A @ B)
+        final = loss <= ZERO_LOSS
+        U, sigma, Vt = np.linalg.svd(E)
+        sigma = np.zeros_like(sigma) if final else sigma
+        top, second = float(sigma[0]), float(np.append(sigma, 0.0)[1])
+        mu, negative, inside_rate = self.inside(A, B)
+        time = self.part.unit * self.share
+        rate = 2.0 * time * problem.weight * top
+        return Saddle(
+            component=self.number,
+            rows=self.rows,
+            columns=self.columns,
+            A=np.sqrt(self.part.unit) * A,
+            B=np.sqrt(self.part.unit) * B,
+            loss=0.0 if final else loss * self.part.unit**2 * self.share,
+            residual_singular_values=self.part.unit * sigma,
+            u=U[:, 0],
+            v=Vt[0],
+            escape_rate=rate,
+            gap=None if final else 2.0 * time * problem.weight * (top - second),
+            index=(negative or 0) + (self.width - k) * int(np.sum(sigma > 1e-10)),
+            mu=None if mu is None else mu * time,
+            inside_rate=inside_rate * time,
+            assumption_1=None if final else top - second > self.use.simple_tol * top,
+            assumption_2=None if final or negative is None else negative == 0,
+            exponents=tuple(float(p) for p in exponents),
+            plateau_time=None if final or not len(exponents) else float(exponents[0]) / rate,
+        )
+
+    def stop(self, saddle: Saddle, memory: float) -> Stop | None:
+        """Return why the chain ends at ``saddle``, or None; ``memory`` is the exponent of the error inside."""
+        k = saddle.rank
+        if saddle.escape_rate == 0.0:
+            return TraversalStatus.CONVERGED, f"the residual vanished at rank {k}"
+        if k == self.width:
+            return TraversalStatus.CONVERGED, f"the width {k} of the model is used up at loss {saddle.loss:.6g}"
+        if not saddle.assumption_1:
+            return TraversalStatus.DEGENERATE, f"the top singular value of the residual at rank {k} is repeated"
+        touched = self.span(saddle)
+        if touched < k and not self.greedy:
+            return TraversalStatus.UNDECIDED, (
+                f"at rank {k} the escape direction need not be orthogonal to the active span (multiplicity "
+                f"{self.width - touched} instead of {self.width - k}): the limit depends on the start"
+            )
+        if not self.greedy and memory <= saddle.inside_rate * saddle.plateau_time:
+            return TraversalStatus.UNDECIDED, f"at rank {k} an escape inside the manifold comes first"
+        return None
+
+    def span(self, saddle: Saddle) -> int:
+        """Return dim S of the multiplicity r - dim S (see ``residual_escape``)."""
+        columns = self.problem.observed[np.abs(saddle.u) > SUPPORT_TOL].any(axis=0)
+        rows = self.problem.observed[:, np.abs(saddle.v) > SUPPORT_TOL].any(axis=1)
+        vectors = np.concatenate([saddle.A[rows], saddle.B[:, columns].T]) / np.sqrt(self.part.unit)
+        return int(np.linalg.matrix_rank(vectors, tol=SPAN_TOL)) if vectors.size else 0
+
+    def inside(self, A: np.ndarray, B: np.ndarray) -> tuple[float | None, int | None, float]:
+        """Return mu, the number of negative eigenvalues inside the manifold (None: undecided) and the growth rate.
+
+        Exactly the k^2 gauge zeros, the smallest eigenvalues in size, are set aside.
+        """
+        k = A.shape[1]
+        if k == 0:
+            return None, 0, 0.0
+        model = Factorization(self.problem.shape, k)
+        objective, theta = Objective.of(self.problem, model), model.theta(A, B)
+        if model.dim > DENSE_LIMIT:
+            least, largest = smallest_off_gauge(lambda v: objective.hvp(theta, v), model, theta)
+            if least is None or abs(least) <= 1e-6 * largest:
+                return None, None, 0.0
+            return (least, 0, 0.0) if least > 0 else (None, 1, -least)
+        values = np.linalg.eigvalsh(objective.hessian(theta))
+        noise = FLAT * float(np.abs(values).max())
+        others = values[np.argsort(np.abs(values))[k * k :]]
+        negative, positive = others[others < -noise], others[others > noise]
+        clear = positive.size and abs(others[0]) > noise
+        return (float(positive.min()) if clear else None), len(negative), -float(min(negative, default=0.0))

@@ -1,0 +1,62 @@
+"""Exponents of alpha along a chain: passive modes, plateau times, and the order q of the limit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gflow.traversal.records import Saddle
+
+
+def fallen(exponents: np.ndarray, saddle: Saddle) -> np.ndarray:
+    """Return the exponents of the modes that are still passive after the stay at ``saddle``."""
+    waited = exponents[0] / saddle.residual_singular_values[0]
+    rates = np.zeros(len(exponents))
+    count = min(len(rates), len(saddle.residual_singular_values))
+    rates[:count] = saddle.residual_singular_values[:count]
+    return np.sort(np.maximum(exponents[1:] - waited * rates[1:], 0.0))
+
+
+def remembered(saddle: Saddle, memory: float) -> float:
+    """Return the exponent of the error inside the next manifold, after the stay at ``saddle``.
+
+    ``memory`` is that exponent on arrival. During the stay it falls where the manifold is unstable inside, arrivals
+    relax with mu, and the escaping column brings its second mode, alpha^(p (1 - lambda_2 / lambda_1)), with it.
+    An undecided mu counts as forgetting nothing (exponent 0).
+    """
+    p, time = saddle.exponents[0], saddle.plateau_time or 0.0
+    fresh = p * (saddle.gap or 0.0) / saddle.escape_rate
+    if saddle.rank == 0:
+        return fresh
+    relaxed = 0.0 if saddle.mu is None else time * saddle.mu
+    if saddle.inside_rate > 0.0:
+        relaxed = min(relaxed, memory - time * saddle.inside_rate)
+    return min(fresh, relaxed)
+
+
+def predicted_orders(saddles: list[Saddle], complete: bool, unique: bool | None) -> tuple[float | None, float | None]:
+    """Return the predicted exponent q of |W_inf(alpha) - W_inf(0)| and its lower bound over all plateaus.
+
+    Parameters
+    ----------
+    saddles : the chain, from the origin to the end
+    complete : whether every entry of the component is observed; then q is None
+    unique : whether the end is the only completion of its rank nearby
+
+    With p_rest the smallest exponent left at the end, q = 2 p_rest where the completion is locally unique, else the
+    smaller of that and ``remembered`` at the last plateau. None where uniqueness or mu is undecided, or none is left.
+    """
+    end = saddles[-1]
+    rest = [2.0 * end.exponents[0]] if end.exponents else []
+    if complete:
+        return None, None
+    memory, kept = np.inf, []
+    for saddle in saddles[:-1]:
+        memory = remembered(saddle, memory)
+        kept.append(memory)
+    bound = min([*kept, *rest], default=None)
+    bound = bound if bound is not None and bound > 0.0 else None
+    if unique is True or not kept:
+        return (rest[0] if rest else None), bound
+    if unique is None or memory <= 0.0:
+        return None, bound
+    return min([memory, *rest]), bound

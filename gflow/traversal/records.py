@@ -1,0 +1,148 @@
+"""The records of a saddle-to-saddle traversal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from gflow.flow import Trajectory
+from gflow.models import Factorization
+
+
+class TraversalStatus(StrEnum):
+    """How a traversal ended.
+
+    ``converged``: the limit exists and was reached. ``diverging``: a stage runs off to infinity. ``degenerate``: a
+    repeated top singular value leaves the escape direction to the start. ``undecided``: the numbers do not decide.
+    """
+
+    CONVERGED = "converged"
+    DIVERGING = "diverging"
+    DEGENERATE = "degenerate"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saddle:
+    """A critical point of the chain of one coupling component, in reduced coordinates.
+
+    Attributes
+    ----------
+    component : int
+        Number of the coupling component.
+    rows, columns : tuple of int
+        Its rows and columns in the whole matrix.
+    A, B : (d1_c, k) and (k, d2_c) arrays
+        Factors of the component at rank k.
+    loss : float
+        Sum over the component's entries divided by the total n. Scales as s^2.
+    residual_singular_values : array
+    u, v : arrays
+        Top singular pair of the residual, of lengths d1_c and d2_c.
+    escape_rate, gap : float, float or None
+        2 sigma_1 / n and 2 (sigma_1 - sigma_2) / n; 0.0 and None at the end, where the residual vanishes.
+    index : int
+        Negative eigenvalues of the Hessian at full width, within the component.
+    mu : float or None
+        Smallest non-gauge eigenvalue inside the manifold; None at the origin, or where it cannot be told from zero.
+    inside_rate : float
+        Largest growth rate inside the manifold, 0.0 at a minimum of it.
+    assumption_1, assumption_2 : bool or None
+        sigma_1 simple; no negative curvature inside. None where nothing remains to escape, or undecided.
+    exponents : tuple of float
+        p_j of the modes that are still passive, amplitude alpha^(p_j), smallest first.
+    plateau_time : float or None
+        Length of the stay here in units of log(1/alpha): p_1 / escape_rate; None at the end.
+    """
+
+    component: int
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    A: np.ndarray
+    B: np.ndarray
+    loss: float
+    residual_singular_values: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    escape_rate: float
+    gap: float | None
+    index: int
+    mu: float | None
+    inside_rate: float
+    assumption_1: bool | None
+    assumption_2: bool | None
+    exponents: tuple[float, ...]
+    plateau_time: float | None
+
+    @property
+    def rank(self) -> int:
+        """Return k."""
+        return self.A.shape[1]
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Return the component's W = A B, shape (d1_c, d2_c)."""
+        return self.A @ self.B
+
+    def embed(self, model: Factorization) -> np.ndarray:
+        """Return the saddle as a point of the whole model: its factors in the first k inner directions, else 0."""
+        A, B = np.zeros((model.shape[0], model.rank)), np.zeros((model.rank, model.shape[1]))
+        A[np.ix_(self.rows, range(self.rank))] = self.A
+        B[np.ix_(range(self.rank), self.columns)] = self.B
+        return model.theta(A, B)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the saddle for JSON."""
+        return {
+            "component": self.component,
+            "rank": self.rank,
+            "loss": self.loss,
+            "matrix": self.matrix.tolist(),
+            "residual_singular_values": self.residual_singular_values.tolist(),
+            "escape_rate": self.escape_rate,
+            "gap": self.gap,
+            "index": self.index,
+            "mu": self.mu,
+            "inside_rate": self.inside_rate,
+            "assumption_1": self.assumption_1,
+            "assumption_2": self.assumption_2,
+            "exponents": list(self.exponents),
+            "plateau_time": self.plateau_time,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"Saddle(component {self.component}, rank={self.rank}, loss={self.loss:.8g}, rate={self.escape_rate:.6g})"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """The saddles of one coupling component, the orbits between them, and how the chain ended.
+
+    ``orbits`` are trajectories of the rank-(k+1) model of the component in its own unit and normalisation.
+    ``unique`` says whether the final completion is the only one of its rank nearby (None: undecided).
+    ``order`` is the predicted exponent q of the component, None where nothing is unobserved or nothing is left;
+    ``safe_order`` its lower bound over all plateaus.
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    saddles: tuple[Saddle, ...]
+    orbits: tuple[Trajectory, ...]
+    status: TraversalStatus
+    reason: str
+    unique: bool | None
+    order: float | None
+    safe_order: float | None
+
+    @property
+    def end(self) -> Saddle:
+        """Return the last saddle."""
+        return self.saddles[-1]
+
+    def __repr__(self) -> str:
+        return f"Chain({self.status}, ranks 0 to {self.end.rank}, loss={self.end.loss:.6g})"
