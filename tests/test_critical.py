@@ -110,6 +110,16 @@ def test_without_a_lower_bound_no_minimum_is_called_global() -> None:
     assert classify(textbook(lambda x: x[0] ** 2 + x[1] ** 2), np.zeros(2)).kind == "second-order"
 
 
+def test_a_loss_that_the_last_newton_step_explains_is_a_global_minimum() -> None:
+    point = np.array([0.0, 0.1])
+    soft = textbook(lambda x: x[0] ** 2 + 1e-12 * x[1] ** 2, lower_bound=0.0)
+    raised = textbook(lambda x: x[0] ** 2 + 1e-12 * x[1] ** 2 + 1e-10, lower_bound=0.0)
+    assert classify(soft, point).value == pytest.approx(1e-14)
+    assert classify(soft, point).kind == "global-minimum"
+    assert classify(raised, point).kind == "second-order"
+    assert classify(soft, np.array([1e-3, 0.0])).kind == "not-critical"
+
+
 @pytest.mark.parametrize(
     ("objective", "guess", "limit"),
     [

@@ -15,7 +15,7 @@ import numpy as np
 
 import gflow
 from analysis.claims import Claim
-from analysis.theorems.invariance import field_ratio, invariance_claim, random_span, widths
+from analysis.theorems.invariance import field_ratio, invariance_claim, random_span
 from analysis.theorems.rounding import excess, gradient_rounding, growth
 from analysis.theorems.study import Study
 from gflow import manifolds
@@ -51,7 +51,7 @@ def _invariant(study: Study, components: list[Any]) -> Claim:
             ),
         )
         for component in components
-        for k in sorted({*widths(r)[1:][:1], r})
+        for k in sorted({1, r})
     ]
     return invariance_claim(study, "prop2.1", STATEMENTS["prop2.1"], spaces, "sub-Omega_k")
 
@@ -103,11 +103,13 @@ def _smaller(study: Study, components: list[Any]) -> Claim:
         block[np.ix_(component.rows, component.columns)] = True
         stray = float(np.linalg.norm(model.matrix(theta)[~block])) / size**2
         i, j = (int(index) for index in rng.permutation(np.argwhere(~block))[0])
-        witness = model.matrix(whole.embed(np.eye(d1, Q.shape[1], -i), np.eye(Q.shape[1], d2, j)))
+        a, b = np.zeros((d1, Q.shape[1])), np.zeros((Q.shape[1], d2))
+        a[i, 0] = b[0, j] = 1.0
+        witness = model.matrix(whole.embed(a, b))
         distance = float(np.linalg.norm(witness[~block]))
         worst = min(worst, distance - stray - whole.distance(theta) / size)
     reason = (
-        f"least distance of an output of Omega_k from all outputs of sub-Omega_k over {len(components)} components, at "
-        "least 1, less what sticks out of Omega_k and of the component at random points of sub-Omega_k"
+        f"least distance of an output of Omega_k from all outputs of sub-Omega_k over {len(components)} components, "
+        "expected 1, less what sticks out of Omega_k and of the component at random points of sub-Omega_k"
     )
     return Claim.bounded("prop2.3", STATEMENTS["prop2.3"], worst, 1.0 - 3.0 * growth(model), None, reason=reason)

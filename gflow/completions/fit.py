@@ -14,8 +14,8 @@ BATCH_ENTRIES = 4_000_000
 """Largest number of doubles in the stacked Hessians of the starts that run side by side."""
 ZERO_LOSS = 1e-30
 """Sum of squared residuals, in units of max|M|^2 per observed entry, that counts as rounding."""
-GRADIENT_TOL = 1e-13
-"""A run ends where |gradient| <= GRADIENT_TOL |Z| max(1, |Z|^2), in the unit of the problem."""
+GRADIENT_TOL = 1e-8
+"""A run has converged where |E Z| <= GRADIENT_TOL |E| |Z| for the residual E: no direction lowers the loss."""
 
 
 def rank_fit(
@@ -67,8 +67,9 @@ def rank_fit(
         if first == 0:
             Z[0] = _truncated(unitary.values, k)
         ends.append(_Descent(unitary, Z, norm_bound))
-        ends[-1].run(max_steps)
-        if ends[-1].losses[ends[-1].bounded].min(initial=np.inf) <= stop_at_loss * unitary.size**2:
+        enough = stop_at_loss * unitary.size**2
+        ends[-1].run(max_steps, enough)
+        if ends[-1].losses[ends[-1].bounded].min(initial=np.inf) <= enough:
             break
     return _best(problem, k, ends, norm_bound)
 
@@ -106,7 +107,6 @@ class _Descent:
         self.damping = np.full(len(Z), 1e-2)
         self.curved = np.zeros(len(Z), dtype=bool)
         self.squares = self._squares(self._residual(Z))
-        self.stationary = np.zeros(len(Z), dtype=bool)
 
     @property
     def losses(self) -> np.ndarray:
@@ -119,32 +119,38 @@ class _Descent:
         d1 = self.problem.shape[0]
         return np.abs(self.Z[:, :d1] @ self.Z[:, d1:].swapaxes(1, 2)).max(axis=(1, 2)) <= self.bound
 
-    def run(self, max_steps: int) -> None:
-        """Move every run downhill until it is stationary, beyond the bound, or out of steps."""
+    @property
+    def stationary(self) -> np.ndarray:
+        """Return whether the gradient vanishes, relative to the residual, for every run."""
+        E = self._residual(self.Z)
+        size = np.linalg.norm(E, axis=(1, 2)) * np.linalg.norm(self.Z, axis=(1, 2))
+        return self._zero | (np.linalg.norm(E @ self.Z, axis=(1, 2)) <= GRADIENT_TOL * size)
+
+    @property
+    def _zero(self) -> np.ndarray:
+        return self.squares <= ZERO_LOSS * self.problem.n_observed * max(self.problem.size**2, 1e-300)
+
+    def run(self, max_steps: int, enough: float) -> None:
+        """Move every run downhill until it ends at a minimum or beyond the bound, or one has a loss of ``enough``."""
         active = np.arange(len(self.Z))
         for _ in range(max_steps):
             active = active[self._step(active)]
-            if not active.size:
+            if not active.size or (self.losses.min() <= enough and self.bounded[self.losses.argmin()]):
                 break
 
     def _step(self, active: np.ndarray) -> np.ndarray:
         """Make one trial step of the active runs; return which of them go on."""
         Z, E = self.Z[active], self._residual(self.Z[active])
         G = E @ Z
-        size = np.linalg.norm(Z, axis=(1, 2))
-        flat = np.linalg.norm(G, axis=(1, 2)) <= GRADIENT_TOL * size * np.sqrt(self.squares[active])
-        done = flat | (self.squares[active] <= ZERO_LOSS * self.problem.n_observed)
-        self.stationary[active] = done
         trial = self._swept(Z - self._direction(active, Z, E, G))
         squares = self._squares(self._residual(trial))
-        better = (squares < self.squares[active]) & ~done
+        better = squares < self.squares[active]
         self.curved[active] = better & (squares > 0.8 * self.squares[active])
         self.Z[active] = np.where(better[:, None, None], trial, Z)
         self.squares[active] = np.where(better, squares, self.squares[active])
         self.damping[active] *= np.where(better, 0.2, 5.0)
         self.damping[active] = np.maximum(self.damping[active], 1e-9)
-        stuck = self.damping[active] > 1e9
-        return ~(done | stuck) & self.bounded[active]
+        return (self.damping[active] < 1e6) & ~self._zero[active] & self.bounded[active]
 
     def _direction(self, active: np.ndarray, Z: np.ndarray, E: np.ndarray, G: np.ndarray) -> np.ndarray:
         count, D, k = Z.shape

@@ -58,9 +58,9 @@ class Confinement:
 
     @property
     def worst_ratio(self) -> float:
-        """Return the largest distance in units of its budget; at most 1 where the statement holds."""
-        spent = self.distances > 0
-        return float(np.max(self.distances[spent] / self.budgets[spent], initial=0.0))
+        """Return the largest distance up to ``horizon`` in units of its budget; at most 1 where the statement holds."""
+        told = (self.times <= self.horizon) & (self.distances > 0)
+        return float(np.max(self.distances[told] / self.budgets[told], initial=0.0))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary for JSON."""
@@ -77,7 +77,7 @@ class Confinement:
 
 
 def confinement(
-    objective: Objective, manifold: Manifold, trajectory: Trajectory, *, safety: float = 100.0
+    objective: Objective, manifold: Manifold, trajectory: Trajectory, *, safety: float = 30.0
 ) -> Confinement:
     """Return the distances of a trajectory to the manifold it starts on, beside what rounding explains.
 
@@ -91,7 +91,7 @@ def confinement(
         Each state may be off by ``safety`` * eps * |theta|; it also covers the trapezoidal rule for the growth.
 
     Gradient flow, gradient descent and linear multistep or Runge-Kutta steps preserve linear subspaces exactly, so no
-    truncation error enters: all that may grow is rounding. MATH: Bai et al. 2024, Propositions 1 and 2.
+    truncation error enters: all that may grow is rounding. Bai et al. 2024, Propositions 1 and 2.
     """
     if not safety > 0:
         raise ValueError(f"safety must be positive; got {safety!r}")

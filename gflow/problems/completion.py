@@ -1,8 +1,4 @@
-"""Learning problems: what is observed, and the risk it defines on matrices W.
-
-A problem knows nothing of factors. It offers the risk, its gradient and its curvature as functions of W, through
-the linear operator ``measure`` and its adjoint, so every model composes with every problem.
-"""
+"""Matrix completion: some entries of a matrix are observed."""
 
 from __future__ import annotations
 
@@ -133,6 +129,11 @@ class MatrixCompletion:
     def curvature(self, dW: np.ndarray) -> np.ndarray:
         """Return the second derivative of R applied to dW, (2/n) P o dW, shape (d1, d2)."""
         return (2.0 / self.n_observed) * (self.observed * dW)
+
+    @cached_property
+    def curvature_mask(self) -> np.ndarray:
+        """Return (2/n) P, shape (d1, d2): ``curvature`` multiplies by it entry by entry."""
+        return (2.0 / self.n_observed) * self.observed
 
     def rescaled(self, factor: float) -> MatrixCompletion:
         """Return the problem with M multiplied by ``factor``."""

@@ -1,48 +1,14 @@
-"""Models: how a flat parameter vector theta becomes a matrix W, and the chain rule through that map.
-
-Every model offers ``matrix`` (theta -> W), ``tangent`` (its derivative), ``pullback`` (the adjoint of the derivative)
-and ``bend`` (the derivative of ``pullback`` in theta). ``objective`` composes them with any problem.
-"""
+"""The factorisation W = A B."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
-
-class Model(Protocol):
-    """What ``Objective.of`` needs of a model; theta and its variations are flat arrays of shape (dim,)."""
-
-    shape: tuple[int, int]
-    degree: int
-    """W is homogeneous of this degree in theta: theta scales as s^(1/degree) when M is multiplied by s."""
-
-    @property
-    def dim(self) -> int:
-        """Return the number of parameters."""
-
-    def matrix(self, theta: np.ndarray) -> np.ndarray:
-        """Return W(theta), shape (d1, d2)."""
-
-    def tangent(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
-        """Return the derivative of W at theta along ``variation``, shape (d1, d2)."""
-
-    def pullback(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
-        """Return the adjoint of ``tangent`` at theta applied to G, shape (dim,)."""
-
-    def bend(self, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
-        """Return the derivative of ``pullback(theta, G)`` in theta along ``variation``, shape (dim,)."""
-
-    def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
-        """Return W(theta + variation) - W(theta) without cancellation, shape (d1, d2)."""
-
-    def jacobian(self, theta: np.ndarray) -> np.ndarray:
-        """Return the derivative of W at theta, shape (d1, d2, dim)."""
-
-    def bend_matrix(self, G: np.ndarray) -> np.ndarray:
-        """Return the matrix of ``bend(., G)``, shape (dim, dim)."""
+from gflow.models.protocol import checked_shape, positive, positive_scale
 
 
 @dataclass(frozen=True)
@@ -68,8 +34,8 @@ class Factorization:
     degree: ClassVar[int] = 2
 
     def __init__(self, shape: tuple[int, int], rank: int | None = None) -> None:
-        object.__setattr__(self, "shape", _shape(shape))
-        object.__setattr__(self, "rank", _positive(min(self.shape) if rank is None else rank, "rank"))
+        object.__setattr__(self, "shape", checked_shape(shape))
+        object.__setattr__(self, "rank", positive(min(self.shape) if rank is None else rank, "rank"))
 
     @property
     def dim(self) -> int:
@@ -165,75 +131,55 @@ class Factorization:
         rank_a, rank_b = (int(np.sum(s > rank_tol * largest)) for s in (a, b))
         return self.rank**2 - (self.rank - rank_a) * (self.rank - rank_b)
 
+    def masked_gradient(self, curvature: np.ndarray, target: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Return theta -> pullback(theta, curvature o A B - target): the gradient of a masked loss with less overhead.
+
+        ``curvature`` and ``target`` are (d1, d2) arrays, (2/n) P and (2/n) P o M for matrix completion.
+        """
+        (d1, d2), r = self.shape, self.rank
+        cut, dim = d1 * r, self.dim
+
+        def gradient(theta: np.ndarray) -> np.ndarray:
+            A, B = theta[:cut].reshape(d1, r), theta[cut:].reshape(r, d2)
+            G = A.dot(B)
+            G *= curvature
+            G -= target
+            result = np.empty(dim)
+            G.dot(B.T, out=result[:cut].reshape(d1, r))
+            A.T.dot(G, out=result[cut:].reshape(r, d2))
+            return result
+
+        return gradient
+
+    def masked_deviation(
+        self, center: np.ndarray, curvature: np.ndarray, G: np.ndarray
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Return delta -> gradient(center + delta) - gradient(center) of a masked loss, without cancellation.
+
+        ``G`` is dR/dW at the center. With dE = curvature o (dA (B + dB) + A dB) and S = G + dE the difference is
+        (dE B^T + S dB^T, A^T dE + dA^T S).
+        """
+        (d1, d2), r = self.shape, self.rank
+        cut, dim = d1 * r, self.dim
+        A, B = (factor.copy() for factor in self.factors(center))
+        At, Bt = A.T.copy(), B.T.copy()
+
+        def gradient(delta: np.ndarray) -> np.ndarray:
+            dA, dB = delta[:cut].reshape(d1, r), delta[cut:].reshape(r, d2)
+            dE = dA.dot(B + dB)
+            dE += A.dot(dB)
+            dE *= curvature
+            S = G + dE
+            result = np.empty(dim)
+            left, right = result[:cut].reshape(d1, r), result[cut:].reshape(r, d2)
+            dE.dot(Bt, out=left)
+            left += S.dot(dB.T)
+            At.dot(dE, out=right)
+            right += dA.T.dot(S)
+            return result
+
+        return gradient
+
     def random(self, rng: np.random.Generator, scale: float = 1.0) -> np.ndarray:
         """Return ``scale * rng.standard_normal(dim)``; a small scale is the paper's small initialisation."""
-        return _positive_scale(scale) * rng.standard_normal(self.dim)
-
-
-@dataclass(frozen=True)
-class DirectMatrix:
-    """The linear model W = theta without factors; its flow tends to the interpolant nearest to W(0).
-
-    Raises ``ValueError`` if a dimension is not a positive integer.
-    """
-
-    shape: tuple[int, int]
-    degree: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", _shape(self.shape))
-
-    @property
-    def dim(self) -> int:
-        """Return d1 d2."""
-        return self.shape[0] * self.shape[1]
-
-    def matrix(self, theta: np.ndarray) -> np.ndarray:
-        """Return W, shape (d1, d2) (leading axes of theta are kept)."""
-        return theta.reshape(*theta.shape[:-1], *self.shape)
-
-    def tangent(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
-        """Return dW, shape (d1, d2)."""
-        return variation.reshape(self.shape)
-
-    def pullback(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
-        """Return G as a flat array of shape (dim,) (leading axes are kept)."""
-        return G.reshape(theta.shape)
-
-    def bend(self, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
-        """Return zeros: the model is linear."""
-        return np.zeros(self.dim)
-
-    def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
-        """Return dW, shape (d1, d2)."""
-        return variation.reshape(self.shape)
-
-    def jacobian(self, theta: np.ndarray) -> np.ndarray:
-        """Return the identity, shape (d1, d2, d1 d2)."""
-        return np.eye(self.dim).reshape(*self.shape, self.dim)
-
-    def bend_matrix(self, G: np.ndarray) -> np.ndarray:
-        """Return zeros, shape (dim, dim)."""
-        return np.zeros((self.dim, self.dim))
-
-    def random(self, rng: np.random.Generator, scale: float = 1.0) -> np.ndarray:
-        """Return ``scale * rng.standard_normal(dim)``."""
-        return _positive_scale(scale) * rng.standard_normal(self.dim)
-
-
-def _positive(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a positive integer; got {value!r}")
-    return int(value)
-
-
-def _shape(shape: tuple[int, int]) -> tuple[int, int]:
-    if len(shape) != 2:
-        raise ValueError(f"shape must be (d1, d2); got {shape!r}")
-    return _positive(shape[0], "d1"), _positive(shape[1], "d2")
-
-
-def _positive_scale(scale: float) -> float:
-    if not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale must be a positive finite number; got {scale!r}")
-    return float(scale)
+        return positive_scale(scale) * rng.standard_normal(self.dim)

@@ -1,0 +1,184 @@
+"""The subcommands of ``gflow``. To add one: a function from arguments to ``Outcome``, and one entry in ``COMMANDS``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from analysis.cli.arguments import Command
+from analysis.cli.inputs import Run, check_writable_file, check_writable_folder, one_blas_thread, problem_of
+from analysis.cli.output import Outcome, Refused, facts, matrix, number, progress, refusing, table
+
+if TYPE_CHECKING:
+    import gflow
+    from analysis.report import Report
+
+LARGEST_DIMENSION = 1000
+"""Critical points are found with a dense Hessian up to this dimension."""
+
+
+def classify(arguments: Namespace) -> Outcome:
+    """Return the kind of the data and the components of both graphs."""
+    import gflow
+
+    problem, _ = problem_of(arguments)
+    graphs = gflow.connectivity(problem)
+    return Outcome(graphs.to_dict(), lambda: _connectivity_parts(graphs))
+
+
+def flow(arguments: Namespace) -> Outcome:
+    """Return where the gradient flow ends, the plateaus it passed, and its gauges of accuracy."""
+    check_writable_file(arguments.save)
+    with one_blas_thread():
+        run = Run.of(arguments)
+        with progress("integrating") as more:
+            trajectory = run.trajectory(more)
+        payload = run.to_dict() | _end(run, trajectory)
+    if arguments.save is not None:
+        with refusing(arguments.save):
+            trajectory.save(arguments.save)
+    return Outcome(payload, lambda: _flow_parts(run, trajectory, payload))
+
+
+def critical(arguments: Namespace) -> Outcome:
+    """Return the saddles of the trajectory and the orbits of critical points that a survey from random starts meets."""
+    from analysis.cli.survey import surveyed
+
+    with one_blas_thread():
+        run = Run.of(arguments)
+        if run.model.dim > LARGEST_DIMENSION:
+            raise Refused(
+                f"critical needs a dense Hessian: r (d1 + d2) = {run.model.dim} exceeds {LARGEST_DIMENSION}; "
+                "choose a smaller --rank"
+            )
+        with progress("integrating") as more:
+            trajectory = run.trajectory(more)
+        with progress("searching critical points"):
+            found = surveyed(run, trajectory, arguments.starts)
+    survey = {"seed": run.seed, "starts": arguments.starts}
+    ending = {"status": str(trajectory.status), "message": trajectory.message, "method": trajectory.method}
+    payload = run.to_dict() | ending | {"survey": survey} | found
+    return Outcome(payload, lambda: _critical_parts(run, payload))
+
+
+def verify(arguments: Namespace) -> Outcome:
+    """Return the verdict on every claim; write the report where --out says."""
+    check_writable_folder(arguments.report)
+    with one_blas_thread():
+        from analysis.claims import exit_code
+        from analysis.verification import verification
+
+        run = Run.of(arguments)
+        with progress("verifying"):
+            report = verification(run.problem, name=run.name, seed=run.seed, scale=run.scale, rank=arguments.rank)
+        page = None
+        if arguments.report is not None:
+            from analysis.report import write_report
+
+            with refusing(arguments.report):
+                page = write_report(report, arguments.report)
+    return Outcome(report.to_dict(), lambda: _report_parts(report, page), exit_code(report.claims))
+
+
+_START = ("--seed", "--scale", "--start", "--rank")
+_INTEGRATION = ("--method", "--rtol", "--t-end", "--max-evaluations")
+COMMANDS = (
+    Command("classify", "connected or not: the components of a partially observed matrix", classify),
+    Command("flow", "integrate the gradient flow from a small start", flow, (*_START, *_INTEGRATION, "--save")),
+    Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
+    Command("verify", "check every theorem, claim by claim", verify, ("--seed", "--scale", "--rank", "--report")),
+)
+"""The table of subcommands."""
+
+
+def _connectivity_parts(graphs: gflow.Connectivity) -> Iterator[Any]:
+    d1, d2 = graphs.shape
+    yield facts(
+        [
+            ("kind", str(graphs.kind)),
+            ("shape", f"{d1} x {d2}, {graphs.n_observed} observed"),
+            ("unobserved rows", _indices(graphs.unobserved_rows)),
+            ("unobserved columns", _indices(graphs.unobserved_columns)),
+        ]
+    )
+    for name, components in (("components", graphs.components), ("coupling components", graphs.coupling_components)):
+        rows = ((_indices(part.rows), _indices(part.columns), part.complete_bipartite) for part in components)
+        yield table(f"{name} (rows and columns counted from 0)", ["rows ", "columns ", "complete bipartite "], rows)
+
+
+def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
+    """Return the summary of a trajectory and of the matrix it ends at."""
+    import gflow
+
+    W = run.model.matrix(trajectory.final)
+    return trajectory.to_dict() | {
+        "matrix": W,
+        "singular_values": gflow.singular_values(run.model, trajectory)[-1],
+        "rank": int(gflow.numerical_rank(W)),
+        "nuclear_norm": float(gflow.nuclear_norm(W)),
+    }
+
+
+def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any]) -> Iterator[Any]:
+    yield facts(
+        [
+            *run.facts(),
+            ("method", trajectory.method),
+            ("status", f"{trajectory.status}: {trajectory.message}"),
+            *((name.replace("_", " "), number(payload[name])) for name in ("time", "loss", "gradient_norm")),
+            ("singular values", "  ".join(f"{value:.8g}" for value in payload["singular_values"])),
+            *((name.replace("_", " "), number(payload[name])) for name in ("rank", "nuclear_norm")),
+            ("conservation drift", number(trajectory.conservation_drift)),
+            ("gradients", number(trajectory.n_gradients)),
+        ]
+    )
+    plateaus = ((plateau.loss, plateau.start, plateau.end) for plateau in trajectory.plateaus)
+    yield table("plateaus", ["loss", "start", "end"], plateaus)
+    yield matrix("W (rows and columns counted from 0)", payload["matrix"])
+
+
+def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
+    yield facts([*run.facts(), ("status", f"{payload['status']}: {payload['message']}")])
+    head = ["loss", "ranks", "kind ", "index", "zeros", "least", "Omega", "escape rate", "multiplicity"]
+    counts = ("index", "n_zero", "zero_modes_bound", "zero_modes_on_omega")
+    rows: list[list[Any]] = [
+        [p["loss"], _indices(p["ranks"]), p["kind"], *(p[key] for key in (*counts, "escape_rate", "multiplicity"))]
+        for p in payload["saddles"]
+    ]
+    yield table("critical points that the trajectory passes", head, rows)
+    rows = [
+        [
+            o["loss"],
+            _indices(o["ranks"]),
+            ", ".join(o["kinds"]),
+            *(o[key] for key in (*counts, "escape_rates", "multiplicity", "n_points", "n_on_omega")),
+        ]
+        for o in payload["orbits"]
+    ]
+    yield table("orbits met by the survey", [*head, "points", "on Omega"], rows)
+    yield (
+        "ranks: of A and B; zeros: zero modes of the Hessian; least: the dimension of the GL(r) orbit, a lower bound;\n"
+        "Omega: their number on an Omega_k without further flat directions"
+    )
+
+
+def _report_parts(report: Report, page: Any) -> Iterator[Any]:
+    from analysis.claims import summary
+    from analysis.report import format_interval
+
+    rows = (
+        (claim.id, claim.statement, claim.verdict.value, claim.measured, format_interval(claim.allowed))
+        for claim in report.claims
+    )
+    yield table(report.title, ["claim ", "statement ", "verdict", "measured", "allowed"], rows)
+    reasons = [(claim.id, claim.reason) for claim in report.claims if claim.verdict != "holds" and claim.reason]
+    if reasons:
+        yield facts(reasons)
+    yield ", ".join(f"{count} {verdict}" for verdict, count in summary(report.claims).items())
+    if page is not None:
+        yield f"report: {page}"
+
+
+def _indices(indices: Sequence[int]) -> str:
+    return ", ".join(map(str, indices)) or "none"

@@ -1,0 +1,61 @@
+"""The identities behind the statements, decided exactly: as polynomials for this mask, as matrices in every dimension.
+
+Source: Bai et al. 2024, section 3 and Propositions 1 and 2. The values M_ij stay symbols, observed zeros stay zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+import gflow
+from analysis.claims import Claim
+from analysis.theorems.study import Study
+from gflow import symbolic
+
+LARGEST_DIM = 50
+"""Up to this dimension (5 x 5 at full width) the mask itself is checked, above it a smaller part of it."""
+LARGEST_SIDE = 4
+
+
+def claims(study: Study) -> tuple[Claim, ...]:
+    """Return one claim per identity, measured by the number of entries that are not identically zero."""
+    problem, rank, reason = study.normalized, study.model.rank, "for this mask and all non-zero values"
+    if study.model.dim > LARGEST_DIM:
+        rows, columns = representative(study.connectivity)
+        problem, rank = problem.restricted(rows, columns), min(rank, len(rows), len(columns))
+        listed = [", ".join(str(index + 1) for index in lines) for lines in (rows, columns)]
+        reason = f"for rows {listed[0]} and columns {listed[1]} alone at width {rank}: the whole is too large for sympy"
+    values = np.where(problem.observed & (problem.values == 0), 0.0, np.nan)
+    exact = symbolic.identities(problem.observed, rank, values=values)
+    general = symbolic.general_identities()
+    anywhere = "for all sizes d1, d2, r, k, all masks and all values"
+    return (*_claims("symbolic", exact, reason), *_claims("symbolic-general", general, anywhere))
+
+
+def representative(connectivity: gflow.Connectivity) -> tuple[list[int], list[int]]:
+    """Return up to four rows and four columns that hold entries of as many coupling components as they can."""
+    parts = connectivity.coupling_components
+    rows, columns = (_in_turn([getattr(part, side) for part in parts]) for side in ("rows", "columns"))
+    return sorted(rows), sorted(columns)
+
+
+def _in_turn(groups: list[tuple[int, ...]]) -> list[int]:
+    longest = max(len(group) for group in groups)
+    taken = [group[turn] for turn in range(longest) for group in groups if turn < len(group)]
+    return taken[:LARGEST_SIDE]
+
+
+def _claims(prefix: str, identities: Iterable[symbolic.Identity], reason: str) -> tuple[Claim, ...]:
+    return tuple(
+        Claim.bounded(
+            f"{prefix}-{identity.name}",
+            identity.statement,
+            len(identity.violations),
+            0.0,
+            0.0,
+            reason=f"entries not identically zero, of {len(identity.residual)}, {reason}",
+        )
+        for identity in identities
+    )

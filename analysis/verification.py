@@ -1,0 +1,291 @@
+"""The main job: every statement tested on one partially observed matrix, as a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import gflow
+from analysis.plots import EntryStatus, draw_gradient_norm, draw_loss, draw_observation_graph, draw_singular_values
+from analysis.plots import figure_svg
+from analysis.report import Figure, MatrixView, Report, Table, format_number
+from analysis.theorems import STATEMENTS, Saddle, Statement, Study
+from analysis.theorems.spectrum import multiplicity, predicted_zero_modes
+from gflow import diagnostics, manifolds, symbolic
+
+LARGEST_EQUATIONS = 50
+"""Up to this dimension (5 x 5 at full width) the equations of the flow are listed."""
+MOST_POINTS = 1500
+"""Figures show at most this many states of a trajectory."""
+RANK_TOL = 1e-4
+
+
+def verification(
+    problem: gflow.MatrixCompletion,
+    *,
+    name: str = "a matrix",
+    statements: Sequence[Statement] = STATEMENTS,
+    **settings: Any,
+) -> Report:
+    """Return the report on ``problem``: claims, figures, tables and the learned matrix.
+
+    Parameters
+    ----------
+    problem : MatrixCompletion
+    name : str
+        What the report calls it.
+    statements : sequence of functions Study -> claims
+        Default: all of ``analysis.theorems``.
+    settings
+        Keywords of ``Study.of``: seed, scale, start, rank, method, rtol, t_end, max_evaluations.
+
+    Raises
+    ------
+    ValueError
+        For bad settings.
+    IntegrationFailed
+        If the solver gives up on the trajectory.
+
+    Equal arguments give equal reports. Losses scale as s^2 and times as 1 / s when M is multiplied by s and the start
+    by sqrt(s); verdicts do not change.
+    """
+    return study_report(Study.of(problem, **settings), name, statements)
+
+
+def study_report(study: Study, name: str, statements: Sequence[Statement] = STATEMENTS) -> Report:
+    """Return the report on a study that has been made."""
+    return Report(
+        title=f"Theorems verified on {name}",
+        lead=_lead(study, name),
+        claims=[claim for statement in statements for claim in statement(study)],
+        figures=_figures(study),
+        tables=[_saddle_table(study), _component_table(study), *_equation_tables(study)],
+        configuration=_configuration(study, name),
+        matrix=_matrix_view(study),
+        seed=study.seed,
+    )
+
+
+def _lead(study: Study, name: str) -> str:
+    (d1, d2), n, trajectory = study.problem.shape, study.problem.n_observed, study.trajectory
+    W = study.model.matrix(trajectory.final)
+    rank, norm = int(diagnostics.numerical_rank(W, RANK_TOL)), float(diagnostics.nuclear_norm(W)) * study.unit
+    count = study.connectivity.n_components
+    return (
+        f"{name}: {d1} x {d2}, {n} of {d1 * d2} entries observed, {study.connectivity.kind} ({count} "
+        f"component{'s' * (count != 1)} of the observation graph). The gradient flow of width {study.model.rank} from "
+        f"a start of entries up to {format_number(float(np.abs(_theta(study, study.start)).max()), 2)} ended "
+        f"{trajectory.status}: {len(study.saddles)} saddle{'s' * (len(study.saddles) != 1)} passed, loss "
+        f"{format_number(_loss(study, trajectory.final_loss), 3)}, rank {rank} (singular values above "
+        f"{format_number(RANK_TOL)} of the largest), nuclear norm {format_number(norm)}."
+    )
+
+
+def _loss(study: Study, value: float) -> float:
+    return study.unit * (study.unit * value)
+
+
+def _theta(study: Study, values: np.ndarray) -> np.ndarray:
+    return np.sqrt(study.unit) * values
+
+
+def _configuration(study: Study, name: str) -> dict[str, Any]:
+    trajectory = study.trajectory
+    return {
+        "matrix": name,
+        "shape": list(study.problem.shape),
+        "n_observed": study.problem.n_observed,
+        "kind": str(study.connectivity.kind),
+        "width": study.model.rank,
+        **study.settings,
+        "seed": study.seed,
+        "largest_entry_of_start": float(np.abs(_theta(study, study.start)).max()),
+        "trajectory": {
+            "status": str(trajectory.status),
+            "solver": trajectory.method,
+            "end_time": float(trajectory.times[-1]) / study.unit,
+            "loss": _loss(study, trajectory.final_loss),
+            "n_steps": trajectory.n_steps,
+            "n_gradients": trajectory.n_gradients,
+            "conservation_drift": trajectory.conservation_drift,
+            "monotonicity_defect": trajectory.monotonicity_defect,
+        },
+    }
+
+
+def _matrix_view(study: Study) -> MatrixView:
+    """Entries within a coupling component are determined as the start shrinks, unless a hypothesis of that fails."""
+    observed = study.problem.observed
+    statuses = np.full(observed.shape, EntryStatus.SEED_DEPENDENT, dtype=object)
+    graph = study.connectivity
+    plain = {(c.rows, c.columns) for c in graph.components}
+    sure = study.converged and all(saddle.escape.assumption_1 for saddle in study.saddles)
+    for component in graph.coupling_components:
+        known = sure and (component.rows, component.columns) in plain
+        statuses[np.ix_(component.rows, component.columns)] = (
+            EntryStatus.DETERMINED if known else EntryStatus.UNDECIDED
+        )
+    statuses[list(graph.unobserved_rows)] = EntryStatus.DETERMINED if study.converged else EntryStatus.UNDECIDED
+    statuses[:, list(graph.unobserved_columns)] = EntryStatus.DETERMINED if study.converged else EntryStatus.UNDECIDED
+    statuses[observed] = EntryStatus.OBSERVED
+    caption = (
+        "W where the trajectory ended. As the start shrinks, unobserved entries within a coupling component tend to a "
+        "limit that no seed changes, those of rows and columns without observation to 0, and those between components "
+        "to one that depends on the seed; at this start they may still be far from it."
+    )
+    return MatrixView(study.model.matrix(study.trajectory.final) * study.unit, statuses, caption)
+
+
+def _saddle_table(study: Study) -> Table:
+    columns = (
+        *("loss", "from", "to", "k", "ranks of W, A, B", "kind", "index", "zero modes", "zero modes predicted"),
+        *("residual singular values", "escape rate", "2 sigma_1 / n", "multiplicity", "multiplicity predicted"),
+        *("Assumption 1", "Assumption 2"),
+    )
+    rows = [_saddle_row(study, saddle) for saddle in study.saddles]
+    for plateau in study.unresolved:
+        span = [_loss(study, plateau.loss), *_span(study, plateau)]
+        rows.append([*span, None, None, "no critical point found", *[None] * (len(columns) - 6)])
+    caption = (
+        "Saddles that the trajectory passes, polished by Newton's method within the smallest Omega_k that holds them. "
+        "Zero modes are predicted from below: by the residual's rank, and by the symmetry orbit."
+    )
+    return Table("saddles", caption, columns, rows)
+
+
+def _saddle_row(study: Study, saddle: Saddle) -> list[Any]:
+    point, leaves = saddle.point, saddle.escape
+    rank_a, rank_b, _ = manifolds.factor_ranks(study.model, point.theta) if saddle.rank else (0, 0, 0)
+    rank = int(diagnostics.numerical_rank(study.model.matrix(point.theta), RANK_TOL**2)) if saddle.rank else 0
+    return [
+        _loss(study, point.value),
+        *_span(study, saddle.plateau),
+        saddle.rank,
+        [rank, rank_a, rank_b],
+        str(point.kind),
+        point.index,
+        point.n_zero,
+        [predicted_zero_modes(study, saddle), point.gauge_dimension],
+        (leaves.singular_values * study.unit).tolist(),
+        point.escape_rate * study.unit,
+        leaves.rate * study.unit,
+        multiplicity(study, saddle) if point.index else 0,
+        leaves.multiplicity,
+        leaves.assumption_1,
+        leaves.assumption_2,
+    ]
+
+
+def _span(study: Study, plateau: Any) -> list[float | None]:
+    return [plateau.start / study.unit, None if plateau.end is None else plateau.end / study.unit]
+
+
+def _component_table(study: Study) -> Table:
+    graphs = (
+        ("observation graph", study.connectivity.components),
+        ("coupling graph", study.connectivity.coupling_components),
+    )
+    rows = [
+        [name, [i + 1 for i in part.rows], [j + 1 for j in part.columns], part.complete_bipartite]
+        for name, parts in graphs
+        for part in parts
+    ]
+    caption = "Components of the graph of observed non-zero entries and of the graph of all observed entries."
+    return Table("components", caption, ("graph", "rows", "columns", "complete bipartite"), rows)
+
+
+def _equation_tables(study: Study) -> list[Table]:
+    if study.model.dim > LARGEST_EQUATIONS:
+        return []
+    flow = symbolic.symbolic_flow(study.problem.observed, study.model.rank, study.problem.with_gaps())
+    lines = symbolic.equations_text(flow).splitlines()
+    rows, block = [], ""
+    for line in filter(str.strip, lines):
+        if line.startswith("  "):
+            rows.append([block, line.strip()])
+        elif line.startswith("constant"):
+            rows.append(["constant", line.partition(": ")[2]])
+        else:
+            block = line.rstrip(":")
+    return [Table("equations", "The gradient flow, one block per coupling component.", ("block", "equation"), rows)]
+
+
+def _figures(study: Study) -> list[Figure]:
+    return [_graph_figure(study), _loss_figure(study), _gradient_figure(study), _singular_value_figure(study)]
+
+
+def _graph_figure(study: Study) -> Figure:
+    problem = study.problem
+    entries = np.stack([problem.rows, problem.columns], axis=1)
+    zero = problem.targets == 0
+    parts = [(part.rows, part.columns) for part in study.connectivity.components]
+    svg = figure_svg(
+        lambda ax: draw_observation_graph(
+            entries[~zero].tolist(), ax, shape=problem.shape, zeros=entries[zero].tolist(), components=parts
+        ),
+        alt=f"Bipartite graph of the observed entries: {study.connectivity.kind}, {len(parts)} components.",
+    )
+    caption = "Observation graph: an edge for every observed non-zero entry; observed zeros are dashed."
+    data = {"row": problem.rows + 1, "column": problem.columns + 1, "value": problem.targets}
+    return Figure("observation-graph", caption, svg, data)
+
+
+def _moments(study: Study) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the states that figures show, and their times."""
+    number = len(study.trajectory.times)
+    shown = np.unique(np.linspace(0, number - 1, min(number, MOST_POINTS)).astype(int))
+    return shown, study.trajectory.times[shown] / study.unit
+
+
+def _loss_figure(study: Study) -> Figure:
+    shown, times = _moments(study)
+    losses = study.unit * (study.unit * study.trajectory.losses[shown])
+    first = times[1] if len(times) > 1 else 0.0
+    waits = [
+        (max(saddle.plateau.start / study.unit, first), _until(study, saddle.plateau), _loss(study, saddle.point.value))
+        for saddle in study.saddles
+    ]
+    waits = [wait for wait in waits if wait[0] < wait[1]]
+    svg = figure_svg(
+        lambda ax: draw_loss(times, losses, ax, plateaus=waits), alt="Loss against time, with its plateaus shaded."
+    )
+    caption = "Loss along the trajectory. Shaded: stays near the saddles, with the loss of the polished saddle."
+    return Figure("loss", caption, svg, {"time": times, "loss": losses})
+
+
+def _until(study: Study, plateau: Any) -> float:
+    return float(study.trajectory.times[-1] if plateau.end is None else plateau.end) / study.unit
+
+
+def _gradient_figure(study: Study) -> Figure:
+    shown, times = _moments(study)
+    norms = study.trajectory.gradient_norms[shown] * study.unit * np.sqrt(study.unit)
+    lows = [int(np.argmin(np.abs(study.trajectory.losses - saddle.plateau.loss))) for saddle in study.saddles]
+    marks = (study.trajectory.times[lows] / study.unit).tolist() if lows else []
+    marks = [mark for mark in marks if mark > 0]
+    svg = figure_svg(
+        lambda ax: draw_gradient_norm(times, norms, ax, marks=marks), alt="Norm of the gradient against time."
+    )
+    caption = "Norm of the gradient along the trajectory; dotted where it is nearest to a saddle."
+    return Figure("gradient-norm", caption, svg, {"time": times, "gradient_norm": norms})
+
+
+def _singular_value_figure(study: Study) -> Figure:
+    shown, times = _moments(study)
+    path, root = study.trajectory, np.sqrt(study.unit)
+    panels = {"W": ("W", study.unit * diagnostics.singular_values(study.model, path)[shown])}
+    for key, label in (("A", "A"), ("B", "B"), ("stacked", r"[A; B$^T$]")):
+        panels[key] = label, root * diagnostics.factor_singular_values(study.model, path, key)[shown]
+
+    def draw(axes: Any) -> None:
+        for ax, (label, values) in zip(axes.flat, panels.values(), strict=True):
+            draw_singular_values(times, values, ax, label=label)
+
+    svg = figure_svg(
+        draw, alt="Singular values of W, A, B and the stacked factors against time.", figsize=(9.6, 6.0), panels=(2, 2)
+    )
+    caption = "Singular values along the trajectory. On some Omega_k, A, B and [A; B^T] have the same rank."
+    data = {"time": times} | {f"sigma_{key}": values for key, (_, values) in panels.items()}
+    return Figure("singular-values", caption, svg, data)

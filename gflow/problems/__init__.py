@@ -1,0 +1,10 @@
+"""Learning problems: what is observed, and the risk it defines on matrices W.
+
+A problem knows nothing of factors. It offers the risk, its gradient and its curvature as functions of W, through
+the linear operator ``measure`` and its adjoint, so every model composes with every problem.
+"""
+
+from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
+from gflow.problems.sensing import MatrixSensing
+
+__all__ = ["LARGEST_ENTRY", "MatrixCompletion", "MatrixSensing", "power_of_four"]

@@ -1,0 +1,25 @@
+"""Verify every statement on every published matrix; the reports and a page that leads to them go into one folder.
+
+usage: python scripts/verify_theorems.py [FOLDER]
+"""
+
+import sys
+from pathlib import Path
+
+from analysis.claims import exit_code, summary
+from analysis.data import example, example_description, example_names
+from analysis.report import write_index, write_report
+from analysis.verification import verification
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "theorems")
+entries, claims = [], []
+for name in example_names():
+    report = verification(example(name), name=name)
+    write_report(report, folder / name)
+    counts = summary(report.claims)
+    entries.append((f"{name}: {example_description(name)}", f"{name}/report.html", counts))
+    claims += report.claims
+    print(name, ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
+
+print(write_index(entries, folder, title="Theorems verified on the published matrices"))
+sys.exit(exit_code(claims))
