@@ -1,5 +1,17 @@
+from gflow.completions import (
+    Completion as Completion,
+    InaccurateSolution as InaccurateSolution,
+    RankBracket as RankBracket,
+    RankFit as RankFit,
+    minimum_nuclear_norm as minimum_nuclear_norm,
+    minimum_rank as minimum_rank,
+    nearest_interpolant as nearest_interpolant,
+    rank_fit as rank_fit,
+)
 from gflow.connectivity import (
+    Component as Component,
     Connectivity as Connectivity,
+    Kind as Kind,
     connectivity as connectivity,
     coupling_graph as coupling_graph,
     mask_classes as mask_classes,
@@ -7,18 +19,86 @@ from gflow.connectivity import (
 )
 from gflow.critical import (
     CriticalPoint as CriticalPoint,
+    NotConverged as NotConverged,
     Orbit as Orbit,
+    Spectrum as Spectrum,
     classify as classify,
     critical_orbits as critical_orbits,
     find_critical_point as find_critical_point,
     hessian_spectrum as hessian_spectrum,
 )
-from gflow.diagnostics import singular_values as singular_values
-from gflow.files import read_matrix as read_matrix, write_matrix as write_matrix
-from gflow.flow import Status as Status, Trajectory as Trajectory, gradient_flow as gradient_flow
-from gflow.models import DirectMatrix as DirectMatrix, Factorization as Factorization
+from gflow.diagnostics import (
+    escape_times as escape_times,
+    factor_singular_values as factor_singular_values,
+    matrices as matrices,
+    nuclear_norm as nuclear_norm,
+    numerical_rank as numerical_rank,
+    singular_values as singular_values,
+)
+from gflow.escape import (
+    EscapeDirections as EscapeDirections,
+    EscapeLimit as EscapeLimit,
+    EscapeVerdict as EscapeVerdict,
+    ResidualEscape as ResidualEscape,
+    escape_directions as escape_directions,
+    escape_limit as escape_limit,
+    residual_escape as residual_escape,
+)
+from gflow.files import (
+    atomic_write as atomic_write,
+    read_arrays as read_arrays,
+    read_matrix as read_matrix,
+    read_point as read_point,
+    write_arrays as write_arrays,
+    write_matrix as write_matrix,
+)
+from gflow.flow import (
+    IntegrationFailed as IntegrationFailed,
+    Plateau as Plateau,
+    Status as Status,
+    Trajectory as Trajectory,
+    gradient_flow as gradient_flow,
+)
+from gflow.graded import graded_flow as graded_flow
+from gflow.manifolds import (
+    Confinement as Confinement,
+    Manifold as Manifold,
+    confinement as confinement,
+    factor_ranks as factor_ranks,
+    imbalance as imbalance,
+    omega as omega,
+    omega_basis as omega_basis,
+    omega_distance as omega_distance,
+    principal_angles as principal_angles,
+    sub_omega as sub_omega,
+)
+from gflow.models import (
+    DirectMatrix as DirectMatrix,
+    Factorization as Factorization,
+    SymmetricFactorization as SymmetricFactorization,
+)
 from gflow.objective import Objective as Objective
-from gflow.problems import MatrixCompletion as MatrixCompletion
+from gflow.problems import MatrixCompletion as MatrixCompletion, MatrixSensing as MatrixSensing
+from gflow.symbolic import (
+    CLOSED_FORMS as CLOSED_FORMS,
+    ClosedForms as ClosedForms,
+    Identity as Identity,
+    SymbolicFlow as SymbolicFlow,
+    decoupled_systems as decoupled_systems,
+    equations_latex as equations_latex,
+    equations_text as equations_text,
+    general_identities as general_identities,
+    identities as identities,
+    symbolic_flow as symbolic_flow,
+)
+from gflow.traversal import (
+    Chain as Chain,
+    Saddle as Saddle,
+    Traversal as Traversal,
+    TraversalStatus as TraversalStatus,
+    greedy_low_rank as greedy_low_rank,
+    saddle_to_saddle as saddle_to_saddle,
+)
 
 __all__: list[str]
 __version__: str

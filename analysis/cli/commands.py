@@ -65,13 +65,18 @@ def critical(arguments: Namespace) -> Outcome:
 def verify(arguments: Namespace) -> Outcome:
     """Return the verdict on every claim; write the report where --out says."""
     check_writable_folder(arguments.report)
+    if arguments.method == "graded":
+        raise Refused("--method graded has no Hessian to verify the theorems with: choose another, or use 'gflow flow'")
     with one_blas_thread():
         from analysis.claims import exit_code
         from analysis.verification import verification
 
         run = Run.of(arguments)
+        start = {"start": run.theta} if run.scale is None else {"scale": run.scale}
         with progress("verifying"):
-            report = verification(run.problem, name=run.name, seed=run.seed, scale=run.scale, rank=arguments.rank)
+            report = verification(
+                run.problem, name=run.name, seed=run.seed, rank=run.model.rank, **start, **run.settings
+            )
         page = None
         if arguments.report is not None:
             from analysis.report import write_report
@@ -87,7 +92,7 @@ COMMANDS = (
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
     Command("flow", "integrate the gradient flow from a small start", flow, (*_START, *_INTEGRATION, "--save")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
-    Command("verify", "check every theorem, claim by claim", verify, ("--seed", "--scale", "--rank", "--report")),
+    Command("verify", "check every theorem, claim by claim", verify, (*_START, *_INTEGRATION, "--report")),
 )
 """The table of subcommands."""
 
@@ -110,13 +115,14 @@ def _connectivity_parts(graphs: gflow.Connectivity) -> Iterator[Any]:
 def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
     """Return the summary of a trajectory and of the matrix it ends at."""
     import gflow
+    from gflow import diagnostics
 
     W = run.model.matrix(trajectory.final)
     return trajectory.to_dict() | {
         "matrix": W,
         "singular_values": gflow.singular_values(run.model, trajectory)[-1],
-        "rank": int(gflow.numerical_rank(W)),
-        "nuclear_norm": float(gflow.nuclear_norm(W)),
+        "rank": int(diagnostics.numerical_rank(W)),
+        "nuclear_norm": float(diagnostics.nuclear_norm(W)),
     }
 
 

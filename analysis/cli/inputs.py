@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 GRADED_BELOW = 1e-12
 """Starts below this scale, in the unit of theta, are integrated in graded columns."""
+LARGEST_START = 1e50
+"""Largest entry of a start, in the unit of theta: beyond it the loss leaves the range of a double."""
 
 
 @contextmanager
@@ -84,10 +86,12 @@ class Run:
         else:
             model, theta = _read_start(start, problem.shape, arguments.rank)
         objective = gflow.Objective.of(problem, model)
-        with np.errstate(all="ignore"):
-            usable = np.isfinite(objective.value(theta)) and np.isfinite(objective.gradient(theta)).all()
-        if not usable:
-            raise Refused("the loss at the start is not finite: choose a smaller --scale or start")
+        largest = float(np.abs(theta).max())
+        if largest > LARGEST_START * objective.theta_unit:
+            raise Refused(
+                f"entries of the start must be at most {LARGEST_START:g} sqrt(max|M|); the largest is {largest:.3g}: "
+                "choose a smaller --scale or start"
+            )
         names = ("method", "rtol", "t_end", "max_evaluations")
         settings = {key: getattr(arguments, key) for key in names if getattr(arguments, key, None) is not None}
         return cls(problem, name, model, objective, theta, seed, scale, settings)
@@ -111,10 +115,11 @@ class Run:
     def trajectory(self, more: Callable[[str], None] | None = None) -> gflow.Trajectory:
         """Return the trajectory from the start; ``more`` is told about the progress."""
         import gflow
+        from gflow import graded
 
         if self.graded:
             settings = {key: value for key, value in self.settings.items() if key != "method"}
-            return gflow.graded_flow(self.problem, self.theta, rank=self.model.rank, **settings)
+            return graded.graded_flow(self.problem, self.theta, rank=self.model.rank, **settings)
 
         def told(t: float, _: np.ndarray, loss: float) -> None:
             assert more is not None
@@ -171,8 +176,9 @@ def _check_folder(folder: Path, path: str) -> None:
 
 def _read_start(path: str, shape: tuple[int, int], rank: int | None) -> tuple[gflow.Factorization, np.ndarray]:
     import gflow
+    from gflow import files
 
     with refusing(path):
-        A, B = gflow.read_point(path)
+        A, B = files.read_point(path)
         model = gflow.Factorization(shape, A.shape[1] if rank is None else rank)
         return model, model.theta(A, B)

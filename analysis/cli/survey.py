@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import gflow
+from gflow import critical
 
 if TYPE_CHECKING:
     from analysis.cli.inputs import Run
@@ -35,7 +36,7 @@ def _passed(run: Run, plateau: Any) -> dict[str, Any]:
     """Return the critical point near a plateau; where none is found, the state itself, which is not critical."""
     try:
         point = gflow.find_critical_point(run.objective, plateau.theta)
-    except gflow.NotConverged:
+    except critical.NotConverged:
         point = gflow.classify(run.objective, plateau.theta)
     described = {key: value for key, value in point.to_dict().items() if key not in ("value", "gauge_dimension")}
     eigenvalues = point.spectrum.values

@@ -51,3 +51,20 @@ def product_rounding(
 def excess(defect: float, allowed: float) -> float:
     """Return a defect in units of what is allowed; zero defects are zero whatever is allowed."""
     return 0.0 if defect == 0.0 else defect / allowed
+
+
+def grown_rounding(model: gflow.Factorization, times: np.ndarray, rates: np.ndarray, norms: np.ndarray) -> float:
+    """Return what relative rounding errors at every state have grown to at the last one.
+
+    Parameters
+    ----------
+    times, rates, norms : (T,) arrays
+        Growth rates of small differences (the largest eigenvalue of -Hessian), and |theta|.
+    """
+    gains = np.diff(times) * (rates[1:] + rates[:-1]) / 2
+    with np.errstate(divide="ignore"):
+        fresh = np.log(growth(model) * norms)
+    total = fresh[0]
+    for gain, rounding in zip(gains, fresh[1:], strict=True):
+        total = np.logaddexp(total + gain, rounding)
+    return float(np.exp(min(total, np.log(np.finfo(float).max) / 2)))

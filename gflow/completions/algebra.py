@@ -16,16 +16,17 @@ from gflow.completions.exact import Table, inverse, known_blocks
 
 MOST_UNKNOWNS = 6
 MOST_MINORS = 16
+MOST_ENTRIES = 64
 
 
 def infeasible(data: Table, k: int) -> str:
     """Return why no real completion has rank at most k, if a Groebner basis over the rationals shows it; else "".
 
-    Only for exact data with at most MOST_UNKNOWNS unknowns in the equations (and MOST_MINORS minors).
+    Only for exact data of at most MOST_ENTRIES entries, MOST_UNKNOWNS unknowns in the equations and MOST_MINORS minors.
     """
     import sympy
 
-    if not data.exact:
+    if not data.exact or data.known.size > MOST_ENTRIES:
         return ""
     equations, unknowns = _block_equations(data, k)
     if equations is None:
@@ -45,6 +46,12 @@ def infeasible(data: Table, k: int) -> str:
     return ""
 
 
+def _rational(value: Any) -> Any:
+    import sympy
+
+    return sympy.Rational(value.numerator, value.denominator)
+
+
 def _symbolic(data: Table) -> tuple[np.ndarray, list[Any]]:
     """Return the matrix with sympy rationals where known and symbols elsewhere, and these symbols."""
     import sympy
@@ -52,7 +59,7 @@ def _symbolic(data: Table) -> tuple[np.ndarray, list[Any]]:
     matrix, unknowns = np.empty(data.known.shape, dtype=object), []
     for (i, j), known in np.ndenumerate(data.known):
         if known:
-            matrix[i, j] = sympy.Rational(data.values[i, j].numerator, data.values[i, j].denominator)
+            matrix[i, j] = _rational(data.values[i, j])
         else:
             matrix[i, j] = sympy.Symbol(f"w_{i}_{j}")
             unknowns.append(matrix[i, j])
@@ -63,7 +70,7 @@ def _block_equations(data: Table, k: int) -> tuple[list[Any] | None, list[Any]]:
     """Return the bilinear equations around the pivot block that leaves the fewest unknowns; None without a pivot."""
     import sympy
 
-    best: tuple[int, list[int], list[int], np.ndarray] | None = None
+    best: tuple[int, np.ndarray, np.ndarray, np.ndarray] | None = None
     for rows, columns in known_blocks(data.known, k):
         missing = int(np.sum(~data.known[rows]) + np.sum(~data.known[:, columns]))
         if best is None or missing < best[0]:
@@ -73,7 +80,7 @@ def _block_equations(data: Table, k: int) -> tuple[list[Any] | None, list[Any]]:
         return None, []
     _, rows, columns, N = best
     matrix, unknowns = _symbolic(data)
-    rational = np.vectorize(lambda x: sympy.Rational(x.numerator, x.denominator), otypes=[object])(N)
+    rational = np.vectorize(_rational, otypes=[object])(N)
     product = matrix[:, columns] @ rational @ matrix[rows]
     outside = data.known.copy()
     outside[rows] = False

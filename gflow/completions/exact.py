@@ -19,6 +19,8 @@ FEW_BITS = 24
 """Data are exact if they are integer multiples of one power of two, each below 2^FEW_BITS times it."""
 MOST_BLOCKS = 2000
 """Largest number of k x k blocks that are looked through."""
+MOST_CELLS = 20_000
+"""Largest number of entries that are eliminated in the search for a rational completion, in all tries together."""
 FEW_ROWS = 8
 LARGEST_DEPENDENCE = 1e-3
 """A block of doubles serves as pivot if its inverse times the uncertainty of its entries is at most this."""
@@ -36,6 +38,12 @@ class Table:
     def transposed(self) -> Table:
         """Return the table of the transposed matrix."""
         return Table(self.values.T, self.known.T, self.doubt.T, self.exact)
+
+    def restricted(self, rows: tuple[int, ...], columns: tuple[int, ...], unit: float) -> Table:
+        """Return the table of the given rows and columns alone, divided by ``unit``."""
+        block = np.ix_(rows, columns)
+        scale = Fraction(unit) if self.exact else unit
+        return Table(self.values[block] / scale, self.known[block], self.doubt[block] / unit, self.exact)
 
 
 def table(problem: MatrixCompletion, rank_tol: float) -> Table:
@@ -89,14 +97,14 @@ def eliminated(rows: np.ndarray, width: int) -> tuple[np.ndarray, int]:
     return rows, rank
 
 
-def known_blocks(known: np.ndarray, k: int) -> Iterator[tuple[list[int], list[int]]]:
+def known_blocks(known: np.ndarray, k: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows and columns of fully known k x k blocks, as far as MOST_BLOCKS looked at."""
     if k <= min(known.shape):
         looked_at = ((rows, known[list(rows)].all(axis=0)) for rows in combinations(range(len(known)), k))
         found = (
-            (list(rows), list(columns))
+            (np.array(rows), np.array(columns))
             for rows, common in islice(looked_at, MOST_BLOCKS)
-            for columns in combinations(np.flatnonzero(common).tolist(), k)
+            for columns in combinations(np.flatnonzero(common), k)
         )
         yield from islice(found, MOST_BLOCKS)
 
@@ -108,7 +116,7 @@ def observed_minor(data: Table) -> tuple[int, str]:
     """
     best, reason = 0, "a rank is not negative"
     for rows in _row_sets(data.known):
-        columns = np.flatnonzero(data.known[rows].all(axis=0)).tolist()
+        columns = np.flatnonzero(data.known[rows].all(axis=0))
         if min(len(rows), len(columns)) > best:
             rank = _certain_rank(data, np.ix_(rows, columns))
             if rank > best:
@@ -116,18 +124,18 @@ def observed_minor(data: Table) -> tuple[int, str]:
     return best, reason
 
 
-def _row_sets(known: np.ndarray) -> Iterator[list[int]]:
+def _row_sets(known: np.ndarray) -> Iterator[np.ndarray]:
     d1 = len(known)
     if d1 <= FEW_ROWS:
         for size in range(1, d1 + 1):
-            yield from map(list, combinations(range(d1), size))
+            yield from map(np.array, combinations(range(d1), size))
         return
     for seed in range(d1):
-        rows, common = [seed], known[seed]
+        rows, common = np.array([seed]), known[seed]
         while len(rows) < common.sum():
             yield rows
             shared = np.where(np.isin(np.arange(d1), rows), -1, known @ common.astype(int))
-            rows = [*rows, int(shared.argmax())]
+            rows = np.append(rows, shared.argmax())
             common = common & known[rows[-1]]
 
 
@@ -142,7 +150,7 @@ def _certain_rank(data: Table, block: tuple[np.ndarray, ...]) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forced:
-    """What remains after all entries that rank at most k forces were filled in, and the contradiction met ("" if none)."""
+    """A table after all entries that rank at most k forces were filled in, and the contradiction met ("" if none)."""
 
     data: Table
     contradiction: str
@@ -166,7 +174,7 @@ def forced(data: Table, k: int) -> Forced:
             return Forced(data, "")
 
 
-def _fill(data: Table, rows: list[int], columns: list[int]) -> str:
+def _fill(data: Table, rows: np.ndarray, columns: np.ndarray) -> str:
     """Write the entries that one block forces; return the contradiction met, or ""."""
     block = np.ix_(rows, columns)
     N = inverse(data.values[block], float(data.doubt[block].max()), data.exact)
@@ -197,22 +205,25 @@ def _fill(data: Table, rows: list[int], columns: list[int]) -> str:
 def rational_completion(data: Table, W: np.ndarray, k: int) -> np.ndarray | None:
     """Return an exact completion of rank at most k near the numerical one, W, or None if none was found.
 
-    For k columns C the missing entries of W[:, C] are rounded to simple fractions; every other column must then meet
-    its known entries within their span, which rational elimination decides. Rows serve as well as columns.
+    For k columns C the missing entries of W[:, C] are rounded to simple multiples of the unit of the data; every other
+    column must then meet its known entries within their span, which rational elimination decides. Rows serve as well
+    as columns. Exact data only.
     """
+    unit = Fraction(1, max(value.denominator for value in data.values.flat))
+    tries = min(50, 1 + MOST_CELLS // W.size)
     for side, guess in ((data, W), (data.transposed(), W.T)):
-        for columns in islice(combinations(range(guess.shape[1]), k), 50):
+        for columns in islice(combinations(range(guess.shape[1]), k), tries):
             for denominator in (1, 12, 1000):
-                found = _spanned(side, guess, list(columns), denominator)
+                found = _spanned(side, guess, np.array(columns), denominator, unit)
                 if found is not None:
                     return found if side is data else found.T
     return None
 
 
-def _spanned(data: Table, W: np.ndarray, columns: list[int], denominator: int) -> np.ndarray | None:
+def _spanned(data: Table, W: np.ndarray, columns: np.ndarray, denominator: int, unit: Fraction) -> np.ndarray | None:
     basis = data.values[:, columns].copy()
     for i, c in np.argwhere(~data.known[:, columns]):
-        basis[i, c] = Fraction(float(W[i, columns[c]])).limit_denominator(denominator)
+        basis[i, c] = unit * (Fraction(float(W[i, columns[c]])) / unit).limit_denominator(denominator)
     result = data.values.copy()
     result[:, columns] = basis
     k = len(columns)
@@ -235,5 +246,5 @@ def _identity(size: int) -> np.ndarray:
     return result
 
 
-def _named(rows: list[int], columns: list[int]) -> str:
+def _named(rows: np.ndarray, columns: np.ndarray) -> str:
     return f"rows {', '.join(str(i + 1) for i in rows)} and columns {', '.join(str(j + 1) for j in columns)}"

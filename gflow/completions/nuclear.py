@@ -133,7 +133,7 @@ def _closed_form(problem: MatrixCompletion) -> Pair:
 def _refuse(lower: float, upper: float, gap_tol: float, solver: str) -> None:
     gap = (upper - lower) / upper
     raise InaccurateSolution(
-        f"the minimum nuclear norm lies in [{lower:.12g}, {upper:.12g}]: a relative gap of {gap:.1e} where {gap_tol:.1e} "
-        f"was asked for ({solver}). Raise gap_tol, or rescale rows and columns whose entries differ by many orders.",
+        f"the minimum nuclear norm lies in [{lower:.12g}, {upper:.12g}]: a relative gap of {gap:.1e} where "
+        f"{gap_tol:.1e} was asked for ({solver}). Raise gap_tol, or rescale rows and columns of very unequal size.",
         *(lower, upper, gap, solver),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gflow.completions.algebra import infeasible
-from gflow.completions.exact import Table, forced, observed_minor, rational_completion, table
+from gflow.completions.exact import Table, eliminated, forced, observed_minor, rational_completion, table
 from gflow.completions.fit import rank_fit
 from gflow.completions.newton import newton_certificate
 from gflow.completions.rank_one import rank_one
@@ -40,7 +40,7 @@ def minimum_rank(
         Data that are not few-bit numbers count as uncertain by ``rank_tol`` max|M| in every entry: a minor is
         non-singular if its least singular value exceeds the norm of these uncertainties. Observed zeros are exact.
     norm_bound : float
-        A completion counts only if max|W| <= norm_bound max|M|: the infimum over matrices of a rank may be approached
+        A numerical completion counts only if max|W| <= norm_bound max|M|: the infimum over matrices of a rank may be approached
         only at infinity.
 
     Raises
@@ -57,22 +57,23 @@ def minimum_rank(
         raise ValueError(f"rank_tol and norm_bound must be positive; got {rank_tol!r} and {norm_bound!r}")
     rng = np.random.default_rng(0) if rng is None else rng
     unitary = problem.normalized
-    exact = table(unitary, rank_tol).exact
-    search = _Search(starts, rng, rank_tol, norm_bound)
+    data = table(unitary, rank_tol)
+    search = _Search(starts, rng, norm_bound)
     low, high = _End(0, "a rank is not negative"), _End(0, "all observed entries are zero: W = 0", True)
     parts = []
     for component in connectivity(unitary).coupling_components:
-        part = unitary.restricted(component.rows, component.columns)
+        rows, columns = component.rows, component.columns
+        part = unitary.restricted(rows, columns)
         if part.size == 0:
             continue
-        lower, upper, W = search.bracket(part)
-        parts.append((component.rows, component.columns, W, upper.rank))
+        lower, upper, W = search.bracket(part.normalized, data.restricted(rows, columns, part.unit))
+        parts.append((rows, columns, W * part.unit, upper.rank))
         low = lower if lower.rank > low.rank else low
         certified = high.certified and upper.certified
         high = _End(*(upper.rank, upper.reason) if upper.rank > high.rank else (high.rank, high.reason), certified)
     W = _joined(problem.shape, parts) * problem.unit
     W = np.where(problem.observed, problem.values, W)
-    return RankBracket(low.rank, low.reason, high.rank, high.reason, frozen(W), exact, high.certified, rank_tol)
+    return RankBracket(low.rank, low.reason, high.rank, high.reason, frozen(W), data.exact, high.certified, rank_tol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,11 @@ class _End:
 class _Search:
     starts: int
     rng: np.random.Generator
-    rank_tol: float
     norm_bound: float
 
-    def bracket(self, problem: MatrixCompletion) -> tuple[_End, _End, np.ndarray]:
+    def bracket(self, problem: MatrixCompletion, data: Table) -> tuple[_End, _End, np.ndarray]:
         """Return both ends for one coupling component that is not zero, and the completion of the upper one."""
-        data, most = table(problem, self.rank_tol), min(problem.shape)
-        low = _End(1, "an observed entry is not zero")
+        low, most = _End(1, "an observed entry is not zero"), min(problem.shape)
         W, reason = rank_one(data)
         if W is not None:
             return low, _End(1, reason), W.astype(float)
@@ -102,15 +101,17 @@ class _Search:
         for k in range(low.rank, most):
             filled = forced(data, k)
             found = None if filled.contradiction else self._completion(problem, filled.data, k)
-            if found is not None:
+            if found is not None and found[0].certified:
                 return low, *found
             reason = filled.contradiction or infeasible(filled.data, k)
+            if found is not None and not reason:
+                return low, *found
             low = _End(k + 1, reason) if reason else low
         return low, _End(most, f"no {problem.shape[0]} x {problem.shape[1]} matrix has a larger rank"), problem.values
 
     def _completion(self, problem: MatrixCompletion, data: Table, k: int) -> tuple[_End, np.ndarray] | None:
         """Return the upper end k and a completion of that rank; None if no search finds one."""
-        if data.exact and data.known.all():
+        if data.exact and data.known.all() and eliminated(data.values, problem.shape[1])[1] <= k:
             return _End(k, f"rational arithmetic: the data force every entry at rank {k}"), data.values.astype(float)
         fit = rank_fit(
             problem, k, starts=self.starts, rng=self.rng, norm_bound=self.norm_bound, stop_at_loss=FIT_TOL**2

@@ -1,4 +1,4 @@
-"""What reference completions return: records with read-only arrays, and the error of a solver that ends inaccurately."""
+"""What reference completions return: frozen records, and the error of a solver that ends inaccurately."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class InaccurateSolution(RuntimeError):
-    """Raise when the certified bounds of a minimum lie further apart than was asked for.
+    """The certified bounds of a minimum lie further apart than was asked for.
 
     Attributes
     ----------

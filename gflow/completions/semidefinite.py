@@ -122,7 +122,7 @@ def _symmetric(X: np.ndarray) -> np.ndarray:
 
 
 def _modulus(W: np.ndarray, shift: float) -> np.ndarray:
-    """Return the positive definite [[|W^T| + shift, -W], [-W^T, |W| + shift]] / 2, of trace ||W||_* + shift (d1+d2)/2."""
+    """Return [[|W^T| + shift, -W], [-W^T, |W| + shift]] / 2, positive definite for a positive shift."""
     U, singular, Vt = np.linalg.svd(W)
     left, right = (np.pad(singular, (0, size - len(singular))) + shift for size in W.shape)
     return np.block([[(U * left) @ U.T, -W], [-W.T, (Vt.T * right) @ Vt]]) / 2

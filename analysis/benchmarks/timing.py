@@ -1,0 +1,105 @@
+"""Timing of the sides of a case against each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One way to do the work of a case.
+
+    ``run`` returns the answer, an array, and the number of gradient evaluations (0 where that means nothing).
+    ``trusted`` sides must give the case's answer; others are shown with their error, however large.
+    """
+
+    name: str
+    run: Callable[[], tuple[np.ndarray, int]]
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Sides of the same work; ratios are to the side named ``reference``.
+
+    ``tolerance`` bounds the relative difference of answers of trusted sides. ``floor`` returns the seconds that the
+    bare arithmetic of the given number of evaluations needs, where that is defined.
+    """
+
+    name: str
+    title: str
+    reference: str
+    sides: Callable[[], tuple[Side, ...]]
+    tolerance: float
+    floor: Callable[[int], float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: median seconds of CPU and wall time, ratios, and the error of the answer."""
+
+    case: str
+    side: str
+    cpu: float
+    wall: float
+    ratio: float
+    evaluations: int
+    error: float
+    floor_ratio: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row for JSON."""
+        return asdict(self)
+
+
+def measure(case: Case, repeats: int = 5) -> tuple[Row, ...]:
+    """Return the rows of a case: each side run once to warm up, then ``repeats`` times in turn with the others.
+
+    Raises ``ValueError`` if a trusted side's answer differs from the reference's by more than the case's tolerance:
+    a wrong answer has no time.
+    """
+    sides = case.sides()
+    answers = {side.name: side.run() for side in sides}
+    target = answers[case.reference][0]
+    errors = {name: _error(answer, target) for name, (answer, _) in answers.items()}
+    for side in sides:
+        if side.trusted and not errors[side.name] <= case.tolerance:
+            raise ValueError(
+                f"{case.name}: the answer of {side.name} differs from {case.reference} by {errors[side.name]:.3g}, "
+                f"allowed {case.tolerance:.3g}"
+            )
+    times: dict[str, list[tuple[float, float]]] = {side.name: [] for side in sides}
+    for _ in range(repeats):
+        for side in sides:
+            times[side.name].append(_timed(side.run))
+    cpu = {name: median(pair[0] for pair in pairs) for name, pairs in times.items()}
+    wall = {name: median(pair[1] for pair in pairs) for name, pairs in times.items()}
+    rows = []
+    for side in sides:
+        count = answers[side.name][1]
+        floor = case.floor(count) if case.floor is not None and count else None
+        ratio = wall[side.name] / wall[case.reference]
+        relative = None if floor is None else wall[side.name] / floor
+        rows.append(
+            Row(case.name, side.name, cpu[side.name], wall[side.name], ratio, count, errors[side.name], relative)
+        )
+    return tuple(rows)
+
+
+def _timed(run: Callable[[], object]) -> tuple[float, float]:
+    cpu, wall = time.process_time(), time.perf_counter()
+    run()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def _error(answer: np.ndarray, target: np.ndarray) -> float:
+    """Return the largest difference, relative to the largest entry of the target; inf for another shape or NaN."""
+    if answer.shape != target.shape or not np.isfinite(answer).all():
+        return float("inf")
+    return float(np.abs(answer - target).max() / max(float(np.abs(target).max()), 1e-300))
