@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 
 import gflow
-from analysis.plots import EntryStatus, draw_gradient_norm, draw_loss, draw_observation_graph, draw_singular_values
-from analysis.plots import figure_svg
+from analysis.plots import (
+    EntryStatus,
+    draw_gradient_norm,
+    draw_loss,
+    draw_observation_graph,
+    draw_singular_values,
+    figure_svg,
+)
 from analysis.report import Figure, MatrixView, Report, Table, format_number
 from analysis.theorems import STATEMENTS, Saddle, Statement, Study
 from analysis.theorems.spectrum import multiplicity, predicted_zero_modes
@@ -124,9 +130,7 @@ def _matrix_view(study: Study) -> MatrixView:
     sure = study.converged and all(saddle.escape.assumption_1 for saddle in study.saddles)
     for component in graph.coupling_components:
         known = sure and (component.rows, component.columns) in plain
-        statuses[np.ix_(component.rows, component.columns)] = (
-            EntryStatus.DETERMINED if known else EntryStatus.UNDECIDED
-        )
+        statuses[np.ix_(component.rows, component.columns)] = EntryStatus.DETERMINED if known else EntryStatus.UNDECIDED
     statuses[list(graph.unobserved_rows)] = EntryStatus.DETERMINED if study.converged else EntryStatus.UNDECIDED
     statuses[:, list(graph.unobserved_columns)] = EntryStatus.DETERMINED if study.converged else EntryStatus.UNDECIDED
     statuses[observed] = EntryStatus.OBSERVED

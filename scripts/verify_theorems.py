@@ -12,14 +12,14 @@ from analysis.report import write_index, write_report
 from analysis.verification import verification
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "theorems")
-entries, claims = [], []
+entries, codes = [], []
 for name in example_names():
     report = verification(example(name), name=name)
     write_report(report, folder / name)
     counts = summary(report.claims)
     entries.append((f"{name}: {example_description(name)}", f"{name}/report.html", counts))
-    claims += report.claims
+    codes.append(exit_code(report.claims))
     print(name, ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
 
 print(write_index(entries, folder, title="Theorems verified on the published matrices"))
-sys.exit(exit_code(claims))
+sys.exit(max(codes))

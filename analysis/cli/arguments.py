@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from analysis.cli.output import Outcome, Refused
 
 SCALE = 1e-8
-"""The scale of the random start where neither --scale nor --start is given."""
+"""The scale of the random start where neither --scale nor --start is given, times sqrt(max|M|) if that is below 1."""
 SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
 METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45")
 EPILOG = (
@@ -73,7 +73,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--scale": {
         "type": positive,
         "metavar": "ALPHA",
-        "help": f"theta(0) = ALPHA times standard Gaussian (default {SCALE:g})",
+        "help": f"theta(0) = ALPHA times standard Gaussian (default {SCALE:g} min(1, sqrt(max|M|)))",
     },
     "--start": {
         "metavar": "FILE.npz",

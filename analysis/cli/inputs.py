@@ -79,7 +79,7 @@ class Run:
         problem, name = problem_of(arguments)
         seed = arguments.seed or 0
         if start is None:
-            scale = SCALE if scale is None else scale
+            scale = SCALE * min(1.0, problem.unit**0.5) if scale is None else scale
             with refusing("--rank"):
                 model = gflow.Factorization(problem.shape, arguments.rank)
                 theta = model.random(np.random.default_rng(seed), scale)
@@ -141,7 +141,8 @@ class Run:
     def facts(self) -> list[tuple[str, str]]:
         """Return what was run, for a reader."""
         start = "read from a file" if self.scale is None else f"scale {self.scale:g}, seed {self.seed}"
-        below = f" (below {GRADED_BELOW:g} sqrt(max|M|): integrated in graded columns)" if self.graded else ""
+        why = "asked for" if self.settings.get("method") == "graded" else f"below {GRADED_BELOW:g} sqrt(max|M|)"
+        below = f" ({why}: integrated in graded columns)" if self.graded else ""
         d1, d2 = self.problem.shape
         size = f"{d1} x {d2}, {self.problem.n_observed} observed, inner width {self.model.rank}"
         return [("matrix", f"{self.name}, {size}"), ("start", start + below)]

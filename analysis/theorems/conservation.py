@@ -43,10 +43,10 @@ def _rate(study: Study) -> Claim:
 
 def _monotone(study: Study) -> Claim:
     """A step's error e changes the loss by at most |grad R| |e|, and |e| <= 2 rtol |theta|."""
-    trajectory = study.trajectory
+    trajectory, statement = study.trajectory, "the loss never rises along the trajectory"
     norms = np.linalg.norm(trajectory.states, axis=1)
     allowed = 2.0 * study.settings["rtol"] * float(np.max(trajectory.gradient_norms * norms))
     allowed += growth(study.model) * float(np.max(trajectory.losses))
     rise = float(np.max(np.diff(trajectory.losses), initial=0.0))
-    reason = "largest rise between successive states; allowed: 2 rtol max(|grad R| |theta|), a step's error, and rounding"
-    return Claim.bounded("conservation.loss", "the loss never rises along the trajectory", rise, 0.0, allowed, reason=reason)
+    reason = "largest rise between states; allowed: 2 rtol max(|grad R| |theta|), the error of a step, and rounding"
+    return Claim.bounded("conservation.loss", statement, rise, 0.0, allowed, reason=reason)

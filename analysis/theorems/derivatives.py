@@ -26,7 +26,7 @@ def claims(study: Study) -> tuple[Claim, ...]:
     reason = f"largest difference at {N_POINTS} random points, in units of the running error bound"
     dense = "" if study.model.dim <= DENSE_LIMIT else f"; dimension {study.model.dim}: products only, no whole Hessian"
     return (
-        _claim(study, truth, "value", "the loss is (1/n) times the sum of squares over observed entries", _value, reason),
+        _claim(study, truth, "value", "R is (1/n) times the sum of squares over observed entries", _value, reason),
         _claim(study, truth, "gradient", "grad R = (2/n) (E B^T, A^T E)", _gradient, reason),
         _claim(
             study,
@@ -47,9 +47,7 @@ def claims(study: Study) -> tuple[Claim, ...]:
     )
 
 
-def _claim(
-    study: Study, truth: gflow.Objective, name: str, statement: str, measure: Measurement, reason: str
-) -> Claim:
+def _claim(study: Study, truth: gflow.Objective, name: str, statement: str, measure: Measurement, reason: str) -> Claim:
     worst = max(measure(study, truth, theta, v) for theta, v in _points(study))
     return Claim.bounded(f"derivatives.{name}", statement, worst, 0.0, 1.0, reason=reason)
 

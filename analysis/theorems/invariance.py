@@ -77,8 +77,8 @@ def invariance_claim(
     endings = ", ".join(path.ending for path in paths)
     horizons = ", ".join(f"{path.horizon / study.unit:.3g}" for path in paths)
     reason = (
-        f"larger of two ratios to what rounding explains: normal velocity {field:.2g} at random points of {len(chosen)} "
-        f"{name}, distance {flow:.2g} along trajectories on them, which ended {endings}; beyond times {horizons} the "
-        "budget exceeds 1e-3 |theta|"
+        f"larger of two ratios to what rounding explains: normal velocity {field:.2g} at random points of "
+        f"{len(chosen)} {name}, distance {flow:.2g} along trajectories on them, which ended {endings}; beyond times "
+        f"{horizons} the budget exceeds 1e-3 |theta|"
     )
     return Claim.bounded(id, statement, max(field, flow), 0.0, 1.0, reason=reason)

@@ -72,10 +72,10 @@ def _nested(study: Study) -> Claim:
         excess_rank = float(np.linalg.svd(model.matrix(theta), compute_uv=False)[k]) / size**2
         witness = outer.embed(np.eye(model.shape[0], k + 1), np.eye(k + 1, model.shape[1]))
         distance = float(np.linalg.svd(model.matrix(witness), compute_uv=False)[k])
-        worst = min(worst, distance - outside - excess_rank)
+        worst = min(worst, min(distance, 1.0) - outside - excess_rank)
     reason = (
-        f"least distance of an output of Omega_(k+1) from all outputs of Omega_k, k < {len(steps)}, expected 1, less what "
-        "sticks out of Omega_(k+1) and of rank k at random points of Omega_k"
+        f"least distance of an output of Omega_(k+1) from all outputs of Omega_k, k < {len(steps)}, expected 1, less "
+        "what sticks out of Omega_(k+1) and of rank k at random points of Omega_k"
     )
     statement = "Omega_k lies in Omega_(k+1), and its set of matrices W is strictly smaller"
     return Claim.bounded("prop1.3", statement, worst, 1.0 - 3.0 * growth(model), None, reason=reason)

@@ -46,9 +46,7 @@ def _invariant(study: Study, components: list[Any]) -> Claim:
     spaces = [
         (
             manifolds.sub_omega(model, random_span(rng, r, k), component.rows, component.columns),
-            manifolds.sub_omega(
-                model, manifolds.omega_basis(model, study.start, k), component.rows, component.columns
-            ),
+            manifolds.sub_omega(model, manifolds.omega_basis(model, study.start, k), component.rows, component.columns),
         )
         for component in components
         for k in sorted({1, r})
@@ -107,7 +105,7 @@ def _smaller(study: Study, components: list[Any]) -> Claim:
         a[i, 0] = b[0, j] = 1.0
         witness = model.matrix(whole.embed(a, b))
         distance = float(np.linalg.norm(witness[~block]))
-        worst = min(worst, distance - stray - whole.distance(theta) / size)
+        worst = min(worst, min(distance, 1.0) - stray - whole.distance(theta) / size)
     reason = (
         f"least distance of an output of Omega_k from all outputs of sub-Omega_k over {len(components)} components, "
         "expected 1, less what sticks out of Omega_k and of the component at random points of sub-Omega_k"

@@ -18,9 +18,7 @@ def growth(model: gflow.Factorization) -> float:
     return 4.0 * (model.rank + max(model.shape) + 8) * EPS
 
 
-def absolute_residual(
-    problem: gflow.MatrixCompletion, model: gflow.Factorization, theta: np.ndarray
-) -> np.ndarray:
+def absolute_residual(problem: gflow.MatrixCompletion, model: gflow.Factorization, theta: np.ndarray) -> np.ndarray:
     """Return P o (|A| |B| + |M|), shape (d1, d2): the sizes that cancel in E."""
     return problem.observed * model.matrix(np.abs(theta)) + np.abs(problem.values)
 
@@ -53,8 +51,8 @@ def excess(defect: float, allowed: float) -> float:
     return 0.0 if defect == 0.0 else defect / allowed
 
 
-def grown_rounding(model: gflow.Factorization, times: np.ndarray, rates: np.ndarray, norms: np.ndarray) -> float:
-    """Return what relative rounding errors at every state have grown to at the last one.
+def grown_rounding(model: gflow.Factorization, times: np.ndarray, rates: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Return what relative rounding errors at all earlier states have grown to at each state, shape (T,).
 
     Parameters
     ----------
@@ -64,7 +62,7 @@ def grown_rounding(model: gflow.Factorization, times: np.ndarray, rates: np.ndar
     gains = np.diff(times) * (rates[1:] + rates[:-1]) / 2
     with np.errstate(divide="ignore"):
         fresh = np.log(growth(model) * norms)
-    total = fresh[0]
+    totals = [fresh[0]]
     for gain, rounding in zip(gains, fresh[1:], strict=True):
-        total = np.logaddexp(total + gain, rounding)
-    return float(np.exp(min(total, np.log(np.finfo(float).max) / 2)))
+        totals.append(np.logaddexp(totals[-1] + gain, rounding))
+    return np.exp(np.minimum(totals, np.log(np.finfo(float).max) / 2))

@@ -15,6 +15,7 @@ DENSE_LIMIT = 1000
 """Largest dimension at which critical points are polished and whole Hessians are formed."""
 REACH = 0.05
 """A plateau belongs to a critical point that lies within this fraction of max(|theta|, 1) of it."""
+SCALE = 1e-8
 LARGEST_START = 1e50
 """Largest |theta(0)| in units of sqrt(max|M|): beyond it the loss leaves the range of a double."""
 
@@ -94,7 +95,7 @@ class Study:
         problem: gflow.MatrixCompletion,
         *,
         seed: int = 0,
-        scale: float = 1e-8,
+        scale: float | None = None,
         start: np.ndarray | None = None,
         rank: int | None = None,
         method: str = "auto",
@@ -110,8 +111,8 @@ class Study:
         problem : MatrixCompletion
         seed : int
             Of the start, and of every random point the statements are tested at.
-        scale : float
-            Standard deviation of the entries of the start; scales as sqrt(s) with M.
+        scale : float, optional
+            Standard deviation of the entries of the start. Default: SCALE min(1, sqrt(max|M|)).
         start : (dim,) array, optional
             Instead of a random start.
         rank : int, optional
@@ -129,19 +130,11 @@ class Study:
             If the solver gives up.
         """
         model, normalized = gflow.Factorization(problem.shape, rank), problem.normalized
-        theta = model.random(np.random.default_rng(seed), scale) if start is None else np.array(start, dtype=float)
-        theta = theta / np.sqrt(problem.unit)
-        largest = float(np.abs(theta).max(initial=0.0))
-        if largest > LARGEST_START:
-            raise ValueError(
-                f"entries of the start must be at most {LARGEST_START:g} sqrt(max|M|); the largest is {largest:.3g} "
-                "sqrt(max|M|): choose a smaller scale"
-            )
+        theta = _start(problem, model, seed, scale, start)
         loss = objective(normalized, model)
-        settings = {"method": method, "rtol": rtol, "max_evaluations": max_evaluations}
+        settings: dict[str, Any] = {"method": method, "rtol": rtol, "max_evaluations": max_evaluations}
         horizon = None if t_end is None else t_end * problem.unit
         trajectory = gflow.gradient_flow(loss, theta, t_end=horizon, **settings)
-        theta.setflags(write=False)
         found = [(plateau, _saddle(normalized, model, loss, plateau)) for plateau in _passed(trajectory, loss)]
         return cls(
             problem=problem,
@@ -194,6 +187,26 @@ class Study:
 IntegrationFailed = flow.IntegrationFailed
 
 
+def _start(
+    problem: gflow.MatrixCompletion, model: gflow.Factorization, seed: int, scale: float | None, start: Any
+) -> np.ndarray:
+    """Return the start in the problem's own unit."""
+    root = float(np.sqrt(problem.unit))
+    if start is None:
+        alpha = SCALE * min(1.0, root) if scale is None else scale
+        theta = model.random(np.random.default_rng(seed), alpha) / root
+    else:
+        theta = np.array(start, dtype=float) / root
+    largest = float(np.abs(theta).max(initial=0.0))
+    if largest > LARGEST_START:
+        raise ValueError(
+            f"entries of the start must be at most {LARGEST_START:g} sqrt(max|M|); the largest is {largest:.3g} "
+            "sqrt(max|M|): choose a smaller scale"
+        )
+    theta.setflags(write=False)
+    return theta
+
+
 def _passed(trajectory: gflow.Trajectory, objective: gflow.Objective) -> list[Any]:
     """Return the plateaus that are not the global minimum in which the trajectory ends."""
     arrived = trajectory.status is gflow.Status.CONVERGED
@@ -218,7 +231,7 @@ def _saddle(
         except critical.NotConverged:
             continue
         if plateau.loss / 2 <= point.value <= 2 * plateau.loss:
-            leaves = escape.residual_escape(problem, model, point.theta)
+            leaves = escape.residual_escape(problem, model, point.theta, critical_tol=np.inf)
             return Saddle(plateau, k, float(manifolds.omega_distance(model, point.theta, k)), point, leaves)
     return None
 

@@ -44,6 +44,13 @@ def minimum_nuclear_norm(problem: MatrixCompletion, *, solver: str = "auto", gap
 
     The value scales as s, the dual as 1 when M is multiplied by s. The minimiser need not be unique: compare values,
     and see ``Completion.unique``. The bounds hold up to the rounding of singular values.
+
+    Examples
+    --------
+    >>> from gflow.problems import MatrixCompletion
+    >>> completion = minimum_nuclear_norm(MatrixCompletion([[1, 2], [3, np.nan]]))
+    >>> round(completion.value, 6), round(float(completion.matrix[1, 1]), 6), completion.unique
+    (5.0, 1.0, True)
     """
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}")

@@ -40,8 +40,8 @@ def minimum_rank(
         Data that are not few-bit numbers count as uncertain by ``rank_tol`` max|M| in every entry: a minor is
         non-singular if its least singular value exceeds the norm of these uncertainties. Observed zeros are exact.
     norm_bound : float
-        A numerical completion counts only if max|W| <= norm_bound max|M|: the infimum over matrices of a rank may be approached
-        only at infinity.
+        A numerical completion counts only if max|W| <= norm_bound max|M|: the infimum over matrices of a rank may be
+        approached only at infinity.
 
     Raises
     ------
@@ -52,6 +52,15 @@ def minimum_rank(
     an observed minor, cycles and zeros (rank one), values that a non-singular block forces, or a Groebner basis; the
     upper end on rational arithmetic, a Newton-Kantorovich bound or, for data that are not exact, a fit to rounding.
     Neither end changes when M is multiplied by s.
+
+    Examples
+    --------
+    >>> from gflow.problems import MatrixCompletion
+    >>> bracket = minimum_rank(MatrixCompletion([[0, 1], [1, np.nan]]))
+    >>> bracket.lower, bracket.upper
+    (2, 2)
+    >>> bracket.lower_reason
+    'the observed zero at row 1, column 1 has non-zero entries in its row and its column'
     """
     if not (rank_tol > 0 and norm_bound > 0):
         raise ValueError(f"rank_tol and norm_bound must be positive; got {rank_tol!r} and {norm_bound!r}")

@@ -17,6 +17,7 @@ from gflow.problems import MatrixCompletion
 
 Pair = tuple[np.ndarray, np.ndarray]
 
+SHIFTS = (0.0, 1e-14, 1e-12)
 OPTIONS: dict[str, dict[str, Any]] = {
     "clarabel": {"tol_gap_rel": 1e-11, "tol_gap_abs": 1e-11, "tol_feas": 1e-11},
     "scs": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 2000},
@@ -91,7 +92,7 @@ class _Step:
         H += H.T
         H += G[np.ix_(j, j)] * Z[np.ix_(i, i)]
         H += G[np.ix_(i, i)] * Z[np.ix_(j, j)]
-        self.factor = scipy.linalg.cho_factor(H, lower=True, overwrite_a=True)
+        self.factor = _factor(H)
 
     def direction(self, target: float, correction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (dy, dF, dZ) towards F Z = target I."""
@@ -108,6 +109,18 @@ class _Step:
     def primal_length(self, dZ: np.ndarray) -> float:
         """Return how far Z may go along dZ and stay positive definite, at most 1."""
         return _length(self.primal_root, dZ)
+
+
+def _factor(H: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return the Cholesky factor of H, its diagonal raised by a relative SHIFTS if rounding made it indefinite."""
+    diagonal = np.diag(H).copy()
+    for shift in SHIFTS:
+        np.fill_diagonal(H, (1 + shift) * diagonal)
+        try:
+            return scipy.linalg.cho_factor(H, lower=True)
+        except np.linalg.LinAlgError:
+            continue
+    raise np.linalg.LinAlgError("the Newton system is indefinite")
 
 
 def _length(root: np.ndarray, change: np.ndarray) -> float:

@@ -1,7 +1,9 @@
 """Escape directions of strict saddles and the escape limit alpha -> 0 (Bai et al. 2024, Theorem 2)."""
 
-from gflow.escape.directions import EscapeDirections, ResidualEscape, escape_directions, residual_escape
-from gflow.escape.limit import EscapeLimit, EscapeVerdict, escape_limit
+from gflow.escape.directions import EscapeDirections, escape_directions
+from gflow.escape.limit import escape_limit
+from gflow.escape.records import EscapeLimit, EscapeVerdict
+from gflow.escape.residual import ResidualEscape, residual_escape
 
 __all__ = [
     "EscapeDirections",

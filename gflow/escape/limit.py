@@ -2,98 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.escape.directions import EscapeDirections, escape_directions
-from gflow.flow import Trajectory, gradient_flow
+from gflow.escape.directions import escape_directions
+from gflow.escape.records import EscapeLimit, EscapeVerdict
+from gflow.escape.residual import residual_escape
+from gflow.escape.routes import NotFollowed, Routes, distance, moving_times, settled_slope
+from gflow.flow import Trajectory
 
 if TYPE_CHECKING:
     from gflow.models import Factorization
     from gflow.objective import Objective
+    from gflow.problems import MatrixCompletion
 
-EPSILON = 1e-5
-"""Start of the unstable-manifold route, relative to the size of the saddle; its error is O(EPSILON^2)."""
-DIGITS_KEPT = 1e2
-"""A start must exceed rounding of the saddle by this factor where no exact deviation form is available."""
-
-
-class EscapeVerdict(StrEnum):
-    """What the computation says about the limit."""
-
-    EXISTS = "limit-exists"
-    VIOLATED = "assumption-violated"
-    ROUNDOFF = "controlled-by-roundoff"
-    UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EscapeLimit:
-    """The limit phi(t) = lim phi(saddle + alpha direction, t + log(1/alpha) / lambda_1).
-
-    Attributes
-    ----------
-    verdict : EscapeVerdict
-    reason : str
-    directions : EscapeDirections
-    path : Trajectory or None
-        The limit, by the unstable manifold: times are those of phi, states are points (not deviations).
-    times : (m,) array
-        Times of phi at which the two routes are compared.
-    alphas : (p,) array
-        The starts of the direct route, decreasing.
-    errors : (p,) array
-        Largest distance of the direct route from the path over ``times``, relative to the largest |path - saddle|.
-    predicted_order, fitted_order : float or None
-        Exponent of alpha in ``errors``: min(1, 1 - lambda_2 / lambda_1), and the slope where it has settled.
-    direct_error, manifold_error : float or None
-        Each route's own estimate of its error, relative: extrapolation in alpha, and halving of the start.
-    agreement : float or None
-        Distance between the path and the direct route extrapolated to alpha = 0 with the predicted order, relative.
-    basis : (r, k + 1) array or None
-        For a factorisation: orthonormal basis of the Omega_(k+1) on which the path lies.
-    omega_defect : float or None
-        Largest distance of the path from that manifold, relative.
-    """
-
-    verdict: EscapeVerdict
-    reason: str
-    directions: EscapeDirections
-    path: Trajectory | None = None
-    times: np.ndarray | None = None
-    alphas: np.ndarray | None = None
-    errors: np.ndarray | None = None
-    predicted_order: float | None = None
-    fitted_order: float | None = None
-    direct_error: float | None = None
-    manifold_error: float | None = None
-    agreement: float | None = None
-    basis: np.ndarray | None = None
-    omega_defect: float | None = None
-
-    @property
-    def end(self) -> np.ndarray | None:
-        """Return the critical point to which the limit tends, shape (dim,), None without a limit."""
-        return None if self.path is None else self.path.final
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return verdict, orders and errors for JSON."""
-        numbers = ("predicted_order", "fitted_order", "direct_error", "manifold_error", "agreement", "omega_defect")
-        arrays = {"alphas": self.alphas, "errors": self.errors, "end": self.end}
-        return {
-            "verdict": str(self.verdict),
-            "reason": self.reason,
-            **self.directions.to_dict(),
-            **{name: getattr(self, name) for name in numbers},
-            **{name: None if array is None else array.tolist() for name, array in arrays.items()},
-        }
-
-    def __repr__(self) -> str:
-        return f"EscapeLimit({self.verdict}, predicted order {self.predicted_order}, fitted {self.fitted_order})"
+BLURRED = 1e-2
+"""A start whose escaping part rounding changes by more than this fraction does not control the escape."""
+HIDDEN = 1e2 * float(np.finfo(float).eps)
+"""A direction's part in the escape eigenspace is rounding up to this fraction of the direction."""
 
 
 def escape_limit(
@@ -101,11 +29,13 @@ def escape_limit(
     saddle: np.ndarray,
     direction: np.ndarray,
     *,
+    problem: MatrixCompletion | None = None,
     model: Factorization | None = None,
     alphas: Any = None,
     n_times: int = 9,
-    rtol: float = 1e-11,
+    rtol: float = 1e-12,
     critical_tol: float = 1e-8,
+    agreement_tol: float = 1e-3,
 ) -> EscapeLimit:
     """Return the escape limit of Theorem 2 at ``saddle`` along ``direction``, by two independent routes.
 
@@ -117,203 +47,174 @@ def escape_limit(
     objective : Objective
         Any objective with a strict saddle. With an exact ``deviation`` form alpha may be as small as 1e-100.
     saddle, direction : (dim,) arrays
+    problem : MatrixCompletion, optional
+        With it (and its model) Assumptions 1 and 2 are tested: where one fails the verdict is
+        ``assumption-violated``. A general objective has no such assumptions, a repeated lambda_1 does no harm.
     model : Factorization, optional
         Names the manifold Omega_(k+1) on which the limit lies.
-    alphas : decreasing (p,) array, optional
-        Default 1e-2, 1e-3, ..., 1e-14, relative to the saddle's size over the direction's.
+    alphas : decreasing (p,) array of at least two positive numbers, optional
+        Default 1e-2, 1e-4, ..., 1e-14 times the largest alpha for which the start is near the saddle; without an
+        exact deviation form 1e-2, 1e-3, ..., 1e-7 times it.
     n_times : int
-        Number of times at which the routes are compared.
+        Largest number of times at which the routes are compared.
     rtol : float
         Tolerance of the integrations.
     critical_tol : float
         The saddle must satisfy |g| <= critical_tol * norm(H) * max(|saddle|, theta_unit).
+    agreement_tol : float
+        The limit exists when the routes agree within this, relative, and within their own errors.
 
     Raises
     ------
     ValueError
-        If the point is not critical, the shapes are wrong, or alphas are not positive and decreasing.
+        If the point is not critical, a shape is wrong, the alphas are not positive and decreasing or the largest
+        starts beyond the escape, or a problem is given without its model.
+    IntegrationFailed
+        If the solver gives up.
 
     Times scale as 1 / s for a factorisation when M is multiplied by s. Bai et al. 2024, Theorem 2.
     """
-    inner, unit = objective.normalized or objective, objective.theta_unit
-    center, heading = _vector(saddle, objective.dim, "saddle") / unit, _vector(direction, objective.dim, "direction")
-    heading = heading / unit
-    directions = escape_directions(inner, center)
-    _require_critical(inner, center, directions.norm, critical_tol)
-    scaled = _in_units(directions, objective)
+    saddle, direction = _vector(saddle, objective.dim, "saddle"), _vector(direction, objective.dim, "direction")
+    if problem is not None and model is None:
+        raise ValueError("problem needs its model; got model=None")
+    starts = None if alphas is None else _alphas(alphas)
+    directions = escape_directions(objective, saddle)
+    _require_critical(objective, saddle, directions.norm, critical_tol)
     if not directions.multiplicity:
-        return EscapeLimit(EscapeVerdict.VIOLATED, "the point has no direction of escape", scaled)
-    if model is not None and directions.order <= 1e-6:
-        return EscapeLimit(EscapeVerdict.VIOLATED, "the two largest eigenvalues of -H are not separated", scaled)
-    size = max(float(np.linalg.norm(center)), 1.0)
-    launch = directions.project(heading)
-    strength = float(np.linalg.norm(launch))
-    if strength <= DIGITS_KEPT * np.finfo(float).eps * float(np.linalg.norm(heading)):
+        return EscapeLimit(EscapeVerdict.VIOLATED, "the point has no direction of escape", directions)
+    if problem is not None and model is not None:
+        verdict, reason = _assumptions(problem, model, saddle)
+        if verdict != EscapeVerdict.EXISTS:
+            return EscapeLimit(verdict, reason, directions)
+    launch = directions.project(direction)
+    if float(np.linalg.norm(launch)) <= HIDDEN * float(np.linalg.norm(direction)):
         reason = "the direction has no part in the escape eigenspace beyond rounding"
-        return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, scaled)
-    starts = _alphas(alphas, size / float(np.linalg.norm(heading)))
-    exact = objective.deviation is not None or not center.any()
-    least = 0.0 if exact else DIGITS_KEPT * np.finfo(float).eps * size / strength
-    if starts[-1] < least:
-        reason = f"alpha = {starts[-1]:.3g} is hidden by rounding of the saddle; at least {least:.3g} is needed"
-        return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, scaled)
-    routes = _Routes(inner, center, heading, launch, directions.rate, rtol)
-    return _compared(routes, objective, scaled, starts, n_times, model)
+        return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, directions)
+    routes = Routes(objective, saddle, direction, directions, launch, rtol, objective.around(saddle))
+    return _along(routes, model, starts, n_times, agreement_tol)
 
 
-class _Routes:
-    """The two routes to the limit, in the objective's own unit; states are deviations from the saddle."""
+def _assumptions(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray) -> tuple[EscapeVerdict, str]:
+    """Return EXISTS where Theorem 2's assumptions hold, and else which of them does not."""
+    found = residual_escape(problem, model, saddle)
+    if found.assumption_1 is False:
+        sigma = found.singular_values
+        return EscapeVerdict.VIOLATED, f"Assumption 1 fails: the residual has sigma_1 = {sigma[0]:.8g} = sigma_2"
+    if found.assumption_2 is False:
+        return (
+            EscapeVerdict.VIOLATED,
+            f"Assumption 2 fails: an escape inside the manifold, rate {found.inside_rate:.6g}",
+        )
+    if found.assumption_2 is None:
+        return EscapeVerdict.UNDECIDED, "Assumption 2: rounding hides the sign of the curvature inside the manifold"
+    return EscapeVerdict.EXISTS, ""
 
-    def __init__(
-        self, inner: Objective, center: np.ndarray, heading: np.ndarray, launch: np.ndarray, rate: float, rtol: float
-    ) -> None:
-        self.local, self.center, self.heading, self.launch = inner.around(center), center, heading, launch
-        self.rate, self.rtol = rate, rtol
-        self.epsilon = EPSILON * max(1.0, float(np.linalg.norm(center))) / float(np.linalg.norm(launch))
 
-    def shift(self, small: float) -> float:
-        return -float(np.log(small)) / self.rate
+def _along(
+    routes: Routes, model: Factorization | None, starts: np.ndarray | None, n_times: int, agreement_tol: float
+) -> EscapeLimit:
+    """Return the limit by both routes, unless rounding controls one of them."""
+    if starts is not None and (reason := _hidden(routes, float(starts[-1]))):
+        return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, routes.directions)
+    path, apart = routes.orbit()
+    first = np.inf if starts is None else float(starts[0])
+    earliest = -routes.shift(first) if starts is not None else -np.inf
+    index = moving_times(path, earliest, n_times)
+    if not index.size:
+        raise ValueError(f"alphas must be so small that the start is near the saddle; the largest is {first:.3g}")
+    if starts is None:
+        starts = _default_alphas(routes, float(path.times[index[0]]))
+        if reason := _hidden(routes, float(starts[-1])):
+            return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, routes.directions)
+    try:
+        return _compared(routes, model, path, index, apart, starts, agreement_tol)
+    except NotFollowed as failure:
+        return EscapeLimit(EscapeVerdict.UNDECIDED, f"a trajectory was not followed: {failure}", routes.directions)
 
-    def manifold(self, epsilon: float, times: np.ndarray | None = None) -> Trajectory:
-        """Return the route along the unstable manifold, whole or at the given times of phi."""
-        wanted = None if times is None else times + self.shift(epsilon)
-        return _to_next(gradient_flow(self.local, epsilon * self.launch, rtol=self.rtol, t_eval=wanted))
 
-    def direct(self, alpha: float, times: np.ndarray) -> np.ndarray:
-        """Return the deviations of the direct route at the given times of phi, shape (m, dim)."""
-        path = gradient_flow(self.local, alpha * self.heading, rtol=self.rtol, t_eval=times + self.shift(alpha))
-        return _at(path, times + self.shift(alpha))
+def _hidden(routes: Routes, alpha: float) -> str:
+    """Return why a start with this alpha is controlled by rounding, or an empty string."""
+    error = routes.rounding(alpha)
+    return f"alpha = {alpha:.3g} is hidden by rounding: relative error {error:.2g}" if error > BLURRED else ""
 
 
 def _compared(
-    routes: _Routes,
-    objective: Objective,
-    directions: EscapeDirections,
-    alphas: np.ndarray,
-    n_times: int,
+    routes: Routes,
     model: Factorization | None,
+    path: Trajectory,
+    index: np.ndarray,
+    apart: np.ndarray,
+    alphas: np.ndarray,
+    agreement_tol: float,
 ) -> EscapeLimit:
-    path = routes.manifold(routes.epsilon)
-    times = _window(path, n_times) - routes.shift(routes.epsilon)
-    limit = _at(routes.manifold(routes.epsilon, times), times + routes.shift(routes.epsilon))
-    half = _at(routes.manifold(routes.epsilon / 4, times), times + routes.shift(routes.epsilon / 4))
+    """Return the record with both routes at the times of the path's states with these indices."""
+    times, limit = path.times[index], path.states[index]
     scale = float(np.linalg.norm(limit, axis=1).max())
-    manifold_error = float(np.linalg.norm(limit - half, axis=1).max()) / scale
-    runs = [routes.direct(alpha, times) for alpha in alphas]
-    errors = np.array([float(np.linalg.norm(run - limit, axis=1).max()) / scale for run in runs])
-    order = directions.order
-    fitted = _settled_slope(alphas, errors, 20.0 * max(manifold_error, 1e-11))
-    moved = [float(np.linalg.norm(b - a, axis=1).max()) / scale for a, b in pairwise(runs)]
-    shrink = (alphas[-1] / alphas[-2]) ** order if moved else 0.0
-    ahead = shrink / (1.0 - shrink)
-    direct_error = moved[-1] * ahead if moved else None
-    extrapolated = runs[-1] + (runs[-1] - runs[-2]) * ahead if moved else runs[-1]
-    agreement = float(np.linalg.norm(extrapolated - limit, axis=1).max()) / scale
-    settled = direct_error is not None and agreement <= 0.1 * direct_error + 10.0 * manifold_error + 1e-9
-    verdict = EscapeVerdict.EXISTS if settled else EscapeVerdict.UNDECIDED
-    reason = "both routes agree within their errors" if settled else "the routes do not agree within their errors"
+    order, last = routes.directions.order, float(alphas[-1])
+    # errors of the path are O(epsilon) or smaller: a start four times nearer takes off 3/4 of them at least
+    manifold_error = 4 / 3 * float(apart[index].max()) + routes.rounding(routes.epsilon)
+    runs = [routes.direct(float(alpha), times) for alpha in alphas]
+    errors = np.array([distance(run, limit) for run in runs]) / scale
+    moved = [distance(run, previous) / scale for previous, run in pairwise(runs)]
+    shrink = (last / float(alphas[-2])) ** order
+    direct_error = moved[-1] * shrink / (1.0 - shrink) + routes.rounding(last)
+    agreement = distance(runs[-1] + (runs[-1] - runs[-2]) * (shrink / (1.0 - shrink)), limit) / scale
+    floors = np.array([manifold_error + routes.rounding(float(alpha)) for alpha in alphas]) + 1e2 * routes.rtol
+    allowed = min(2.0 * direct_error + 10.0 * manifold_error + 1e3 * routes.rtol, agreement_tol)
+    settled = agreement <= allowed
+    relation = "agree" if settled else "do not agree"
     return EscapeLimit(
-        verdict=verdict,
-        reason=reason,
-        directions=directions,
-        path=_shifted(path, routes, objective),
-        times=times * objective.time_unit,
+        verdict=EscapeVerdict.EXISTS if settled else EscapeVerdict.UNDECIDED,
+        reason=f"the two routes {relation}: they differ by {agreement:.2g} of the path's size, allowed {allowed:.2g}",
+        directions=routes.directions,
+        path=routes.placed(path),
+        times=times,
         alphas=alphas,
         errors=errors,
         predicted_order=order,
-        fitted_order=fitted,
+        fitted_order=settled_slope(alphas, errors, 20.0 * floors),
         direct_error=direct_error,
         manifold_error=manifold_error,
         agreement=agreement,
-        **_manifold_of(model, path.states + routes.center),
+        **_manifold_of(model, limit + routes.saddle),
     )
 
 
-def _manifold_of(model: Factorization | None, states: np.ndarray) -> dict[str, Any]:
-    """Return the basis of the Omega_k that carries the states, and their largest relative distance from it."""
+def _manifold_of(model: Factorization | None, states: np.ndarray, rank_tol: float = 1e-6) -> dict[str, Any]:
+    """Return the basis of the smallest Omega_k that holds the states, and their largest relative distance from it."""
     if model is None:
         return {"basis": None, "omega_defect": None}
-    _, sizes, Vt = np.linalg.svd(model.stacked(states[-1]))
-    k = int(np.sum(sizes > 1e-6 * sizes[0]))
-    basis = Vt[:k].T
     stacked = model.stacked(states)
+    _, sizes, Vt = np.linalg.svd(stacked.reshape(-1, model.rank), full_matrices=False)
+    basis = Vt[: int(np.sum(sizes > rank_tol * sizes[0]))].T
     outside = stacked - (stacked @ basis) @ basis.T
     defect = float(np.linalg.norm(outside, axis=(1, 2)).max()) / float(np.linalg.norm(stacked, axis=(1, 2)).max())
     return {"basis": basis, "omega_defect": defect}
 
 
-def _to_next(path: Trajectory) -> Trajectory:
-    """Return the path cut at the critical point to which it leads: what follows there is decided by rounding."""
-    if len(path.plateaus) < 3 or not np.array_equal(path.plateaus[0].theta, path.states[0]):
-        return path
-    stop = int(np.argmax((path.states == path.plateaus[1].theta).all(axis=1))) + 1
-    arrays = ("times", "states", "losses", "gradient_norms")
-    return replace(path, **{name: getattr(path, name)[:stop].copy() for name in arrays}) if stop > 1 else path
+def _default_alphas(routes: Routes, first: float) -> np.ndarray:
+    """Return starts below the one that is near the saddle and on the path by the ``first`` time compared."""
+    near = routes.size / float(np.linalg.norm(routes.direction))
+    natural = min(near, float(np.exp(routes.directions.rate * first)))
+    return natural * 10.0 ** -(np.arange(2.0, 15.0, 2.0) if routes.exact else np.arange(2.0, 8.0))
 
 
-def _window(path: Trajectory, n_times: int) -> np.ndarray:
-    """Return times of the path at which it has left the saddle and still moves."""
-    distance = np.linalg.norm(path.states, axis=1)
-    left = path.times[np.argmax(distance > 0.05 * distance.max())]
-    speed = path.gradient_norms
-    fastest = int(np.argmax(speed))
-    slow = np.nonzero(speed[fastest:] < 0.05 * speed[fastest])[0]
-    arrived = path.times[fastest + slow[0]] if slow.size else path.times[-1]
-    return np.linspace(left, max(arrived, left * (1 + 1e-6)), n_times)
-
-
-def _at(path: Trajectory, times: np.ndarray) -> np.ndarray:
-    """Return the states at the wanted times; a path that ended before rests at its last state."""
-    index = np.minimum(np.searchsorted(path.times, times - 1e-12 * np.abs(times)), len(path.times) - 1)
-    return path.states[index]
-
-
-def _settled_slope(alphas: np.ndarray, errors: np.ndarray, floor: float) -> float | None:
-    """Return the slope of log error against log alpha over its small-alpha half above the floor."""
-    usable = errors > floor
-    a, e = np.log(alphas[usable]), np.log(errors[usable])
-    tail = max(3, (len(a) + 1) // 2)
-    return float(np.polyfit(a[-tail:], e[-tail:], 1)[0]) if len(a) >= 3 else None
-
-
-def _shifted(path: Trajectory, routes: _Routes, objective: Objective) -> Trajectory:
-    """Return the path in the caller's units: points instead of deviations, times of phi."""
-    unit, root = objective.unit, objective.theta_unit
-    states = (path.states + routes.center) * root
-    offset = objective.value(routes.center * root)
-    return replace(
-        path,
-        message="the limit, along the unstable manifold",
-        times=(path.times - routes.shift(routes.epsilon)) * objective.time_unit,
-        states=states,
-        losses=path.losses * unit * unit + offset,
-        gradient_norms=path.gradient_norms * unit * (unit / root),
-        plateaus=(),
-    )
-
-
-def _in_units(directions: EscapeDirections, objective: Objective) -> EscapeDirections:
-    factor = 1.0 / objective.time_unit
-    next_rate = None if directions.next_rate is None else factor * directions.next_rate
-    return replace(directions, rate=factor * directions.rate, next_rate=next_rate, norm=factor * directions.norm)
-
-
-def _require_critical(objective: Objective, center: np.ndarray, norm: float, critical_tol: float) -> None:
-    slope = float(np.linalg.norm(objective.gradient(center)))
-    allowed = critical_tol * norm * max(1.0, float(np.linalg.norm(center)))
+def _require_critical(objective: Objective, saddle: np.ndarray, norm: float, critical_tol: float) -> None:
+    inner = objective.normalized or objective
+    slope = float(np.linalg.norm(inner.gradient(saddle / objective.theta_unit)))
+    length = max(float(np.linalg.norm(saddle)) / objective.theta_unit, 1.0)
+    allowed = critical_tol * norm * objective.time_unit * length
     if slope > allowed:
         raise ValueError(
-            f"saddle must be a critical point: its gradient norm is {slope:.3g}, allowed {allowed:.3g}; "
-            "polish it with find_critical_point"
+            f"saddle must be a critical point: in the objective's own unit its gradient norm is {slope:.3g}, allowed "
+            f"{allowed:.3g}; polish it with find_critical_point"
         )
 
 
-def _alphas(alphas: Any, natural: float) -> np.ndarray:
-    if alphas is None:
-        return natural * 10.0 ** -np.arange(2.0, 15.0)
-    array = np.asarray(alphas, dtype=float)
-    if array.ndim != 1 or not array.size or not (array > 0).all() or (np.diff(array) >= 0).any():
-        raise ValueError("alphas must be a decreasing list of positive numbers")
+def _alphas(alphas: Any) -> np.ndarray:
+    array = np.array(alphas, dtype=float)
+    if array.ndim != 1 or len(array) < 2 or not (array > 0).all() or not (np.diff(array) < 0).all():
+        raise ValueError(f"alphas must be a decreasing list of at least two positive numbers; got {alphas!r}")
     return array
 
 

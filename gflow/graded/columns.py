@@ -62,8 +62,9 @@ class GradedColumns:
         self.owner = np.empty(len(Z), dtype=int)
         for c, rows in enumerate(self.members):
             self.owner[rows] = c
-        homes = [self.owner[rows[0]] for rows in self.blocks]
-        self.single = np.bincount(np.array(homes, dtype=int), minlength=len(self.members)) <= 1
+        self.homes = np.array([self.owner[rows[0]] for rows in self.blocks], dtype=int)
+        self.single = np.bincount(self.homes, minlength=len(self.members)) <= 1
+        self._group()
         width = min(Z.shape[1], max(map(len, self.members)))
         self.z = np.zeros((len(Z), width))
         self.logs = np.full((len(self.members), width), NOTHING)
@@ -71,6 +72,22 @@ class GradedColumns:
         for c, rows in enumerate(self.members):
             self._enter(c, Z[rows], problem, log_unit)
         self.orthogonalise()
+
+    def _group(self) -> None:
+        """Divide the rows into groups that are measured together: components, or their blocks where there are several.
+
+        Rows of such a component whose entries are all zero belong to no block; they form a group of their own.
+        """
+        self.group = self.owner.copy()
+        n_groups = len(self.members)
+        for block, c in zip(self.blocks, self.homes, strict=True):
+            if not self.single[c]:
+                self.group[block] = n_groups
+                n_groups += 1
+        self.group = np.unique(self.group, return_inverse=True)[1]
+        self.order = np.argsort(self.group, kind="stable")
+        self.starts = np.searchsorted(self.group[self.order], np.arange(self.group.max() + 1))
+        self.home = self.owner[self.order[self.starts]]
 
     def _enter(self, c: int, Z: np.ndarray, problem: MatrixCompletion, log_unit: float) -> None:
         """Choose the frame of component c by Gram-Schmidt of the mode amplitudes g_1, g_2, ... at the origin."""
@@ -96,6 +113,30 @@ class GradedColumns:
     def alive(self) -> np.ndarray:
         """Return which columns are not exactly zero, shape (number of components, k)."""
         return self.logs > NOTHING / 2
+
+    def largest(self, z: np.ndarray) -> np.ndarray:
+        """Return the largest entry of every column of z in every group of rows, shape (number of groups, k)."""
+        return np.maximum.reduceat(np.abs(z)[self.order], self.starts)
+
+    def contents(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what every column holds in every group, and how much of it counts, shapes (number of groups, k).
+
+        A column belongs to the group where it is largest. In another group it may err by as much as the smallest
+        column that belongs there: its own content counts only if it is larger, and never more than the column.
+        """
+        own, logs = self.largest(self.z), self.logs[self.home]
+        needed = np.ones_like(own)
+        with np.errstate(divide="ignore"):
+            real = np.log(own) + logs
+        for c in np.nonzero(~self.single)[0]:
+            here = np.nonzero(self.home == c)[0]
+            alive = np.nonzero(self.alive[c])[0]
+            belongs = here[np.argmax(real[here[:, None], alive], axis=0)]
+            for group in here:
+                mine = real[group, alive[belongs == group]]
+                counts = np.maximum(real[group], mine.min()) if mine.size else real[group]
+                needed[group] = np.where(self.alive[c], np.exp(np.minimum(counts - logs[group], 0.0)), 1.0)
+        return own, needed
 
     def squares(self) -> np.ndarray:
         """Return the square of the scale of every entry of z, shape (d1 + d2, k); it may underflow, harmlessly."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from gflow.critical import hessian_spectrum
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.monitor import Record, norm, plateaus
-from gflow.graded.columns import ROUNDING, GradedColumns
+from gflow.graded.columns import EPS, ROUNDING, GradedColumns
 from gflow.graded.plateau import WINDOW, WORTHWHILE, passive_columns, plateau
 from gflow.models import Factorization
 from gflow.objective import Objective
@@ -24,6 +26,8 @@ NEGLIGIBLE = 1e-280
 """unless it lies below this fraction of its column."""
 AT_REST = 1e-8
 """A slow descent to loss 0 has a gradient above this many times sqrt(curvature * loss), a saddle has not."""
+FIRST_STEP = 1e-2
+"""The first step of a solver, relative to the fastest time scale: its own guess can be too large to recover from."""
 FOREVER = 1e250
 
 
@@ -65,7 +69,8 @@ def graded_flow(
         Converged when |grad| <= gradient_tol times its largest value so far and the Hessian has no negative
         eigenvalue.
     norm_limit : float
-        Diverging when |theta| > norm_limit * max(sqrt(unit), |start|).
+        Diverging when |theta| > limit = norm_limit * max(sqrt(unit), |start|), or when |theta| has passed the
+        geometric mean of limit and sqrt(unit) and the gradient is below its own rounding errors.
     max_evaluations : int
         Budget of gradient evaluations.
 
@@ -125,8 +130,6 @@ class _Run:
         self.columns = GradedColumns(self.problem, self.Z[self.moving], -self.log_unit)
         self.cut, self.width = len(rows), self.columns.z.shape[1]
         self.local = Objective.of(self.problem, Factorization(self.problem.shape, self.width))
-        groups = [*self.columns.members, *(() if self.columns.single.all() else self.columns.blocks)]
-        self.grouped, self.group_starts = np.concatenate(groups), np.cumsum([0, *map(len, groups[:-1])])
         self.twice = 2.0 * self.problem.weight
         self.method = "LSODA" if self.columns.z.size <= DENSE_LIMIT else "DOP853"
         self.norm_limit = limits["norm_limit"] * max(1.0, float(np.linalg.norm(start)) / self.objective.theta_unit)
@@ -179,8 +182,10 @@ class _Run:
     def trajectory(self) -> Trajectory:
         """Cross plateaus in closed form and integrate between them until something ends the integration."""
         ending = self.note(self.columns.z)
-        while ending is None:
-            ending = self.cross() or self.follow()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
+            while ending is None:
+                ending = self.cross() or self.follow()
         return self.result(*ending)
 
     def measure(self, z: np.ndarray) -> None:
@@ -208,12 +213,20 @@ class _Run:
             self.retry_minimum = np.inf
         elif self.slope <= self.retry_minimum and (ending := self.examine(z)):
             return ending
-        if float(np.linalg.norm(self.scales * z)) > self.norm_limit:
-            return Status.DIVERGING, f"|theta| passed {self.norm_limit * self.objective.theta_unit:.3g}"
+        if ending := self.diverging(norm((self.scales * z).ravel())):
+            return ending
         if self.t >= self.t_end:
             return Status.HORIZON, "t_end was reached"
         if self.n_gradients >= self.max_evaluations:
             return Status.BUDGET, f"{self.n_gradients} gradients were evaluated; allowed {self.max_evaluations}"
+        return None
+
+    def diverging(self, size: float) -> tuple[Status, str] | None:
+        reached = f"|theta| passed {size * self.objective.theta_unit:.3g}"
+        if size > self.norm_limit:
+            return Status.DIVERGING, reached
+        if size**2 > self.norm_limit and self.slope <= EPS * self.twice * size**3:
+            return Status.DIVERGING, f"{reached} and the gradient fell below its rounding errors"
         return None
 
     def examine(self, z: np.ndarray) -> tuple[Status, str] | None:
@@ -269,18 +282,24 @@ class _Run:
     def follow(self) -> tuple[Status, str] | None:
         """Integrate until the columns must be made orthogonal again, or come to rest."""
         shape = self.columns.z.shape
-        solver, sizes = self.new_solver(), self.sizes(self.columns.z)
-        low, high = np.where(sizes > NEGLIGIBLE, DECAY * sizes, 0.0), GROWTH * sizes
-        ending = None
+        own, needed = self.columns.contents()
+        low, high = np.where(own >= np.maximum(needed, NEGLIGIBLE), DECAY * own, 0.0), GROWTH * needed
+        solver = self.new_solver(needed)
+        z, ending = self.columns.z, None
         while ending is None:
             said = solver.step()
             self.n_steps += 1
             if solver.status == "failed" or not np.isfinite(solver.y).all():
-                t = solver.t * self.objective.time_unit
-                raise IntegrationFailed(f"{self.method} in graded columns gave up at t = {t:.6g}: {said}")
-            z, self.t = solver.y.reshape(shape), solver.t
+                if z is not self.columns.z:
+                    break
+                t = self.t * self.objective.time_unit
+                raise IntegrationFailed(
+                    f"{self.method} in graded columns cannot leave t = {t:.6g} ({said or 'the state is not finite'}); "
+                    "try another rtol"
+                )
+            z, self.t = solver.y.reshape(shape), float(solver.t)
             ending = self.note(z)
-            sizes = self.sizes(z)
+            sizes = self.columns.largest(z)
             if self.resting() or (sizes > high).any() or (sizes < low).any():
                 break
         self.columns.z = z.copy()
@@ -288,19 +307,11 @@ class _Run:
         self.settle()
         return ending
 
-    def sizes(self, z: np.ndarray) -> np.ndarray:
-        """Return the largest entry of every column in every group of rows, shape (number of groups, k)."""
-        return np.maximum.reduceat(np.abs(z)[self.grouped], self.group_starts)
-
-    def new_solver(self) -> Any:
-        """Return a solver whose tolerances are relative to each column, and to each block within it."""
+    def new_solver(self, needed: np.ndarray) -> Any:
+        """Return a solver with tolerances relative to ``needed``, the sizes that count in each group and column."""
         from scipy import integrate
 
         z = self.columns.z
-        sizes = np.ones_like(z)
-        for block in self.columns.blocks:
-            largest = np.abs(z[block]).max(axis=0)
-            sizes[block] = np.where(largest > 0.0, np.maximum(largest, NEGLIGIBLE), 1.0)
 
         def velocity(_: float, y: np.ndarray) -> np.ndarray:
             self.n_gradients += 1
@@ -311,7 +322,10 @@ class _Run:
             self.n_hessians += 1
             return self.jacobian(y.reshape(z.shape))
 
-        options: dict[str, Any] = {"rtol": self.rtol, "atol": 0.1 * self.rtol * sizes.ravel() / np.sqrt(z.size)}
+        atol = 0.1 * self.rtol * np.maximum(needed, NEGLIGIBLE)[self.columns.group] / np.sqrt(z.size)
+        rate = self.twice * (float(np.vdot(z, self.squares * z)) + np.sqrt(self.loss / self.problem.weight))
+        first = min(max(FIRST_STEP / rate, ROUNDING * self.t), self.t_end - self.t)
+        options: dict[str, Any] = {"rtol": self.rtol, "atol": atol.ravel(), "first_step": first}
         if self.method == "LSODA":
             options["jac"] = jacobian
         return getattr(integrate, self.method)(velocity, self.t, z.ravel(), self.t_end, **options)

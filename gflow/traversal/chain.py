@@ -14,7 +14,9 @@ from gflow.problems import MatrixCompletion
 from gflow.traversal.exponents import fallen, predicted_orders, remembered
 from gflow.traversal.polish import smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
-from gflow.traversal.stages import FLAT, ZERO_LOSS, Ending, locally_unique, orbit
+from gflow.traversal.settling import FLAT, ZERO_LOSS
+from gflow.traversal.stages import Ending, Settings, orbit
+from gflow.traversal.uniqueness import locally_unique
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
@@ -23,17 +25,6 @@ SPAN_TOL = 1e-6
 STATUS = {Ending.DIVERGING: TraversalStatus.DIVERGING, Ending.UNDECIDED: TraversalStatus.UNDECIDED}
 
 Stop = tuple[TraversalStatus, str]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How stages are integrated and when singular values count as equal."""
-
-    rtol: float = 1e-10
-    simple_tol: float = 1e-9
-    norm_limit: float = 2e2
-    max_evaluations: int = 200_000
-    tight: bool = False
 
 
 def chain(
@@ -62,17 +53,7 @@ def chain(
         stop = stage.stop(saddle, memory)
         if stop is not None:
             break
-        reached = orbit(
-            stage.problem,
-            A,
-            B,
-            saddle.u,
-            saddle.v,
-            rtol=use.rtol,
-            norm_limit=use.norm_limit,
-            max_evaluations=use.max_evaluations,
-            tight=use.tight,
-        )
+        reached = orbit(stage.problem, A, B, saddle.u, saddle.v, use)
         orbits += [] if reached.path is None else [reached.path]
         if reached.ending in STATUS:
             stop = STATUS[reached.ending], f"from rank {saddle.rank}: {reached.reason}"

@@ -10,9 +10,10 @@ import numpy as np
 from gflow.connectivity import connectivity
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
-from gflow.traversal.chain import Settings, chain
+from gflow.traversal.chain import chain
 from gflow.traversal.frames import Frame, FrameFailure, frame_of, haar_frame
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
+from gflow.traversal.stages import Settings
 
 RANK_TOL = 1e-7
 """Singular values of the limit above this fraction of the largest count towards its rank."""

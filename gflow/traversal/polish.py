@@ -9,6 +9,10 @@ import numpy as np
 from gflow.critical import NotConverged
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.problems import MatrixCompletion
+
+SOFT = 1e-7
+"""Singular values of the Jacobian below this fraction of the first one move nothing."""
 
 
 def krylov_polish(
@@ -39,6 +43,22 @@ def krylov_polish(
             raise NotConverged(slope, allowed, step, point)
         point, g, slope = candidate, g_new, slope_new
     raise NotConverged(slope, allowed, max_steps, point)
+
+
+def completed(
+    problem: MatrixCompletion, model: Factorization, theta: np.ndarray, *, loss_tol: float = 1e-28, max_steps: int = 12
+) -> np.ndarray | None:
+    """Return the completion to which Gauss-Newton steps of least length lead from ``theta``, or None.
+
+    The first step is the limit of the flow linearised at theta, with nothing along the valley of completions.
+    """
+    point = theta
+    for _ in range(max_steps):
+        gap = problem.measure(model.matrix(point)) - problem.targets
+        if float(gap @ gap) * problem.weight <= loss_tol:
+            return point
+        point = point - np.linalg.lstsq(problem.measure(model.jacobian(point)), gap, rcond=SOFT)[0]
+    return None
 
 
 def gauge_basis(model: Factorization, theta: np.ndarray) -> np.ndarray:

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 
 import numpy as np
 
-from gflow.critical import NotConverged, find_critical_point
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.polish import krylov_polish
+from gflow.traversal.rosenbrock import rosenbrock_flow
+from gflow.traversal.settling import DENSE_POLISH, Finding, Watch
 
 LAUNCH = 1e-6
 """Start on the unstable manifold, relative to the unit; the error of the orbit is of the order of its square."""
-DENSE_POLISH = 400
-"""Largest dimension that is polished with the dense Hessian."""
-LOOSE = 1e-5
-"""Tolerance of orbits whose end does not remember the way."""
-REACH, VALLEY_REACH = 0.05, 1e-5
-"""Longest final Newton step, relative to |theta|; in a valley of completions, where the way is remembered."""
-FLAT = 1e-11
-"""Eigenvalues below this fraction of the largest one cannot be told from zero."""
-CHEAP_BUDGET = 4000
-"""Gradients granted to the explicit method before the implicit one takes over."""
-ZERO_LOSS = 1e-18
-"""Losses up to this, in the unit squared, count as zero."""
+SMALL = 120
+"""Up to this dimension eigendecompositions are cheaper than the small steps of an explicit method."""
+LOOSE, FINEST = 1e-5, 1e-12
+"""Tolerances of orbits whose end does not remember the way, and of those that pass a saddle very closely."""
+COARSER = 32.0
+"""Factor between the tolerances of two orbits whose difference is the error estimate, 32^(5/6) = 18 times too large."""
+MET = 1e-13
+"""A saddle inside is met exactly if it is passed at less than this distance, relative to |theta|."""
+LOOSE_STEPS, STEPS = 400, 4000
+DRIFT_TOL = 1e-3
+"""Tolerance with which a slow drift is followed, to tell whether it ends."""
+EXPLICIT_BUDGET = 4000
+"""Gradients granted to the explicit method before another one takes over."""
+AT_REST = 0.01
+"""An orbit at rest is polished within this distance, relative to |theta|."""
+GROWTH = 0.05
+"""An orbit at rest runs to infinity if |theta| still grew like this power of time over its last decade."""
 
 
 class Ending(StrEnum):
@@ -42,75 +46,33 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Orbit:
-    """An orbit in reduced coordinates (A, B), its critical point, and how it ended; no path if solvers failed."""
+    """An orbit in reduced coordinates, its critical point, and how it ended; no path if solvers failed.
+
+    ``error`` estimates the largest error of an entry of its matrix, in the problem's own unit: what the tolerance
+    leaves where the end remembers the way, rounding elsewhere.
+    """
 
     model: Factorization
     path: Trajectory | None
     end: np.ndarray
     ending: Ending
     reason: str
+    error: float
 
 
-@dataclass
-class _Watch:
-    """Stop an integration as soon as a Newton step gives its end: the step must stay in the end's quadratic basin.
+@dataclass(frozen=True)
+class Settings:
+    """How stages are integrated and when singular values count as equal; see ``saddle_to_saddle``."""
 
-    Newton's step is the limit of the linearised flow, also along a valley of completions, with an error of the order
-    of its square. ``reach`` bounds its length relative to |theta|.
-    """
-
-    objective: Objective
-    reach: float
-    peak: float = 0.0
-    next_try: float = np.inf
-    found: np.ndarray | None = field(default=None)
-
-    def __call__(self, t: float, theta: np.ndarray, loss: float) -> bool:
-        slope = float(np.linalg.norm(self.objective.gradient(theta)))
-        self.peak = max(self.peak, slope)
-        if slope > min(0.03 * self.peak, self.next_try):
-            return False
-        self.next_try = slope / 4
-        self.found = self.settled(theta, loss)
-        return self.found is not None
-
-    def settled(self, theta: np.ndarray, loss: float) -> np.ndarray | None:
-        """Return the minimum whose quadratic basin holds theta, or None."""
-        size = max(float(np.linalg.norm(theta)), 1.0)
-        dense = self.objective.dim <= DENSE_POLISH
-        try:
-            if dense:
-                end = find_critical_point(self.objective, theta, radius=self.reach * size, max_steps=12).theta
-            else:
-                end = krylov_polish(self.objective, theta, radius=self.reach * size)
-        except NotConverged:
-            return None
-        rest = self.objective.value(end)
-        drop = loss - rest
-        decrement = 0.5 * float(self.objective.gradient(theta) @ (theta - end))
-        if abs(decrement - drop) > 0.1 * drop + 1e-14:
-            return None
-        return end if rest <= ZERO_LOSS or not dense or self.is_minimum(end) else None
-
-    def is_minimum(self, end: np.ndarray) -> bool:
-        """Return whether the Hessian is positive off the gauge directions: a value met at infinity never is."""
-        values = np.linalg.eigvalsh(self.objective.hessian(end))
-        flat = 0 if self.objective.gauge_dimension is None else self.objective.gauge_dimension(end)
-        noise = FLAT * float(np.abs(values).max())
-        return bool(values[0] > -noise and values[flat] > noise)
+    rtol: float = 1e-9
+    simple_tol: float = 1e-9
+    norm_limit: float = 2e2
+    max_evaluations: int = 200_000
+    tight: bool = False
 
 
 def orbit(
-    problem: MatrixCompletion,
-    A: np.ndarray,
-    B: np.ndarray,
-    u: np.ndarray,
-    v: np.ndarray,
-    *,
-    rtol: float,
-    norm_limit: float,
-    max_evaluations: int,
-    tight: bool,
+    problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, u: np.ndarray, v: np.ndarray, use: Settings
 ) -> Orbit:
     """Return the orbit that leaves the saddle (A, B) of rank k along (u w^T, -w v^T), in rank k + 1.
 
@@ -120,102 +82,110 @@ def orbit(
     A, B : (d1, k) and (k, d2) arrays
         A critical point of the rank-k model.
     u, v : top singular pair of the residual there
-    rtol, norm_limit, max_evaluations
-        As in ``gradient_flow``. ``rtol`` is spent only where the end of the orbit remembers its way: where the loss
-        vanishes on a continuum of completions.
-    tight : bool
-        Spend it on every orbit: the factors, not only W, are wanted.
+    use : Settings
+        ``rtol`` is spent only where the end of the orbit remembers its way (on a continuum of critical points), or
+        where the orbit itself is wanted (``tight``).
     """
     model = Factorization(problem.shape, A.shape[1] + 1)
     objective = Objective.of(problem, model)
     center = model.theta(np.c_[A, np.zeros(len(A))], np.r_[B, np.zeros((1, B.shape[1]))])
     launch = model.theta(np.c_[0 * A, LAUNCH * u], np.r_[0 * B, -LAUNCH * v[None]])
-    integrate = partial(_integrated, objective, center, launch, norm_limit, max_evaluations)
+    stage = _Stage(problem, model, objective, center, launch, use)
     try:
-        path, watch = integrate(rtol if tight else LOOSE, VALLEY_REACH if tight else REACH)
-        if not tight and watch.found is not None and _is_valley(problem, model, watch.found, objective):
-            path, watch = integrate(rtol, VALLEY_REACH)
+        return stage.orbit()
     except IntegrationFailed as failure:
-        return Orbit(model, None, center + launch, Ending.UNDECIDED, str(failure))
-    return _ended(model, objective, path, watch.found)
+        return Orbit(model, None, center + launch, Ending.UNDECIDED, str(failure), np.inf)
 
 
-def _integrated(
-    objective: Objective,
-    center: np.ndarray,
-    launch: np.ndarray,
-    norm_limit: float,
-    max_evaluations: int,
-    rtol: float,
-    reach: float,
-) -> tuple[Trajectory, _Watch]:
-    """Return the orbit: by an explicit method with a small budget, and where that does not settle, LSODA."""
-    budget = CHEAP_BUDGET if objective.dim <= DENSE_POLISH else 20 * CHEAP_BUDGET
-    options = {"center": center, "rtol": rtol, "norm_limit": norm_limit}
-    watch = _Watch(objective, reach)
-    path = gradient_flow(objective, launch, method="DOP853", callback=watch, max_evaluations=budget, **options)
-    if watch.found is None and path.status == Status.BUDGET:
-        watch = _Watch(objective, reach)
-        path = gradient_flow(objective, launch, callback=watch, max_evaluations=max_evaluations, **options)
-    return path, watch
+@dataclass(frozen=True)
+class _Stage:
+    problem: MatrixCompletion
+    model: Factorization
+    objective: Objective
+    center: np.ndarray
+    launch: np.ndarray
+    use: Settings
 
+    def orbit(self) -> Orbit:
+        """Return the orbit, integrated only as finely as its end asks for."""
+        path, watch = self.integrated(self.use.rtol if self.use.tight else LOOSE, tight=self.use.tight)
+        if not self.use.tight and watch.finding in (Finding.VALLEY, Finding.NEAR_SADDLE):
+            path, watch = self.integrated(self.use.rtol, tight=True)
+        if watch.finding == Finding.NEAR_SADDLE:
+            path, watch = self.integrated(FINEST, tight=True)
+        if watch.finding == Finding.NEAR_SADDLE:
+            return self.at_saddle(path, watch)
+        if watch.finding == Finding.NOTHING:
+            return self.unsettled(path)
+        error = self.valley_error(watch.end) if watch.finding == Finding.VALLEY else 0.0
+        return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), error)
 
-def _is_valley(problem: MatrixCompletion, model: Factorization, theta: np.ndarray, objective: Objective) -> bool:
-    """Return whether theta has zero loss and belongs to a continuum of completions of its rank."""
-    return objective.value(theta) <= ZERO_LOSS and locally_unique(problem, *model.factors(theta)) is not True
+    def integrated(self, rtol: float, *, tight: bool) -> tuple[Trajectory, Watch]:
+        """Return the orbit and what its watch saw; ``tight`` orbits go on in a valley until their end is accurate."""
+        path, watch = None, self.watch(rtol, tight)
+        options = {"rtol": rtol, "norm_limit": self.use.norm_limit}
+        if self.objective.dim > SMALL:
+            budget = EXPLICIT_BUDGET if self.objective.dim <= DENSE_POLISH else self.use.max_evaluations
+            path = gradient_flow(
+                self.objective,
+                self.launch,
+                center=self.center,
+                method="DOP853",
+                callback=watch,
+                max_evaluations=budget,
+                **options,
+            )
+            if path.status != Status.BUDGET or self.objective.dim > DENSE_POLISH:
+                return path, watch
+            watch = self.watch(rtol, tight)
+        steps = min(STEPS if tight else LOOSE_STEPS, self.use.max_evaluations // 3 + 1)
+        path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch, max_steps=steps, **options)
+        if path.status == Status.ROUNDOFF and growth(path) <= GROWTH:
+            watch.finding = watch.polished(path.final, AT_REST * max(1.0, float(np.linalg.norm(path.final))))
+        return path, watch
 
+    def watch(self, rtol: float, tight: bool) -> Watch:
+        agreement, accuracy = max(rtol, 1e-13) if tight else 1e-7, rtol
+        return Watch(self.problem, self.model, self.objective, agreement, accuracy, stop_at_valley=not tight)
 
-def _ended(model: Factorization, objective: Objective, path: Trajectory, found: np.ndarray | None) -> Orbit:
-    if found is not None:
-        return Orbit(model, path, found, Ending.MINIMUM, "a minimum inside the manifold")
-    if path.status in (Status.CONVERGED, Status.ROUNDOFF):
-        size = max(1.0, float(np.linalg.norm(path.final)))
-        try:
-            point = find_critical_point(objective, path.final, radius=0.01 * size)
-        except NotConverged as failure:
-            return Orbit(model, path, path.final, Ending.UNDECIDED, str(failure))
-        if path.status == Status.CONVERGED and point.index == 0:
-            return Orbit(model, path, point.theta, Ending.MINIMUM, "a minimum inside the manifold")
-        return Orbit(model, path, point.theta, Ending.SADDLE, "a saddle inside the manifold, met exactly")
-    if path.status == Status.DIVERGING:
+    def valley_error(self, end: np.ndarray) -> float:
+        """Return how much the end moves when the tolerance is coarser."""
+        _, watch = self.integrated(COARSER * self.use.rtol, tight=True)
+        if watch.finding != Finding.VALLEY:
+            return np.inf
+        return float(np.abs(self.model.matrix(end) - self.model.matrix(watch.end)).max())
+
+    def at_saddle(self, path: Trajectory, watch: Watch) -> Orbit:
+        """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
+        if watch.distance <= MET:
+            return Orbit(self.model, path, watch.end, Ending.SADDLE, "a saddle inside the manifold, met exactly", 0.0)
+        reason = f"a saddle inside the manifold is passed at a relative distance of {watch.distance:.2g}"
+        return Orbit(self.model, path, path.final, Ending.UNDECIDED, reason, np.inf)
+
+    def unsettled(self, path: Trajectory) -> Orbit:
+        """Return the orbit that no Newton step has ended: at rest, on its way to infinity, or slow."""
+        if path.status == Status.BUDGET and self.objective.dim <= DENSE_POLISH:
+            watch = self.watch(DRIFT_TOL, tight=False)
+            path = gradient_flow(
+                self.objective,
+                path.final,
+                method="LSODA",
+                rtol=DRIFT_TOL,
+                norm_limit=self.use.norm_limit,
+                max_evaluations=self.use.max_evaluations,
+                callback=watch,
+            )
         size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
-        reason = f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
-        return Orbit(model, path, path.final, Ending.DIVERGING, reason)
-    return Orbit(model, path, path.final, Ending.UNDECIDED, path.message)
+        grown = f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
+        if path.status == Status.DIVERGING or growth(path) > GROWTH:
+            return Orbit(self.model, path, path.final, Ending.DIVERGING, grown, np.inf)
+        return Orbit(self.model, path, path.final, Ending.UNDECIDED, path.message, np.inf)
 
 
-def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, rank_tol: float = 1e-8) -> bool | None:
-    """Return whether A B is the only completion of its rank nearby: the rank of (a, b) -> P o (a b) at (A, B).
-
-    True if the Jacobian's singular value number k (d1 + d2 - k) exceeds ``rank_tol`` times the first, False if it is
-    below a thousandth of that or there are too few observations, None in between.
-    """
-    k = A.shape[1]
-    wanted = k * (sum(problem.shape) - k)
-    if wanted == 0:
-        return True
-    if problem.n_observed < wanted:
-        return False
-    model = Factorization(problem.shape, k)
-    if model.dim * problem.n_observed > 4_000_000:
-        return _locally_unique_large(problem, model, model.theta(A, B), rank_tol)
-    J = problem.measure(model.jacobian(model.theta(A, B)))
-    sizes = np.linalg.svd(J, compute_uv=False)
-    return _clear(float(sizes[wanted - 1] / sizes[0]), rank_tol)
-
-
-def _locally_unique_large(
-    problem: MatrixCompletion, model: Factorization, theta: np.ndarray, rank_tol: float
-) -> bool | None:
-    """Return the same from the k^2 + 1 st smallest eigenvalue of J^T J, by Lanczos off the gauge directions."""
-    from gflow.traversal.polish import smallest_off_gauge
-
-    def normal(v: np.ndarray) -> np.ndarray:
-        return model.pullback(theta, problem.adjoint(problem.measure(model.tangent(theta, v))))
-
-    least, largest = smallest_off_gauge(normal, model, theta)
-    return None if least is None else _clear(float(np.sqrt(max(least, 0.0) / largest)), rank_tol)
-
-
-def _clear(ratio: float, tol: float) -> bool | None:
-    return True if ratio > tol else (False if ratio < 1e-3 * tol else None)
+def growth(path: Trajectory) -> float:
+    """Return d log |theta| / d log t over the last decade of a trajectory; 0.0 if it is shorter."""
+    early = np.searchsorted(path.times, path.times[-1] / 10)
+    if path.times[early] <= 0.0 or early == len(path.times) - 1:
+        return 0.0
+    sizes = np.log([np.linalg.norm(path.states[early]), np.linalg.norm(path.final)])
+    return float((sizes[1] - sizes[0]) / np.log(path.times[-1] / path.times[early]))

@@ -1,0 +1,187 @@
+"""The two routes to the escape limit: trajectories from small starts, and the unstable manifold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gflow.escape.directions import EscapeDirections
+from gflow.flow import Status, Trajectory, gradient_flow
+
+if TYPE_CHECKING:
+    from gflow.objective import Objective
+
+EPS = float(np.finfo(float).eps)
+LAUNCH, ROUGH_LAUNCH = 1e-10, 1e-7
+"""Start on the unstable manifold, relative to the size of the saddle; the second where deviations are rounded."""
+PROBE, PROBE_TOL = 1e-13, 1e-6
+"""A start this small, relative to the size of the saddle, shows rounding by more than the second if there is any."""
+LEAVING = 1e-3
+"""The path along the unstable manifold begins at this distance from the saddle, relative to the saddle's size."""
+GROWTH = 1e4
+"""Growth of a deviation after which tolerances relative to it are set afresh."""
+ROUNDED_TOL = 1e2 * EPS
+"""Error of a rounded deviation, relative to the size of the saddle."""
+LOST = 1e2
+"""The path is given up where two starts lead further apart than this many times their distance from the saddle."""
+MOVING = 0.05
+"""The routes are compared while the speed exceeds this fraction of the largest speed."""
+
+
+class NotFollowed(RuntimeError):
+    """A trajectory ended before the times at which it was wanted; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Routes:
+    """A saddle, a direction, and the trajectories from there; states are deviations from the saddle.
+
+    Attributes
+    ----------
+    objective : Objective
+    saddle, direction : (dim,) arrays
+    directions : EscapeDirections
+    launch : (dim,) array
+        Pi direction, the part of the direction in the escape eigenspace.
+    rtol : float
+        Tolerance of the integrations.
+    around : Objective
+        The objective as a function of the deviation.
+    """
+
+    objective: Objective
+    saddle: np.ndarray
+    direction: np.ndarray
+    directions: EscapeDirections
+    launch: np.ndarray
+    rtol: float
+    around: Objective
+
+    @property
+    def size(self) -> float:
+        """Return max(|saddle|, theta_unit)."""
+        return max(float(np.linalg.norm(self.saddle)), self.objective.theta_unit)
+
+    @cached_property
+    def exact(self) -> bool:
+        """Return whether deviations from the saddle are evaluated without cancellation.
+
+        Without a deviation form the gradient at a tiny start is compared with the linear law -lambda_1 Pi delta.
+        """
+        if self.objective.deviation is not None:
+            return True
+        delta = PROBE * self.size / float(np.linalg.norm(self.launch)) * self.launch
+        found = self.directions.project(self.around.gradient(delta)) / self.directions.rate
+        return float(np.linalg.norm(found + delta)) <= PROBE_TOL * float(np.linalg.norm(delta))
+
+    @property
+    def epsilon(self) -> float:
+        """Return the factor of ``launch`` at which the unstable manifold is entered."""
+        return (LAUNCH if self.exact else ROUGH_LAUNCH) * self.size / float(np.linalg.norm(self.launch))
+
+    def shift(self, small: float) -> float:
+        """Return log(1 / small) / lambda_1: the time of the trajectory at time 0 of the limit."""
+        return -float(np.log(small)) / self.directions.rate
+
+    def orbit(self) -> tuple[Trajectory, np.ndarray]:
+        """Return the limit along the unstable manifold, in times of the limit, and how far rounding moves it.
+
+        The second is the distance to the path from a start four times nearer, relative to the path's size so far,
+        shape (T,). Where it passes the tolerance, rounding decides what follows, and the path ends.
+        """
+        leaving = float(np.log(LEAVING * self.size / (self.epsilon * np.linalg.norm(self.launch))))
+        elapsed = leaving / self.directions.rate
+        path = self._flow(self._grown(self.epsilon * self.launch, elapsed))
+        times = path.times + (elapsed - self.shift(self.epsilon))
+        nearer = self._states(self.epsilon / 4 * self.launch, times + self.shift(self.epsilon / 4))[0]
+        size = np.maximum.accumulate(np.linalg.norm(path.states, axis=1))
+        apart = np.linalg.norm(path.states - nearer, axis=1) / size
+        lost = apart > LOST * (LAUNCH if self.exact else ROUGH_LAUNCH)
+        stop = int(np.argmax(lost)) if lost.any() else len(times)
+        arrays = {name: getattr(path, name)[:stop].copy() for name in ("states", "losses", "gradient_norms")}
+        status = Status.ROUNDOFF if lost.any() else path.status
+        return replace(path, times=times[:stop], plateaus=(), status=status, **arrays), apart[:stop]
+
+    def placed(self, path: Trajectory) -> Trajectory:
+        """Return the path with points instead of deviations, and their losses."""
+        losses = path.losses + self.objective.value(self.saddle)
+        return replace(
+            path, states=path.states + self.saddle, losses=losses, message="the limit along the unstable manifold"
+        )
+
+    def direct(self, alpha: float, times: np.ndarray) -> np.ndarray:
+        """Return the states at these times of the limit, from the start ``alpha * direction``, shape (m, dim).
+
+        Raises ``NotFollowed`` if the trajectory ends before them, other than at a critical point.
+        """
+        states, path = self._states(alpha * self.direction, times + self.shift(alpha))
+        if path.status not in (Status.CONVERGED, Status.ROUNDOFF, Status.HORIZON):
+            raise NotFollowed(path.message)
+        return states
+
+    def _states(self, start: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, Trajectory]:
+        """Return the states at these times after ``start``; where the trajectory ends before, its last state."""
+        first = max(float(times[0]), 0.0)
+        begin, later = self._grown(start, first), times[1:] - first
+        path = self._flow(begin, t_eval=later)
+        index = np.minimum(np.searchsorted(path.times, later * (1 - 1e-12)), len(path.times) - 1)
+        return np.concatenate([begin[None], path.states[index]]), path
+
+    def _grown(self, start: np.ndarray, elapsed: float) -> np.ndarray:
+        """Return the state at the time ``elapsed``, in legs with tolerances that follow the growing deviation."""
+        legs = int(np.ceil(self.directions.rate * elapsed / np.log(GROWTH)))
+        for _ in range(legs):
+            path = self._flow(start, t_end=elapsed / legs)
+            if path.status != Status.HORIZON:
+                raise NotFollowed(path.message)
+            start = path.final
+        return start
+
+    def _flow(self, start: np.ndarray, **options: Any) -> Trajectory:
+        """Return the trajectory of deviations; a rounded deviation allows no tolerance below its rounding."""
+        rounded = 0.0 if self.exact else min(ROUNDED_TOL * self.size / float(np.linalg.norm(start)), 1e-2)
+        return gradient_flow(self.around, start, rtol=max(self.rtol, rounded), **options)
+
+    def rounding(self, alpha: float) -> float:
+        """Return an estimate of the relative error that rounding causes in a trajectory from ``alpha * direction``.
+
+        Rounding of the start's part in the eigenspace, of lambda_1 in the shift, and, without an exact deviation
+        form, of the deviation itself.
+        """
+        strength = float(np.linalg.norm(self.launch))
+        start = EPS * float(np.linalg.norm(self.direction)) / strength
+        rate = EPS * self.directions.norm / self.directions.rate * abs(float(np.log(alpha * strength / self.size)))
+        return start + rate + (0.0 if self.exact else ROUNDED_TOL * self.size / (alpha * strength))
+
+
+def moving_times(path: Trajectory, earliest: float, count: int) -> np.ndarray:
+    """Return indices of up to ``count`` states, evenly spaced in time, from when the path gets going until it rests.
+
+    No state before the time ``earliest`` is taken; the result is empty if the path rests by then.
+    """
+    speed = path.gradient_norms
+    fastest = int(np.argmax(speed))
+    first = int(np.argmax(speed > MOVING * speed[fastest]))
+    slow = np.nonzero(speed[fastest:] < MOVING * speed[fastest])[0]
+    last = fastest + int(slow[0]) if slow.size else len(speed) - 1
+    first = max(first, int(np.searchsorted(path.times, earliest)))
+    if first > last:
+        return np.empty(0, dtype=int)
+    wanted = np.linspace(path.times[first], path.times[last], count)
+    return np.unique(np.clip(np.searchsorted(path.times, wanted), first, last))
+
+
+def distance(states: np.ndarray, others: np.ndarray) -> float:
+    """Return the largest distance between states at equal times."""
+    return float(np.linalg.norm(states - others, axis=1).max())
+
+
+def settled_slope(alphas: np.ndarray, errors: np.ndarray, floors: np.ndarray) -> float | None:
+    """Return the slope of log error against log alpha over the small-alpha half of what exceeds the floors."""
+    usable = errors > floors
+    a, e = np.log(alphas[usable]), np.log(errors[usable])
+    tail = max(3, (len(a) + 1) // 2)
+    return float(np.polyfit(a[-tail:], e[-tail:], 1)[0]) if len(a) >= 3 else None

@@ -1,0 +1,128 @@
+"""Telling where an orbit ends before it is there: Newton steps that must agree along the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from gflow.critical import CriticalPoint, NotConverged, find_critical_point
+from gflow.models import Factorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion
+from gflow.traversal.polish import completed, krylov_polish
+from gflow.traversal.uniqueness import locally_unique
+
+DENSE_POLISH = 400
+"""Largest dimension that is polished with the dense Hessian."""
+REACH = 0.05
+"""Longest final Newton step, relative to |theta|."""
+FLAT = 1e-11
+"""Eigenvalues below this fraction of the largest one cannot be told from zero."""
+ZERO_LOSS = 1e-18
+"""Losses up to this, in the unit squared, count as zero."""
+RESOLVED = 1e2
+"""A saddle inside is passed at a distance that the integration resolves if it exceeds its error this many times."""
+
+
+class Finding(StrEnum):
+    """What a watch saw."""
+
+    NOTHING = "nothing yet"
+    MINIMUM = "a minimum inside the manifold"
+    VALLEY = "a continuum of critical points, which remembers the way"
+    NEAR_SADDLE = "a saddle inside the manifold, passed within the error of the integration"
+
+
+@dataclass
+class Watch:
+    """Stop an integration when Newton steps from two states along it, the slope a quarter apart, end in one point.
+
+    Newton's step is the limit of the linearised flow, also along a valley of completions, with an error of the order
+    of its square: where two of them agree, the second is sixteen times as accurate as the difference.
+
+    Attributes
+    ----------
+    agreement : float
+        Largest difference of the two matrices, relative to max|W|.
+    accuracy : float
+        Error of the integration, relative to |theta|: a saddle inside that is passed at less than 100 times this
+        distance stops it.
+    stop_at_valley : bool
+        Whether to stop as soon as the end is seen to belong to a continuum of critical points.
+    """
+
+    problem: MatrixCompletion
+    model: Factorization
+    objective: Objective
+    agreement: float
+    accuracy: float
+    stop_at_valley: bool
+    finding: Finding = Finding.NOTHING
+    end: np.ndarray = field(default_factory=lambda: np.empty(0))
+    distance: float = np.inf
+    peak: float = 0.0
+    next_try: float = np.inf
+    last: np.ndarray | None = None
+
+    def __call__(self, t: float, theta: np.ndarray, loss: float) -> bool:
+        slope = float(np.linalg.norm(self.objective.gradient(theta)))
+        self.peak = max(self.peak, slope)
+        if slope > min(0.03 * self.peak, self.next_try):
+            return False
+        self.next_try = slope / 4
+        self.finding = self.settled(theta, loss)
+        return self.finding != Finding.NOTHING
+
+    def settled(self, theta: np.ndarray, loss: float) -> Finding:
+        """Return what the Newton iteration from theta leads to, as far as it is certain."""
+        size = max(float(np.linalg.norm(theta)), 1.0)
+        previous, self.last = self.last, None
+        shape = self.polished(theta, REACH * size)
+        if shape == Finding.NEAR_SADDLE:
+            return shape if self.distance <= RESOLVED * self.accuracy else Finding.NOTHING
+        if shape == Finding.NOTHING or not self.is_quadratic(theta, loss):
+            return Finding.NOTHING
+        self.last = self.model.matrix(self.end)
+        if shape == Finding.VALLEY and self.stop_at_valley:
+            return shape
+        agreed = previous is not None and np.abs(self.last - previous).max() <= self.agreement * np.abs(self.last).max()
+        return shape if agreed else Finding.NOTHING
+
+    def polished(self, theta: np.ndarray, radius: float) -> Finding:
+        """Set ``end`` to the critical point within ``radius`` of theta and return what it is."""
+        try:
+            if self.objective.dim > DENSE_POLISH:
+                self.end = krylov_polish(self.objective, theta, radius=radius)
+                return Finding.MINIMUM
+            point = find_critical_point(self.objective, theta, radius=radius, max_steps=12)
+        except NotConverged:
+            return Finding.NOTHING
+        self.end, shape = point.theta, self.surroundings(point)
+        if shape == Finding.VALLEY and point.value <= ZERO_LOSS:
+            nearest = completed(self.problem, self.model, theta)
+            self.end = point.theta if nearest is None else nearest
+        if shape == Finding.NEAR_SADDLE:
+            growing = point.spectrum.negative(FLAT * point.spectrum.norm)
+            rates = -point.spectrum.values[: growing.shape[1]]
+            amplitudes = np.abs(growing.T @ self.objective.gradient(theta)) / rates
+            self.distance = float(amplitudes.max()) / max(float(np.linalg.norm(theta)), 1.0)
+        return shape
+
+    def surroundings(self, point: CriticalPoint) -> Finding:
+        """Return whether a critical point is a minimum, one of a continuum, or a saddle inside the manifold."""
+        if point.value <= ZERO_LOSS:
+            unique = locally_unique(self.problem, *self.model.factors(point.theta))
+            return Finding.MINIMUM if unique is True else Finding.VALLEY
+        values, noise = point.spectrum.values, FLAT * point.spectrum.norm
+        if values[0] < -noise:
+            return Finding.NEAR_SADDLE
+        flat = point.gauge_dimension or 0
+        return Finding.MINIMUM if values[flat] > noise else Finding.VALLEY
+
+    def is_quadratic(self, theta: np.ndarray, loss: float) -> bool:
+        """Return whether the loss falls from theta to the end as the Newton decrement says, within a tenth."""
+        drop = loss - self.objective.value(self.end)
+        decrement = 0.5 * float(self.objective.gradient(theta) @ (theta - self.end))
+        return abs(decrement - drop) <= 0.1 * drop + 1e-14

@@ -1,0 +1,46 @@
+"""Whether a completion is the only one of its rank nearby."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gflow.models import Factorization
+from gflow.problems import MatrixCompletion
+from gflow.traversal.polish import smallest_off_gauge
+
+LARGE = 4_000_000
+"""Jacobians with more entries than this are never formed."""
+
+
+def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, rank_tol: float = 1e-8) -> bool | None:
+    """Return whether A B is the only completion of its rank nearby: the rank of (a, b) -> P o (a b) at (A, B).
+
+    True if the Jacobian's singular value number k (d1 + d2 - k) exceeds ``rank_tol`` times the first, False if it is
+    below a thousandth of that or there are too few observations, None in between.
+    """
+    k = A.shape[1]
+    wanted = k * (sum(problem.shape) - k)
+    if wanted == 0:
+        return True
+    if problem.n_observed < wanted:
+        return False
+    model = Factorization(problem.shape, k)
+    theta = model.theta(A, B)
+    if model.dim * problem.n_observed > LARGE:
+        ratio = _ratio_by_lanczos(problem, model, theta)
+    else:
+        sizes = np.linalg.svd(problem.measure(model.jacobian(theta)), compute_uv=False)
+        ratio = float(sizes[wanted - 1] / sizes[0]) if sizes[0] > 0.0 else 0.0
+    if ratio is None or 1e-3 * rank_tol <= ratio <= rank_tol:
+        return None
+    return ratio > rank_tol
+
+
+def _ratio_by_lanczos(problem: MatrixCompletion, model: Factorization, theta: np.ndarray) -> float | None:
+    """Return the same ratio from the k^2 + 1 st smallest eigenvalue of J^T J, off the gauge directions."""
+
+    def normal(v: np.ndarray) -> np.ndarray:
+        return model.pullback(theta, problem.adjoint(problem.measure(model.tangent(theta, v))))
+
+    least, largest = smallest_off_gauge(normal, model, theta)
+    return None if least is None else float(np.sqrt(max(least, 0.0) / largest))

@@ -1,0 +1,202 @@
+"""The main job on the published matrices: the numbers of the paper, the same bytes every time, red when it must be."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import analysis.data
+import gflow
+from analysis.claims import Claim, Verdict, exit_code
+from analysis.data import example
+from analysis.plots import EntryStatus
+from analysis.report import Report, report_html, report_json, report_markdown
+from analysis.theorems import STATEMENTS, Study, assumption1, conservation, derivatives
+from analysis.verification import study_report, verification
+
+FEW = (assumption1.claims, conservation.claims)
+GAP = np.nan
+SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "verify_theorems.py"
+
+
+@cache
+def verified(name: str) -> Report:
+    return verification(example(name), name=name)
+
+
+def column(report: Report, name: str) -> list[Any]:
+    table = next(table for table in report.tables if table.name == "saddles")
+    return [row[table.columns.index(name)] for row in table.rows]
+
+
+def verdict_of(report: Report, id: str) -> str:
+    return str(next(claim.verdict for claim in report.claims if claim.id == id))
+
+
+def test_the_saddles_of_figure_3_have_the_published_losses() -> None:
+    report = verified("fig3")
+    assert column(report, "loss") == pytest.approx([16.850667, 0.32652694, 0.05227755], rel=1e-6)
+    assert column(report, "k") == [0, 1, 2]
+    assert column(report, "ranks of W, A, B") == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]
+    assert column(report, "zero modes") == [0, 7, 12]
+
+
+def test_figure_3_ends_at_rank_3_with_the_missing_entry() -> None:
+    report = verified("fig3")
+    assert report.matrix is not None
+    W = report.matrix.values
+    assert W[1, 3] == pytest.approx(1.2, abs=1e-6)
+    expected = [15.7792471, 2.0950802, 0.9088445, 0.0]
+    assert np.linalg.svd(W, compute_uv=False) == pytest.approx(expected, abs=1e-6)
+    assert report.matrix.statuses[1][3] is EntryStatus.DETERMINED
+    assert report.matrix.counts()[EntryStatus.OBSERVED] == 15
+
+
+def test_the_saddles_of_figure_4_have_the_published_losses_and_multiplicity() -> None:
+    report = verified("fig4")
+    assert column(report, "loss") == pytest.approx([25.0, 5.0], rel=1e-9)
+    assert column(report, "multiplicity") == column(report, "multiplicity predicted") == [3, 3]
+    assert report.matrix is not None
+    assert report.matrix.counts() == {EntryStatus.OBSERVED: 5, EntryStatus.SEED_DEPENDENT: 4}
+    W = report.matrix.values
+    assert W[0, 1] == pytest.approx(W[1, 0], abs=1e-5)
+    assert np.linalg.svd(W, compute_uv=False).sum() == pytest.approx(15.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fig3", "fig4"])
+def test_no_claim_of_a_published_figure_is_contradicted(name: str) -> None:
+    report = verified(name)
+    assert exit_code(report.claims) == 0
+    assert {claim.verdict for claim in report.claims} <= {Verdict.HOLDS, Verdict.HYPOTHESIS_NOT_MET}
+    assert verdict_of(report, "prop2.1") == ("holds" if name == "fig4" else "hypothesis-not-met")
+
+
+def test_the_report_has_the_figures_tables_and_keys_that_readers_rely_on() -> None:
+    report = verified("fig4")
+    data = json.loads(report_json(report))
+    assert {"claims", "seed", "versions"} <= set(data) and data["seed"] == 0
+    assert set(data["claims"][0]) == {"id", "statement", "verdict", "measured", "allowed", "reason"}
+    assert data["figures"] == ["observation-graph", "loss", "gradient-norm", "singular-values"]
+    assert [table["name"] for table in data["tables"]] == ["saddles", "components", "equations"]
+    equations = next(table["rows"] for table in data["tables"] if table["name"] == "equations")
+    assert {block for block, _ in equations} == {"rows 1, 3; columns 1, 3", "rows 2; columns 2"}
+    assert len(equations) == 18
+
+
+def test_the_data_of_the_figures_are_those_of_the_trajectory_in_the_units_of_the_matrix() -> None:
+    report = verified("fig3")
+    loss = next(figure.data for figure in report.figures if figure.name == "loss")
+    values = next(figure.data for figure in report.figures if figure.name == "singular-values")
+    assert loss["loss"][0] == pytest.approx(16.850667, rel=1e-6)
+    assert values["sigma_W"][-1][:3] == pytest.approx([15.7792471, 2.0950802, 0.9088445], abs=1e-6)
+    assert values["sigma_A"][-1] == pytest.approx(np.sqrt(values["sigma_W"][-1]), abs=1e-3)  # balanced
+    assert len(loss["time"]) == len(values["time"]) <= 1500
+
+
+def test_equal_arguments_give_equal_bytes() -> None:
+    first, second = (verification(example("slides3"), name="slides3", seed=7) for _ in range(2))
+    for render in (report_html, report_json, report_markdown):
+        assert render(first) == render(second)
+    assert report_json(first) != report_json(verification(example("slides3"), name="slides3", seed=8, statements=FEW))
+
+
+def test_a_given_start_and_a_seed_with_a_scale_lead_to_the_same_report_body() -> None:
+    problem = example("slides3")
+    start = gflow.Factorization(problem.shape).random(np.random.default_rng(3), 1e-6)
+    given = verification(problem, start=start, seed=3, statements=FEW)
+    drawn = verification(problem, scale=1e-6, seed=3, statements=FEW)
+    assert report_json(given) == report_json(drawn)
+
+
+def test_a_statement_joins_the_report_by_one_entry_of_a_list() -> None:
+    def own(study: Study) -> tuple[Claim, ...]:
+        return (Claim.bounded("own", "the trajectory has an end", len(study.trajectory.times), 1.0),)
+
+    report = verification(example("slides2"), statements=[*FEW, own])
+    assert report.claims[-1].id == "own" and report.claims[-1].verdict is Verdict.HOLDS
+    assert len({claim.id for statement in STATEMENTS for claim in statement(Study.of(example("slides2")))}) == 32
+
+
+def test_a_wrong_gradient_makes_the_exit_code_one() -> None:
+    def wrong(problem: Any, model: Any) -> gflow.Objective:
+        true = gflow.Objective.of(problem, model)
+        return replace(true, gradient=lambda theta: 0.5 * true.gradient(theta))
+
+    study = Study.of(example("slides2"), objective=wrong)
+    assert exit_code(study_report(study, "slides2", [derivatives.claims]).claims) == 1
+
+
+EDGES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "all zero": (np.zeros((2, 3)), {}),
+    "one row with a gap": (np.array([[1.0, GAP, 0.0]]), {}),
+    "an unobserved row": (np.array([[1.0, 2.0], [GAP, GAP]]), {}),
+    "large entries": (np.array([[1.0, 2.0], [3.0, GAP]]) * 3e149, {"scale": 1e67}),
+    "small entries": (np.array([[1.0, 2.0], [3.0, GAP]]) * 1e-150, {}),
+    "one step": (np.array([[1.0, 2.0], [3.0, GAP]]), {"max_evaluations": 1}),
+}
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_a_report_can_be_rendered_at_the_edges(case: str) -> None:
+    values, options = EDGES[case]
+    report = verification(gflow.MatrixCompletion(values), name=case, statements=FEW, **options)
+    assert exit_code(report.claims) == 0
+    assert case in report_html(report) and json.loads(report_json(report))["matrix"]["values"]
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_a_rescaled_matrix_gives_rescaled_tables(factor: float) -> None:
+    problem = example("slides3")
+    root = np.sqrt(factor)
+    plain = verification(problem, scale=1e-8, statements=FEW)
+    scaled = verification(problem.rescaled(factor), scale=1e-8 * root, statements=FEW)
+    assert np.array(column(scaled, "loss")) == pytest.approx(np.array(column(plain, "loss")) * factor**2, rel=1e-9)
+    assert np.array(column(scaled, "escape rate")) == pytest.approx(
+        np.array(column(plain, "escape rate")) * factor, rel=1e-9
+    )
+    assert plain.matrix is not None and scaled.matrix is not None
+    assert scaled.matrix.values == pytest.approx(plain.matrix.values * factor, rel=1e-5)
+
+
+def test_entries_whose_hypotheses_fail_are_left_undecided() -> None:
+    report = verification(example("zero_coupled"), statements=FEW)
+    assert report.matrix is not None and report.matrix.statuses[1][1] is EntryStatus.UNDECIDED
+    assert verdict_of(report, "assumption1") == "hypothesis-not-met"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "Euler"}, "method must be"),
+        ({"scale": -1.0}, "scale must be a positive finite number"),
+        ({"rank": 0}, "rank must be a positive integer"),
+        ({"start": np.zeros(3)}, r"start must have shape \(8,\)"),
+        ({"rtol": 1.0}, "rtol must lie between"),
+    ],
+)
+def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        verification(example("slides2"), statements=FEW, **options)
+
+
+def test_the_script_writes_a_report_for_every_matrix_and_a_page_that_leads_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(SCRIPT.read_text(encoding="utf-8").splitlines()) <= 40
+    monkeypatch.setattr(analysis.data, "example_names", lambda: ("slides2", "slides4"))
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert ended.value.code == 0
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    for name in ("slides2", "slides4"):
+        assert f"{name}/report.html" in page and (tmp_path / "out" / name / "report.json").is_file()
+    assert "slides4" in capsys.readouterr().out
