@@ -17,7 +17,7 @@ from analysis.plots import (
     figure_svg,
 )
 from analysis.report import Figure, MatrixView, Report, Table, format_number
-from analysis.theorems import STATEMENTS, Saddle, Statement, Study
+from analysis.theorems import STATEMENTS, Saddle, Statement, Study, completions
 from analysis.theorems.spectrum import multiplicity, predicted_zero_modes
 from gflow import diagnostics, manifolds, symbolic
 
@@ -67,9 +67,9 @@ def study_report(study: Study, name: str, statements: Sequence[Statement] = STAT
         lead=_lead(study, name),
         claims=[claim for statement in statements for claim in statement(study)],
         figures=_figures(study),
-        tables=[_saddle_table(study), _component_table(study), *_equation_tables(study)],
+        tables=[saddle_table(study), _component_table(study), Table(**completions(study)), *_equation_tables(study)],
         configuration=_configuration(study, name),
-        matrix=_matrix_view(study),
+        matrix=matrix_view(study),
         seed=study.seed,
     )
 
@@ -121,8 +121,11 @@ def _configuration(study: Study, name: str) -> dict[str, Any]:
     }
 
 
-def _matrix_view(study: Study) -> MatrixView:
-    """Entries within a coupling component are determined as the start shrinks, unless a hypothesis of that fails."""
+def matrix_view(study: Study) -> MatrixView:
+    """Return W at the end of the trajectory with what is known of the limit of each entry as the start shrinks.
+
+    Entries within a coupling component are determined; undecided if a hypothesis of that fails.
+    """
     observed = study.problem.observed
     statuses = np.full(observed.shape, EntryStatus.SEED_DEPENDENT, dtype=object)
     graph = study.connectivity
@@ -142,7 +145,8 @@ def _matrix_view(study: Study) -> MatrixView:
     return MatrixView(study.model.matrix(study.trajectory.final) * study.unit, statuses, caption)
 
 
-def _saddle_table(study: Study) -> Table:
+def saddle_table(study: Study) -> Table:
+    """Return one row for every saddle that the trajectory passes, in the units of the matrix."""
     columns = (
         *("loss", "from", "to", "k", "ranks of W, A, B", "kind", "index", "zero modes", "zero modes predicted"),
         *("residual singular values", "escape rate", "2 sigma_1 / n", "multiplicity", "multiplicity predicted"),

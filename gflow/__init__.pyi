@@ -49,8 +49,10 @@ from gflow.files import (
     read_arrays as read_arrays,
     read_matrix as read_matrix,
     read_point as read_point,
+    read_sensing as read_sensing,
     write_arrays as write_arrays,
     write_matrix as write_matrix,
+    write_sensing as write_sensing,
 )
 from gflow.flow import (
     IntegrationFailed as IntegrationFailed,
@@ -78,6 +80,20 @@ from gflow.models import (
     SymmetricFactorization as SymmetricFactorization,
 )
 from gflow.objective import Objective as Objective
+from gflow.operators import (
+    Commutation as Commutation,
+    KernelElement as KernelElement,
+    NormCounterexample as NormCounterexample,
+    RestrictedIsometry as RestrictedIsometry,
+    commuting as commuting,
+    commuting_mask as commuting_mask,
+    commuting_measurements as commuting_measurements,
+    gaussian_measurements as gaussian_measurements,
+    kernel_rank_one as kernel_rank_one,
+    nuclear_norm_counterexample as nuclear_norm_counterexample,
+    restricted_isometry as restricted_isometry,
+    symmetric_dilation as symmetric_dilation,
+)
 from gflow.problems import MatrixCompletion as MatrixCompletion, MatrixSensing as MatrixSensing
 from gflow.symbolic import (
     CLOSED_FORMS as CLOSED_FORMS,

@@ -16,8 +16,18 @@ import scipy.sparse
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from analysis.data import example, example_description, example_names, example_path
-from gflow.files import atomic_write, read_arrays, read_matrix, read_point, text, write_arrays, write_matrix
-from gflow.problems import MatrixCompletion
+from gflow.files import (
+    atomic_write,
+    read_arrays,
+    read_matrix,
+    read_point,
+    read_sensing,
+    text,
+    write_arrays,
+    write_matrix,
+    write_sensing,
+)
+from gflow.problems import MatrixCompletion, MatrixSensing
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".npy", ".npz", ".mtx")
 NAN = np.nan
@@ -303,7 +313,7 @@ def test_a_missing_file_and_a_directory_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         read_matrix(tmp_path / "none.csv")
     (tmp_path / "folder.npz").mkdir()
-    for read in (read_matrix, read_arrays, read_point):
+    for read in (read_matrix, read_arrays, read_point, read_sensing):
         with pytest.raises(IsADirectoryError, match=r"folder\.npz"):
             read(tmp_path / "folder.npz")
 
@@ -351,10 +361,10 @@ def test_reading_never_unpickles(tmp_path):
         for name in ("m.npy", "m.csv", "m.mtx", "m.npz"):
             with pytest.raises(ValueError):
                 read_matrix(stored(tmp_path, content, name))
-        for member in ("values", "observed", "A", "extra"):
+        for member in ("values", "observed", "A", "measurements", "normalization", "extra"):
             plain = {"values": npy(np.ones((1, 1))), "A": npy(np.ones((1, 1))), "B": npy(np.ones((1, 1)))}
             path = stored(tmp_path, npz(**plain | {member: content}), f"m{k}.npz")
-            for read in (read_matrix, read_arrays, read_point):
+            for read in (read_matrix, read_arrays, read_point, read_sensing):
                 with pytest.raises(ValueError, match=r"refused unread, allow_pickle=False"):
                     read(path)
     assert not sprung.exists()
@@ -463,6 +473,75 @@ def test_a_bad_point_names_its_array(tmp_path, arrays, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_point(tmp_path / "p.npz")
     assert str(caught.value).startswith(str(tmp_path / "p.npz"))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_measurements_survive_bit_for_bit(tmp_path, data):
+    count, d1, d2 = (data.draw(st.integers(1, 3)) for _ in range(3))
+    entry = st.one_of(st.floats(-1e70, 1e70, allow_subnormal=False), st.sampled_from((0.0, -0.0, 0.1, 1 / 3)))
+    A = np.array(data.draw(st.lists(entry, min_size=count * d1 * d2, max_size=count * d1 * d2))).reshape(count, d1, d2)
+    y = np.array(data.draw(st.lists(entry, min_size=count, max_size=count)))
+    A[0, 0, 0], y[0] = 1.0, 1.0
+    problem = MatrixSensing(A, y, normalization=data.draw(st.sampled_from(("mean", "sum"))))
+    write_sensing(problem, tmp_path / "s.npz")
+    read = read_sensing(tmp_path / "s.npz")
+    assert read.normalization == problem.normalization and read.shape == (d1, d2)
+    assert np.array_equal(read.measurements.view(np.int64), A.view(np.int64))
+    assert np.array_equal(read.targets.view(np.int64), y.view(np.int64))
+
+
+def test_measurements_of_other_programs_and_sparse_ones_are_read(tmp_path):
+    A, y = np.arange(12).reshape(3, 2, 2), np.array([True, False, True])
+    np.savez(tmp_path / "s.npz", measurements=A, values=y, note="kept apart")
+    problem = read_sensing(tmp_path / "s.npz")
+    assert problem.normalization == "mean" and problem.measurements.dtype == problem.targets.dtype == float
+    assert np.array_equal(problem.measurements, A) and problem.targets.tolist() == [1, 0, 1]
+    masked = MatrixSensing.of_completion(MatrixCompletion([[1, NAN], [3, 4]]))
+    write_sensing(masked, tmp_path / "sparse.npz")
+    assert np.array_equal(read_sensing(tmp_path / "sparse.npz").measurements, masked.measurements)
+    with pytest.raises(ValueError, match=r"must end in \.npz; got '\.npy'"):
+        write_sensing(masked, tmp_path / "s.npy")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"values": np.ones(2)}, "must hold an array named 'measurements'; it holds values"),
+        ({"measurements": np.ones((2, 2, 2))}, "must hold an array named 'values'; it holds measurements"),
+        ({"measurements": np.ones((2, 4)), "values": np.ones(2)}, r"must have shape \(m, d1, d2\); got \(2, 4\)"),
+        ({"measurements": np.ones((0, 2, 2)), "values": np.ones(0)}, "at least one measurement"),
+        ({"measurements": np.ones((2, 2, 2)), "values": np.ones(3)}, r"values must have shape \(2,\)"),
+        ({"measurements": np.ones((1, 2, 2)) * 1j, "values": np.ones(1)}, "real numbers; got dtype complex128"),
+        ({"measurements": np.ones((1, 2, 2)), "values": np.array(["1"])}, "values must be an array of real numbers"),
+        ({"measurements": np.full((1, 2, 2), NAN), "values": np.ones(1)}, "number 1 holds nan in row 1, column 1"),
+        ({"measurements": np.ones((1, 2, 2)), "values": np.array([np.inf])}, "values must be finite; number 1 is inf"),
+        ({"measurements": np.full((1, 1, 1), np.longdouble("1e999")), "values": np.ones(1)}, "holds inf"),
+        ({"measurements": np.ones((1, 2, 2)), "values": np.ones(1), "normalization": "max"}, "got 'max'"),
+        ({"measurements": np.ones((1, 2, 2)), "values": np.ones(1), "normalization": 1.0}, "must be one text"),
+    ],
+)
+def test_bad_measurements_name_the_file(tmp_path, arrays, message):
+    write_arrays(tmp_path / "s.npz", **arrays)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_sensing(tmp_path / "s.npz")
+    assert str(caught.value).startswith(str(tmp_path / "s.npz"))
+    assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_measurements_are_read_or_refused_and_nothing_else(tmp_path, data):
+    path = tmp_path / "s.npz"
+    write_sensing(MatrixSensing(np.ones((2, 1, 2)), np.ones(2)), path)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
+    try:
+        assert isinstance(read_sensing(path), MatrixSensing)
+    except ValueError as error:
+        assert str(error).startswith(str(path))
 
 
 SHAPES = {

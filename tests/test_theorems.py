@@ -15,10 +15,11 @@ import gflow
 from analysis.claims import Claim, Verdict
 from analysis.data import example
 from analysis.theorems import (
-    STATEMENTS,
+    TRAJECTORY_STATEMENTS,
     Study,
     assumption1,
     assumption2,
+    conservation,
     decoupling,
     identities,
     prop1,
@@ -29,7 +30,7 @@ from analysis.theorems import (
 from analysis.theorems.rounding import EPS, grown_rounding, growth
 from gflow import symbolic
 
-NUMERICAL = tuple(statement for statement in STATEMENTS if statement is not identities.claims)
+NUMERICAL = tuple(statement for statement in TRAJECTORY_STATEMENTS if statement is not identities.claims)
 GAP = np.nan
 CONNECTED = np.array([[1.0, 2.0], [3.0, GAP]]) / 4
 DISCONNECTED = np.array([[1.0, 2.0, GAP], [3.0, 4.0, GAP], [GAP, GAP, 5.0]]) / 6
@@ -233,6 +234,11 @@ def test_a_dimension_too_large_for_newton_leaves_the_saddles_undecided() -> None
     assert ids_with(claims, Verdict.CONTRADICTED) == set()
     assert claims["prop1.1"].verdict is Verdict.HOLDS and "no trajectory" in claims["prop1.1"].reason
     assert claims["assumption1"].verdict is Verdict.UNDECIDED
+
+
+def test_one_long_row_is_verified_at_a_large_dimension() -> None:
+    claims = verdicts(study_of(np.linspace(1.0, 2.0, 400)[None]), (prop1.claims, conservation.claims))
+    assert {claim.verdict for claim in claims.values()} == {Verdict.HOLDS}
 
 
 def test_a_start_that_leaves_the_range_of_doubles_is_refused() -> None:

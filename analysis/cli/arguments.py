@@ -69,16 +69,17 @@ def archive(text: str) -> str:
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--seed": {"type": seed, "metavar": "S", "help": "seed of numpy.random.default_rng (default 0)"},
+    "--seed": {"type": seed, "metavar": "S", "help": "seed of numpy.random.default_rng (default 0; limit: none)"},
     "--scale": {
         "type": positive,
         "metavar": "ALPHA",
         "help": f"theta(0) = ALPHA times standard Gaussian (default {SCALE:g} min(1, sqrt(max|M|)))",
     },
     "--start": {
-        "metavar": "FILE.npz",
-        "help": "start from the arrays A and B of this file, instead of a random start of --scale",
+        "metavar": "POINT.npz",
+        "help": "start from the arrays A and B of this file, instead of a random start",
     },
+    "--at": {"metavar": "POINT.npz", "help": "analyse the critical point with the arrays A and B of this file"},
     "--rank": {"type": count, "metavar": "R", "help": "inner width of A B (default: the smaller side of the matrix)"},
     "--method": {
         "choices": METHODS,
@@ -90,7 +91,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--t-end": {"type": positive, "metavar": "T", "help": "time horizon (default: none)"},
     "--max-evaluations": {"type": count, "metavar": "N", "help": "budget of gradient evaluations (default 200000)"},
     "--starts": {"type": count, "metavar": "N", "default": 60, "help": "starts of the survey (default %(default)s)"},
-    "--save": {"flags": ("--out",), "type": archive, "metavar": "FILE.npz", "help": "write the trajectory there"},
+    "--save": {"flags": ("--out",), "type": archive, "metavar": "FILE.npz", "help": "write what was computed there"},
     "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
 }
 """The options by name. Those with ``flags`` share one flag and mean another thing in each command."""

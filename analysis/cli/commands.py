@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from analysis.cli.arguments import Command
 from analysis.cli.inputs import Run, check_writable_file, check_writable_folder, one_blas_thread, problem_of
 from analysis.cli.output import Outcome, Refused, facts, matrix, number, progress, refusing, table
+from analysis.cli.statements import ledger
+from analysis.cli.traversals import escape, limit
 
 if TYPE_CHECKING:
     import gflow
@@ -90,11 +92,21 @@ def verify(arguments: Namespace) -> Outcome:
 
 _START = ("--seed", "--scale", "--start", "--rank")
 _INTEGRATION = ("--method", "--rtol", "--t-end", "--max-evaluations")
+_LIMIT = ("--seed", "--start", "--rank", "--save")
 COMMANDS = (
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
     Command("flow", "integrate the gradient flow from a small start", flow, (*_START, *_INTEGRATION, "--save")),
+    Command("limit", "the limit alpha -> 0 from alpha theta_0: matrix, law, order and saddles", limit, _LIMIT),
+    Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
     Command("verify", "check every theorem, claim by claim", verify, (*_START, *_INTEGRATION, "--report")),
+    Command(
+        "ledger",
+        "every theorem with its hypotheses and its verdict; status 1 where a proposition or theorem is contradicted, "
+        "not where thm3_premise is, a hypothesis",
+        ledger,
+        (*_START, *_INTEGRATION),
+    ),
 )
 """The table of subcommands."""
 

@@ -84,14 +84,9 @@ class Run:
                 model = gflow.Factorization(problem.shape, arguments.rank)
                 theta = model.random(np.random.default_rng(seed), scale)
         else:
-            model, theta = _read_start(start, problem.shape, arguments.rank)
+            model, theta = read_start(start, problem.shape, arguments.rank)
         objective = gflow.Objective.of(problem, model)
-        largest = float(np.abs(theta).max())
-        if largest > LARGEST_START * objective.theta_unit:
-            raise Refused(
-                f"entries of the start must be at most {LARGEST_START:g} sqrt(max|M|); the largest is {largest:.3g}: "
-                "choose a smaller --scale or start"
-            )
+        check_size(theta, problem.unit, "the start")
         names = ("method", "rtol", "t_end", "max_evaluations")
         settings = {key: getattr(arguments, key) for key in names if getattr(arguments, key, None) is not None}
         return cls(problem, name, model, objective, theta, seed, scale, settings)
@@ -148,6 +143,29 @@ class Run:
         return [("matrix", f"{self.name}, {size}"), ("start", start + below)]
 
 
+def read_start(path: str, shape: tuple[int, int], rank: int | None) -> tuple[gflow.Factorization, np.ndarray]:
+    """Return the model and the point that the arrays A and B of a file describe.
+
+    Raises ``Refused`` if it cannot be read or does not fit the shape or the width.
+    """
+    import gflow
+    from gflow import files
+
+    with refusing(path):
+        A, B = files.read_point(path)
+        model = gflow.Factorization(shape, A.shape[1] if rank is None else rank)
+        return model, model.theta(A, B)
+
+
+def check_size(theta: np.ndarray, unit: float, name: str) -> None:
+    """Raise ``Refused`` if the loss at the point called ``name`` would leave the range of a double."""
+    import numpy as np
+
+    largest = float(np.abs(theta).max())
+    if largest > LARGEST_START * unit**0.5:
+        raise Refused(f"entries of {name} must be at most {LARGEST_START:g} sqrt(max|M|); the largest is {largest:.3g}")
+
+
 def check_writable_file(path: str | None) -> None:
     """Raise ``Refused`` unless a file of that name can be written; None is fine."""
     if path is None:
@@ -173,13 +191,3 @@ def _check_folder(folder: Path, path: str) -> None:
             pass
     except OSError as error:
         raise Refused(f"cannot write {path}: {error.strerror}") from error
-
-
-def _read_start(path: str, shape: tuple[int, int], rank: int | None) -> tuple[gflow.Factorization, np.ndarray]:
-    import gflow
-    from gflow import files
-
-    with refusing(path):
-        A, B = files.read_point(path)
-        model = gflow.Factorization(shape, A.shape[1] if rank is None else rank)
-        return model, model.theta(A, B)

@@ -155,12 +155,20 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     return Group(Text(title, style="bold"), result)
 
 
-def matrix(title: str, W: Any) -> Any:
-    """Return a matrix as a table with rows and columns counted from 0, or a line where it is too large."""
+def matrix(title: str, W: Any, std: Any = None) -> Any:
+    """Return a matrix as a table with rows and columns counted from 0, or a line where it is too large.
+
+    Where the standard deviations ``std`` are not zero they follow the entries, as in 0 ± 1.29.
+    """
     d1, d2 = W.shape
     if d1 > LARGEST_SHOWN[0] or d2 > LARGEST_SHOWN[1]:
         return f"{title}: {d1} x {d2}, see --json"
-    rows = ([str(i), *(f"{value:.6g}" for value in row)] for i, row in enumerate(W.tolist()))
+    spread = [[0.0] * d2] * d1 if std is None else std.tolist()
+    between = _plus_minus()
+    rows = (
+        [str(i), *(f"{x:.6g}{between}{s:.3g}" if s else f"{x:.6g}" for x, s in zip(row, deviations, strict=True))]
+        for i, (row, deviations) in enumerate(zip(W.tolist(), spread, strict=True))
+    )
     return table(title, ["", *map(str, range(d2))], rows)
 
 
@@ -181,6 +189,15 @@ def _rendered(parts: Iterable[Any]) -> str:
             console.print()
         console.print(part)
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+
+
+def _plus_minus() -> str:
+    """Return the sign between a mean and a standard deviation, in ASCII where the output knows nothing else."""
+    try:
+        " ± ".encode(_encoding())
+    except UnicodeEncodeError:
+        return " +- "
+    return " ± "
 
 
 def _encoding() -> str:

@@ -11,22 +11,47 @@ from analysis.claims import Claim
 from analysis.theorems import (
     assumption1,
     assumption2,
+    commuting,
     conservation,
     decoupling,
     derivatives,
     identities,
     prop1,
     prop2,
+    rip,
     spectrum,
     thm1,
+    thm2,
+    thm3,
+    thm3_premise,
+    thm4,
 )
+from analysis.theorems.comparison import completions
 from analysis.theorems.study import Saddle, Study
 
-__all__ = ["STATEMENTS", "Saddle", "Statement", "Study"]
+__all__ = [
+    "LIMIT_STATEMENTS",
+    "STATEMENTS",
+    "TRAJECTORY_STATEMENTS",
+    "Saddle",
+    "Statement",
+    "Study",
+    "completions",
+]
 
 Statement = Callable[[Study], tuple[Claim, ...]]
 
-STATEMENTS: tuple[Statement, ...] = (
+LIMIT_STATEMENTS: tuple[Statement, ...] = (
+    thm2.claims,
+    thm3_premise.claims,
+    thm3.claims,
+    thm4.claims,
+    commuting.claims,
+    rip.claims,
+)
+"""Statements about the limit of vanishing initialisation."""
+
+TRAJECTORY_STATEMENTS: tuple[Statement, ...] = (
     prop1.claims,
     prop2.claims,
     thm1.claims,
@@ -37,5 +62,12 @@ STATEMENTS: tuple[Statement, ...] = (
     spectrum.claims,
     derivatives.claims,
     identities.claims,
+)
+"""Statements about the loss, its flow, and one trajectory from a small start."""
+
+STATEMENTS: tuple[Statement, ...] = (
+    *TRAJECTORY_STATEMENTS[:5],
+    *LIMIT_STATEMENTS,
+    *TRAJECTORY_STATEMENTS[5:],
 )
 """All statements, in the order of the report."""

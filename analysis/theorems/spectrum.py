@@ -15,6 +15,7 @@ import numpy as np
 from analysis.claims import Claim
 from analysis.theorems.rounding import EPS, excess
 from analysis.theorems.study import Saddle, Study
+from gflow import manifolds
 
 STATEMENTS = {
     "spectrum.rate": "the largest eigenvalue of -Hessian at a saddle is 2 sigma_1(E) / n",
@@ -45,9 +46,11 @@ def multiplicity(study: Study, saddle: Saddle, margin: float = 1.0) -> int:
     return int(np.sum(values - values[0] <= 2.0 * margin * eigenvalue_error(study, saddle)))
 
 
-def predicted_zero_modes(study: Study, saddle: Saddle) -> int:
-    """Return k^2 + (d1 + d2 - 2 rank E)(r - k), a lower bound on the zero modes on Omega_k."""
+def predicted_zero_modes(study: Study, saddle: Saddle) -> int | None:
+    """Return k^2 + (d1 + d2 - 2 rank E)(r - k), a lower bound on the zero modes where A and B have rank k."""
     sigma, k = saddle.escape.singular_values, saddle.rank
+    if k and manifolds.factor_ranks(study.model, saddle.point.theta) != (k, k, k):
+        return None
     rank = int(np.sum(sigma > RANK_TOL * sigma[0]))
     return k**2 + (sum(study.model.shape) - 2 * rank) * (study.model.rank - k)
 
@@ -83,8 +86,8 @@ def _zero_modes(study: Study) -> Claim:
         return Claim.unmet(id, statement, "the trajectory passes no saddle")
     counts = []
     for saddle in study.saddles:
-        bounds = predicted_zero_modes(study, saddle), saddle.point.gauge_dimension or 0
-        counts.append((saddle.point.n_zero - max(bounds), saddle.point.n_zero, *bounds))
+        residual, orbit = predicted_zero_modes(study, saddle), saddle.point.gauge_dimension or 0
+        counts.append((saddle.point.n_zero - max(residual or 0, orbit), saddle.point.n_zero, residual, orbit))
     found = ", ".join(f"{count} ({residual}, {orbit})" for _, count, residual, orbit in counts)
     reason = f"least surplus; counted (predicted from residual, orbit) {found}"
-    return Claim.bounded(id, statement, min(counts)[0], 0.0, None, reason=reason)
+    return Claim.bounded(id, statement, min(surplus for surplus, *_ in counts), 0.0, None, reason=reason)

@@ -14,11 +14,13 @@ from gflow import critical, escape, flow, manifolds
 DENSE_LIMIT = 1000
 """Largest dimension at which critical points are polished and whole Hessians are formed."""
 REACH = 0.05
-"""A plateau belongs to a critical point that lies within this fraction of max(|theta|, 1) of it."""
+"""A plateau's Omega_k, and the critical point on it, must lie within this fraction of max(|theta|, 1)."""
 SCALE = 1e-8
+"""Standard deviation of the entries of a start, times sqrt(max|M|) where that is below 1."""
 LARGEST_START = 1e50
 """Largest |theta(0)| in units of sqrt(max|M|): beyond it the loss leaves the range of a double."""
 
+MINIMUM = critical.Kind.GLOBAL_MINIMUM
 MakeObjective = Callable[[Any, Any], gflow.Objective]
 
 
@@ -147,7 +149,7 @@ class Study:
             settings=settings,
             trajectory=trajectory,
             connectivity=gflow.connectivity(problem),
-            saddles=tuple(saddle for _, saddle in found if saddle is not None),
+            saddles=tuple(saddle for _, saddle in found if saddle is not None and saddle.point.kind is not MINIMUM),
             unresolved=tuple(plateau for plateau, saddle in found if saddle is None),
             end=_end(loss, trajectory),
         )
@@ -223,11 +225,10 @@ def _saddle(
     for k in range(model.rank + 1):
         manifold = manifolds.omega(model, manifolds.omega_basis(model, plateau.theta, k))
         guess = manifold.project(plateau.theta)
-        left = radius - float(np.linalg.norm(guess - plateau.theta))
-        if left <= 0:
+        if float(np.linalg.norm(guess - plateau.theta)) > radius:
             continue
         try:
-            point = gflow.find_critical_point(objective, guess, radius=left)
+            point = gflow.find_critical_point(objective, guess, radius=radius)
         except critical.NotConverged:
             continue
         if plateau.loss / 2 <= point.value <= 2 * plateau.loss:

@@ -15,7 +15,9 @@ import numpy as np
 import gflow
 from analysis.claims import Claim
 from analysis.theorems.study import Study
+from gflow import critical
 
+Kind = critical.Kind
 STATEMENT = "every critical point is a strict saddle or a global minimum"
 STARTS = ((64, 40), (150, 12), (300, 4))
 """Largest dimension and number of starts of the survey; none above."""
@@ -26,8 +28,8 @@ CLEAR = 100.0
 def claims(study: Study) -> tuple[Claim, ...]:
     """Return the claim, measured by the number of critical points that are neither."""
     met = _met(study)
-    open_points = [point for point in met if str(point.kind) in ("second-order", "not-critical")]
-    counter = [point for point in open_points if str(point.kind) == "second-order" and _clear(study, point)]
+    open_points = [point for point in met if point.kind in (Kind.SECOND_ORDER, Kind.NOT_CRITICAL)]
+    counter = [point for point in open_points if point.kind is Kind.SECOND_ORDER and _clear(study, point)]
     reason = _summary(study, met)
     if study.model.rank < min(study.model.shape):
         least = min(study.model.shape)

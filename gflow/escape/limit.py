@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BLURRED = 1e-2
 """A start whose escaping part rounding changes by more than this fraction does not control the escape."""
+DECADES, ROUGH_DECADES = (2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 14.0), (2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+"""Default starts, in decades below the largest alpha for which the start is near the saddle."""
 HIDDEN = 1e2 * float(np.finfo(float).eps)
 """A direction's part in the escape eigenspace is rounding up to this fraction of the direction."""
 
@@ -53,8 +55,8 @@ def escape_limit(
     model : Factorization, optional
         Names the manifold Omega_(k+1) on which the limit lies.
     alphas : decreasing (p,) array of at least two positive numbers, optional
-        Default 1e-2, 1e-4, ..., 1e-14 times the largest alpha for which the start is near the saddle; without an
-        exact deviation form 1e-2, 1e-3, ..., 1e-7 times it.
+        Default: from 1e-2 to 1e-14 times the largest alpha for which the start is near the saddle, to 1e-7 times it
+        where deviations are rounded.
     n_times : int
         Largest number of times at which the routes are compared.
     rtol : float
@@ -68,7 +70,7 @@ def escape_limit(
     ------
     ValueError
         If the point is not critical, a shape is wrong, the alphas are not positive and decreasing or the largest
-        starts beyond the escape, or a problem is given without its model.
+        starts beyond the escape, n_times is below 2, or a problem is given without its model.
     IntegrationFailed
         If the solver gives up.
 
@@ -77,6 +79,8 @@ def escape_limit(
     saddle, direction = _vector(saddle, objective.dim, "saddle"), _vector(direction, objective.dim, "direction")
     if problem is not None and model is None:
         raise ValueError("problem needs its model; got model=None")
+    if n_times < 2:
+        raise ValueError(f"n_times must be at least 2; got {n_times!r}")
     starts = None if alphas is None else _alphas(alphas)
     directions = escape_directions(objective, saddle)
     _require_critical(objective, saddle, directions.norm, critical_tol)
@@ -101,10 +105,8 @@ def _assumptions(problem: MatrixCompletion, model: Factorization, saddle: np.nda
         sigma = found.singular_values
         return EscapeVerdict.VIOLATED, f"Assumption 1 fails: the residual has sigma_1 = {sigma[0]:.8g} = sigma_2"
     if found.assumption_2 is False:
-        return (
-            EscapeVerdict.VIOLATED,
-            f"Assumption 2 fails: an escape inside the manifold, rate {found.inside_rate:.6g}",
-        )
+        reason = f"Assumption 2 fails: an escape inside the manifold, rate {found.inside_rate:.6g}"
+        return EscapeVerdict.VIOLATED, reason
     if found.assumption_2 is None:
         return EscapeVerdict.UNDECIDED, "Assumption 2: rounding hides the sign of the curvature inside the manifold"
     return EscapeVerdict.EXISTS, ""
@@ -116,17 +118,14 @@ def _along(
     """Return the limit by both routes, unless rounding controls one of them."""
     if starts is not None and (reason := _hidden(routes, float(starts[-1]))):
         return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, routes.directions)
-    path, apart = routes.orbit()
-    first = np.inf if starts is None else float(starts[0])
-    earliest = -routes.shift(first) if starts is not None else -np.inf
-    index = moving_times(path, earliest, n_times)
-    if not index.size:
-        raise ValueError(f"alphas must be so small that the start is near the saddle; the largest is {first:.3g}")
-    if starts is None:
-        starts = _default_alphas(routes, float(path.times[index[0]]))
-        if reason := _hidden(routes, float(starts[-1])):
-            return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, routes.directions)
     try:
+        path, apart = routes.orbit()
+        earliest = -np.inf if starts is None else -routes.shift(float(starts[0]))
+        index = moving_times(path, earliest, n_times)
+        if starts is None:
+            starts = _default_alphas(routes, float(path.times[index[0]]))
+            if reason := _hidden(routes, float(starts[-1])):
+                return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, routes.directions)
         return _compared(routes, model, path, index, apart, starts, agreement_tol)
     except NotFollowed as failure:
         return EscapeLimit(EscapeVerdict.UNDECIDED, f"a trajectory was not followed: {failure}", routes.directions)
@@ -196,7 +195,7 @@ def _default_alphas(routes: Routes, first: float) -> np.ndarray:
     """Return starts below the one that is near the saddle and on the path by the ``first`` time compared."""
     near = routes.size / float(np.linalg.norm(routes.direction))
     natural = min(near, float(np.exp(routes.directions.rate * first)))
-    return natural * 10.0 ** -(np.arange(2.0, 15.0, 2.0) if routes.exact else np.arange(2.0, 8.0))
+    return natural * 10.0 ** -np.array(DECADES if routes.exact else ROUGH_DECADES)
 
 
 def _require_critical(objective: Objective, saddle: np.ndarray, norm: float, critical_tol: float) -> None:

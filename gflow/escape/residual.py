@@ -175,6 +175,8 @@ def _eigenspace(
     """Return the directions (U w, -w^T V^T) / sqrt 2 that change no observed entry, orthonormal, in columns."""
     A, B = model.factors(theta)
     m, r = U.shape[1], model.rank
+    if not m:
+        return np.empty((model.dim, 0))
     rows, columns = problem.rows, problem.columns
     left = U[rows][:, :, None] * B.T[columns][:, None, :]
     right = V[columns][:, :, None] * A[rows][:, None, :]

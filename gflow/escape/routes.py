@@ -19,16 +19,17 @@ LAUNCH, ROUGH_LAUNCH = 1e-10, 1e-7
 """Start on the unstable manifold, relative to the size of the saddle; the second where deviations are rounded."""
 PROBE, PROBE_TOL = 1e-13, 1e-6
 """A start this small, relative to the size of the saddle, shows rounding by more than the second if there is any."""
-LEAVING = 1e-3
-"""The path along the unstable manifold begins at this distance from the saddle, relative to the saddle's size."""
+LINEAR = 1e-3
+"""The path along the unstable manifold begins where the linear law fails by this fraction."""
 GROWTH = 1e4
 """Growth of a deviation after which tolerances relative to it are set afresh."""
 ROUNDED_TOL = 1e2 * EPS
 """Error of a rounded deviation, relative to the size of the saddle."""
 LOST = 1e2
 """The path is given up where two starts lead further apart than this many times their distance from the saddle."""
-MOVING = 0.05
-"""The routes are compared while the speed exceeds this fraction of the largest speed."""
+LEFT, SLOWED = 0.05, 0.25
+"""The routes are compared from when the speed exceeds the first fraction of the largest speed until it has fallen
+below the second: later, what separates them may grow again."""
 
 
 class NotFollowed(RuntimeError):
@@ -92,18 +93,29 @@ class Routes:
         The second is the distance to the path from a start four times nearer, relative to the path's size so far,
         shape (T,). Where it passes the tolerance, rounding decides what follows, and the path ends.
         """
-        leaving = float(np.log(LEAVING * self.size / (self.epsilon * np.linalg.norm(self.launch))))
-        elapsed = leaving / self.directions.rate
-        path = self._flow(self._grown(self.epsilon * self.launch, elapsed))
+        start, elapsed = self._leaving()
+        path = self._flow(start)
         times = path.times + (elapsed - self.shift(self.epsilon))
         nearer = self._states(self.epsilon / 4 * self.launch, times + self.shift(self.epsilon / 4))[0]
         size = np.maximum.accumulate(np.linalg.norm(path.states, axis=1))
         apart = np.linalg.norm(path.states - nearer, axis=1) / size
         lost = apart > LOST * (LAUNCH if self.exact else ROUGH_LAUNCH)
         stop = int(np.argmax(lost)) if lost.any() else len(times)
+        if stop < 2:
+            raise NotFollowed("two starts on the unstable manifold lead apart at once")
         arrays = {name: getattr(path, name)[:stop].copy() for name in ("states", "losses", "gradient_norms")}
         status = Status.ROUNDOFF if lost.any() else path.status
         return replace(path, times=times[:stop], plateaus=(), status=status, **arrays), apart[:stop]
+
+    def _leaving(self) -> tuple[np.ndarray, float]:
+        """Return the last state on the unstable manifold, decade by decade, that follows the linear law; its time."""
+        start, elapsed, decade = self.epsilon * self.launch, 0.0, float(np.log(10.0)) / self.directions.rate
+        while True:
+            ahead = self._flow(start, t_end=decade).final
+            missed = float(np.linalg.norm(ahead - 10.0 * start)) / float(np.linalg.norm(ahead))
+            if missed > LINEAR or float(np.linalg.norm(ahead)) > 1e2 * self.size:
+                return start, elapsed
+            start, elapsed = ahead, elapsed + decade
 
     def placed(self, path: Trajectory) -> Trajectory:
         """Return the path with points instead of deviations, and their losses."""
@@ -126,7 +138,7 @@ class Routes:
         """Return the states at these times after ``start``; where the trajectory ends before, its last state."""
         first = max(float(times[0]), 0.0)
         begin, later = self._grown(start, first), times[1:] - first
-        path = self._flow(begin, t_eval=later)
+        path = self._flow(begin, t_eval=later, norm_limit=1e8)
         index = np.minimum(np.searchsorted(path.times, later * (1 - 1e-12)), len(path.times) - 1)
         return np.concatenate([begin[None], path.states[index]]), path
 
@@ -158,18 +170,18 @@ class Routes:
 
 
 def moving_times(path: Trajectory, earliest: float, count: int) -> np.ndarray:
-    """Return indices of up to ``count`` states, evenly spaced in time, from when the path gets going until it rests.
+    """Return indices of up to ``count`` states, evenly spaced in time from ``earliest``, where the path moves fast.
 
-    No state before the time ``earliest`` is taken; the result is empty if the path rests by then.
+    Raises ``ValueError`` if the path has slowed down by the time ``earliest``.
     """
     speed = path.gradient_norms
     fastest = int(np.argmax(speed))
-    first = int(np.argmax(speed > MOVING * speed[fastest]))
-    slow = np.nonzero(speed[fastest:] < MOVING * speed[fastest])[0]
+    first = int(np.argmax(speed > LEFT * speed[fastest]))
+    slow = np.nonzero(speed[fastest:] < SLOWED * speed[fastest])[0]
     last = fastest + int(slow[0]) if slow.size else len(speed) - 1
     first = max(first, int(np.searchsorted(path.times, earliest)))
-    if first > last:
-        return np.empty(0, dtype=int)
+    if first >= last:
+        raise ValueError("alphas must be so small that the trajectory starts near the saddle: the largest is too large")
     wanted = np.linspace(path.times[first], path.times[last], count)
     return np.unique(np.clip(np.searchsorted(path.times, wanted), first, last))
 

@@ -1,4 +1,4 @@
-"""Reading and writing partial matrices, factor pairs and named arrays; nothing read here can run code."""
+"""Reading and writing partial matrices, measurements, factor pairs and named arrays; nothing read can run code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,18 @@ import numpy as np
 from gflow.files import arrays, market, text
 from gflow.files.arrays import read_arrays, read_point, write_arrays
 from gflow.files.atomic import PathLike, atomic_write
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, MatrixSensing
 
-__all__ = ["atomic_write", "read_arrays", "read_matrix", "read_point", "write_arrays", "write_matrix"]
+__all__ = [
+    "atomic_write",
+    "read_arrays",
+    "read_matrix",
+    "read_point",
+    "read_sensing",
+    "write_arrays",
+    "write_matrix",
+    "write_sensing",
+]
 
 
 def read_matrix(path: PathLike) -> MatrixCompletion:
@@ -80,6 +89,56 @@ def write_matrix(problem: MatrixCompletion, path: PathLike) -> None:
     if suffix not in writers:
         raise ValueError(f"{path}: the name of a matrix file must end in one of {', '.join(writers)}; got {suffix!r}")
     atomic_write(path, writers[suffix](problem))
+
+
+def read_sensing(path: PathLike) -> MatrixSensing:
+    """Return the linear measurements held in an ``.npz`` file.
+
+    Parameters
+    ----------
+    path : path
+        Holds ``measurements``, shape (m, d1, d2), and ``values``, shape (m,), and optionally ``normalization``, the
+        text 'mean' (as without it) or 'sum'. Other arrays are ignored.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read, or is a directory.
+    ValueError
+        If it is damaged, holds objects, lacks an array, or breaks a rule of ``MatrixSensing``; the message names the
+        file.
+    """
+    name = str(path)
+    measurements, values, normalization = arrays.sensing_of_npz(Path(path).read_bytes(), name)
+    try:
+        with np.errstate(over="ignore"):
+            return MatrixSensing(measurements, values, normalization=normalization)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def write_sensing(problem: MatrixSensing, path: PathLike) -> None:
+    """Write linear measurements so that ``read_sensing`` returns the same bits; sparse ones are stored dense.
+
+    Parameters
+    ----------
+    problem : MatrixSensing
+    path : path
+        Ends in ``.npz``.
+
+    Raises
+    ------
+    ValueError
+        If the name ends otherwise.
+    OSError
+        If the file cannot be written; what stood there before is kept.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix != ".npz":
+        raise ValueError(f"{path}: the name of a file of measurements must end in .npz; got {suffix!r}")
+    arrays.write_arrays(
+        path, measurements=problem.measurements, values=problem.targets, normalization=problem.normalization
+    )
 
 
 def _standard_input() -> bytes:

@@ -72,6 +72,15 @@ def matrix_of_npz(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None
     return _entry(arrays, "values", name), arrays.get("observed")
 
 
+def sensing_of_npz(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return ``measurements``, ``values`` and ``normalization`` ('mean' if absent) of an ``.npz`` file."""
+    arrays = _arrays(data, name)
+    normalization = arrays.get("normalization", np.array("mean"))
+    if normalization.shape != () or normalization.dtype.kind != "U":
+        raise ValueError(f"{name}: normalization must be one text; got an array of {normalization.dtype}")
+    return _entry(arrays, "measurements", name), _entry(arrays, "values", name), str(normalization)
+
+
 def npy_content(problem: MatrixCompletion) -> bytes:
     """Return the bytes of an ``.npy`` file of M with NaN where nothing is observed."""
     return _npy(problem.with_gaps())

@@ -11,6 +11,7 @@ import numpy as np
 from gflow.critical import NotConverged, find_critical_point, hessian_spectrum
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.monitor import Record, along, norm, plateaus
+from gflow.flow.rounding import ROUNDING, Clock
 from gflow.flow.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ IMPLICIT = ("LSODA", "Radau", "BDF")
 FOREVER = 1e250
 RESOLUTION = 1e-3
 """The solver's tolerance may be at most this fraction of the distance to the critical point that is passed."""
-ROUNDING = 1e2 * float(np.finfo(float).eps)
-"""An escape whose amplitude, relative to the state, is below this counts as decided by rounding."""
 NEIGHBOURHOOD = 1e-2
 """A critical point is looked for within this distance, relative to the state."""
-CURVATURE_GROWTH = 1e2
+FLATNESS = 1e-8
+"""Negative eigenvalues of the Hessian up to this fraction of its norm count as zero."""
+CURVATURE_GROWTH = 1e6
 """The curvature along a trajectory is taken to stay below this many times the largest one met."""
+TURN = 10.0
+"""A stay begins where the gradient norm has fallen by this factor, and ends where it has risen by it."""
 
 Callback = Callable[[float, np.ndarray, float], object]
 Ending = tuple[Status, str]
@@ -61,10 +64,11 @@ class Run:
         self.n_gradients = self.n_hessians = self.n_steps = 0
         self.steps, self.samples = Record(objective.dim), Record(objective.dim)
         self.curvature = 0.0
-        self.examined, self.retry_below, self.minimum_below = np.inf, np.inf, np.inf
+        self.clock = Clock()
         local = self.objective if center is None else self.objective.around(origin)
         self.velocity = -local.gradient(delta)
         self.slope = self.highest = norm(self.velocity)
+        self.turn()
         spectrum = self.spectrum(self.theta, None if objective.dim <= DENSE_LIMIT else 1)
         self.enter(0.0, origin, local, delta, norm(delta), spectrum.norm)
         self.saddle = False
@@ -83,10 +87,15 @@ class Run:
         Distances to the critical point nearby are read off the gradient norm with ``rate``.
         """
         self.center, self.local, self.rate, self.saddle = center, local, rate or 1.0, True
-        self.peak = self.entry = self.slope
         exact = local.deviation is not None or not center.any()
-        self.tolerance = max(self.rtol * grows, 1e-300 if exact else ROUNDING * norm(center))
+        self.tolerance = max(self.rtol * grows, 1e-300 if exact else 100 * ROUNDING * norm(center))
         self.solver = self.new_solver(t, delta, self.tolerance / np.sqrt(local.dim))
+
+    def turn(self) -> None:
+        """Forget the stay that has ended: the gradient norm rises."""
+        self.peak = self.low = self.slope
+        self.bottom, self.arrived, self.saddle = self.theta, np.inf, False
+        self.retry_below = self.minimum_below = np.inf
 
     def new_solver(self, t: float, delta: np.ndarray, atol: float) -> Any:
         from scipy import integrate
@@ -133,8 +142,10 @@ class Run:
         ending = self.verdict(t)
         if ending is None and stop:
             return Status.HORIZON, "the callback asked to stop"
+        if ending is None and self.slope > TURN * self.low:
+            ending = self.depart(t)
         if ending is None and self.unresolved():
-            return self.examine(t)
+            ending = self.examine(t)
         return ending
 
     def step(self) -> None:
@@ -148,8 +159,10 @@ class Run:
         self.theta = self.center + self.solver.y
         self.slope = norm(self.velocity)
         self.highest, self.peak = max(self.highest, self.slope), max(self.peak, self.slope)
-        if self.slope > 10 * self.examined:
-            self.examined = self.retry_below = self.minimum_below = np.inf
+        if self.slope < self.low:
+            self.low, self.bottom = self.slope, self.theta
+        if self.slope <= self.peak / TURN:
+            self.arrived = min(self.arrived, float(self.solver.t))
 
     def sample(self, wanted: np.ndarray) -> None:
         """Keep the interpolated states at the wanted times within the last step."""
@@ -182,54 +195,75 @@ class Run:
     def is_minimum(self) -> bool:
         if self.slope > self.minimum_below:
             return False
-        self.examined, self.minimum_below = min(self.examined, self.slope), self.slope / 10
+        self.minimum_below = self.slope / 10
         return self.retry_below == 0.0 or not self.escape_modes(self.theta)[0].size
 
-    def escape_modes(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the growth rates and directions (in columns) of the unstable modes at ``theta``."""
+    def escape_modes(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return the growth rates and directions (in columns) of the unstable modes at ``theta``, and norm(H)."""
         spectrum = self.spectrum(theta)
         orbit = 2.0 * norm(self.objective.gradient(theta)) / max(1.0, norm(theta))
-        grows = spectrum.values < -(1e-11 * spectrum.norm + orbit)
-        return -spectrum.values[grows], spectrum.vectors[:, grows]
+        grows = spectrum.values < -(FLATNESS * spectrum.norm + orbit)
+        return -spectrum.values[grows], spectrum.vectors[:, grows], spectrum.norm
+
+    def depart(self, t: float) -> Ending | None:
+        """Go on after a stay, unless rounding may have decided how it ended."""
+        if np.isfinite(self.arrived):
+            rates, _, stiffness = self.escape_modes(self.bottom)
+            if rates.size:
+                error = stiffness * max(1.0, norm(self.bottom))
+                moved = float(self.clock.moved(t, self.arrived, rates, error)[0])
+                if moved >= self.slope / float(rates[0]):
+                    return self.undecided(self.bottom, self.slope / float(rates[0]), moved)
+                self.clock.leave(self.arrived, rates, error)
+        self.turn()
+        return None
+
+    def undecided(self, saddle: np.ndarray, amplitude: float, moved: float) -> Ending:
+        loss, theta_unit = self.objective.value(saddle) * self.units[2] ** 2, self.units[0]
+        return Status.ROUNDOFF, (
+            f"at the saddle of loss {loss:.8g} the unstable part of the state, {amplitude * theta_unit:.2g}, "
+            f"is not above what rounding errors can have grown to, {moved * theta_unit:.2g}"
+        )
 
     def unresolved(self) -> bool:
         """Return whether the tolerance hides the distance to the critical point that is being approached."""
-        if self.slope > self.peak / 10 or self.slope > self.retry_below:
+        if self.slope > self.peak / TURN or self.slope > self.retry_below:
             return False
         return max(self.tolerance, self.rtol * norm(self.solver.y)) > RESOLUTION * self.slope / self.rate
 
     def examine(self, t: float) -> Ending | None:
         """Find the critical point nearby; go on around it, unless rounding would decide how it is left."""
-        self.examined, self.retry_below = self.slope, self.slope / 10
-        if self.saddle and self.peak <= 2 * self.entry:
+        self.retry_below = self.slope / 10
+        if self.saddle:
             self.enter(t, self.center, self.local, self.solver.y, self.slope / self.rate, self.rate)
             return None
         center, dense = self.theta, self.objective.dim <= DENSE_LIMIT
-        size = max(1.0, norm(center))
         if dense:
             try:
-                center = find_critical_point(self.objective, center, radius=NEIGHBOURHOOD * size, max_steps=12).theta
+                center = self.polished(center)
             except NotConverged:
                 return None
-        rates, modes = self.escape_modes(center)
+        rates, modes, stiffness = self.escape_modes(center)
         if not rates.size:
             self.retry_below = 0.0 if dense else self.retry_below
             return None
+        amplitudes = np.abs(modes.T @ self.local.gradient(self.solver.y)) / rates
+        size = max(1.0, norm(center))
+        moved = self.clock.moved(t, self.arrived, rates, stiffness * size)
         with np.errstate(divide="ignore"):
-            amplitudes = np.abs(modes.T @ self.local.gradient(self.solver.y)) / rates
-            waiting = float(np.min(-np.log(amplitudes / size) / rates))
-        allowed = -np.log(ROUNDING) / float(rates[0])
-        if waiting >= allowed:
-            return Status.ROUNDOFF, (
-                f"at the saddle of loss {self.objective.value(center) * self.units[2] ** 2:.8g} the unstable part of "
-                f"the state, {norm(amplitudes) * self.units[0]:.2g}, would take {waiting * self.units[1]:.4g} to "
-                f"escape; rounding errors could do so in {allowed * self.units[1]:.4g}"
-            )
+            waiting, allowed = (np.log(size / part) / rates for part in (amplitudes, moved))
+        first = int(np.argmin(allowed))
+        if waiting.min() >= allowed[first]:
+            return self.undecided(center, float(amplitudes[first]), float(moved[first]))
         if dense and norm(self.objective.gradient(center)) <= 1e-2 * self.slope:
             delta = (self.center - center) + self.solver.y
             rate = float(rates[0])
             self.enter(t, center, self.objective.around(center), delta, self.slope / rate, rate)
         return None
+
+    def polished(self, theta: np.ndarray) -> np.ndarray:
+        radius = NEIGHBOURHOOD * max(1.0, norm(theta))
+        return find_critical_point(self.objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12).theta
 
     def result(self, status: Status, message: str, *, sampled: bool) -> Trajectory:
         """Return the record in the caller's units, with its gauges."""

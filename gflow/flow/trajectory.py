@@ -137,17 +137,15 @@ class Trajectory:
             raise ValueError(f"{path} holds no trajectory: no array {missing[0]!r}")
         spans = [(float(a), float(b), None if np.isnan(c) else float(c)) for a, b, c in data["plateaus"]]
         drift = float(data["conservation_drift"])
-        return cls(
-            **{name: data[name].copy() for name in ("times", "states", "losses", "gradient_norms")},
-            **{name: int(data[name]) for name in ("n_gradients", "n_hessians", "n_steps")},
-            **{name: str(data[name]) for name in ("message", "method")},
-            status=Status(str(data["status"])),
-            plateaus=tuple(
-                Plateau(*span, theta.copy()) for span, theta in zip(spans, data["plateau_states"], strict=True)
-            ),
-            conservation_drift=None if np.isnan(drift) else drift,
-            monotonicity_defect=float(data["monotonicity_defect"]),
-        )
+        met = zip(spans, data["plateau_states"], strict=True)
+        restored: dict[str, Any] = {f.name: data[f.name] for f in fields(cls)}
+        restored |= {name: str(data[name]) for name in ("message", "method")}
+        restored |= {name: int(data[name]) for name in ("n_gradients", "n_hessians", "n_steps")}
+        restored["status"] = Status(str(data["status"]))
+        restored["plateaus"] = tuple(Plateau(*span, theta.copy()) for span, theta in met)
+        restored["conservation_drift"] = None if np.isnan(drift) else drift
+        restored["monotonicity_defect"] = float(data["monotonicity_defect"])
+        return cls(**restored)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary (no states) for JSON."""

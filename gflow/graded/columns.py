@@ -125,7 +125,7 @@ class GradedColumns:
         column that belongs there: its own content counts only if it is larger, and never more than the column.
         """
         own, logs = self.largest(self.z), self.logs[self.home]
-        needed = np.ones_like(own)
+        needed = np.where(own > 0.0, own, 1.0)
         with np.errstate(divide="ignore"):
             real = np.log(own) + logs
         for c in np.nonzero(~self.single)[0]:
@@ -154,7 +154,7 @@ class GradedColumns:
         return result
 
     def orthogonalise(self) -> None:
-        """Rotate each component's columns until they are mutually orthogonal, and normalise them."""
+        """Keep the columns apart: turn each component's until they are mutually orthogonal, and of unit norm."""
         for c, rows in enumerate(self.members):
             alive = np.nonzero(self.alive[c])[0]
             columns, logs, frame = orthogonalized(

@@ -41,7 +41,7 @@ class Plateau:
         return np.isfinite(self.wait) and self.wait * self.rate >= WORTHWHILE
 
     def advance(self, columns: GradedColumns, dt: float) -> None:
-        """Let the passive columns grow for a time dt, exactly, and make all columns orthogonal again."""
+        """Add a time dt: the passive columns grow exactly, and all columns are made orthogonal again."""
         for block, passive, rates, X in self.bases:
             index = block[:, None], passive
             columns.z[index] = X @ (np.exp(rates * dt)[:, None] * (X.T @ columns.z[index]))

@@ -37,7 +37,7 @@ def gaussian_measurements(shape: tuple[int, int], count: int, rng: np.random.Gen
 def symmetric_dilation(problem: MatrixSensing | MatrixCompletion) -> MatrixSensing:
     """Return the problem of order d1 + d2 with the measurements [[0, A_i], [A_i^T, 0]] / 2 and the same values.
 
-    For X = [[X_11, W], [W^T, X_22]] they give <A_i, W>, so the risk of X is the risk of W, and W = A B has the loss, the
+    For X = [[X_11, W], [W^T, X_22]] they give <A_i, W>, so the risk of X is that of W, and W = A B has the loss, the
     gradient flow and the limits of X = U U^T with U = [A; B^T]. The least trace of X >= 0 is twice the least nuclear
     norm of W. Sparse measurements stay sparse. Gunasekar et al. 2017, Corollary 2.
     """

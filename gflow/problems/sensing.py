@@ -39,8 +39,8 @@ class MatrixSensing:
     TypeError
         If an array does not hold real numbers.
     ValueError
-        If there is no measurement, a shape does not fit, an entry is not finite, or the sizes of y over those of A_i
-        leave [1e-150, 1e150].
+        If there is no measurement, a shape does not fit, an entry is masked or not finite, or max|A_i|_F, max|y_i| or
+        their quotient is not zero and leaves [1e-150, 1e150].
 
     Scales: R as s^2, gradient as s and curvature as 1 when y is multiplied by s. Gunasekar et al. 2017, eq. (2).
     """
@@ -64,10 +64,14 @@ class MatrixSensing:
         if not np.isfinite(self.targets).all():
             bad = int(np.argmin(np.isfinite(self.targets)))
             raise ValueError(f"values must be finite; number {bad + 1} is {self.targets[bad]}")
-        if self.size and not 1 / LARGEST_ENTRY <= self.size <= LARGEST_ENTRY:
-            raise ValueError(
-                f"max|y_i| / max|A_i|_F must lie in [1e-150, 1e150]; it is {self.size:g}: choose other units"
-            )
+        largest = float(np.abs(self.targets).max())
+        for number, name in (
+            (_largest_norm(self.matrix), "max|A_i|_F"),
+            (largest, "max|y_i|"),
+            (self.size, "max|y_i| / max|A_i|_F"),
+        ):
+            if number and not 1 / LARGEST_ENTRY <= number <= LARGEST_ENTRY:
+                raise ValueError(f"{name} must lie in [1e-150, 1e150]; it is {number:g}: choose other units")
         self.targets.setflags(write=False)
 
     @classmethod
@@ -97,11 +101,11 @@ class MatrixSensing:
         """Return the factor before the sum of squares in R: 1/m, or 1 for the normalization 'sum'."""
         return 1.0 / self.n_observed if self.normalization == "mean" else 1.0
 
-    @property
+    @cached_property
     def size(self) -> float:
-        """Return max|y_i| / max|A_i|_F, a size of the matrix sought; scales as s."""
-        norms = np.sqrt(np.asarray((self.matrix * self.matrix).sum(axis=1)).ravel())
-        return float(np.abs(self.targets).max() / norms.max()) if norms.max() > 0 else 0.0
+        """Return max|y_i| / max|A_i|_F, a size of the matrix sought (0.0 if every A_i is 0); scales as s."""
+        norm = _largest_norm(self.matrix)
+        return float(np.abs(self.targets).max()) / norm if norm > 0 else 0.0
 
     @cached_property
     def unit(self) -> float:
@@ -161,11 +165,26 @@ class MatrixSensing:
         return f"MatrixSensing({self.shape[0]} x {self.shape[1]}, {self.n_observed} measurements)"
 
 
+def _largest_norm(matrix: Any) -> float:
+    """Return max|A_i|_F; the rows are scaled first, so that no square overflows."""
+    largest = float(abs(matrix).max())
+    if not largest > 0:
+        return 0.0
+    scaled = matrix / largest
+    return largest * float(np.sqrt(np.asarray((scaled * scaled).sum(axis=1)).max()))
+
+
 def _real(values: Any, name: str) -> np.ndarray:
     array = np.asarray(values)
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"{name} must be an array of real numbers; got dtype {array.dtype}")
+    _require_real(array.dtype, name)
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} must not hold masked entries; leave those measurements out")
     return array.astype(float)
+
+
+def _require_real(dtype: Any, name: str) -> None:
+    if dtype.kind not in "buif":
+        raise TypeError(f"{name} must be an array of real numbers; got dtype {dtype}")
 
 
 def _dense_operator(measurements: Any, shape: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:
@@ -180,15 +199,21 @@ def _dense_operator(measurements: Any, shape: tuple[int, int] | None) -> tuple[n
     if bad.size:
         i, j, k = (int(index) + 1 for index in bad[0])
         raise ValueError(f"measurements must be finite; number {i} holds {array[tuple(bad[0])]} in row {j}, column {k}")
-    return array.reshape(len(array), -1), (array.shape[1], array.shape[2])
+    matrix = array.reshape(len(array), -1)
+    matrix.setflags(write=False)
+    return matrix, (array.shape[1], array.shape[2])
 
 
 def _sparse_operator(operator: Any, shape: tuple[int, int] | None) -> tuple[Any, tuple[int, int]]:
     if shape is None:
         raise ValueError("sparse measurements need shape=(d1, d2)")
-    if operator.shape[0] == 0 or operator.shape[1] != shape[0] * shape[1]:
-        raise ValueError(f"sparse measurements must have shape (m, {shape[0] * shape[1]}); got {operator.shape}")
+    if np.shape(shape) != (2,) or not all(isinstance(d, (int, np.integer)) and d > 0 for d in shape):
+        raise ValueError(f"shape must be two positive integers (d1, d2); got {shape!r}")
+    d1, d2 = int(shape[0]), int(shape[1])
+    if operator.ndim != 2 or operator.shape[0] == 0 or operator.shape[1] != d1 * d2:
+        raise ValueError(f"sparse measurements must have shape (m, {d1 * d2}) with m > 0; got {operator.shape}")
+    _require_real(operator.dtype, "measurements")
     operator = operator.astype(float)
     if not np.isfinite(operator.data).all():
         raise ValueError("measurements must be finite; a stored entry is not")
-    return operator, (int(shape[0]), int(shape[1]))
+    return operator, (d1, d2)

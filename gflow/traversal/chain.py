@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,17 +12,20 @@ from gflow.flow import Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.exponents import fallen, predicted_orders, remembered
-from gflow.traversal.polish import smallest_off_gauge
+from gflow.traversal.exponents import fallen, frame_order, predicted_orders, remembered
+from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.settling import FLAT, ZERO_LOSS
 from gflow.traversal.stages import Ending, Settings, orbit
-from gflow.traversal.uniqueness import locally_unique
+from gflow.traversal.uniqueness import flat_directions, locally_unique
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
 SPAN_TOL = 1e-6
 """Singular values below this, in the square root of the unit, count as zero in dim S."""
+EPS = float(np.finfo(float).eps)
+COARSE = 1e-6
+"""An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
 STATUS = {Ending.DIVERGING: TraversalStatus.DIVERGING, Ending.UNDECIDED: TraversalStatus.UNDECIDED}
 
 Stop = tuple[TraversalStatus, str]
@@ -44,7 +48,7 @@ def chain(
     part = problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
     A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
-    exponents, memory = np.ones(width), np.inf
+    exponents, memory, error = np.ones(width), np.inf, 0.0
     saddles: list[Saddle] = []
     orbits: list[Trajectory] = []
     while True:
@@ -55,6 +59,7 @@ def chain(
             break
         reached = orbit(stage.problem, A, B, saddle.u, saddle.v, use)
         orbits += [] if reached.path is None else [reached.path]
+        error = reached.error
         if reached.ending in STATUS:
             stop = STATUS[reached.ending], f"from rank {saddle.rank}: {reached.reason}"
             break
@@ -65,17 +70,38 @@ def chain(
     unique = locally_unique(stage.problem, A, B) if converged else None
     complete = part.n_observed == len(rows) * len(columns)
     orders = predicted_orders(saddles, complete, unique) if converged else (None, None)
-    return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders)
+    frame = frame_order(saddles, complete) if converged else None
+    left = float(np.sqrt(stage.problem.risk(A @ B))) if unique else 0.0
+    error = part.unit * error + rounding(saddles, left)
+    return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders, frame, error)
 
 
-def balanced(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the factors of A B with A^T A = B B^T that are nearest to (A, B): every orbit from 0 keeps that."""
-    k = A.shape[1]
-    U, sizes, Vt = np.linalg.svd(A @ B)
-    Z = np.concatenate([U[:, :k], Vt[:k].T]) * np.sqrt(sizes[:k])
-    X, _, Yt = np.linalg.svd(Z.T @ np.concatenate([A, B.T]))
-    Z = Z @ (X @ Yt)
-    return Z[: len(A)], Z[len(A) :].T
+def rounding(saddles: list[Saddle], left: float) -> float:
+    """Return what rounding errors do to the entries at the end of a chain.
+
+    At each saddle they tilt the escape direction by eps sigma_1 / (sigma_1 - sigma_2); at the end they are magnified by
+    the condition of the completion, as is what is ``left`` of the residual there, relative to the data.
+    """
+    end = saddles[-1]
+    tilts = sum(saddle.escape_rate / saddle.gap for saddle in saddles[:-1] if saddle.gap)
+    softness = np.sqrt(end.curvature / end.mu) if end.mu else (np.inf if end.flat is None else 1.0)
+    size = float(np.abs(end.matrix).max()) if end.rank else 0.0
+    return float(size * (EPS * tilts + max(EPS, left) * softness))
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The spectrum inside the manifold: least positive eigenvalue, flat and negative directions, largest growth rate
+    and largest eigenvalue.
+
+    None where a number cannot be told.
+    """
+
+    mu: float | None
+    flat: int | None
+    negative: int | None
+    rate: float
+    curvature: float
 
 
 @dataclass(frozen=True)
@@ -103,7 +129,7 @@ class _Stage:
         U, sigma, Vt = np.linalg.svd(E)
         sigma = np.zeros_like(sigma) if final else sigma
         top, second = float(sigma[0]), float(np.append(sigma, 0.0)[1])
-        mu, negative, inside_rate = self.inside(A, B)
+        inside = self.inside(A, B)
         time = self.part.unit * self.share
         rate = 2.0 * time * problem.weight * top
         return Saddle(
@@ -118,11 +144,13 @@ class _Stage:
             v=Vt[0],
             escape_rate=rate,
             gap=None if final else 2.0 * time * problem.weight * (top - second),
-            index=(negative or 0) + (self.width - k) * int(np.sum(sigma > 1e-10)),
-            mu=None if mu is None else mu * time,
-            inside_rate=inside_rate * time,
+            index=(inside.negative or 0) + (self.width - k) * int(np.sum(sigma > 1e-10)),
+            mu=None if inside.mu is None else inside.mu * time,
+            flat=inside.flat,
+            curvature=inside.curvature * time,
+            inside_rate=inside.rate * time,
             assumption_1=None if final else top - second > self.use.simple_tol * top,
-            assumption_2=None if final or negative is None else negative == 0,
+            assumption_2=None if final or inside.negative is None else inside.negative == 0,
             exponents=tuple(float(p) for p in exponents),
             plateau_time=None if final or not len(exponents) else float(exponents[0]) / rate,
         )
@@ -153,24 +181,24 @@ class _Stage:
         vectors = np.concatenate([saddle.A[rows], saddle.B[:, columns].T]) / np.sqrt(self.part.unit)
         return int(np.linalg.matrix_rank(vectors, tol=SPAN_TOL)) if vectors.size else 0
 
-    def inside(self, A: np.ndarray, B: np.ndarray) -> tuple[float | None, int | None, float]:
-        """Return mu, the number of negative eigenvalues inside the manifold (None: undecided) and the growth rate.
-
-        Exactly the k^2 gauge zeros, the smallest eigenvalues in size, are set aside.
-        """
+    def inside(self, A: np.ndarray, B: np.ndarray) -> Inside:
+        """Return the Hessian's spectrum inside the manifold, k^2 gauge zeros set aside."""
         k = A.shape[1]
         if k == 0:
-            return None, 0, 0.0
+            return Inside(None, 0, 0, 0.0, 0.0)
         model = Factorization(self.problem.shape, k)
         objective, theta = Objective.of(self.problem, model), model.theta(A, B)
         if model.dim > DENSE_LIMIT:
-            least, largest = smallest_off_gauge(lambda v: objective.hvp(theta, v), model, theta)
-            if least is None or abs(least) <= 1e-6 * largest:
-                return None, None, 0.0
-            return (least, 0, 0.0) if least > 0 else (None, 1, -least)
-        values = np.linalg.eigvalsh(objective.hessian(theta))
-        noise = FLAT * float(np.abs(values).max())
-        others = values[np.argsort(np.abs(values))[k * k :]]
-        negative, positive = others[others < -noise], others[others > noise]
-        clear = positive.size and abs(others[0]) > noise
-        return (float(positive.min()) if clear else None), len(negative), -float(min(negative, default=0.0))
+            least, largest = smallest_off_gauge(partial(objective.hvp, theta), objective, model, theta)
+            if least is None or abs(least) <= COARSE * largest:
+                return Inside(None, None, None, 0.0, largest)
+            return Inside(least, 0, 0, 0.0, largest) if least > 0 else Inside(None, None, 1, -least, largest)
+        free = complement(gauge_basis(model, theta))
+        values, vectors = np.linalg.eigh(free.T @ objective.hessian(theta) @ free)
+        largest = float(np.abs(values).max(initial=0.0))
+        zero = np.abs(values) <= FLAT * largest
+        if zero.any() and not flat_directions(self.problem, model, theta, free @ vectors[:, zero]):
+            return Inside(None, None, None, 0.0, largest)
+        positive, negative = values[~zero & (values > 0.0)], values[~zero & (values < 0.0)]
+        mu = float(positive.min()) if positive.size else None
+        return Inside(mu, int(zero.sum()), len(negative), -float(min(negative, default=0.0)), largest)

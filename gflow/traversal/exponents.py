@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from gflow.traversal.records import Saddle
@@ -19,16 +21,18 @@ def fallen(exponents: np.ndarray, saddle: Saddle) -> np.ndarray:
 def remembered(saddle: Saddle, memory: float) -> float:
     """Return the exponent of the error inside the next manifold, after the stay at ``saddle``.
 
-    ``memory`` is that exponent on arrival. During the stay it falls where the manifold is unstable inside, arrivals
-    relax with mu, and the escaping column brings its second mode, alpha^(p (1 - lambda_2 / lambda_1)), with it.
-    An undecided mu counts as forgetting nothing (exponent 0).
+    ``memory`` is that exponent on arrival. During the stay it falls where the manifold is unstable inside, stays in
+    flat directions, arrivals relax with mu, and the escaping column brings its second mode,
+    alpha^(p (1 - lambda_2 / lambda_1)), with it. Where zero modes are undecided nothing is known (exponent 0).
     """
     p, time = saddle.exponents[0], saddle.plateau_time or 0.0
     fresh = p * (saddle.gap or 0.0) / saddle.escape_rate
     if saddle.rank == 0:
         return fresh
-    relaxed = 0.0 if saddle.mu is None else time * saddle.mu
-    if saddle.inside_rate > 0.0:
+    if saddle.flat is None:
+        return 0.0
+    relaxed = np.inf if saddle.mu is None else time * saddle.mu
+    if saddle.flat or saddle.inside_rate > 0.0:
         relaxed = min(relaxed, memory - time * saddle.inside_rate)
     return min(fresh, relaxed)
 
@@ -60,3 +64,32 @@ def predicted_orders(saddles: list[Saddle], complete: bool, unique: bool | None)
     if unique is None or memory <= 0.0:
         return None, bound
     return min([memory, *rest]), bound
+
+
+def frame_order(saddles: list[Saddle], complete: bool) -> float | None:
+    """Return the exponent with which the frame of a component, and so the entries between components, converge.
+
+    An escaping column is q_1 + alpha^(p_2 - p_1) q_2, and every plateau leaves the error ``remembered`` in the position
+    of the factors. At the end the modes that are left tilt the frame by alpha^(p_rest). Where the component is wholly
+    observed its modes do not mix, and columns j and j + 1 are told apart by alpha^(sigma_j / sigma_(j+1) - 1) alone.
+
+    Parameters
+    ----------
+    saddles : the chain, from the origin to the end
+    complete : whether every entry of the component is observed
+
+    None where nothing escapes or the inside spectrum is undecided.
+    """
+    escaped, end = saddles[:-1], saddles[-1]
+    rest = [end.exponents[0]] if end.exponents else []
+    if complete:
+        sizes = [saddle.residual_singular_values[0] for saddle in escaped]
+        return min([*rest, *(large / small - 1.0 for large, small in pairwise(sizes))], default=None)
+    memory, kept = np.inf, []
+    for saddle in escaped:
+        memory = remembered(saddle, memory)
+        kept.append(memory)
+        if saddle.rank and len(saddle.exponents) > 1:
+            kept.append(saddle.exponents[1] - saddle.exponents[0])
+    least = min([*rest, *kept], default=0.0)
+    return least if least > 0.0 else None

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from gflow.models import Factorization
+from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.records import Chain, TraversalStatus
 
-PIVOT_TOL = 1e-6
+PIVOT_TOL = 1e-3
 """A pivot this small against its row leaves the sign of a frame vector undecided."""
-STEP = 0.05
-"""Longest step of the passive modes, in units of the inverse norm of the residual."""
+PARTS = 4
+"""Each step of an orbit is divided into so many steps of the passive modes."""
+STIFF = 3.0
+"""Longest step, times the largest curvature, in which an orbit is a cubic in time; longer ones are nearly at rest."""
 
 
 class FrameFailure(ValueError):
@@ -72,7 +75,8 @@ def passive_signs(part: MatrixCompletion, chain: Chain, modes: np.ndarray) -> np
 
     ``modes`` (d1 + d2, k) holds the escape modes at the origin, of which later columns are made. Along each orbit
     they follow x' = -(2/n) [[0, E], [E^T, 0]] x; the pivots of their overlaps with the next saddle's modes tell the
-    signs. Positive factors drop out, so the modes are renormalised as they grow.
+    signs. Upper triangular factors with a positive diagonal leave those signs alone, so the modes are made orthonormal
+    as they grow.
     """
     k = chain.end.rank
     signs = np.ones(k)
@@ -93,19 +97,25 @@ def passive_signs(part: MatrixCompletion, chain: Chain, modes: np.ndarray) -> np
 def _propagated(
     part: MatrixCompletion, rank: int, times: np.ndarray, states: np.ndarray, passive: np.ndarray
 ) -> np.ndarray:
-    """Return the passive modes at the end of an orbit, each of unit length."""
+    """Return orthonormal passive modes at the end of an orbit, up to an upper triangular factor."""
     model = Factorization(part.shape, rank)
-    residuals = part.residual(model.matrix(states))
-    d1 = part.shape[0]
-    X = passive
+    objective, d1 = Objective.of(part, model), part.shape[0]
+    slopes = -objective.gradient(states)
+    X = np.linalg.qr(passive)[0] * np.sign(np.diag(np.linalg.qr(passive)[1]))
+    S = np.zeros((sum(part.shape),) * 2)
     for i in range(len(times) - 1):
-        E = (residuals[i] + residuals[i + 1]) / 2
-        S = np.zeros((sum(part.shape),) * 2)
-        S[:d1, d1:], S[d1:, :d1] = -E, -E.T
-        rates, basis = np.linalg.eigh(2.0 * part.weight * S)
-        growth = np.exp((rates - rates[-1]) * (times[i + 1] - times[i]))
-        X = basis @ (growth[:, None] * (basis.T @ X))
-        X = X / np.linalg.norm(X, axis=0)
+        h = float(times[i + 1] - times[i])
+        curvature = 2.0 * part.weight * float(states[i] @ states[i])
+        bent = float(h * curvature <= STIFF)
+        for s in (np.arange(PARTS) + 0.5) / PARTS:
+            cubic = bent * h * s * (1 - s) * ((1 - s) * slopes[i] - s * slopes[i + 1])
+            straight = 3 * s * s - 2 * s**3 if bent else s
+            E = part.residual(model.matrix(states[i] + straight * (states[i + 1] - states[i]) + cubic))
+            S[:d1, d1:], S[d1:, :d1] = -E, -E.T
+            rates, basis = np.linalg.eigh(2.0 * part.weight * S)
+            growth = np.exp((rates - rates[-1]) * h / PARTS)
+            X, R = np.linalg.qr(basis @ (growth[:, None] * (basis.T @ X)))
+            X = X * np.sign(np.diag(R))
     return X
 
 
@@ -122,9 +132,3 @@ def _pivots(overlaps: np.ndarray) -> np.ndarray:
         signs[i] = np.sign(pivot)
         rest[i + 1 :] -= np.outer(rest[i + 1 :, i] / pivot, rest[i])
     return signs
-
-
-def haar_frame(chain: Chain, width: int, rng: np.random.Generator) -> Frame:
-    """Return a frame from the law over Gaussian starts: Haar distributed on the Stiefel manifold."""
-    Q, R = np.linalg.qr(rng.standard_normal((width, chain.end.rank)))
-    return Frame(chain, Q * np.sign(np.diag(R)))

@@ -3,46 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from gflow.critical import NotConverged
+from gflow.critical import NotConverged, hessian_spectrum
+from gflow.critical.spectra import SpectrumNotConverged
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 
+LANCZOS_TOL = 1e-7
+"""Accuracy of eigenvalues of large operators, relative to the largest one."""
 SOFT = 1e-7
 """Singular values of the Jacobian below this fraction of the first one move nothing."""
 
 
 def krylov_polish(
-    objective: Objective, theta: np.ndarray, *, radius: float, gradient_tol: float = 1e-13, max_steps: int = 12
+    objective: Objective, theta: np.ndarray, *, radius: float, gradient_tol: float = 1e-11, max_steps: int = 12
 ) -> np.ndarray:
-    """Return the minimum to which a MINRES-Newton iteration converges from ``theta``, within ``radius``.
+    """Return the minimum to which a Newton iteration by conjugate residuals converges from ``theta``, within ``radius``.
 
-    Raises ``NotConverged`` if the gradient stalls above gradient_tol times its scale, or the radius is left.
+    It goes on while steps halve the gradient. Raises ``NotConverged`` if that stalls above gradient_tol times its scale.
     """
-    from scipy.sparse.linalg import LinearOperator, minres
-
     point, g = theta, objective.gradient(theta)
     slope = float(np.linalg.norm(g))
     size = max(float(np.linalg.norm(theta)), objective.theta_unit)
     norm = float(np.linalg.norm(objective.hvp(theta, g))) / max(slope, 1e-300)
     allowed = gradient_tol * max(norm, objective.unit) * size
-    for step in range(max_steps):
-        if slope <= allowed:
-            return point
-        H = LinearOperator((objective.dim, objective.dim), matvec=lambda v, at=point: objective.hvp(at, v), dtype=float)
-        move, _ = minres(H, -g, rtol=1e-6, maxiter=400)
-        candidate = point + move
+    steps = 0
+    while steps < max_steps:
+        steps += 1
+        candidate = point + conjugate_residuals(partial(objective.hvp, point), -g)
         g_new = objective.gradient(candidate)
         slope_new = float(np.linalg.norm(g_new))
         if float(np.linalg.norm(candidate - theta)) > radius or slope_new > 0.5 * slope:
-            if slope <= 100 * allowed:
-                return point
-            raise NotConverged(slope, allowed, step, point)
+            break
         point, g, slope = candidate, g_new, slope_new
-    raise NotConverged(slope, allowed, max_steps, point)
+    if slope <= allowed:
+        return point
+    raise NotConverged(slope, allowed, steps, point)
+
+
+def conjugate_residuals(
+    product: Callable[[np.ndarray], np.ndarray], b: np.ndarray, *, rtol: float = 1e-6, max_steps: int = 400
+) -> np.ndarray:
+    """Return x with H x = b for a symmetric, possibly singular H, nearly or as far as ``max_steps`` lead."""
+    x, r = np.zeros_like(b), b
+    Hr = product(r)
+    p, Hp, rHr = r, Hr, float(r @ Hr)
+    enough = rtol * float(np.linalg.norm(b))
+    for _ in range(max_steps):
+        length = float(Hp @ Hp)
+        if length == 0.0 or rHr == 0.0 or float(np.linalg.norm(r)) <= enough:
+            break
+        step = rHr / length
+        x, r = x + step * p, r - step * Hp
+        Hr = product(r)
+        before, rHr = rHr, float(r @ Hr)
+        p, Hp = r + (rHr / before) * p, Hr + (rHr / before) * Hp
+    return x
 
 
 def completed(
@@ -61,6 +82,16 @@ def completed(
     return None
 
 
+def balanced(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors of A B with A^T A = B B^T that are nearest to (A, B): every orbit from 0 keeps that."""
+    k = A.shape[1]
+    U, sizes, Vt = np.linalg.svd(A @ B)
+    Z = np.concatenate([U[:, :k], Vt[:k].T]) * np.sqrt(sizes[:k])
+    X, _, Yt = np.linalg.svd(Z.T @ np.concatenate([A, B.T]))
+    Z = Z @ (X @ Yt)
+    return Z[: len(A)], Z[len(A) :].T
+
+
 def gauge_basis(model: Factorization, theta: np.ndarray) -> np.ndarray:
     """Return an orthonormal basis, in columns, of the GL(k) orbit's tangent space (A X, -X B) at theta."""
     A, B = model.factors(theta)
@@ -74,30 +105,29 @@ def gauge_basis(model: Factorization, theta: np.ndarray) -> np.ndarray:
     return np.linalg.qr(np.array(tangents).T)[0] if tangents else np.empty((model.dim, 0))
 
 
+def complement(Q: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis, in columns, of what is orthogonal to the orthonormal columns of Q."""
+    return np.linalg.qr(Q, mode="complete")[0][:, Q.shape[1] :]
+
+
 def smallest_off_gauge(
-    product: Callable[[np.ndarray], np.ndarray], model: Factorization, theta: np.ndarray
+    product: Callable[[np.ndarray], np.ndarray], objective: Objective, model: Factorization, theta: np.ndarray
 ) -> tuple[float | None, float]:
     """Return the smallest eigenvalue of a symmetric operator off the gauge directions, and its largest one.
 
-    The smallest is None where Lanczos does not converge.
+    ``objective`` lends its frame to the Lanczos iteration. The smallest is None where that does not converge.
     """
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
-
     Q = gauge_basis(model, theta)
-    start = np.random.default_rng(0).standard_normal(model.dim)
-    plain = LinearOperator((model.dim, model.dim), matvec=lambda v: product(v.ravel()), dtype=float)
-    largest = float(eigsh(plain, k=1, which="LA", tol=1e-3, v0=start, return_eigenvectors=False)[0])
+    plain = replace(objective, hvp=lambda _, v: -product(v), normalized=None)
+    largest = -float(hessian_spectrum(plain, theta, 1, tol=LANCZOS_TOL).values[0])
 
-    def lifted(v: np.ndarray) -> np.ndarray:
-        flat = v.ravel()
-        along = Q @ (Q.T @ flat)
-        free = flat - along
-        rest = product(free)
+    def lifted(_: np.ndarray, v: np.ndarray) -> np.ndarray:
+        along = Q @ (Q.T @ v)
+        rest = product(v - along)
         return rest - Q @ (Q.T @ rest) + 2.0 * largest * along
 
-    operator = LinearOperator((model.dim, model.dim), matvec=lifted, dtype=float)
     try:
-        least = eigsh(operator, k=1, which="SA", tol=1e-4, v0=start, maxiter=3000, return_eigenvectors=False)
-    except ArpackNoConvergence:
+        spectrum = hessian_spectrum(replace(plain, hvp=lifted), theta, 1, tol=LANCZOS_TOL)
+    except SpectrumNotConverged:
         return None, largest
-    return float(least[0]), largest
+    return float(spectrum.values[0]), largest

@@ -47,7 +47,12 @@ class Saddle:
     index : int
         Negative eigenvalues of the Hessian at full width, within the component.
     mu : float or None
-        Smallest non-gauge eigenvalue inside the manifold; None at the origin, or where it cannot be told from zero.
+        Smallest positive eigenvalue inside the manifold; None at the origin, or where it cannot be told from zero.
+    flat : int or None
+        Flat directions inside beyond the k^2 of the gauge: the saddle belongs to a continuum of that dimension. None
+        where they cannot be told from slow ones.
+    curvature : float
+        Largest eigenvalue of the Hessian inside the manifold, 0.0 at the origin.
     inside_rate : float
         Largest growth rate inside the manifold, 0.0 at a minimum of it.
     assumption_1, assumption_2 : bool or None
@@ -71,6 +76,8 @@ class Saddle:
     gap: float | None
     index: int
     mu: float | None
+    flat: int | None
+    curvature: float
     inside_rate: float
     assumption_1: bool | None
     assumption_2: bool | None
@@ -106,6 +113,8 @@ class Saddle:
             "gap": self.gap,
             "index": self.index,
             "mu": self.mu,
+            "flat": self.flat,
+            "curvature": self.curvature,
             "inside_rate": self.inside_rate,
             "assumption_1": self.assumption_1,
             "assumption_2": self.assumption_2,
@@ -126,7 +135,8 @@ class Chain:
     ``orbits`` are trajectories of the rank-(k+1) model of the component in its own unit and normalisation.
     ``unique`` says whether the final completion is the only one of its rank nearby (None: undecided).
     ``order`` is the predicted exponent q of the component, None where nothing is unobserved or nothing is left;
-    ``safe_order`` its lower bound over all plateaus.
+    ``safe_order`` its lower bound over all plateaus, ``frame_order`` the exponent of the entries between components.
+    ``error`` estimates the largest error of an entry of the final matrix; infinite where it is not known.
     """
 
     rows: tuple[int, ...]
@@ -138,6 +148,8 @@ class Chain:
     unique: bool | None
     order: float | None
     safe_order: float | None
+    frame_order: float | None
+    error: float
 
     @property
     def end(self) -> Saddle:

@@ -16,7 +16,7 @@ from gflow.flow.monitor import along
 from gflow.objective import Objective
 
 EPS = float(np.finfo(float).eps)
-NOISE = 64 * EPS
+NOISE = 16 * EPS
 """Slopes below this fraction of curvature times deviation are rounding and move nothing."""
 SMALL = 0.1
 """phi functions are summed as series below this argument and divided out above."""

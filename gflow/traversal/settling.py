@@ -11,8 +11,8 @@ from gflow.critical import CriticalPoint, NotConverged, find_critical_point
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.polish import completed, krylov_polish
-from gflow.traversal.uniqueness import locally_unique
+from gflow.traversal.polish import balanced, completed, krylov_polish
+from gflow.traversal.uniqueness import flat_directions, locally_unique
 
 DENSE_POLISH = 400
 """Largest dimension that is polished with the dense Hessian."""
@@ -24,6 +24,10 @@ ZERO_LOSS = 1e-18
 """Losses up to this, in the unit squared, count as zero."""
 RESOLVED = 1e2
 """A saddle inside is passed at a distance that the integration resolves if it exceeds its error this many times."""
+NOISE_LEVEL = 30.0
+"""Differences up to this many times the agreement that have stopped falling are rounding."""
+MET = 1e-13
+"""A saddle inside is met exactly if it is passed at less than this distance, relative to |theta|."""
 
 
 class Finding(StrEnum):
@@ -45,12 +49,15 @@ class Watch:
     Attributes
     ----------
     agreement : float
-        Largest difference of the two matrices, relative to max|W|.
+        Largest difference of the two matrices, relative to max|W|. Differences up to 30 times as large that no
+        longer fall are rounding, and agree.
     accuracy : float
         Error of the integration, relative to |theta|: a saddle inside that is passed at less than 100 times this
         distance stops it.
     stop_at_valley : bool
         Whether to stop as soon as the end is seen to belong to a continuum of critical points.
+    compares_factors : bool
+        Whether the factors themselves (balanced) must agree, not only their product.
     """
 
     problem: MatrixCompletion
@@ -59,12 +66,14 @@ class Watch:
     agreement: float
     accuracy: float
     stop_at_valley: bool
+    compares_factors: bool
     finding: Finding = Finding.NOTHING
     end: np.ndarray = field(default_factory=lambda: np.empty(0))
     distance: float = np.inf
     peak: float = 0.0
     next_try: float = np.inf
     last: np.ndarray | None = None
+    moved: float = np.inf
 
     def __call__(self, t: float, theta: np.ndarray, loss: float) -> bool:
         slope = float(np.linalg.norm(self.objective.gradient(theta)))
@@ -84,14 +93,27 @@ class Watch:
             return shape if self.distance <= RESOLVED * self.accuracy else Finding.NOTHING
         if shape == Finding.NOTHING or not self.is_quadratic(theta, loss):
             return Finding.NOTHING
-        self.last = self.model.matrix(self.end)
+        self.last = self.compared()
         if shape == Finding.VALLEY and self.stop_at_valley:
             return shape
-        agreed = previous is not None and np.abs(self.last - previous).max() <= self.agreement * np.abs(self.last).max()
-        return shape if agreed else Finding.NOTHING
+        return shape if self.agrees(previous) else Finding.NOTHING
+
+    def compared(self) -> np.ndarray:
+        """Return what two Newton steps must agree in: the matrix at the end, or its balanced factors."""
+        if self.compares_factors:
+            return np.concatenate([factor.ravel() for factor in balanced(*self.model.factors(self.end))])
+        return self.model.matrix(self.end)
+
+    def agrees(self, previous: np.ndarray | None) -> bool:
+        """Return whether the end is where the step before led to, within the agreement or within rounding."""
+        if previous is None or self.last is None:
+            return False
+        moved = float(np.abs(self.last - previous).max()) / max(float(np.abs(self.last).max()), 1e-300)
+        before, self.moved = self.moved, moved
+        return moved <= self.agreement or before / 2 <= moved <= NOISE_LEVEL * self.agreement
 
     def polished(self, theta: np.ndarray, radius: float) -> Finding:
-        """Set ``end`` to the critical point within ``radius`` of theta and return what it is."""
+        """Return what the critical point within ``radius`` of theta is, and keep it as ``end``."""
         try:
             if self.objective.dim > DENSE_POLISH:
                 self.end = krylov_polish(self.objective, theta, radius=radius)
@@ -110,16 +132,36 @@ class Watch:
             self.distance = float(amplitudes.max()) / max(float(np.linalg.norm(theta)), 1.0)
         return shape
 
+    @property
+    def is_unresolved(self) -> bool:
+        """Return whether a saddle inside is passed within the error of the integration, but not met exactly."""
+        return self.finding == Finding.NEAR_SADDLE and self.distance > MET
+
+    def is_completed(self, theta: np.ndarray, radius: float) -> bool:
+        """Return whether there is an isolated completion within ``radius`` of theta, and keep it as ``end``."""
+        if self.objective.dim > DENSE_POLISH:
+            return False
+        end = completed(self.problem, self.model, theta, max_steps=40)
+        if end is None or float(np.linalg.norm(end - theta)) > radius:
+            return False
+        self.end = end
+        return locally_unique(self.problem, *self.model.factors(end)) is True
+
     def surroundings(self, point: CriticalPoint) -> Finding:
-        """Return whether a critical point is a minimum, one of a continuum, or a saddle inside the manifold."""
+        """Return whether a critical point is a minimum, one of a continuum, or a saddle inside the manifold.
+
+        Nothing where zero modes cannot be told from slow ones: a value that is met at infinity always has such modes.
+        """
         if point.value <= ZERO_LOSS:
             unique = locally_unique(self.problem, *self.model.factors(point.theta))
             return Finding.MINIMUM if unique is True else Finding.VALLEY
         values, noise = point.spectrum.values, FLAT * point.spectrum.norm
         if values[0] < -noise:
             return Finding.NEAR_SADDLE
-        flat = point.gauge_dimension or 0
-        return Finding.MINIMUM if values[flat] > noise else Finding.VALLEY
+        if values[point.gauge_dimension or 0] > noise:
+            return Finding.MINIMUM
+        flat = flat_directions(self.problem, self.model, point.theta, point.spectrum.vectors[:, values <= noise])
+        return Finding.VALLEY if flat else Finding.NOTHING
 
     def is_quadratic(self, theta: np.ndarray, loss: float) -> bool:
         """Return whether the loss falls from theta to the end as the Newton decrement says, within a tenth."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -22,17 +23,17 @@ LOOSE, FINEST = 1e-5, 1e-12
 """Tolerances of orbits whose end does not remember the way, and of those that pass a saddle very closely."""
 COARSER = 32.0
 """Factor between the tolerances of two orbits whose difference is the error estimate, 32^(5/6) = 18 times too large."""
-MET = 1e-13
-"""A saddle inside is met exactly if it is passed at less than this distance, relative to |theta|."""
 LOOSE_STEPS, STEPS = 400, 4000
-DRIFT_TOL = 1e-3
-"""Tolerance with which a slow drift is followed, to tell whether it ends."""
+DRIFT_TOL, DRIFT_BUDGET = 1e-3, 3000
+"""Tolerance with which a slow drift is followed, to tell whether it ends, and the gradients granted for that."""
 EXPLICIT_BUDGET = 4000
 """Gradients granted to the explicit method before another one takes over."""
+FAR_REACH = 0.1
+"""A drift ends at an isolated completion that Gauss-Newton steps find within this distance, relative to |theta|."""
 AT_REST = 0.01
 """An orbit at rest is polished within this distance, relative to |theta|."""
-GROWTH = 0.05
-"""An orbit at rest runs to infinity if |theta| still grew like this power of time over its last decade."""
+GROWTH = 0.1
+"""A slow orbit runs to infinity if |theta| grew faster than this power of time in its last decade: generically 1/4."""
 
 
 class Ending(StrEnum):
@@ -69,6 +70,16 @@ class Settings:
     norm_limit: float = 2e2
     max_evaluations: int = 200_000
     tight: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1e-13 <= self.rtol <= 1e-2:
+            raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {self.rtol!r}")
+        if not 0.0 <= self.simple_tol < 1.0:
+            raise ValueError(f"simple_tol must lie between 0 and 1; got {self.simple_tol!r}")
+        if not self.norm_limit > 1.0:
+            raise ValueError(f"norm_limit must exceed 1; got {self.norm_limit!r}")
+        if not self.max_evaluations >= 1:
+            raise ValueError(f"max_evaluations must be a positive integer; got {self.max_evaluations!r}")
 
 
 def orbit(
@@ -109,9 +120,9 @@ class _Stage:
     def orbit(self) -> Orbit:
         """Return the orbit, integrated only as finely as its end asks for."""
         path, watch = self.integrated(self.use.rtol if self.use.tight else LOOSE, tight=self.use.tight)
-        if not self.use.tight and watch.finding in (Finding.VALLEY, Finding.NEAR_SADDLE):
+        if not self.use.tight and (watch.finding == Finding.VALLEY or watch.is_unresolved):
             path, watch = self.integrated(self.use.rtol, tight=True)
-        if watch.finding == Finding.NEAR_SADDLE:
+        if watch.is_unresolved:
             path, watch = self.integrated(FINEST, tight=True)
         if watch.finding == Finding.NEAR_SADDLE:
             return self.at_saddle(path, watch)
@@ -122,8 +133,8 @@ class _Stage:
 
     def integrated(self, rtol: float, *, tight: bool) -> tuple[Trajectory, Watch]:
         """Return the orbit and what its watch saw; ``tight`` orbits go on in a valley until their end is accurate."""
-        path, watch = None, self.watch(rtol, tight)
-        options = {"rtol": rtol, "norm_limit": self.use.norm_limit}
+        watch = self.watch(rtol, tight)
+        options: dict[str, Any] = {"rtol": rtol, "norm_limit": self.use.norm_limit}
         if self.objective.dim > SMALL:
             budget = EXPLICIT_BUDGET if self.objective.dim <= DENSE_POLISH else self.use.max_evaluations
             path = gradient_flow(
@@ -140,13 +151,22 @@ class _Stage:
             watch = self.watch(rtol, tight)
         steps = min(STEPS if tight else LOOSE_STEPS, self.use.max_evaluations // 3 + 1)
         path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch, max_steps=steps, **options)
-        if path.status == Status.ROUNDOFF and growth(path) <= GROWTH:
-            watch.finding = watch.polished(path.final, AT_REST * max(1.0, float(np.linalg.norm(path.final))))
+        if path.status == Status.ROUNDOFF:
+            size = max(1.0, float(np.linalg.norm(path.final)))
+            completed = watch.is_completed(path.final, FAR_REACH * size)
+            watch.finding = Finding.MINIMUM if completed else watch.polished(path.final, AT_REST * size)
         return path, watch
 
     def watch(self, rtol: float, tight: bool) -> Watch:
-        agreement, accuracy = max(rtol, 1e-13) if tight else 1e-7, rtol
-        return Watch(self.problem, self.model, self.objective, agreement, accuracy, stop_at_valley=not tight)
+        return Watch(
+            self.problem,
+            self.model,
+            self.objective,
+            agreement=max(rtol, 1e-13) if tight else 1e-7,
+            accuracy=rtol,
+            stop_at_valley=not tight,
+            compares_factors=self.use.tight,
+        )
 
     def valley_error(self, end: np.ndarray) -> float:
         """Return how much the end moves when the tolerance is coarser."""
@@ -157,29 +177,42 @@ class _Stage:
 
     def at_saddle(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
-        if watch.distance <= MET:
+        if not watch.is_unresolved:
             return Orbit(self.model, path, watch.end, Ending.SADDLE, "a saddle inside the manifold, met exactly", 0.0)
         reason = f"a saddle inside the manifold is passed at a relative distance of {watch.distance:.2g}"
         return Orbit(self.model, path, path.final, Ending.UNDECIDED, reason, np.inf)
 
     def unsettled(self, path: Trajectory) -> Orbit:
-        """Return the orbit that no Newton step has ended: at rest, on its way to infinity, or slow."""
+        """Return the orbit that no Newton step has ended: on its way to infinity, or too slow for the steps allowed."""
+        watch = self.watch(DRIFT_TOL, tight=False)
         if path.status == Status.BUDGET and self.objective.dim <= DENSE_POLISH:
-            watch = self.watch(DRIFT_TOL, tight=False)
-            path = gradient_flow(
+            path = self.drift(path, watch)
+        size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
+        if watch.finding != Finding.MINIMUM and watch.is_completed(path.final, FAR_REACH * size):
+            watch.finding = Finding.MINIMUM
+        if watch.finding == Finding.MINIMUM:
+            return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), 0.0)
+        if path.status == Status.DIVERGING or growth(path) > GROWTH:
+            grown = (
+                f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
+            )
+            return Orbit(self.model, path, path.final, Ending.DIVERGING, grown, np.inf)
+        return Orbit(self.model, path, path.final, Ending.UNDECIDED, path.message, np.inf)
+
+    def drift(self, path: Trajectory, watch: Watch) -> Trajectory:
+        """Return the slow rest of an orbit, as far as LSODA follows it with a tolerance that shows whether it ends."""
+        try:
+            return gradient_flow(
                 self.objective,
                 path.final,
                 method="LSODA",
                 rtol=DRIFT_TOL,
                 norm_limit=self.use.norm_limit,
-                max_evaluations=self.use.max_evaluations,
+                max_evaluations=DRIFT_BUDGET,
                 callback=watch,
             )
-        size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
-        grown = f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
-        if path.status == Status.DIVERGING or growth(path) > GROWTH:
-            return Orbit(self.model, path, path.final, Ending.DIVERGING, grown, np.inf)
-        return Orbit(self.model, path, path.final, Ending.UNDECIDED, path.message, np.inf)
+        except IntegrationFailed:
+            return path
 
 
 def growth(path: Trajectory) -> float:

@@ -1,13 +1,16 @@
-"""Whether a completion is the only one of its rank nearby."""
+"""Whether a completion, or a critical point, is the only one of its rank nearby."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gflow.models import Factorization
+from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.polish import smallest_off_gauge
 
+SILENT = 1e-10
+"""A direction leaves the observed entries alone if they change by less than this fraction of the largest change."""
 LARGE = 4_000_000
 """Jacobians with more entries than this are never formed."""
 
@@ -36,11 +39,20 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     return ratio > rank_tol
 
 
+def flat_directions(problem: MatrixCompletion, model: Factorization, theta: np.ndarray, modes: np.ndarray) -> bool:
+    """Return whether all ``modes`` (in columns) leave the observed entries alone: with zero curvature, a valley.
+
+    Modes that are only slow, or whose curvature vanishes by cancellation, do not.
+    """
+    J = problem.measure(model.jacobian(theta))
+    return float(np.linalg.norm(J @ modes, 2)) <= SILENT * float(np.linalg.norm(J, 2))
+
+
 def _ratio_by_lanczos(problem: MatrixCompletion, model: Factorization, theta: np.ndarray) -> float | None:
     """Return the same ratio from the k^2 + 1 st smallest eigenvalue of J^T J, off the gauge directions."""
 
     def normal(v: np.ndarray) -> np.ndarray:
         return model.pullback(theta, problem.adjoint(problem.measure(model.tangent(theta, v))))
 
-    least, largest = smallest_off_gauge(normal, model, theta)
+    least, largest = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
     return None if least is None else float(np.sqrt(max(least, 0.0) / largest))

@@ -1,0 +1,46 @@
+"""The ledger of statements as a subcommand."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from analysis.cli.inputs import Run, one_blas_thread
+from analysis.cli.output import Outcome, Refused, facts, progress, table
+
+if TYPE_CHECKING:
+    from analysis.ledger import Ledger
+
+
+def ledger(arguments: Namespace) -> Outcome:
+    """Return every statement with its verdict; a contradicted premise is no contradicted theorem."""
+    if arguments.method == "graded":
+        raise Refused("argument --method: graded is for 'gflow flow' and 'gflow critical' (see gflow ledger --help)")
+    with one_blas_thread():
+        from analysis.ledger import ledger as of
+
+        run = Run.of(arguments)
+        start = {"start": run.theta} if run.scale is None else {"scale": run.scale}
+        with progress("verifying"):
+            found = of(run.problem, seed=run.seed, rank=run.model.rank, **start, **run.settings)
+    return Outcome(found.to_dict(), lambda: _parts(run, found), found.exit_code)
+
+
+def _parts(run: Run, found: Ledger) -> Iterator[Any]:
+    from analysis.claims import summary
+    from analysis.report import format_interval
+
+    yield facts(run.facts())
+    rows = (
+        (claim.id, claim.statement, claim.verdict.value, claim.measured, format_interval(claim.allowed))
+        for claim in found.claims.values()
+    )
+    yield table("ledger", ["statement ", "says ", "verdict", "measured", "allowed"], rows)
+    yield facts([(claim.id, claim.reason) for claim in found.claims.values() if claim.reason])
+    rows, columns = found.completions["rows"], found.completions["columns"]
+    head = [f"{columns[0]} ", *columns[1:4], *(f"to {k + 1}" for k in range(len(rows)))]
+    numbered = ([f"{k + 1} {row[0]}", *row[1:-1]] for k, row in enumerate(rows))
+    yield table("completions, and their distances in the Frobenius norm", head, numbered)
+    yield facts([(row[0], row[-1]) for row in rows])
+    yield ", ".join(f"{count} {verdict}" for verdict, count in summary(found.claims.values()).items())

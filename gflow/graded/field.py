@@ -1,0 +1,50 @@
+"""The velocity of scaled columns and its derivative."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gflow.problems import MatrixCompletion
+
+
+class Field:
+    """The gradient flow of Z = [A; B^T] for columns z = Z / scale, shape (d1 + d2, k): all of moderate size.
+
+    z' = -(2/n) [[0, E], [E^T, 0]] z is linear in every column once E = P o (A B - M) is known, so scales enter E alone.
+
+    Parameters
+    ----------
+    problem : MatrixCompletion
+    squares : (d1 + d2, k) array
+        The square of the scale of every entry; the caller renews it with the columns.
+    """
+
+    def __init__(self, problem: MatrixCompletion, squares: np.ndarray) -> None:
+        self.problem, self.cut, self.twice = problem, problem.shape[0], 2.0 * problem.weight
+        self.squares = squares
+
+    def residual(self, z: np.ndarray) -> np.ndarray:
+        """Return E = P o (A B - M), shape (d1, d2)."""
+        return self.problem.residual((z[: self.cut] * self.squares[: self.cut]) @ z[self.cut :].T)
+
+    def velocity(self, z: np.ndarray, E: np.ndarray) -> np.ndarray:
+        """Return z' where the residual is E, shape (d1 + d2, k)."""
+        F = -self.twice * E
+        return np.concatenate([F @ z[self.cut :], F.T @ z[: self.cut]])
+
+    def jacobian(self, z: np.ndarray) -> np.ndarray:
+        """Return the derivative of z' in z, shape (m k, m k) with m = d1 + d2."""
+        (m, k), cut = z.shape, self.cut
+        a, b = z[:cut], z[cut:]
+        P, E = self.problem.observed.astype(float), self.residual(z)
+        J = np.zeros((m, k, m, k))
+        rows, columns, inner = np.arange(cut), np.arange(cut, m), np.arange(k)
+        J[rows, :, rows, :] = np.einsum("ij,jk,jl->ikl", P, b, b, optimize=True) * self.squares[:cut, None, :]
+        J[columns, :, columns, :] = np.einsum("ij,ik,il->jkl", P, a, a, optimize=True) * self.squares[cut:, None, :]
+        A, B = a * self.squares[:cut], b * self.squares[cut:]
+        upper, lower = J[:cut, :, cut:, :], J[cut:, :, :cut, :]
+        upper[:] = P[:, None, :, None] * A[:, None, None, :] * b.T[None, :, :, None]
+        lower[:] = P.T[:, None, :, None] * B[:, None, None, :] * a.T[None, :, :, None]
+        upper[:, inner, :, inner] += E
+        lower[:, inner, :, inner] += E.T
+        return -self.twice * J.reshape(m * k, m * k)

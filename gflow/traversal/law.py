@@ -1,0 +1,84 @@
+"""What the chains of the coupling components say together: the law of the limit over Gaussian starts, and its order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gflow.connectivity import connectivity
+from gflow.problems import MatrixCompletion
+from gflow.traversal.frames import Frame
+from gflow.traversal.records import Chain, TraversalStatus
+
+SLOW = 0.01
+"""Below this order no start that a computer can hold comes near the limit."""
+
+
+def law(shape: tuple[int, int], width: int, chains: tuple[Chain, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return which entries are determined, and the standard deviations of all entries over Gaussian starts."""
+    rows, columns = np.zeros(shape[0]), np.zeros(shape[1])
+    same = np.zeros(shape, dtype=bool)
+    for each in chains:
+        rows[list(each.rows)] = np.linalg.norm(each.end.A, axis=1)
+        columns[list(each.columns)] = np.linalg.norm(each.end.B, axis=0)
+        same[np.ix_(each.rows, each.columns)] = True
+    std = np.where(same, 0.0, np.outer(rows, columns) / np.sqrt(width))
+    unsettled = [each for each in chains if each.status != TraversalStatus.CONVERGED]
+    determined = std == 0.0
+    for each in unsettled:
+        determined[list(each.rows)], determined[:, list(each.columns)] = False, False
+    for array in (determined, std):
+        array.setflags(write=False)
+    return determined, std
+
+
+def assembled(shape: tuple[int, int], width: int, frames: list[Frame]) -> np.ndarray:
+    """Return W = A B with the components' factors placed along their frames, shape (d1, d2)."""
+    A, B = np.zeros((shape[0], width)), np.zeros((width, shape[1]))
+    for frame in frames:
+        frame.place(A, B)
+    return A @ B
+
+
+def draws(
+    shape: tuple[int, int], width: int, chains: tuple[Chain, ...], rng: np.random.Generator, n: int
+) -> np.ndarray:
+    """Return n draws of the limit over Gaussian starts, shape (n, d1, d2): the frames are Haar distributed."""
+    A, B = np.zeros((n, shape[0], width)), np.zeros((n, width, shape[1]))
+    for each in chains:
+        Q, R = np.linalg.qr(rng.standard_normal((n, width, each.end.rank)))
+        Q = Q * np.sign(np.einsum("nkk->nk", R))[:, None, :]
+        A[:, list(each.rows)] = each.end.A @ Q.mT
+        B[:, :, list(each.columns)] = Q @ each.end.B
+    return A @ B
+
+
+def orders(chains: tuple[Chain, ...], cross: bool) -> tuple[float | None, float | None]:
+    """Return q and its lower bound: the least over components, and over the frames where entries lie between them."""
+    least = [each.order for each in chains if each.order is not None]
+    safe = [each.safe_order for each in chains if each.safe_order is not None]
+    undecided = any(each.order is None and each.unique is None for each in chains)
+    if cross:
+        active = [each for each in chains if each.end.rank]
+        frames = [each.frame_order for each in active if each.frame_order is not None]
+        undecided |= len(frames) < len(active)
+        least, safe = [*least, *frames], [*safe, *frames]
+    return (None if undecided else min(least, default=None)), min(safe, default=None)
+
+
+def remarks(problem: MatrixCompletion, chains: tuple[Chain, ...], order: float | None) -> tuple[str, ...]:
+    """Return what a reader of the limit should be warned of."""
+    said = []
+    parts = connectivity(problem)
+    for name, lost in (("row", parts.unobserved_rows), ("column", parts.unobserved_columns)):
+        said += [f"{name} {index + 1} has no observation: its entries tend to 0" for index in lost]
+    for number, each in enumerate(chains):
+        for saddle in each.saddles:
+            if saddle.assumption_2 is False:
+                said.append(f"component {number}: Assumption 2 fails at rank {saddle.rank}")
+        if each.status == TraversalStatus.CONVERGED and each.end.loss > 0:
+            said.append(f"component {number}: {each.reason}; its data are not interpolated")
+    if order is not None and order < SLOW:
+        said.append(
+            f"the limit is approached only as alpha^{order:.3g}: an error of 1 % needs alpha = 1e{-2 / order:.4g}"
+        )
+    return tuple(said)
