@@ -39,18 +39,20 @@ ROOMS = {
     "gflow.connectivity": room("gflow.problems", "networkx"),
     "gflow.models": room(),
     "gflow.objective": room(outside="autograd"),
-    "gflow.flow": room("gflow.files", "scipy"),
+    "gflow.flow": room("gflow.files gflow.critical", "scipy"),
     "gflow.descent": room(),
-    "gflow.graded": room("gflow.problems gflow.models gflow.objective gflow.flow"),
+    "gflow.graded": room(
+        "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
+    ),
     "gflow.critical": room(outside="scipy"),
     "gflow.manifolds": room(),
-    "gflow.escape": room("gflow.flow gflow.critical"),
+    "gflow.escape": room("gflow.connectivity gflow.objective gflow.flow gflow.critical"),
     "gflow.traversal": room(
         "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical "
         "gflow.escape"
     ),
-    "gflow.completions": room("gflow.problems gflow.connectivity", "cvxpy"),
-    "gflow.operators": room("gflow.problems"),
+    "gflow.completions": room("gflow.problems gflow.connectivity", "cvxpy scipy sympy"),
+    "gflow.operators": room("gflow.problems", "scipy"),
     "gflow.certify": room("gflow.problems gflow.models", "flint"),
     "gflow.symbolic": room(outside="sympy"),
     "gflow.diagnostics": room(),
@@ -62,7 +64,7 @@ ROOMS = {
     "analysis.ledger": room("gflow analysis.claims analysis.theorems"),
     "analysis.plots": room(outside="matplotlib cycler"),
     "analysis.sweep": room("gflow", "joblib"),
-    "analysis.benchmarks": room("gflow"),
+    "analysis.benchmarks": room("gflow analysis.data", "scipy"),
     "analysis.report": room("analysis.claims analysis.plots", "jinja2 markupsafe matplotlib"),
     "analysis.verification": room("gflow analysis.plots analysis.report analysis.theorems"),
     "analysis.cli": room(

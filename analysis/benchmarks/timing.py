@@ -103,3 +103,13 @@ def _error(answer: np.ndarray, target: np.ndarray) -> float:
     if answer.shape != target.shape or not np.isfinite(answer).all():
         return float("inf")
     return float(np.abs(answer - target).max() / max(float(np.abs(target).max()), 1e-300))
+
+
+def table(rows: tuple[Row, ...]) -> str:
+    """Return the rows of a case as lines of text."""
+    lines = [f"{'side':38} {'CPU ms':>9} {'wall ms':>9} {'ratio':>7} {'gradients':>10} {'error':>8} {'to floor':>9}"]
+    for row in rows:
+        floor = "" if row.floor_ratio is None else f"{row.floor_ratio:.1f}"
+        times = f"{1e3 * row.cpu:9.1f} {1e3 * row.wall:9.1f} {row.ratio:7.2f}"
+        lines.append(f"{row.side:38} {times} {row.evaluations:10d} {row.error:8.1e} {floor:>9}")
+    return "\n".join(lines)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli.arguments import Command
 from analysis.cli.inputs import Run, check_writable_file, check_writable_folder, one_blas_thread, problem_of
-from analysis.cli.output import Outcome, Refused, facts, matrix, number, progress, refusing, table
+from analysis.cli.output import Outcome, Refused, facts, indices, matrix, number, progress, refusing, table
 from analysis.cli.statements import ledger
 from analysis.cli.traversals import escape, limit
 
@@ -117,12 +117,12 @@ def _connectivity_parts(graphs: gflow.Connectivity) -> Iterator[Any]:
         [
             ("kind", str(graphs.kind)),
             ("shape", f"{d1} x {d2}, {graphs.n_observed} observed"),
-            ("unobserved rows", _indices(graphs.unobserved_rows)),
-            ("unobserved columns", _indices(graphs.unobserved_columns)),
+            ("unobserved rows", indices(graphs.unobserved_rows)),
+            ("unobserved columns", indices(graphs.unobserved_columns)),
         ]
     )
     for name, components in (("components", graphs.components), ("coupling components", graphs.coupling_components)):
-        rows = ((_indices(part.rows), _indices(part.columns), part.complete_bipartite) for part in components)
+        rows = ((indices(part.rows), indices(part.columns), part.complete_bipartite) for part in components)
         yield table(f"{name} (rows and columns counted from 0)", ["rows ", "columns ", "complete bipartite "], rows)
 
 
@@ -165,14 +165,14 @@ def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
     head = ["loss", "ranks", "kind ", "index", "zeros", "least", "Omega", "escape rate", "multiplicity"]
     counts = ("index", "n_zero", "zero_modes_bound", "zero_modes_on_omega")
     rows: list[list[Any]] = [
-        [p["loss"], _indices(p["ranks"]), p["kind"], *(p[key] for key in (*counts, "escape_rate", "multiplicity"))]
+        [p["loss"], indices(p["ranks"]), p["kind"], *(p[key] for key in (*counts, "escape_rate", "multiplicity"))]
         for p in payload["saddles"]
     ]
     yield table("critical points that the trajectory passes", head, rows)
     rows = [
         [
             o["loss"],
-            _indices(o["ranks"]),
+            indices(o["ranks"]),
             ", ".join(o["kinds"]),
             *(o[key] for key in (*counts, "escape_rates", "multiplicity", "n_points", "n_on_omega")),
         ]
@@ -200,7 +200,3 @@ def _report_parts(report: Report, page: Any) -> Iterator[Any]:
     yield ", ".join(f"{count} {verdict}" for verdict, count in summary(report.claims).items())
     if page is not None:
         yield f"report: {page}"
-
-
-def _indices(indices: Sequence[int]) -> str:
-    return ", ".join(map(str, indices)) or "none"

@@ -127,6 +127,11 @@ def number(value: Any, digits: int = 8) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
+def indices(values: Sequence[int]) -> str:
+    """Return integers separated by commas."""
+    return ", ".join(map(str, values)) or "none"
+
+
 def facts(pairs: Iterable[tuple[str, str]]) -> Any:
     """Return lines of names and values."""
     from rich.table import Table

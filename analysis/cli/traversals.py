@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli.inputs import check_size, check_writable_file, one_blas_thread, problem_of, read_start
-from analysis.cli.output import MISSING, Outcome, Refused, facts, matrix, number, progress, refusing, table
+from analysis.cli.output import MISSING, Outcome, Refused, facts, indices, matrix, number, progress, refusing, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,13 +153,14 @@ def _limit_parts(found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[An
             ("status", f"{found.status}: {found.reason}"),
             ("rank", number(found.rank)),
             ("nuclear norm", number(found.nuclear_norm)),
+            ("largest error", number(found.error, 2)),
             ("entries that depend on the start", _dependent(found)),
             ("order q", _order(found)),
             ("GLRL", _comparison(payload["greedy_low_rank"], found)),
         ]
     )
     if len(found.chains) > 1:
-        rows = ((str(i), _list(each.rows), _list(each.columns)) for i, each in enumerate(found.chains))
+        rows = ((str(i), indices(each.rows), indices(each.columns)) for i, each in enumerate(found.chains))
         yield table("coupling components (rows and columns counted from 0)", ["", "rows ", "columns "], rows)
     head = ["component", "rank", "loss", "escape rate", "gap", "mu", "A1", "A2", "plateau time", "exponents "]
     keys = ("component", "rank", "loss", "escape_rate", "gap", "mu", "assumption_1", "assumption_2", "plateau_time")
@@ -238,9 +239,5 @@ def _comparison(greedy: dict[str, Any], found: gflow.Traversal) -> str:
 
 def _numbers(values: Sequence[float], digits: int) -> str:
     """Return the first numbers of a sequence and how many there are."""
-    shown = "  ".join(f"{value:.{digits}g}" for value in values[:MOST_NUMBERS])
+    shown = "  ".join(f"{value + 0.0:.{digits}g}" for value in values[:MOST_NUMBERS])
     return (f"{shown}  ... ({len(values)})" if len(values) > MOST_NUMBERS else shown) or MISSING
-
-
-def _list(indices: Sequence[int]) -> str:
-    return ", ".join(map(str, indices))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 
-from gflow.files import read_matrix
-from gflow.problems import MatrixCompletion
+from gflow import MatrixCompletion, read_matrix
 
 _DESCRIPTIONS = {
     "fig3": "Bai et al. 2024, Figure 3: connected; the limit has rank 3 and fills the gap with 1.2",
@@ -20,7 +19,7 @@ _DESCRIPTIONS = {
     "slides4": "2 x 2 of minimum rank 1: completed with 20",
     "slides5": "first row and diagonal of a 3 x 3 matrix of rank 1; without factors the gaps stay 0",
     "zero_coupled": "an observed zero couples components with equal singular values: the limit depends on the start",
-    "c1": "connected, but the best fit of rank 2 exists only at infinity: the premise of the rank theorem fails",
+    "c1": "connected; rank-2 completions exist, but the stage of rank 2 runs to infinity",
     "c4": "connected and slow: the rank-3 completion is reached only after time 1e8",
 }
 

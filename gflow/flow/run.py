@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.critical import NotConverged, find_critical_point, hessian_spectrum
+from gflow.critical import NotConverged, hessian_spectrum
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.monitor import Record, along, norm, plateaus
-from gflow.flow.rounding import ROUNDING, Clock
+from gflow.flow.saddles import EPS, Clock, Saddle, saddle_near, unstable
 from gflow.flow.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ IMPLICIT = ("LSODA", "Radau", "BDF")
 FOREVER = 1e250
 RESOLUTION = 1e-3
 """The solver's tolerance may be at most this fraction of the distance to the critical point that is passed."""
-NEIGHBOURHOOD = 1e-2
-"""A critical point is looked for within this distance, relative to the state."""
-FLATNESS = 1e-8
-"""Negative eigenvalues of the Hessian up to this fraction of its norm count as zero."""
 CURVATURE_GROWTH = 1e6
 """The curvature along a trajectory is taken to stay below this many times the largest one met."""
 TURN = 10.0
@@ -63,38 +59,28 @@ class Run:
         self.norm_limit = limits["norm_limit"] * max(1.0, norm(self.theta))
         self.n_gradients = self.n_hessians = self.n_steps = 0
         self.steps, self.samples = Record(objective.dim), Record(objective.dim)
-        self.curvature = 0.0
         self.clock = Clock()
         local = self.objective if center is None else self.objective.around(origin)
         self.velocity = -local.gradient(delta)
         self.slope = self.highest = norm(self.velocity)
         self.turn()
-        spectrum = self.spectrum(self.theta, None if objective.dim <= DENSE_LIMIT else 1)
-        self.enter(0.0, origin, local, delta, norm(delta), spectrum.norm)
-        self.saddle = False
-
-    def spectrum(self, theta: np.ndarray, k: int | None = None) -> Any:
+        self.curvature = hessian_spectrum(self.objective, self.theta, None if objective.dim <= DENSE_LIMIT else 1).norm
         self.n_hessians += 1
-        spectrum = hessian_spectrum(self.objective, theta, k)
-        self.curvature = max(self.curvature, spectrum.norm)
-        return spectrum
+        self.rate = self.curvature or 1.0
+        self.center, self.local = np.zeros_like(self.theta), self.objective
+        self.enter(0.0, self.theta, norm(self.theta))
 
-    def enter(
-        self, t: float, center: np.ndarray, local: Objective, delta: np.ndarray, grows: float, rate: float
-    ) -> None:
-        """Start the solver afresh at ``center + delta``, with tolerances relative to ``grows``, what can still grow.
-
-        Distances to the critical point nearby are read off the gradient norm with ``rate``.
-        """
-        self.center, self.local, self.rate, self.saddle = center, local, rate or 1.0, True
-        exact = local.deviation is not None or not center.any()
-        self.tolerance = max(self.rtol * grows, 1e-300 if exact else 100 * ROUNDING * norm(center))
-        self.solver = self.new_solver(t, delta, self.tolerance / np.sqrt(local.dim))
+    def enter(self, t: float, delta: np.ndarray, grows: float) -> None:
+        """Start the solver afresh at ``center + delta``, with tolerances relative to ``grows``, what can still grow."""
+        exact = self.local.deviation is not None or not self.center.any()
+        self.tolerance = max(self.rtol * grows, 1e-300 if exact else 100 * EPS * norm(self.center))
+        self.solver = self.new_solver(t, delta, self.tolerance / np.sqrt(self.local.dim))
 
     def turn(self) -> None:
         """Forget the stay that has ended: the gradient norm rises."""
         self.peak = self.low = self.slope
-        self.bottom, self.arrived, self.saddle = self.theta, np.inf, False
+        self.bottom, self.arrived = self.theta, np.inf
+        self.saddle: Saddle | None = None
         self.retry_below = self.minimum_below = np.inf
 
     def new_solver(self, t: float, delta: np.ndarray, atol: float) -> Any:
@@ -196,30 +182,31 @@ class Run:
         if self.slope > self.minimum_below:
             return False
         self.minimum_below = self.slope / 10
-        return self.retry_below == 0.0 or not self.escape_modes(self.theta)[0].size
-
-    def escape_modes(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        """Return the growth rates and directions (in columns) of the unstable modes at ``theta``, and norm(H)."""
-        spectrum = self.spectrum(theta)
-        orbit = 2.0 * norm(self.objective.gradient(theta)) / max(1.0, norm(theta))
-        grows = spectrum.values < -(FLATNESS * spectrum.norm + orbit)
-        return -spectrum.values[grows], spectrum.vectors[:, grows], spectrum.norm
+        spectrum = hessian_spectrum(self.objective, self.theta)
+        self.n_hessians += 1
+        return not unstable(spectrum, self.slope, self.theta)[0].size
 
     def depart(self, t: float) -> Ending | None:
         """Go on after a stay, unless rounding may have decided how it ended."""
         if np.isfinite(self.arrived):
-            rates, _, stiffness = self.escape_modes(self.bottom)
-            if rates.size:
-                error = stiffness * max(1.0, norm(self.bottom))
-                moved = float(self.clock.moved(t, self.arrived, rates, error)[0])
-                if moved >= self.slope / float(rates[0]):
-                    return self.undecided(self.bottom, self.slope / float(rates[0]), moved)
-                self.clock.leave(self.arrived, rates, error)
+            try:
+                saddle = self.saddle or self.saddle_near(self.bottom)
+            except NotConverged:
+                saddle = None
+            if saddle is not None and saddle.rates.size:
+                moved, part = self.clock.moved(saddle, self.arrived, t), self.slope / saddle.rates
+                if moved[0] >= part[0]:
+                    return self.undecided(saddle, part[0], moved[0])
+                self.clock.leave(saddle, self.arrived)
         self.turn()
         return None
 
-    def undecided(self, saddle: np.ndarray, amplitude: float, moved: float) -> Ending:
-        loss, theta_unit = self.objective.value(saddle) * self.units[2] ** 2, self.units[0]
+    def saddle_near(self, theta: np.ndarray) -> Saddle:
+        self.n_hessians += 1
+        return saddle_near(self.objective, theta)
+
+    def undecided(self, saddle: Saddle, amplitude: float, moved: float) -> Ending:
+        loss, theta_unit = self.objective.value(saddle.center) * self.units[2] ** 2, self.units[0]
         return Status.ROUNDOFF, (
             f"at the saddle of loss {loss:.8g} the unstable part of the state, {amplitude * theta_unit:.2g}, "
             f"is not above what rounding errors can have grown to, {moved * theta_unit:.2g}"
@@ -234,36 +221,29 @@ class Run:
     def examine(self, t: float) -> Ending | None:
         """Find the critical point nearby; go on around it, unless rounding would decide how it is left."""
         self.retry_below = self.slope / 10
-        if self.saddle:
-            self.enter(t, self.center, self.local, self.solver.y, self.slope / self.rate, self.rate)
+        if self.saddle is not None:
+            self.enter(t, self.solver.y, self.slope / self.rate)
             return None
-        center, dense = self.theta, self.objective.dim <= DENSE_LIMIT
-        if dense:
-            try:
-                center = self.polished(center)
-            except NotConverged:
-                return None
-        rates, modes, stiffness = self.escape_modes(center)
-        if not rates.size:
-            self.retry_below = 0.0 if dense else self.retry_below
+        try:
+            saddle = self.saddle_near(self.theta)
+        except NotConverged:
             return None
-        amplitudes = np.abs(modes.T @ self.local.gradient(self.solver.y)) / rates
-        size = max(1.0, norm(center))
-        moved = self.clock.moved(t, self.arrived, rates, stiffness * size)
+        if not saddle.rates.size:
+            self.retry_below = 0.0
+            return None
+        amplitudes = np.abs(saddle.modes.T @ self.local.gradient(self.solver.y)) / saddle.rates
+        moved = self.clock.moved(saddle, self.arrived, t)
         with np.errstate(divide="ignore"):
-            waiting, allowed = (np.log(size / part) / rates for part in (amplitudes, moved))
+            waiting, allowed = (np.log(saddle.size / part) / saddle.rates for part in (amplitudes, moved))
         first = int(np.argmin(allowed))
         if waiting.min() >= allowed[first]:
-            return self.undecided(center, float(amplitudes[first]), float(moved[first]))
-        if dense and norm(self.objective.gradient(center)) <= 1e-2 * self.slope:
-            delta = (self.center - center) + self.solver.y
-            rate = float(rates[0])
-            self.enter(t, center, self.objective.around(center), delta, self.slope / rate, rate)
+            return self.undecided(saddle, amplitudes[first], moved[first])
+        if saddle.residual <= 1e-2 * self.slope:
+            delta = (self.center - saddle.center) + self.solver.y
+            self.saddle, self.center, self.rate = saddle, saddle.center, float(saddle.rates[0])
+            self.local = self.objective.around(self.center)
+            self.enter(t, delta, self.slope / self.rate)
         return None
-
-    def polished(self, theta: np.ndarray) -> np.ndarray:
-        radius = NEIGHBOURHOOD * max(1.0, norm(theta))
-        return find_critical_point(self.objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12).theta
 
     def result(self, status: Status, message: str, *, sampled: bool) -> Trajectory:
         """Return the record in the caller's units, with its gauges."""

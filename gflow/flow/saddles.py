@@ -1,0 +1,103 @@
+"""The saddles that an integration passes, and what rounding errors can do there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gflow.critical import find_critical_point, hessian_spectrum
+from gflow.critical.spectra import DENSE_LIMIT
+from gflow.flow.monitor import norm
+
+if TYPE_CHECKING:
+    from gflow.critical import Spectrum
+    from gflow.objective import Objective
+
+EPS = float(np.finfo(float).eps)
+FLATNESS = 1e-8
+"""Negative eigenvalues of the Hessian up to this fraction of its norm count as zero."""
+NEIGHBOURHOOD = 1e-2
+"""A critical point is looked for within this distance, relative to the state."""
+DOUBT = 4.0
+"""Rounding errors are taken to be this many times what a few samples of them show."""
+LARGEST_EXPONENT = 600.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saddle:
+    """A critical point (up to dimension 1000; above, a state near one) with its unstable modes.
+
+    Attributes
+    ----------
+    center : (dim,) array
+    residual : float
+        Norm of the gradient there.
+    rates : (m,) array
+        Growth rates of the unstable modes, falling; none at a minimum.
+    modes : (dim, m) array
+    noise : float
+        Size of the rounding errors of the gradient along the unstable modes.
+    """
+
+    center: np.ndarray
+    residual: float
+    rates: np.ndarray
+    modes: np.ndarray
+    noise: float
+
+    @property
+    def size(self) -> float:
+        """Return |center|, or the natural unit 1 if that is larger."""
+        return max(1.0, norm(self.center))
+
+
+def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
+    """Return the critical point near ``theta``; raise ``NotConverged`` if there is none within 1 % of its norm."""
+    if objective.dim > DENSE_LIMIT:
+        spectrum, residual = hessian_spectrum(objective, theta), norm(objective.gradient(theta))
+        rates, modes = unstable(spectrum, residual, theta)
+        return Saddle(theta, residual, rates, modes, EPS * spectrum.norm * max(1.0, norm(theta)))
+    radius = NEIGHBOURHOOD * max(1.0, norm(theta))
+    point = find_critical_point(objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12)
+    rates, modes = unstable(point.spectrum, point.gradient_norm, point.theta)
+    # the gradient at neighbouring numbers: along the unstable modes nothing but its rounding errors differs
+    around = [(1.0 + k * EPS) * point.theta for k in range(-2, 3)]
+    noise = max((norm(modes.T @ objective.gradient(theta)) for theta in around), default=0.0) if rates.size else 0.0
+    return Saddle(point.theta, point.gradient_norm, rates, modes, noise)
+
+
+def unstable(spectrum: Spectrum, slope: float, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the growth rates and directions (in columns) of the unstable modes at a state of this gradient norm.
+
+    Negative eigenvalues that the gradient can cause along a symmetry orbit, slope / |theta|, do not count.
+    """
+    grows = spectrum.values < -(FLATNESS * spectrum.norm + 2.0 * slope / max(1.0, norm(theta)))
+    return -spectrum.values[grows], spectrum.vectors[:, grows]
+
+
+class Clock:
+    """How far rounding errors have moved the state along the unstable modes of the saddles it meets.
+
+    An error of the gradient acts on a mode like a displacement by error / rate, which then grows at that rate. What
+    rounding put into the modes that do not decide an escape goes on growing, and may decide the next one.
+    """
+
+    def __init__(self) -> None:
+        self.arrived, self.amplitudes, self.rates = 0.0, np.zeros(0), np.zeros(0)
+
+    def moved(self, saddle: Saddle, arrived: float, t: float) -> np.ndarray:
+        """Return the displacements along the modes at time ``t`` of a stay that began at ``arrived``, shape (m,)."""
+        inherited = np.max(self.amplitudes * _growth(self.rates * (arrived - self.arrived)), initial=0.0)
+        fresh = DOUBT * (EPS * saddle.size + saddle.noise / saddle.rates)
+        return np.maximum(fresh, inherited) * _growth(saddle.rates * (t - arrived))
+
+    def leave(self, saddle: Saddle, arrived: float) -> None:
+        """Keep the displacements along the modes slower than the first, which decides the escape."""
+        amplitudes, passive = self.moved(saddle, arrived, arrived), saddle.rates < 0.999 * saddle.rates[0]
+        self.arrived, self.amplitudes, self.rates = arrived, amplitudes[passive], saddle.rates[passive]
+
+
+def _growth(exponent: np.ndarray) -> np.ndarray:
+    return np.exp(np.minimum(exponent, LARGEST_EXPONENT))
