@@ -21,21 +21,29 @@ SOFT = 1e-7
 
 
 def krylov_polish(
-    objective: Objective, theta: np.ndarray, *, radius: float, gradient_tol: float = 1e-11, max_steps: int = 12
+    objective: Objective,
+    model: Factorization,
+    theta: np.ndarray,
+    *,
+    radius: float,
+    gradient_tol: float = 1e-11,
+    max_steps: int = 12,
 ) -> np.ndarray:
-    """Return the minimum to which a Newton iteration by conjugate residuals converges from ``theta``, within ``radius``.
+    """Return the minimum within ``radius`` to which a Newton iteration by conjugate residuals converges from ``theta``.
 
-    It goes on while steps halve the gradient. Raises ``NotConverged`` if that stalls above gradient_tol times its scale.
+    Its steps keep off the gauge directions, and go on while they halve the gradient. Raises ``NotConverged`` if that
+    stalls above gradient_tol times the scale of the gradient.
     """
+    Q = gauge_basis(model, theta)
     point, g = theta, objective.gradient(theta)
     slope = float(np.linalg.norm(g))
     size = max(float(np.linalg.norm(theta)), objective.theta_unit)
     norm = float(np.linalg.norm(objective.hvp(theta, g))) / max(slope, 1e-300)
     allowed = gradient_tol * max(norm, objective.unit) * size
     steps = 0
-    while steps < max_steps:
+    while steps < max_steps and slope > 0.0:
         steps += 1
-        candidate = point + conjugate_residuals(partial(objective.hvp, point), -g)
+        candidate = point + conjugate_residuals(partial(off_gauge, partial(objective.hvp, point), Q), Q @ (Q.T @ g) - g)
         g_new = objective.gradient(candidate)
         slope_new = float(np.linalg.norm(g_new))
         if float(np.linalg.norm(candidate - theta)) > radius or slope_new > 0.5 * slope:
@@ -44,6 +52,12 @@ def krylov_polish(
     if slope <= allowed:
         return point
     raise NotConverged(slope, allowed, steps, point)
+
+
+def off_gauge(product: Callable[[np.ndarray], np.ndarray], Q: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return P H P v for the projector P on what is orthogonal to the columns of Q."""
+    rest = product(v - Q @ (Q.T @ v))
+    return rest - Q @ (Q.T @ rest)
 
 
 def conjugate_residuals(
@@ -122,9 +136,7 @@ def smallest_off_gauge(
     largest = -float(hessian_spectrum(plain, theta, 1, tol=LANCZOS_TOL).values[0])
 
     def lifted(_: np.ndarray, v: np.ndarray) -> np.ndarray:
-        along = Q @ (Q.T @ v)
-        rest = product(v - along)
-        return rest - Q @ (Q.T @ rest) + 2.0 * largest * along
+        return off_gauge(product, Q, v) + 2.0 * largest * (Q @ (Q.T @ v))
 
     try:
         spectrum = hessian_spectrum(replace(plain, hvp=lifted), theta, 1, tol=LANCZOS_TOL)

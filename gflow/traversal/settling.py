@@ -116,7 +116,7 @@ class Watch:
         """Return what the critical point within ``radius`` of theta is, and keep it as ``end``."""
         try:
             if self.objective.dim > DENSE_POLISH:
-                self.end = krylov_polish(self.objective, theta, radius=radius)
+                self.end = krylov_polish(self.objective, self.model, theta, radius=radius)
                 return Finding.MINIMUM
             point = find_critical_point(self.objective, theta, radius=radius, max_steps=12)
         except NotConverged:
