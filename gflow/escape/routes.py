@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,8 @@ LAUNCH, ROUGH_LAUNCH = 1e-10, 1e-7
 """Start on the unstable manifold, relative to the size of the saddle; the second where deviations are rounded."""
 PROBE, PROBE_TOL = 1e-13, 1e-6
 """A start this small, relative to the size of the saddle, shows rounding by more than the second if there is any."""
+FAR = 1e4
+"""The path along the unstable manifold counts as diverging at this distance, relative to the size of the saddle."""
 LINEAR = 1e-3
 """The path along the unstable manifold begins where the linear law fails by this fraction."""
 GROWTH = 1e4
@@ -138,7 +140,7 @@ class Routes:
         """Return the states at these times after ``start``; where the trajectory ends before, its last state."""
         first = max(float(times[0]), 0.0)
         begin, later = self._grown(start, first), times[1:] - first
-        path = self._flow(begin, t_eval=later, norm_limit=1e8)
+        path = self._flow(begin, t_eval=later)
         index = np.minimum(np.searchsorted(path.times, later * (1 - 1e-12)), len(path.times) - 1)
         return np.concatenate([begin[None], path.states[index]]), path
 
@@ -152,10 +154,27 @@ class Routes:
             start = path.final
         return start
 
-    def _flow(self, start: np.ndarray, **options: Any) -> Trajectory:
-        """Return the trajectory of deviations; a rounded deviation allows no tolerance below its rounding."""
-        rounded = 0.0 if self.exact else min(ROUNDED_TOL * self.size / float(np.linalg.norm(start)), 1e-2)
-        return gradient_flow(self.around, start, rtol=max(self.rtol, rounded), **options)
+    def _flow(self, start: np.ndarray, t_end: float | None = None, t_eval: np.ndarray | None = None) -> Trajectory:
+        """Return the trajectory of deviations; a rounded deviation allows no tolerance below its rounding.
+
+        It is integrated in units in which the start has norm 1, so that all that counts as rounding is relative to it.
+        """
+        length, unit = float(np.linalg.norm(start)), self.objective.time_unit
+        path = gradient_flow(
+            _in_units(self.around, length, unit),
+            start / length,
+            rtol=max(self.rtol, 0.0 if self.exact else min(ROUNDED_TOL * self.size / length, 1e-2)),
+            t_end=None if t_end is None else t_end / unit,
+            t_eval=None if t_eval is None else t_eval / unit,
+            norm_limit=(FAR if t_eval is None else 1e2 * FAR) * max(self.size / length, 1.0),
+        )
+        return replace(
+            path,
+            times=path.times * unit,
+            states=path.states * length,
+            losses=path.losses * length / unit * length,
+            gradient_norms=path.gradient_norms * (length / unit),
+        )
 
     def rounding(self, alpha: float) -> float:
         """Return an estimate of the relative error that rounding causes in a trajectory from ``alpha * direction``.
@@ -167,6 +186,26 @@ class Routes:
         start = EPS * float(np.linalg.norm(self.direction)) / strength
         rate = EPS * self.directions.norm / self.directions.rate * abs(float(np.log(alpha * strength / self.size)))
         return start + rate + (0.0 if self.exact else ROUNDED_TOL * self.size / (alpha * strength))
+
+
+def _in_units(objective: Objective, length: float, time: float) -> Objective:
+    """Return the objective with theta in units of ``length`` and the time of its flow in units of ``time``."""
+    deviation, bound = objective.deviation, objective.lower_bound
+    return replace(
+        objective,
+        value=lambda y: objective.value(length * y) / length * time / length,
+        gradient=lambda y: objective.gradient(length * y) / length * time,
+        hvp=lambda y, v: objective.hvp(length * y, v) * time,
+        hessian=lambda y: objective.hessian(length * y) * time,
+        deviation=None if deviation is None else (lambda y: _in_units(deviation(length * y), length, time)),
+        lower_bound=None if bound is None else bound / length * time / length,
+        conserved=None,
+        gauge_dimension=None,
+        unit=1.0,
+        theta_unit=1.0,
+        normalized=None,
+        broadcasts=False,
+    )
 
 
 def moving_times(path: Trajectory, earliest: float, count: int) -> np.ndarray:

@@ -34,7 +34,10 @@ def gradient_flow(
 
     The absolute tolerance is ``rtol`` times the norm of the state. Where the gradient falls so far that this would
     hide the distance to the critical point being passed, the flow is restarted around that point in the deviation
-    form, with tolerances relative to the deviation: an escape can be late by roundoff, never be stepped over.
+    form, with tolerances relative to the deviation, so that an escape is never stepped over. How far rounding errors
+    can have moved the state along the unstable modes is followed from saddle to saddle; an escape that they may have
+    decided ends the trajectory. Omega_k protects the unstable modes of a factorisation from errors of the solver; an
+    objective without such linear invariant sets is followed through an escape only as far as ``rtol`` allows.
 
     Parameters
     ----------
@@ -52,12 +55,12 @@ def gradient_flow(
         Time horizon. Default: the last of ``t_eval``, else none.
     t_eval : (m,) array, optional
         Increasing times at which states are wanted, instead of at every step; the first and the last state are
-        always kept. Plateaus are found from all steps.
+        always kept, times after the end are dropped. Plateaus are found from all steps.
     loss_tol : float
         Converged when f - lower_bound <= loss_tol * unit^2.
     gradient_tol : float
-        Converged when |grad f| <= gradient_tol times its largest value so far and the Hessian has no negative
-        eigenvalue.
+        Converged when |grad f| <= gradient_tol times its largest value so far and the Hessian has no eigenvalue below
+        -1e-8 times its norm.
     norm_limit : float
         Diverging when |theta| > norm_limit * max(theta_unit, |start|).
     max_evaluations : int
@@ -100,7 +103,7 @@ def _checked(objective: Objective, start: np.ndarray, method: str, rtol: float, 
         raise ValueError(f"method must be 'auto' or one of {', '.join(METHODS)}; got {method!r}")
     if not 1e-13 <= rtol <= 1e-2:
         raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {rtol!r}")
-    if max_evaluations < 1:
+    if isinstance(max_evaluations, bool) or not isinstance(max_evaluations, (int, np.integer)) or max_evaluations < 1:
         raise ValueError(f"max_evaluations must be a positive integer; got {max_evaluations!r}")
     return theta
 

@@ -11,7 +11,7 @@ import numpy as np
 from gflow.critical import NotConverged, hessian_spectrum
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.monitor import Record, along, norm, plateaus
-from gflow.flow.saddles import EPS, Clock, Saddle, saddle_near, unstable
+from gflow.flow.saddles import EPS, Clock, Saddle, saddle_at, saddle_near, unstable
 from gflow.flow.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
@@ -189,21 +189,15 @@ class Run:
     def depart(self, t: float) -> Ending | None:
         """Go on after a stay, unless rounding may have decided how it ended."""
         if np.isfinite(self.arrived):
-            try:
-                saddle = self.saddle or self.saddle_near(self.bottom)
-            except NotConverged:
-                saddle = None
-            if saddle is not None and saddle.rates.size:
+            self.n_hessians += 1
+            saddle = self.saddle or saddle_at(self.objective, self.bottom)
+            if saddle.rates.size:
                 moved, part = self.clock.moved(saddle, self.arrived, t), self.slope / saddle.rates
                 if moved[0] >= part[0]:
                     return self.undecided(saddle, part[0], moved[0])
                 self.clock.leave(saddle, self.arrived)
         self.turn()
         return None
-
-    def saddle_near(self, theta: np.ndarray) -> Saddle:
-        self.n_hessians += 1
-        return saddle_near(self.objective, theta)
 
     def undecided(self, saddle: Saddle, amplitude: float, moved: float) -> Ending:
         loss, theta_unit = self.objective.value(saddle.center) * self.units[2] ** 2, self.units[0]
@@ -224,8 +218,9 @@ class Run:
         if self.saddle is not None:
             self.enter(t, self.solver.y, self.slope / self.rate)
             return None
+        self.n_hessians += 1
         try:
-            saddle = self.saddle_near(self.theta)
+            saddle = saddle_near(self.objective, self.theta)
         except NotConverged:
             return None
         if not saddle.rates.size:
@@ -260,11 +255,14 @@ class Run:
         if sampled:
             times, states = self.samples.arrays()
             losses, slopes, _ = along(self.objective, states)
+        # with entries near 1e150 the loss may leave the range of a double
+        with np.errstate(over="ignore"):
+            losses, slopes = losses * unit * unit, slopes * (unit * (unit / theta_unit))
         return Trajectory(
             times=times * time_unit,
             states=states * theta_unit,
-            losses=losses * unit * unit,
-            gradient_norms=slopes * (unit * (unit / theta_unit)),
+            losses=losses,
+            gradient_norms=slopes,
             status=status,
             message=message,
             method=self.method,

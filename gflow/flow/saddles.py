@@ -20,14 +20,14 @@ FLATNESS = 1e-8
 """Negative eigenvalues of the Hessian up to this fraction of its norm count as zero."""
 NEIGHBOURHOOD = 1e-2
 """A critical point is looked for within this distance, relative to the state."""
-DOUBT = 4.0
+DOUBT = 2.0
 """Rounding errors are taken to be this many times what a few samples of them show."""
 LARGEST_EXPONENT = 600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Saddle:
-    """A critical point (up to dimension 1000; above, a state near one) with its unstable modes.
+    """A critical point, or a state near one, with its unstable modes.
 
     Attributes
     ----------
@@ -37,15 +37,15 @@ class Saddle:
     rates : (m,) array
         Growth rates of the unstable modes, falling; none at a minimum.
     modes : (dim, m) array
-    noise : float
-        Size of the rounding errors of the gradient along the unstable modes.
+    noise : (m,) array
+        Rounding errors of the gradient along the unstable modes, sampled.
     """
 
     center: np.ndarray
     residual: float
     rates: np.ndarray
     modes: np.ndarray
-    noise: float
+    noise: np.ndarray
 
     @property
     def size(self) -> float:
@@ -54,18 +54,29 @@ class Saddle:
 
 
 def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
-    """Return the critical point near ``theta``; raise ``NotConverged`` if there is none within 1 % of its norm."""
+    """Return the critical point near ``theta``; raise ``NotConverged`` if there is none within 1 % of its norm.
+
+    Above dimension 1000 it is ``theta`` itself.
+    """
     if objective.dim > DENSE_LIMIT:
-        spectrum, residual = hessian_spectrum(objective, theta), norm(objective.gradient(theta))
-        rates, modes = unstable(spectrum, residual, theta)
-        return Saddle(theta, residual, rates, modes, EPS * spectrum.norm * max(1.0, norm(theta)))
+        return saddle_at(objective, theta)
     radius = NEIGHBOURHOOD * max(1.0, norm(theta))
     point = find_critical_point(objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12)
-    rates, modes = unstable(point.spectrum, point.gradient_norm, point.theta)
-    # the gradient at neighbouring numbers: along the unstable modes nothing but its rounding errors differs
-    around = [(1.0 + k * EPS) * point.theta for k in range(-2, 3)]
-    noise = max((norm(modes.T @ objective.gradient(theta)) for theta in around), default=0.0) if rates.size else 0.0
-    return Saddle(point.theta, point.gradient_norm, rates, modes, noise)
+    return _saddle(objective, point.theta, point.spectrum, critical=True)
+
+
+def saddle_at(objective: Objective, theta: np.ndarray) -> Saddle:
+    """Return ``theta``, where the gradient is small, as the critical point nearby."""
+    return _saddle(objective, theta, hessian_spectrum(objective, theta), critical=False)
+
+
+def _saddle(objective: Objective, theta: np.ndarray, spectrum: Spectrum, critical: bool) -> Saddle:
+    residual = norm(objective.gradient(theta))
+    rates, modes = unstable(spectrum, residual, theta)
+    # between neighbouring numbers the gradient along these modes differs by its rounding errors and by nothing else
+    parts = np.array([modes.T @ objective.gradient((1.0 + k * EPS) * theta) for k in range(-2, 3)])
+    noise = np.abs(parts if critical else parts - parts.mean(axis=0)).max(axis=0)
+    return Saddle(theta, residual, rates, modes, noise)
 
 
 def unstable(spectrum: Spectrum, slope: float, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,9 @@ class Status(StrEnum):
     """How an integration ended.
 
     ``converged``: the loss reached its lower bound, or the gradient vanished where the Hessian has no negative
-    eigenvalue. ``horizon``: ``t_end`` was reached, or the callback asked to stop. ``roundoff``: the trajectory sits
-    at a strict saddle and what would decide its escape is not larger than rounding errors. ``diverging``: |theta|
-    passed ``norm_limit``. ``budget``: ``max_evaluations`` gradients were spent.
+    eigenvalue. ``horizon``: ``t_end`` was reached, or the callback asked to stop. ``roundoff``: the trajectory is at a
+    strict saddle, and what decides its escape is not larger than what rounding errors can have grown to.
+    ``diverging``: |theta| passed ``norm_limit``. ``budget``: ``max_evaluations`` gradients were spent.
     """
 
     CONVERGED = "converged"
@@ -37,7 +37,8 @@ class Plateau:
     loss : float
         The loss where the gradient norm is least.
     start, end : float
-        Times between which the loss is within 1 % of it; ``end`` is None where the trajectory ends on the plateau.
+        Times between which the loss is within 1 % of it, or of its fall afterwards if that is larger; ``end`` is None
+        where the trajectory ends on the plateau.
     theta : (dim,) array, read-only
         The state with the least gradient norm: a guess for the critical point.
     """
@@ -57,10 +58,11 @@ class Plateau:
 
     def to_dict(self) -> dict[str, Any]:
         """Return loss, start and end for JSON."""
-        return {"loss": self.loss, "start": self.start, "end": self.end}
+        return {"loss": _finite(self.loss), "start": self.start, "end": self.end}
 
     def __repr__(self) -> str:
-        return f"Plateau(loss={self.loss:.8g}, from {self.start:.6g} to {self.end if self.end is None else f'{self.end:.6g}'})"
+        end = "the end" if self.end is None else f"{self.end:.6g}"
+        return f"Plateau(loss={self.loss:.8g}, from {self.start:.6g} to {end})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +84,7 @@ class Trajectory:
     conservation_drift : float or None
         max_t |C(theta_t) - C(theta_0)| / max_t |theta_t|^2 for the conserved quantity C: an accuracy gauge.
     monotonicity_defect : float
-        Largest increase of the loss between successive states, relative to the initial loss: an accuracy gauge.
+        Largest increase of the loss between successive steps, relative to the largest |loss|: an accuracy gauge.
     n_gradients, n_hessians, n_steps : int
     """
 
@@ -135,6 +137,18 @@ class Trajectory:
         missing = sorted(({f.name for f in fields(cls)} | {"plateau_states"}) - set(data))
         if missing:
             raise ValueError(f"{path} holds no trajectory: no array {missing[0]!r}")
+        try:
+            return cls._restored(data)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} holds no trajectory: {error}") from None
+
+    @classmethod
+    def _restored(cls, data: dict[str, np.ndarray]) -> Trajectory:
+        length, dim = data["states"].shape
+        if any(data[name].shape != (length,) for name in ("times", "losses", "gradient_norms")):
+            raise ValueError("times, states, losses and gradient_norms must have the same length")
+        if data["plateau_states"].shape != (len(data["plateaus"]), dim):
+            raise ValueError(f"plateau_states must have one row of {dim} numbers for each plateau")
         spans = [(float(a), float(b), None if np.isnan(c) else float(c)) for a, b, c in data["plateaus"]]
         drift = float(data["conservation_drift"])
         met = zip(spans, data["plateau_states"], strict=True)
@@ -154,8 +168,8 @@ class Trajectory:
             "message": self.message,
             "method": self.method,
             "time": float(self.times[-1]),
-            "loss": self.final_loss,
-            "gradient_norm": float(self.gradient_norms[-1]),
+            "loss": _finite(self.final_loss),
+            "gradient_norm": _finite(float(self.gradient_norms[-1])),
             "plateaus": [plateau.to_dict() for plateau in self.plateaus],
             "conservation_drift": self.conservation_drift,
             "monotonicity_defect": self.monotonicity_defect,
@@ -169,3 +183,7 @@ class Trajectory:
             f"Trajectory({self.status}, t={self.times[-1]:.6g}, loss={self.final_loss:.6g}, "
             f"{len(self.plateaus)} plateaus, {self.n_steps} steps of {self.method})"
         )
+
+
+def _finite(number: float) -> float | None:
+    return number if np.isfinite(number) else None

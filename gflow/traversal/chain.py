@@ -170,7 +170,7 @@ class _Stage:
                 f"at rank {k} the escape direction need not be orthogonal to the active span (multiplicity "
                 f"{self.width - touched} instead of {self.width - k}): the limit depends on the start"
             )
-        if not self.greedy and memory <= saddle.inside_rate * saddle.plateau_time:
+        if not self.greedy and memory <= saddle.inside_rate * (saddle.plateau_time or 0.0):
             return TraversalStatus.UNDECIDED, f"at rank {k} an escape inside the manifold comes first"
         return None
 

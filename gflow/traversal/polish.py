@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from gflow.critical import NotConverged, hessian_spectrum
-from gflow.critical.spectra import SpectrumNotConverged
+from gflow.critical.spectra import DENSE_LIMIT, SpectrumNotConverged
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
@@ -129,9 +129,14 @@ def smallest_off_gauge(
 ) -> tuple[float | None, float]:
     """Return the smallest eigenvalue of a symmetric operator off the gauge directions, and its largest one.
 
-    ``objective`` lends its frame to the Lanczos iteration. The smallest is None where that does not converge.
+    Dense up to dimension 1000; above, ``objective`` lends its frame to a Lanczos iteration. The smallest is None where
+    that does not converge.
     """
     Q = gauge_basis(model, theta)
+    if objective.dim <= DENSE_LIMIT:
+        free = complement(Q)
+        values = np.linalg.eigvalsh(free.T @ np.column_stack([product(v) for v in free.T]))
+        return float(values[0]), float(values[-1])
     plain = replace(objective, hvp=lambda _, v: -product(v), normalized=None)
     largest = -float(hessian_spectrum(plain, theta, 1, tol=LANCZOS_TOL).values[0])
 

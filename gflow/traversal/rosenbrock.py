@@ -111,7 +111,8 @@ class _Flow:
         """Take one step of acceptable error and prepare the next one."""
         self.length = min(self.length, E_FOLDINGS / max(-float(self.rates[0]), 1e-300))
         while True:
-            move, error = self.attempt(self.length)
+            with np.errstate(over="ignore", invalid="ignore"):
+                move, error = self.attempt(self.length)
             ratio = float(np.linalg.norm(error)) / (self.tol * max(self.size, float(np.linalg.norm(move))))
             if ratio <= 1.0:
                 break
@@ -155,10 +156,9 @@ def phi_functions(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return phi_1, phi_3 and phi_4 of real arguments: phi_0 = exp, phi_(k+1)(z) = (phi_k(z) - 1/k!) / z."""
     small = np.abs(z) < SMALL
     far, near = np.where(small, 1.0, z), np.where(small, z, 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        one = np.expm1(far) / far
-        three = ((one - 1.0) / far - 0.5) / far
-        four = (three - 1.0 / 6.0) / far
+    one = np.expm1(far) / far
+    three = ((one - 1.0) / far - 0.5) / far
+    four = (three - 1.0 / 6.0) / far
     series = np.full_like(z, SERIES[-1])
     for coefficient in SERIES[-2::-1]:
         series = series * near + coefficient

@@ -137,15 +137,16 @@ class _Stage:
         options: dict[str, Any] = {"rtol": rtol, "norm_limit": self.use.norm_limit}
         if self.objective.dim > SMALL:
             budget = EXPLICIT_BUDGET if self.objective.dim <= DENSE_POLISH else self.use.max_evaluations
-            path = gradient_flow(
-                self.objective,
-                self.launch,
-                center=self.center,
-                method="DOP853",
-                callback=watch,
-                max_evaluations=budget,
-                **options,
-            )
+            with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
+                path = gradient_flow(
+                    self.objective,
+                    self.launch,
+                    center=self.center,
+                    method="DOP853",
+                    callback=watch,
+                    max_evaluations=budget,
+                    **options,
+                )
             if path.status != Status.BUDGET or self.objective.dim > DENSE_POLISH:
                 return path, watch
             watch = self.watch(rtol, tight)

@@ -11,6 +11,8 @@ from gflow.traversal.polish import smallest_off_gauge
 
 SILENT = 1e-10
 """A direction leaves the observed entries alone if they change by less than this fraction of the largest change."""
+SQUARED_TOL = 1e-4
+"""Ratios of singular values below this cannot be told from zero by their squares."""
 LARGE = 4_000_000
 """Jacobians with more entries than this are never formed."""
 
@@ -19,7 +21,8 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     """Return whether A B is the only completion of its rank nearby: the rank of (a, b) -> P o (a b) at (A, B).
 
     True if the Jacobian's singular value number k (d1 + d2 - k) exceeds ``rank_tol`` times the first, False if it is
-    below a thousandth of that or there are too few observations, None in between.
+    below a thousandth of that or there are too few observations, None in between. Jacobians of more than 4e6 entries
+    are judged by their squares: True above 1e-4, else None.
     """
     k = A.shape[1]
     wanted = k * (sum(problem.shape) - k)
@@ -30,13 +33,10 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     model = Factorization(problem.shape, k)
     theta = model.theta(A, B)
     if model.dim * problem.n_observed > LARGE:
-        ratio = _ratio_by_lanczos(problem, model, theta)
-    else:
-        sizes = np.linalg.svd(problem.measure(model.jacobian(theta)), compute_uv=False)
-        ratio = float(sizes[wanted - 1] / sizes[0]) if sizes[0] > 0.0 else 0.0
-    if ratio is None or 1e-3 * rank_tol <= ratio <= rank_tol:
-        return None
-    return ratio > rank_tol
+        return True if _ratio_of_squares(problem, model, theta) > max(SQUARED_TOL, rank_tol) else None
+    sizes = np.linalg.svd(problem.measure(model.jacobian(theta)), compute_uv=False)
+    ratio = float(sizes[wanted - 1] / sizes[0]) if sizes[0] > 0.0 else 0.0
+    return None if 1e-3 * rank_tol <= ratio <= rank_tol else ratio > rank_tol
 
 
 def flat_directions(problem: MatrixCompletion, model: Factorization, theta: np.ndarray, modes: np.ndarray) -> bool:
@@ -48,11 +48,11 @@ def flat_directions(problem: MatrixCompletion, model: Factorization, theta: np.n
     return float(np.linalg.norm(J @ modes, 2)) <= SILENT * float(np.linalg.norm(J, 2))
 
 
-def _ratio_by_lanczos(problem: MatrixCompletion, model: Factorization, theta: np.ndarray) -> float | None:
-    """Return the same ratio from the k^2 + 1 st smallest eigenvalue of J^T J, off the gauge directions."""
+def _ratio_of_squares(problem: MatrixCompletion, model: Factorization, theta: np.ndarray) -> float:
+    """Return the same ratio from the smallest eigenvalue of J^T J off the gauge directions; 0.0 if it is not found."""
 
     def normal(v: np.ndarray) -> np.ndarray:
         return model.pullback(theta, problem.adjoint(problem.measure(model.tangent(theta, v))))
 
     least, largest = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
-    return None if least is None else float(np.sqrt(max(least, 0.0) / largest))
+    return float(np.sqrt(max(least or 0.0, 0.0) / largest))
