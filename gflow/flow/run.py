@@ -67,13 +67,13 @@ class Run:
         self.curvature = hessian_spectrum(self.objective, self.theta, None if objective.dim <= DENSE_LIMIT else 1).norm
         self.n_hessians += 1
         self.rate = self.curvature or 1.0
-        self.center, self.local = np.zeros_like(self.theta), self.objective
-        self.enter(0.0, self.theta, norm(self.theta))
+        self.center, self.local, self.exact = origin, local, center is not None
+        self.enter(0.0, delta, norm(delta))
 
     def enter(self, t: float, delta: np.ndarray, grows: float) -> None:
         """Start the solver afresh at ``center + delta``, with tolerances relative to ``grows``, what can still grow."""
-        exact = self.local.deviation is not None or not self.center.any()
-        self.tolerance = max(self.rtol * grows, 1e-300 if exact else 100 * EPS * norm(self.center))
+        precise = self.local.deviation is not None or not self.center.any()
+        self.tolerance = max(self.rtol * grows, 1e-300 if precise else 100 * EPS * norm(self.center))
         self.solver = self.new_solver(t, delta, self.tolerance / np.sqrt(self.local.dim))
 
     def turn(self) -> None:
@@ -81,6 +81,7 @@ class Run:
         self.peak = self.low = self.slope
         self.bottom, self.arrived = self.theta, np.inf
         self.saddle: Saddle | None = None
+        self.exact = False
         self.retry_below = self.minimum_below = np.inf
 
     def new_solver(self, t: float, delta: np.ndarray, atol: float) -> Any:
@@ -97,7 +98,7 @@ class Run:
             self.n_hessians += 1
             return -hessian(y)
 
-        options = {"rtol": self.rtol, "atol": atol}
+        options: dict[str, Any] = {"rtol": self.rtol, "atol": atol}
         if self.method in IMPLICIT:
             options["jac"] = jacobian
         return getattr(integrate, self.method)(velocity, t, delta, self.t_end, **options)
@@ -188,7 +189,7 @@ class Run:
 
     def depart(self, t: float) -> Ending | None:
         """Go on after a stay, unless rounding may have decided how it ended."""
-        if np.isfinite(self.arrived):
+        if np.isfinite(self.arrived) and not self.exact:
             self.n_hessians += 1
             saddle = self.saddle or saddle_at(self.objective, self.bottom)
             if saddle.rates.size:
@@ -196,6 +197,7 @@ class Run:
                 if moved[0] >= part[0]:
                     return self.undecided(saddle, part[0], moved[0])
                 self.clock.leave(saddle, self.arrived)
+        self.rate = self.curvature or 1.0
         self.turn()
         return None
 
@@ -215,7 +217,7 @@ class Run:
     def examine(self, t: float) -> Ending | None:
         """Find the critical point nearby; go on around it, unless rounding would decide how it is left."""
         self.retry_below = self.slope / 10
-        if self.saddle is not None:
+        if self.saddle is not None or self.exact:
             self.enter(t, self.solver.y, self.slope / self.rate)
             return None
         self.n_hessians += 1

@@ -13,10 +13,11 @@ from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.exponents import fallen, frame_order, predicted_orders, remembered
+from gflow.traversal.gains import passive_gain
 from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.settling import FLAT, ZERO_LOSS
-from gflow.traversal.stages import Ending, Settings, orbit
+from gflow.traversal.stages import LAUNCH, Ending, Settings, orbit
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
 SUPPORT_TOL = 1e-7
@@ -49,10 +50,11 @@ def chain(
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
     A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
     exponents, memory, error = np.ones(width), np.inf, 0.0
+    gain: float | None = 0.0
     saddles: list[Saddle] = []
     orbits: list[Trajectory] = []
     while True:
-        saddle = stage.saddle(A, B, exponents)
+        saddle = stage.saddle(A, B, exponents, gain)
         saddles.append(saddle)
         stop = stage.stop(saddle, memory)
         if stop is not None:
@@ -63,6 +65,9 @@ def chain(
         if reached.ending in STATUS:
             stop = STATUS[reached.ending], f"from rank {saddle.rank}: {reached.reason}"
             break
+        if reached.path is not None and gain is not None:
+            grown = passive_gain(stage.problem, A @ B, reached.path, reached.model.rank, LAUNCH)
+            gain = None if grown is None else gain + grown
         A, B = balanced(*reached.model.factors(reached.end))
         memory = remembered(saddle, memory)
         exponents = fallen(exponents, saddle)
@@ -121,7 +126,7 @@ class _Stage:
     def problem(self) -> MatrixCompletion:
         return self.part.normalized
 
-    def saddle(self, A: np.ndarray, B: np.ndarray, exponents: np.ndarray) -> Saddle:
+    def saddle(self, A: np.ndarray, B: np.ndarray, exponents: np.ndarray, gain: float | None) -> Saddle:
         """Return the critical point (A, B) with its residual, its inside spectrum and the exponents that remain."""
         problem, k = self.problem, A.shape[1]
         E, loss = problem.residual(A @ B), problem.risk(A @ B)
@@ -152,6 +157,7 @@ class _Stage:
             assumption_1=None if final else top - second > self.use.simple_tol * top,
             assumption_2=None if final or inside.negative is None else inside.negative == 0,
             exponents=tuple(float(p) for p in exponents),
+            gain=gain,
             plateau_time=None if final or not len(exponents) else float(exponents[0]) / rate,
         )
 

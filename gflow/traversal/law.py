@@ -11,6 +11,8 @@ from gflow.traversal.records import Chain, TraversalStatus
 
 SLOW = 0.01
 """Below this order no start that a computer can hold comes near the limit."""
+UNREACHABLE = 700.0
+"""exp(-700) is about the smallest number that a computer can hold."""
 
 
 def law(shape: tuple[int, int], width: int, chains: tuple[Chain, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -77,6 +79,11 @@ def remarks(problem: MatrixCompletion, chains: tuple[Chain, ...], order: float |
                 said.append(f"component {number}: Assumption 2 fails at rank {saddle.rank}")
         if each.status == TraversalStatus.CONVERGED and each.end.loss > 0:
             said.append(f"component {number}: {each.reason}; its data are not interpolated")
+        for saddle in each.saddles:
+            if saddle.gain and saddle.exponents and saddle.gain > UNREACHABLE * saddle.exponents[0]:
+                said.append(
+                    f"component {number}: the orbit to rank {saddle.rank} is so slow that no start shows its end"
+                )
     if order is not None and order < SLOW:
         said.append(
             f"the limit is approached only as alpha^{order:.3g}: an error of 1 % needs alpha = 1e{-2 / order:.4g}"

@@ -59,6 +59,8 @@ class Saddle:
         sigma_1 simple; no negative curvature inside. None where nothing remains to escape, or undecided.
     exponents : tuple of float
         p_j of the modes that are still passive, amplitude alpha^(p_j), smallest first.
+    gain : float or None
+        Logarithm of the factor before alpha^(p_1), added up along the chain; None where it is not known.
     plateau_time : float or None
         Length of the stay here in units of log(1/alpha): p_1 / escape_rate; None at the end.
     """
@@ -82,6 +84,7 @@ class Saddle:
     assumption_1: bool | None
     assumption_2: bool | None
     exponents: tuple[float, ...]
+    gain: float | None
     plateau_time: float | None
 
     @property
@@ -119,6 +122,7 @@ class Saddle:
             "assumption_1": self.assumption_1,
             "assumption_2": self.assumption_2,
             "exponents": list(self.exponents),
+            "gain": self.gain,
             "plateau_time": self.plateau_time,
         }
 

@@ -108,14 +108,22 @@ class Traversal:
         return draws(self.shape, self.width, self.chains, rng, n)
 
     def log10_alpha(self, accuracy: float) -> float | None:
-        """Return log10 of the alpha at which alpha^q falls to ``accuracy``; None where the order is not known.
+        """Return log10 of the alpha whose trajectories end within about ``accuracy``, relative to M; None if not known.
 
-        The constant before alpha^q is of the size of M and not part of it. Raises ``ValueError`` unless
-        0 < accuracy < 1.
+        There alpha^q and, at every saddle, the amplitude of the next mode (squared, or to the first power where entries
+        lie between components) have fallen below ``accuracy``. Raises ``ValueError`` unless 0 < accuracy < 1.
         """
         if not 0 < accuracy < 1:
             raise ValueError(f"accuracy must lie between 0 and 1; got {accuracy!r}")
-        return None if self.order is None else float(np.log10(accuracy)) / self.order
+        gains = [saddle.gain for saddle in self.saddles]
+        if self.order is None or None in gains:
+            return None
+        wanted = -float(np.log(accuracy))
+        share = 1.0 if (self.std > 0).any() else 0.5
+        waits = [
+            (s.gain or 0.0) / s.exponents[0] + share * wanted / s.exponents[0] for s in self.saddles if s.exponents
+        ]
+        return -max(wanted / self.order, *waits) / float(np.log(10.0))
 
     def save(self, path: str | Path) -> None:
         """Write the traversal with its saddles and orbits to an ``.npz`` file that ``load`` reads back bit for bit."""

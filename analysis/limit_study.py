@@ -1,0 +1,163 @@
+"""A study of random problems: the limit by saddle-to-saddle traversal against direct integration in graded columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+import gflow
+
+ACCURACY = 1e-6
+"""Direct runs start where the traversal promises this accuracy, relative to max|M|,"""
+SLACK = 1e3
+"""and agree if they end within this many times of it, relative to the larger of max|M| and max|W|."""
+SMALLEST = -220.0
+"""Exponent of the smallest scale of a start; the limit is out of reach if it asks for less."""
+LARGEST = -12.0
+"""Exponent of the largest scale."""
+
+
+class Outcome(StrEnum):
+    """What a problem showed."""
+
+    AGREE = "agree"
+    DISAGREE = "silent disagreement"
+    OUT_OF_REACH = "out of reach"
+    DIVERGING = "diverging"
+    DEGENERATE = "degenerate"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LimitCase:
+    """One problem.
+
+    Attributes
+    ----------
+    problem : gflow.MatrixCompletion
+    connected : bool
+        Whether one coupling component holds all observed entries.
+    outcome : Outcome
+    reason : str
+        Why there is no limit, or why no direct run can show it; else empty.
+    log10_alpha : float or None
+        Scale of the direct run.
+    difference : float or None
+        Largest difference of an entry, relative to the larger of max|M| and max|W|.
+    """
+
+    problem: gflow.MatrixCompletion
+    connected: bool
+    outcome: Outcome
+    reason: str
+    log10_alpha: float | None
+    difference: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the case for JSON; entries that are not observed are null."""
+        rows = [[None if np.isnan(x) else float(x) for x in row] for row in self.problem.with_gaps()]
+        return {
+            "matrix": rows,
+            "connected": self.connected,
+            "outcome": str(self.outcome),
+            "reason": self.reason,
+            "log10_alpha": self.log10_alpha,
+            "difference": self.difference,
+        }
+
+    def __repr__(self) -> str:
+        return f"LimitCase({self.problem!r}, {self.outcome})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LimitStudy:
+    """All cases of a study."""
+
+    cases: tuple[LimitCase, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many problems showed each outcome."""
+        found = Counter(case.outcome for case in self.cases)
+        return {str(outcome): found[outcome] for outcome in Outcome}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return counts and cases for JSON."""
+        return {"counts": self.counts, "cases": [case.to_dict() for case in self.cases]}
+
+    def __repr__(self) -> str:
+        return f"LimitStudy({', '.join(f'{name} {count}' for name, count in self.counts.items())})"
+
+
+def random_problem(rng: np.random.Generator) -> gflow.MatrixCompletion:
+    """Return a problem from 4 x 4 to 6 x 7: real or integer data of low or full rank, connected or in blocks."""
+    d1, d2 = int(rng.integers(4, 7)), int(rng.integers(4, 8))
+    k = int(rng.integers(1, 4))
+    kind = rng.integers(3)
+    W: np.ndarray
+    if kind == 0:
+        W = rng.standard_normal((d1, d2))
+    elif kind == 1:
+        W = rng.standard_normal((d1, k)) @ rng.standard_normal((k, d2))
+    else:
+        W = 1.0 * (rng.integers(-3, 4, (d1, k)) @ rng.integers(-3, 4, (k, d2)))
+    mask = np.zeros((d1, d2), dtype=bool)
+    if rng.random() < 0.35:
+        i, j = int(rng.integers(1, d1)), int(rng.integers(1, d2))
+        mask[:i, :j], mask[i:, j:] = True, True
+        mask &= rng.random((d1, d2)) < 0.8
+    n = int(rng.integers(d1 + d2 - 1, d1 * d2 + 1))
+    if not mask.any():
+        mask.flat[rng.permutation(d1 * d2)[:n]] = True
+    return gflow.MatrixCompletion(W, mask)
+
+
+def limit_case(problem: gflow.MatrixCompletion, start: np.ndarray) -> LimitCase:
+    """Return what the traversal says of a problem and start, checked by a direct run wherever one can show it."""
+    connected = len(gflow.connectivity(problem).coupling_components) == 1
+    limit = gflow.saddle_to_saddle(problem, start)
+    if limit.matrix is None:
+        return LimitCase(problem, connected, Outcome(str(limit.status)), limit.reason, None, None)
+    needed = limit.log10_alpha(ACCURACY)
+    observed = bool(problem.observed.all())
+    if needed is None and not observed:
+        return LimitCase(problem, connected, Outcome.OUT_OF_REACH, "its order is not known", None, None)
+    scale = LARGEST if needed is None else min(needed, LARGEST)
+    if scale < SMALLEST:
+        reason = f"an accuracy of {ACCURACY:g} needs alpha = 1e{scale:.4g}"
+        return LimitCase(problem, connected, Outcome.OUT_OF_REACH, reason, scale, None)
+    path = gflow.graded_flow(problem, 10.0**scale * start, loss_tol=1e-24)
+    if path.status != gflow.Status.CONVERGED:
+        return LimitCase(problem, connected, Outcome.OUT_OF_REACH, f"the direct run: {path.message}", scale, None)
+    W = gflow.Factorization(problem.shape).matrix(path.final)
+    size = max(problem.size, float(np.abs(limit.matrix).max()))
+    difference = float(np.abs(W - limit.matrix).max()) / size if size else 0.0
+    outcome = Outcome.AGREE if difference <= SLACK * ACCURACY else Outcome.DISAGREE
+    return LimitCase(problem, connected, outcome, "", scale, difference)
+
+
+def limit_study(n: int, *, seed: int = 0, n_jobs: int = 1) -> LimitStudy:
+    """Return the study of n random problems; problem number i depends on the seed and i alone.
+
+    Raises ``ValueError`` unless n is a positive integer.
+    """
+    from joblib import Parallel, delayed
+
+    if n < 1:
+        raise ValueError(f"n must be a positive integer; got {n!r}")
+    cases: Sequence[LimitCase] = Parallel(n_jobs=n_jobs)(delayed(_case)(seed, i) for i in range(n))
+    return LimitStudy(tuple(cases))
+
+
+def _case(seed: int, number: int) -> LimitCase:
+    from threadpoolctl import threadpool_limits
+
+    rng = np.random.default_rng([seed, number])
+    with threadpool_limits(limits=1):
+        problem = random_problem(rng)
+        return limit_case(problem, gflow.Factorization(problem.shape).random(rng))

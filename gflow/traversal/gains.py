@@ -1,0 +1,48 @@
+"""How much the modes that stay behind grow along an orbit: the constants before the powers of alpha."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gflow.flow import Trajectory
+from gflow.models import Factorization
+from gflow.problems import MatrixCompletion
+
+LARGEST = 60
+"""Components with more rows and columns than this are not analysed."""
+
+
+def passive_gain(problem: MatrixCompletion, W: np.ndarray, path: Trajectory, rank: int, launch: float) -> float | None:
+    """Return log g where alpha^p g is the amplitude of the next mode at the end of an orbit.
+
+    A slow orbit leaves its residual, and so the growth of passive modes, time to act: with log g in the hundreds the
+    power alpha^p says nothing about any alpha a computer can hold.
+
+    Parameters
+    ----------
+    problem : MatrixCompletion, in its own unit
+    W : the saddle the orbit comes from
+    path : the orbit, in a model of inner width ``rank``
+    launch : the amplitude with which the escaping column starts
+
+    None for a component too large to analyse.
+    """
+    d1, d2 = problem.shape
+    if min(d1, d2) == 1:
+        return 0.0
+    if d1 + d2 > LARGEST:
+        return None
+    U, sigma, Vt = np.linalg.svd(problem.residual(W))
+    x = np.concatenate([U[:, 1], -Vt[1]]) / np.sqrt(2.0)
+    residuals = problem.residual(Factorization(problem.shape, rank).matrix(path.states))
+    middle = -problem.weight * (residuals[1:] + residuals[:-1])
+    S = np.zeros((len(middle), d1 + d2, d1 + d2))
+    S[:, :d1, d1:], S[:, d1:, :d1] = middle, middle.mT
+    growths, bases = np.linalg.eigh(S)
+    gain = -float(sigma[1] / sigma[0]) * float(np.log(1.0 / launch))
+    for growth, basis in zip(growths * np.diff(path.times)[:, None], bases, strict=True):
+        x = basis @ (np.exp(growth - growth[-1]) * (basis.T @ x))
+        size = float(np.linalg.norm(x))
+        gain += float(growth[-1]) + float(np.log(size))
+        x = x / size
+    return gain
