@@ -12,12 +12,14 @@ import numpy as np
 
 import gflow
 
-ACCURACY = 1e-6
+ACCURACY = 1e-5
 """Direct runs start where the traversal promises this accuracy, relative to max|M|,"""
-SLACK = 1e3
+SLACK = 1e2
 """and agree if they end within this many times of it, relative to the larger of max|M| and max|W|."""
 SMALLEST = -220.0
 """Exponent of the smallest scale of a start; the limit is out of reach if it asks for less."""
+ORDER_TOL = 0.2
+"""Relative difference up to which a fitted order is the predicted one."""
 LARGEST = -12.0
 """Exponent of the largest scale."""
 
@@ -26,6 +28,7 @@ class Outcome(StrEnum):
     """What a problem showed."""
 
     AGREE = "agree"
+    APPROACHES = "approaches with the predicted order"
     DISAGREE = "silent disagreement"
     OUT_OF_REACH = "out of reach"
     DIVERGING = "diverging"
@@ -118,27 +121,42 @@ def random_problem(rng: np.random.Generator) -> gflow.MatrixCompletion:
 
 
 def limit_case(problem: gflow.MatrixCompletion, start: np.ndarray) -> LimitCase:
-    """Return what the traversal says of a problem and start, checked by a direct run wherever one can show it."""
+    """Return what the traversal says of a problem and start, checked by direct runs wherever they can show it.
+
+    Where the limit is out of reach of any start, two runs at the smallest scales must approach it with its order.
+    """
     connected = len(gflow.connectivity(problem).coupling_components) == 1
     limit = gflow.saddle_to_saddle(problem, start)
     if limit.matrix is None:
         return LimitCase(problem, connected, Outcome(str(limit.status)), limit.reason, None, None)
     needed = limit.log10_alpha(ACCURACY)
-    observed = bool(problem.observed.all())
-    if needed is None and not observed:
+    if needed is None and not problem.observed.all():
         return LimitCase(problem, connected, Outcome.OUT_OF_REACH, "its order is not known", None, None)
     scale = LARGEST if needed is None else min(needed, LARGEST)
-    if scale < SMALLEST:
-        reason = f"an accuracy of {ACCURACY:g} needs alpha = 1e{scale:.4g}"
-        return LimitCase(problem, connected, Outcome.OUT_OF_REACH, reason, scale, None)
+    within = scale >= SMALLEST
+    found = [_difference(problem, start, limit.matrix, x) for x in ([scale] if within else [SMALLEST / 2, SMALLEST])]
+    runs = [difference for difference in found if difference is not None]
+    reason = "" if within else f"an accuracy of {ACCURACY:g} needs alpha = 1e{scale:.4g}"
+    if len(runs) < len(found):
+        return LimitCase(problem, connected, Outcome.OUT_OF_REACH, "the direct run did not converge", scale, None)
+    if within:
+        outcome = Outcome.AGREE if runs[0] <= SLACK * ACCURACY else Outcome.DISAGREE
+        return LimitCase(problem, connected, outcome, "", scale, runs[0])
+    order = limit.order or 0.0
+    fitted = float(np.log10(runs[0] / runs[1])) / (-SMALLEST / 2) if min(runs) > 0 else np.inf
+    outcome = Outcome.APPROACHES if abs(fitted - order) <= ORDER_TOL * order else Outcome.OUT_OF_REACH
+    reason = f"{reason}; order fitted {fitted:.4g}, predicted {order:.4g}"
+    return LimitCase(problem, connected, outcome, reason, scale, runs[1])
+
+
+def _difference(problem: gflow.MatrixCompletion, start: np.ndarray, limit: np.ndarray, scale: float) -> float | None:
+    """Return how far from the limit a direct run ends, relative to the data; None if it does not converge."""
     path = gflow.graded_flow(problem, 10.0**scale * start, loss_tol=1e-24)
     if path.status != gflow.Status.CONVERGED:
-        return LimitCase(problem, connected, Outcome.OUT_OF_REACH, f"the direct run: {path.message}", scale, None)
+        return None
     W = gflow.Factorization(problem.shape).matrix(path.final)
-    size = max(problem.size, float(np.abs(limit.matrix).max()))
-    difference = float(np.abs(W - limit.matrix).max()) / size if size else 0.0
-    outcome = Outcome.AGREE if difference <= SLACK * ACCURACY else Outcome.DISAGREE
-    return LimitCase(problem, connected, outcome, "", scale, difference)
+    size = max(problem.size, float(np.abs(limit).max()))
+    return float(np.abs(W - limit).max()) / size if size else 0.0
 
 
 def limit_study(n: int, *, seed: int = 0, n_jobs: int = 1) -> LimitStudy:

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings, strategies as st
 from scipy import stats
 
 from analysis.limit_study import LimitStudy, Outcome, limit_case, limit_study
-from gflow.critical import NotConverged, classify, find_critical_point
+from gflow.critical import NotConverged, classify
 from gflow.escape import residual_escape
 from gflow.files import write_arrays
 from gflow.flow import Status, gradient_flow
@@ -139,9 +139,9 @@ def test_two_by_two_completions_are_those_of_the_slides(
     found = saddle_to_saddle(problem)
     sigma = np.linalg.svd(problem.values, compute_uv=False)
     assert found.matrix is not None and found.matrix[entry] == pytest.approx(learned, abs=1e-12)
-    # locally unique rank-1 completions forget all but the second mode, squared; the other case remembers it at once
-    powers = 2.0 if learned else 1.0
-    assert found.order == pytest.approx(powers * (1 - sigma[1] / sigma[0]), rel=1e-12)
+    # locally unique rank-1 completions forget all but the second mode, squared; the first case has rank 2
+    order = 2.0 * (1 - sigma[1] / sigma[0]) if learned else 1 - 1 / np.sqrt(2)
+    assert found.order == pytest.approx(order, rel=1e-12)
 
 
 def test_an_arrow_matrix_is_completed_at_rank_one() -> None:
@@ -259,7 +259,8 @@ def test_the_limit_of_the_transpose_is_the_transpose(seed: int) -> None:
     assert plain.status == turned.status
     if plain.matrix is not None and turned.matrix is not None:
         assert turned.matrix.T == pytest.approx(plain.matrix, abs=1e-8 + 10 * (plain.error or 0.0))
-        assert turned.order == pytest.approx(plain.order, rel=1e-6)
+        assert (turned.order is None) == (plain.order is None)
+        assert plain.order is None or turned.order == pytest.approx(plain.order, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["FIGURE_3", "FIGURE_4", "M3", "C1", "C4"])
@@ -297,7 +298,7 @@ def test_every_embedded_saddle_is_a_critical_point_with_its_index_and_multiplici
         assert point.index == saddle.index and point.value == pytest.approx(saddle.loss, rel=1e-9, abs=1e-17)
         if saddle.escape_rate:
             assert point.escape_rate == pytest.approx(saddle.escape_rate, rel=1e-9)
-            known = residual_escape(problem, *model.factors(theta))
+            known = residual_escape(problem, model, theta)
             assert point.multiplicity == known.multiplicity == model.rank - saddle.rank
 
 
@@ -475,7 +476,9 @@ def test_frames_and_their_signs_are_those_of_direct_integration(seed: int) -> No
     found = saddle_to_saddle(problem, start, rank=4)
     assert found.matrix is not None and [each.end.rank for each in found.chains] == [2, 2]
     assert np.abs(found.matrix[between(found)]).max() > 0.1
-    path = graded_flow(problem, 1e-60 * start, rank=4, rtol=1e-11, loss_tol=1e-24)
+    needed = found.log10_alpha(1e-7)
+    assert needed is not None and needed > -200
+    path = graded_flow(problem, 10**needed * start, rank=4, rtol=1e-11, loss_tol=1e-24)
     assert model.matrix(path.final) == pytest.approx(found.matrix, abs=1e-6)
 
 
@@ -505,10 +508,7 @@ def test_a_component_whose_data_have_a_rank_below_the_learned_one_has_no_frame_b
     model = Factorization(problem.shape)
     start = model.random(np.random.default_rng(0))
     learned = saddle_to_saddle(problem).chains[0]
-    poor = MatrixCompletion(np.where(problem.observed, np.ones(problem.shape), GAP))
-    poor_values = np.array(poor.values)
-    poor_values[1, 1] = 0.0
-    poor = MatrixCompletion(np.ones(problem.shape), problem.observed | True)
+    poor = MatrixCompletion(np.ones(problem.shape))
     with pytest.raises(FrameFailure, match="a rank below 2") as failure:
         frame_of(poor, model, learned, start, 1e-9)
     assert failure.value.status == TraversalStatus.UNDECIDED
@@ -532,7 +532,7 @@ def test_samples_have_the_stated_mean_and_deviation() -> None:
 
 def test_limits_of_gaussian_starts_have_the_sampled_distribution() -> None:
     problem = MatrixCompletion(FIGURE_4)
-    seeds = np.random.default_rng(2).spawn(60)
+    seeds = np.random.default_rng(2).spawn(40)
     entries = [saddle_to_saddle(problem, rng=rng).matrix[0, 1] for rng in seeds]  # type: ignore[index]
     assert stats.kstest(entries, stats.uniform(-np.sqrt(5), 2 * np.sqrt(5)).cdf).pvalue > 0.01
 
@@ -606,18 +606,22 @@ def test_the_exponential_rosenbrock_method_is_of_order_five() -> None:
     model = Factorization(problem.shape, 2)
     objective = Objective.of(problem.normalized, model)
     start = model.random(np.random.default_rng(0))
-    reference = gradient_flow(objective, start, method="DOP853", rtol=1e-13, t_end=3.0).final
     errors, steps = [], []
     for rtol in (1e-6, 1e-9):
-        stop = lambda t, theta, loss: t >= 3.0  # noqa: E731
         path = rosenbrock_flow(
-            objective, np.zeros(model.dim), start, rtol=rtol, watch=stop, norm_limit=1e3, max_steps=500
+            objective,
+            np.zeros(model.dim),
+            start,
+            rtol=rtol,
+            watch=lambda t, *_: t >= 3.0,
+            norm_limit=1e3,
+            max_steps=500,
         )
         exact = gradient_flow(objective, start, method="DOP853", rtol=1e-13, t_end=float(path.times[-1])).final
         errors.append(float(np.linalg.norm(path.final - exact)))
         steps.append(path.n_steps / path.times[-1])
-    order = np.log(errors[0] / errors[1]) / np.log(steps[1] / steps[0])
-    assert 4.3 < order < 6.5 and errors[1] < 1e-9 and np.isfinite(reference).all()
+    assert 4.3 < np.log(errors[0] / errors[1]) / np.log(steps[1] / steps[0]) < 6.5
+    assert errors[1] < 1e-8
 
 
 def test_orbits_descend_and_keep_what_is_conserved() -> None:
@@ -639,8 +643,9 @@ def test_a_watch_stops_at_a_minimum_and_not_at_a_saddle_inside() -> None:
     model = Factorization(problem.shape, 1)
     objective = Objective.of(problem, model)
     watch = Watch(problem, model, objective, 1e-7, 1e-9, stop_at_valley=True, compares_factors=False)
-    saddle = model.theta(np.array([[0.0], [1.0]]), np.array([[2.0, 0.0]]) / problem.unit * 1.0)
-    saddle = find_critical_point(objective, saddle).theta
+    side = np.sqrt(2.0 / MatrixCompletion([[0.0, 1.0], [2.0, GAP]]).unit)
+    saddle = model.theta(np.array([[0.0], [side]]), np.array([[side, 0.0]]))
+    assert classify(objective, saddle).index == 1
     assert watch.polished(saddle + 1e-5 * np.array([1.0, 0, 0, 1.0]), 0.1) == Finding.NEAR_SADDLE
     assert 1e-6 < watch.distance < 1e-4
 
@@ -792,21 +797,22 @@ def test_a_wrong_sign_of_the_new_row_is_noticed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_frame_without_the_signs_of_the_passive_modes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames_module, "passive_signs", lambda part, chain, modes: -np.ones(chain.end.rank))
-    assert disagreement(FIGURE_4).counts[Outcome.AGREE] == 1
-    one_sided = lambda part, chain, modes: np.resize([1.0, -1.0], chain.end.rank)  # noqa: E731
-    sound = saddle_to_saddle(MatrixCompletion(BLOCKS), rng=np.random.default_rng(0)).matrix
-    monkeypatch.setattr(frames_module, "passive_signs", one_sided)
-    wrong = saddle_to_saddle(MatrixCompletion(BLOCKS), rng=np.random.default_rng(0)).matrix
-    assert np.array_equal(np.round(sound, 6), np.round(wrong, 6)) or disagreement(BLOCKS).counts[Outcome.DISAGREE] == 1
+    monkeypatch.setattr(frames_module, "passive_signs", lambda part, chain, modes: np.ones(chain.end.rank))
+    assert disagreement(BLOCKS).counts[Outcome.DISAGREE] == 1
 
 
-def test_an_unguarded_newton_step_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Watch, "is_quadratic", lambda self, theta, loss: True)
-    monkeypatch.setattr(Watch, "agrees", lambda self, previous: True)
-    monkeypatch.setattr(settling_module, "REACH", 10.0)
+@pytest.mark.parametrize("guarded", [True, False])
+def test_an_unguarded_newton_step_is_noticed_and_the_guards_hold(
+    guarded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling_module, "FIRST_TRY", 1.0)
+    monkeypatch.setattr(settling_module, "REACH", 1.0)
+    if not guarded:
+        monkeypatch.setattr(Watch, "is_quadratic", lambda self, theta, loss: True)
+        monkeypatch.setattr(Watch, "agrees", lambda self, previous: True)
     found = saddle_to_saddle(MatrixCompletion(M3))
-    assert found.matrix is None or np.abs(found.matrix - limit("M3").matrix).max() > 1e-6
+    same = found.matrix is not None and bool(np.abs(found.matrix - limit("M3").matrix).max() < 1e-7)
+    assert same is guarded
 
 
 def test_a_wrong_recursion_of_the_exponents_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from gflow.critical import NotConverged, hessian_spectrum
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.monitor import Record, along, norm, plateaus
-from gflow.flow.saddles import EPS, Clock, Saddle, saddle_at, saddle_near, unstable
+from gflow.flow.saddles import EPS, Clock, Saddle, saddle_at, saddle_near, shifted, unstable
 from gflow.flow.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
@@ -132,7 +132,9 @@ class Run:
         if ending is None and self.slope > TURN * self.low:
             ending = self.depart(t)
         if ending is None and self.unresolved():
-            ending = self.examine(t)
+            return self.examine(t)
+        if ending is None and self.tolerance < 10 * EPS * (size := norm(self.solver.y)):
+            self.enter(t, self.solver.y, size)  # rounding errors of the state exceed the tolerance
         return ending
 
     def step(self) -> None:
@@ -226,7 +228,10 @@ class Run:
         except NotConverged:
             return None
         if not saddle.rates.size:
-            self.retry_below = 0.0
+            if self.method in IMPLICIT:  # these damp their own errors at a minimum
+                self.retry_below = 0.0
+            else:
+                self.recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
             return None
         amplitudes = np.abs(saddle.modes.T @ self.local.gradient(self.solver.y)) / saddle.rates
         moved = self.clock.moved(saddle, self.arrived, t)
@@ -236,11 +241,17 @@ class Run:
         if waiting.min() >= allowed[first]:
             return self.undecided(saddle, amplitudes[first], moved[first])
         if saddle.residual <= 1e-2 * self.slope:
-            delta = (self.center - saddle.center) + self.solver.y
-            self.saddle, self.center, self.rate = saddle, saddle.center, float(saddle.rates[0])
-            self.local = self.objective.around(self.center)
-            self.enter(t, delta, self.slope / self.rate)
+            self.saddle = saddle
+            self.recentre(t, saddle.center, self.objective.around(saddle.center), float(saddle.rates[0]))
+        elif self.objective.dim > DENSE_LIMIT:
+            self.recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
         return None
+
+    def recentre(self, t: float, center: np.ndarray, local: Objective, rate: float) -> None:
+        """Go on in coordinates around ``center``, with tolerances relative to the distance slope / rate."""
+        delta = (self.center - center) + self.solver.y
+        self.center, self.local, self.rate = center, local, rate
+        self.enter(t, delta, self.slope / rate)
 
     def result(self, status: Status, message: str, *, sampled: bool) -> Trajectory:
         """Return the record in the caller's units, with its gauges."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +20,10 @@ FLATNESS = 1e-8
 """Negative eigenvalues of the Hessian up to this fraction of its norm count as zero."""
 NEIGHBOURHOOD = 1e-2
 """A critical point is looked for within this distance, relative to the state."""
+DRIFT = 16.0
+"""Rounding units, relative to the state, that the steps on the way to a saddle may add up to."""
 DOUBT = 2.0
-"""Rounding errors are taken to be this many times what a few samples of them show."""
+"""Rounding errors of the gradient are taken to be this many times what a few samples of them show."""
 LARGEST_EXPONENT = 600.0
 
 
@@ -88,6 +90,16 @@ def unstable(spectrum: Spectrum, slope: float, theta: np.ndarray) -> tuple[np.nd
     return -spectrum.values[grows], spectrum.vectors[:, grows]
 
 
+def shifted(objective: Objective, origin: np.ndarray) -> Objective:
+    """Return delta -> f(origin + delta) for an origin that need not be critical: the field is not changed."""
+    return replace(
+        objective,
+        gradient=lambda delta: objective.gradient(origin + delta),
+        hessian=lambda delta: objective.hessian(origin + delta),
+        normalized=None,
+    )
+
+
 class Clock:
     """How far rounding errors have moved the state along the unstable modes of the saddles it meets.
 
@@ -101,7 +113,7 @@ class Clock:
     def moved(self, saddle: Saddle, arrived: float, t: float) -> np.ndarray:
         """Return the displacements along the modes at time ``t`` of a stay that began at ``arrived``, shape (m,)."""
         inherited = np.max(self.amplitudes * _growth(self.rates * (arrived - self.arrived)), initial=0.0)
-        fresh = DOUBT * (EPS * saddle.size + saddle.noise / saddle.rates)
+        fresh = DRIFT * EPS * saddle.size + DOUBT * saddle.noise / saddle.rates
         return np.maximum(fresh, inherited) * _growth(saddle.rates * (t - arrived))
 
     def leave(self, saddle: Saddle, arrived: float) -> None:

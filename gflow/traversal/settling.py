@@ -16,6 +16,8 @@ from gflow.traversal.uniqueness import flat_directions, locally_unique
 
 DENSE_POLISH = 400
 """Largest dimension that is polished with the dense Hessian."""
+FIRST_TRY = 0.03
+"""No Newton step is tried before the slope has fallen below this fraction of its peak."""
 REACH = 0.05
 """Longest final Newton step, relative to |theta|."""
 FLAT = 1e-11
@@ -78,7 +80,7 @@ class Watch:
     def __call__(self, t: float, theta: np.ndarray, loss: float) -> bool:
         slope = float(np.linalg.norm(self.objective.gradient(theta)))
         self.peak = max(self.peak, slope)
-        if slope > min(0.03 * self.peak, self.next_try):
+        if slope > min(FIRST_TRY * self.peak, self.next_try):
             return False
         self.next_try = slope / 4
         self.finding = self.settled(theta, loss)

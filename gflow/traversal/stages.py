@@ -188,17 +188,15 @@ class _Stage:
         watch = self.watch(DRIFT_TOL, tight=False)
         if path.status == Status.BUDGET and self.objective.dim <= DENSE_POLISH:
             path = self.drift(path, watch)
-        size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
-        if watch.finding != Finding.MINIMUM and watch.is_completed(path.final, FAR_REACH * size):
-            watch.finding = Finding.MINIMUM
         if watch.finding == Finding.MINIMUM:
             return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), 0.0)
-        if path.status == Status.DIVERGING or growth(path) > GROWTH:
-            grown = (
-                f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
-            )
-            return Orbit(self.model, path, path.final, Ending.DIVERGING, grown, np.inf)
-        return Orbit(self.model, path, path.final, Ending.UNDECIDED, path.message, np.inf)
+        size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
+        reason = f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
+        grows = path.status == Status.DIVERGING or growth(path) > GROWTH
+        if grows and watch.is_completed(path.final, FAR_REACH * size):
+            grows, reason = False, f"{reason}; a completion is near, but the orbit was not seen to reach it"
+        ending = Ending.DIVERGING if grows else Ending.UNDECIDED
+        return Orbit(self.model, path, path.final, ending, reason, np.inf)
 
     def drift(self, path: Trajectory, watch: Watch) -> Trajectory:
         """Return the slow rest of an orbit, as far as LSODA follows it with a tolerance that shows whether it ends."""
@@ -209,7 +207,7 @@ class _Stage:
                 method="LSODA",
                 rtol=DRIFT_TOL,
                 norm_limit=self.use.norm_limit,
-                max_evaluations=DRIFT_BUDGET,
+                max_evaluations=min(DRIFT_BUDGET, self.use.max_evaluations),
                 callback=watch,
             )
         except IntegrationFailed:
