@@ -207,25 +207,31 @@ def _deviation(problem: Any, model: Any, center: Array) -> Objective:
     offset = problem.risk(model.matrix(origin))
     base = _composed(problem, model)
 
-    def value(delta: Array) -> float:
-        change = problem.measure(model.increment(origin, delta))
-        return float(delta @ model.bend(delta, G)) / 2 + problem.weight * float(change @ change)
+    masked = _is_masked(problem, model)
+
+    def value(delta: Array) -> Any:
+        dW = model.increment(origin, delta)
+        half = model.bend(delta, G)
+        if delta.ndim > 1:
+            square = np.einsum("...ij,...ij->...", problem.curvature(dW), dW)
+            return (np.einsum("...i,...i->...", delta, half) + square) / 2
+        change = problem.measure(dW)
+        return float(delta @ half) / 2 + problem.weight * float(change @ change)
 
     def gradient(delta: Array) -> Array:
         change = problem.curvature(model.increment(origin, delta))
         return model.pullback(origin + delta, change) + model.bend(delta, G)
 
-    if _is_masked(problem, model):
-        gradient = model.masked_deviation(origin, problem.curvature_mask, G)
+    quick = model.masked_deviation(origin, problem.curvature_mask, G) if masked else gradient
 
     return replace(
         base,
         value=value,
-        gradient=gradient,
+        gradient=lambda delta: quick(delta) if delta.ndim == 1 else gradient(delta),
         hvp=lambda delta, v: base.hvp(origin + delta, v),
         hessian=lambda delta: base.hessian(origin + delta),
         conserved=_shifted(base.conserved, origin),
-        broadcasts=False,
+        broadcasts=masked,
         deviation=lambda shift: _deviation(problem, model, origin + shift),
         gauge_dimension=_shifted(base.gauge_dimension, origin),
         lower_bound=-offset,
