@@ -1,3 +1,9 @@
+from gflow.certify import (
+    Certificate as Certificate,
+    FlintMissing as FlintMissing,
+    certificates as certificates,
+    certified_critical_point as certified_critical_point,
+)
 from gflow.completions import (
     Completion as Completion,
     InaccurateSolution as InaccurateSolution,
@@ -5,6 +11,7 @@ from gflow.completions import (
     RankFit as RankFit,
     minimum_nuclear_norm as minimum_nuclear_norm,
     minimum_rank as minimum_rank,
+    minimum_trace as minimum_trace,
     nearest_interpolant as nearest_interpolant,
     rank_fit as rank_fit,
 )
@@ -26,6 +33,14 @@ from gflow.critical import (
     critical_orbits as critical_orbits,
     find_critical_point as find_critical_point,
     hessian_spectrum as hessian_spectrum,
+)
+from gflow.descent import (
+    Quartic as Quartic,
+    gradient_descent as gradient_descent,
+    positive_part as positive_part,
+    projected_gradient as projected_gradient,
+    quartic_along as quartic_along,
+    svd_initialization as svd_initialization,
 )
 from gflow.diagnostics import (
     escape_times as escape_times,
@@ -82,12 +97,14 @@ from gflow.models import (
 from gflow.objective import Objective as Objective
 from gflow.operators import (
     Commutation as Commutation,
+    CommutingPath as CommutingPath,
     KernelElement as KernelElement,
     NormCounterexample as NormCounterexample,
     RestrictedIsometry as RestrictedIsometry,
     commuting as commuting,
     commuting_mask as commuting_mask,
     commuting_measurements as commuting_measurements,
+    commuting_path as commuting_path,
     gaussian_measurements as gaussian_measurements,
     kernel_rank_one as kernel_rank_one,
     nuclear_norm_counterexample as nuclear_norm_counterexample,

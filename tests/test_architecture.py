@@ -40,7 +40,7 @@ ROOMS = {
     "gflow.models": room(),
     "gflow.objective": room(outside="autograd"),
     "gflow.flow": room("gflow.files gflow.critical", "scipy"),
-    "gflow.descent": room(),
+    "gflow.descent": room("gflow.flow"),
     "gflow.graded": room(
         "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
     ),
@@ -65,12 +65,16 @@ ROOMS = {
     "analysis.mask_study": room("gflow analysis.claims analysis.theorems", "joblib threadpoolctl"),
     "analysis.limit_study": room("gflow", "joblib threadpoolctl"),
     "analysis.plots": room(outside="matplotlib cycler"),
-    "analysis.sweep": room("gflow", "joblib"),
+    "analysis.sweep": room("gflow analysis.limit_study analysis.mask_study", "joblib threadpoolctl scipy distributed"),
     "analysis.benchmarks": room("gflow analysis.data", "scipy"),
     "analysis.report": room("analysis.claims analysis.plots", "jinja2 markupsafe matplotlib"),
-    "analysis.verification": room("gflow analysis.plots analysis.report analysis.theorems"),
+    "analysis.certificates": room("gflow analysis.report analysis.theorems"),
+    "analysis.trajectory_figures": room("gflow analysis.plots analysis.report analysis.theorems"),
+    "analysis.verification": room(
+        "gflow analysis.certificates analysis.plots analysis.report analysis.theorems analysis.trajectory_figures"
+    ),
     "analysis.cli": room(
-        "gflow analysis.claims analysis.data analysis.ledger analysis.report analysis.verification",
+        "gflow analysis.claims analysis.data analysis.ledger analysis.report analysis.verification analysis.sweep",
         "rich scipy threadpoolctl",
     ),
     "scripts": room(

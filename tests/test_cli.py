@@ -415,7 +415,7 @@ def assert_refused(ran: Ran, message: str, code: int = 2) -> None:
 
 
 @pytest.mark.parametrize(("name", "message"), BAD_FILES, ids=[name for name, _ in BAD_FILES])
-@pytest.mark.parametrize("command", [command.name for command in commands.COMMANDS])
+@pytest.mark.parametrize("command", [command.name for command in commands.COMMANDS if command.on_matrix])
 def test_a_bad_file_is_refused_in_one_line(run: Any, folder: Path, command: str, name: str, message: str) -> None:
     ran = run(command, name, "--json")
     assert_refused(ran, message)

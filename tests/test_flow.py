@@ -212,6 +212,18 @@ def test_auto_names_lsoda_below_dimension_1000_and_a_matrix_free_method_above() 
     assert path.monotonicity_defect == 0.0 and path.conservation_drift < 1e-8
 
 
+def test_a_large_problem_converges_through_its_saddles_without_a_matrix() -> None:
+    rng = np.random.default_rng(0)
+    M = rng.standard_normal((20, 3)) @ rng.standard_normal((3, 20))
+    model = Factorization((20, 20), rank=26)
+    start = model.random(np.random.default_rng(1), 1e-6)
+    path = gradient_flow(Objective.of(MatrixCompletion(M), model), start)
+    sigma = np.linalg.svd(M, compute_uv=False)
+    assert path.status == Status.CONVERGED and path.method == "DOP853" and path.n_gradients < 5000
+    assert np.isclose(path.plateaus[0].loss, (sigma**2).sum() / 400, rtol=1e-6)
+    assert np.allclose(model.matrix(path.final), M, atol=1e-8)
+
+
 def test_figure_3_takes_few_gradients() -> None:
     assert run(FIG_3, 1e-8).n_gradients <= 4000
 

@@ -92,6 +92,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--max-evaluations": {"type": count, "metavar": "N", "help": "budget of gradient evaluations (default 200000)"},
     "--starts": {"type": count, "metavar": "N", "default": 60, "help": "starts of the survey (default %(default)s)"},
     "--save": {"flags": ("--out",), "type": archive, "metavar": "FILE.npz", "help": "write what was computed there"},
+    "--name": {"flags": (), "nargs": "?", "metavar": "NAME", "help": "which one; --list shows the names"},
+    "--list": {"action": "store_true", "help": "list the names that are known"},
+    "--store": {"metavar": "FILE", "help": "the SQLite file that keeps every result as it arrives"},
+    "--jobs": {"type": count, "metavar": "N", "help": "processes on this machine (default 1)"},
+    "--scheduler": {"metavar": "ADDRESS", "help": "run on the workers of this dask scheduler, as tcp://host:8786"},
+    "--resume": {"action": "store_true", "help": "go on with the results that are in the store"},
+    "--csv": {"metavar": "FILE.csv", "help": "write the whole table there"},
     "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
 }
 """The options by name. Those with ``flags`` share one flag and mean another thing in each command."""

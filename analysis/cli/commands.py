@@ -10,6 +10,7 @@ from analysis.cli.arguments import Command
 from analysis.cli.inputs import Run, check_writable_file, check_writable_folder, one_blas_thread, problem_of
 from analysis.cli.output import Outcome, Refused, facts, indices, matrix, number, progress, refusing, table
 from analysis.cli.statements import ledger
+from analysis.cli.sweeps import sweep
 from analysis.cli.traversals import escape, limit
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def verify(arguments: Namespace) -> Outcome:
 
 _START = ("--seed", "--scale", "--start", "--rank")
 _INTEGRATION = ("--method", "--rtol", "--t-end", "--max-evaluations")
+_SWEEP = ("--name", "--list", "--store", "--seed", "--jobs", "--scheduler", "--resume", "--csv")
 _LIMIT = ("--seed", "--start", "--rank", "--save")
 COMMANDS = (
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
@@ -107,6 +109,7 @@ COMMANDS = (
         ledger,
         (*_START, *_INTEGRATION),
     ),
+    Command("sweep", "many runs: in parallel, kept in a file, and resumed where they stopped", sweep, _SWEEP, False),
 )
 """The table of subcommands."""
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.critical import NotConverged, hessian_spectrum
+from gflow.critical import NotConverged, SpectrumNotConverged, hessian_spectrum
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.monitor import Record, along, norm, plateaus
-from gflow.flow.saddles import EPS, Clock, Saddle, saddle_at, saddle_near, shifted, unstable
+from gflow.flow.saddles import EPS, Clock, Saddle, saddle_at, saddle_near, shifted
 from gflow.flow.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
@@ -63,20 +63,20 @@ class Run:
         local = self.objective if center is None else self.objective.around(origin)
         self.velocity = -local.gradient(delta)
         self.slope = self.highest = norm(self.velocity)
-        self.turn()
+        self._turn()
         self.curvature = hessian_spectrum(self.objective, self.theta, None if objective.dim <= DENSE_LIMIT else 1).norm
         self.n_hessians += 1
         self.rate = self.curvature or 1.0
         self.center, self.local, self.exact = origin, local, center is not None
-        self.enter(0.0, delta, norm(delta))
+        self._enter(0.0, delta, norm(delta))
 
-    def enter(self, t: float, delta: np.ndarray, grows: float) -> None:
+    def _enter(self, t: float, delta: np.ndarray, grows: float) -> None:
         """Start the solver afresh at ``center + delta``, with tolerances relative to ``grows``, what can still grow."""
         precise = self.local.deviation is not None or not self.center.any()
         self.tolerance = max(self.rtol * grows, 1e-300 if precise else 100 * EPS * norm(self.center))
-        self.solver = self.new_solver(t, delta, self.tolerance / np.sqrt(self.local.dim))
+        self.solver = self._solver_at(t, delta, self.tolerance / np.sqrt(self.local.dim))
 
-    def turn(self) -> None:
+    def _turn(self) -> None:
         """Forget the stay that has ended: the gradient norm rises."""
         self.peak = self.low = self.slope
         self.bottom, self.arrived = self.theta, np.inf
@@ -84,7 +84,7 @@ class Run:
         self.exact = False
         self.retry_below = self.minimum_below = np.inf
 
-    def new_solver(self, t: float, delta: np.ndarray, atol: float) -> Any:
+    def _solver_at(self, t: float, delta: np.ndarray, atol: float) -> Any:
         from scipy import integrate
 
         gradient, hessian = self.local.gradient, self.local.hessian
@@ -104,7 +104,7 @@ class Run:
         return getattr(integrate, self.method)(velocity, t, delta, self.t_end, **options)
 
     def trajectory(self, wanted: np.ndarray | None, callback: Callback | None) -> Trajectory:
-        """Step until something ends the integration and return what was recorded."""
+        """Return what was recorded after stepping until something ends the integration."""
         self.steps.keep(0.0, self.theta)
         self.samples.keep(0.0, self.theta)
         times = None if wanted is None else wanted / self.units[1]
@@ -116,7 +116,7 @@ class Run:
         return self.result(*ending, sampled=wanted is not None)
 
     def advance(self, wanted: np.ndarray | None, callback: Callback | None) -> Ending | None:
-        """Take one step; return how the integration ends, or None if it goes on."""
+        """Return how the integration ends with one more step, or None if it goes on."""
         self.step()
         t = float(self.solver.t)
         self.steps.offer(t, self.theta)
@@ -134,10 +134,11 @@ class Run:
         if ending is None and self.unresolved():
             return self.examine(t)
         if ending is None and self.tolerance < 10 * EPS * (size := norm(self.solver.y)):
-            self.enter(t, self.solver.y, size)  # rounding errors of the state exceed the tolerance
+            self._enter(t, self.solver.y, size)  # rounding errors of the state exceed the tolerance
         return ending
 
     def step(self) -> None:
+        """Keep the state of one more step of the solver and what the endings are judged by."""
         said = self.solver.step()
         self.n_steps += 1
         if self.solver.status == "failed" or not np.isfinite(self.solver.y).all():
@@ -169,7 +170,7 @@ class Run:
             loss = self.objective.value(self.theta)
             if loss - floor <= loss_tol:
                 return Status.CONVERGED, f"the loss reached {loss * self.units[2] ** 2:.3g}"
-        if self.slope <= self.limits["gradient_tol"] * self.highest and self.is_minimum():
+        if self.slope <= self.limits["gradient_tol"] * self.highest and self._is_minimum():
             return Status.CONVERGED, "the gradient vanished where the Hessian has no negative eigenvalue"
         if self.slope == 0.0:
             return Status.ROUNDOFF, "the gradient is exactly zero at a strict saddle: only rounding could leave it"
@@ -181,29 +182,34 @@ class Run:
             return Status.BUDGET, f"{self.n_gradients} gradients were evaluated; allowed {self.max_evaluations}"
         return None
 
-    def is_minimum(self) -> bool:
+    def _is_minimum(self) -> bool:
         if self.slope > self.minimum_below:
             return False
         self.minimum_below = self.slope / 10
-        spectrum = hessian_spectrum(self.objective, self.theta)
+        point = self._saddle_at(self.theta)
+        return point is not None and not point.rates.size
+
+    def _saddle_at(self, theta: np.ndarray) -> Saddle | None:
         self.n_hessians += 1
-        return not unstable(spectrum, self.slope, self.theta)[0].size
+        try:
+            return saddle_at(self.objective, theta)
+        except SpectrumNotConverged:
+            return None
 
     def depart(self, t: float) -> Ending | None:
-        """Go on after a stay, unless rounding may have decided how it ended."""
+        """Return the verdict at the end of a stay: that rounding may have decided it, or None to go on."""
         if np.isfinite(self.arrived) and not self.exact:
-            self.n_hessians += 1
-            saddle = self.saddle or saddle_at(self.objective, self.bottom)
-            if saddle.rates.size:
+            saddle = self.saddle or self._saddle_at(self.bottom)
+            if saddle is not None and saddle.rates.size:
                 moved, part = self.clock.moved(saddle, self.arrived, t), self.slope / saddle.rates
                 if moved[0] >= part[0]:
-                    return self.undecided(saddle, part[0], moved[0])
+                    return self._undecided(saddle, part[0], moved[0])
                 self.clock.leave(saddle, self.arrived)
         self.rate = self.curvature or 1.0
-        self.turn()
+        self._turn()
         return None
 
-    def undecided(self, saddle: Saddle, amplitude: float, moved: float) -> Ending:
+    def _undecided(self, saddle: Saddle, amplitude: float, moved: float) -> Ending:
         loss, theta_unit = self.objective.value(saddle.center) * self.units[2] ** 2, self.units[0]
         return Status.ROUNDOFF, (
             f"at the saddle of loss {loss:.8g} the unstable part of the state, {amplitude * theta_unit:.2g}, "
@@ -217,21 +223,21 @@ class Run:
         return max(self.tolerance, self.rtol * norm(self.solver.y)) > RESOLUTION * self.slope / self.rate
 
     def examine(self, t: float) -> Ending | None:
-        """Find the critical point nearby; go on around it, unless rounding would decide how it is left."""
+        """Return the verdict at the critical point nearby: that rounding decides how it is left, or None to go on."""
         self.retry_below = self.slope / 10
         if self.saddle is not None or self.exact:
-            self.enter(t, self.solver.y, self.slope / self.rate)
+            self._enter(t, self.solver.y, self.slope / self.rate)
             return None
         self.n_hessians += 1
         try:
             saddle = saddle_near(self.objective, self.theta)
-        except NotConverged:
+        except (NotConverged, SpectrumNotConverged):
             return None
         if not saddle.rates.size:
             if self.method in IMPLICIT:  # these damp their own errors at a minimum
                 self.retry_below = 0.0
             else:
-                self.recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
+                self._recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
             return None
         amplitudes = np.abs(saddle.modes.T @ self.local.gradient(self.solver.y)) / saddle.rates
         moved = self.clock.moved(saddle, self.arrived, t)
@@ -239,19 +245,19 @@ class Run:
             waiting, allowed = (np.log(saddle.size / part) / saddle.rates for part in (amplitudes, moved))
         first = int(np.argmin(allowed))
         if waiting.min() >= allowed[first]:
-            return self.undecided(saddle, amplitudes[first], moved[first])
+            return self._undecided(saddle, amplitudes[first], moved[first])
         if saddle.residual <= 1e-2 * self.slope:
             self.saddle = saddle
-            self.recentre(t, saddle.center, self.objective.around(saddle.center), float(saddle.rates[0]))
+            self._recentre(t, saddle.center, self.objective.around(saddle.center), float(saddle.rates[0]))
         elif self.objective.dim > DENSE_LIMIT:
-            self.recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
+            self._recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
         return None
 
-    def recentre(self, t: float, center: np.ndarray, local: Objective, rate: float) -> None:
+    def _recentre(self, t: float, center: np.ndarray, local: Objective, rate: float) -> None:
         """Go on in coordinates around ``center``, with tolerances relative to the distance slope / rate."""
         delta = (self.center - center) + self.solver.y
         self.center, self.local, self.rate = center, local, rate
-        self.enter(t, delta, self.slope / rate)
+        self._enter(t, delta, self.slope / rate)
 
     def result(self, status: Status, message: str, *, sampled: bool) -> Trajectory:
         """Return the record in the caller's units, with its gauges."""

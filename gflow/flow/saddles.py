@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 EPS = float(np.finfo(float).eps)
 FLATNESS = 1e-8
 """Negative eigenvalues of the Hessian up to this fraction of its norm count as zero."""
+LANCZOS_TOL = 1e-5
+"""The same above dimension 1000, and the accuracy of eigenvalues there: the many zeros are slow to find."""
 NEIGHBOURHOOD = 1e-2
 """A critical point is looked for within this distance, relative to the state."""
 DRIFT = 16.0
@@ -69,7 +71,8 @@ def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
 
 def saddle_at(objective: Objective, theta: np.ndarray) -> Saddle:
     """Return ``theta``, where the gradient is small, as the critical point nearby."""
-    return _saddle(objective, theta, hessian_spectrum(objective, theta), critical=False)
+    tol = LANCZOS_TOL if objective.dim > DENSE_LIMIT else FLATNESS
+    return _saddle(objective, theta, hessian_spectrum(objective, theta, tol=tol), critical=False)
 
 
 def _saddle(objective: Objective, theta: np.ndarray, spectrum: Spectrum, critical: bool) -> Saddle:
@@ -86,7 +89,8 @@ def unstable(spectrum: Spectrum, slope: float, theta: np.ndarray) -> tuple[np.nd
 
     Negative eigenvalues that the gradient can cause along a symmetry orbit, slope / |theta|, do not count.
     """
-    grows = spectrum.values < -(FLATNESS * spectrum.norm + 2.0 * slope / max(1.0, norm(theta)))
+    flat = FLATNESS if spectrum.complete else LANCZOS_TOL
+    grows = spectrum.values < -(flat * spectrum.norm + 2.0 * slope / max(1.0, norm(theta)))
     return -spectrum.values[grows], spectrum.vectors[:, grows]
 
 
@@ -96,6 +100,7 @@ def shifted(objective: Objective, origin: np.ndarray) -> Objective:
         objective,
         gradient=lambda delta: objective.gradient(origin + delta),
         hessian=lambda delta: objective.hessian(origin + delta),
+        deviation=None,
         normalized=None,
     )
 

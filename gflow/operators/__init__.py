@@ -14,16 +14,19 @@ from gflow.operators.families import (
 )
 from gflow.operators.isometry import RestrictedIsometry, restricted_isometry
 from gflow.operators.kernel import KernelElement, kernel_rank_one
+from gflow.operators.paths import CommutingPath, commuting_path
 
 __all__ = [
     "FORMS",
     "Commutation",
+    "CommutingPath",
     "KernelElement",
     "NormCounterexample",
     "RestrictedIsometry",
     "commuting",
     "commuting_mask",
     "commuting_measurements",
+    "commuting_path",
     "gaussian_measurements",
     "kernel_rank_one",
     "nuclear_norm_counterexample",

@@ -25,7 +25,7 @@ def saddle_to_saddle(
     rng: np.random.Generator | None = None,
     *,
     rank: int | None = None,
-    rtol: float = 1e-9,
+    rtol: float = 1e-8,
     simple_tol: float = 1e-9,
     norm_limit: float = 2e2,
     max_evaluations: int = 200_000,

@@ -60,6 +60,8 @@ class Watch:
         Whether to stop as soon as the end is seen to belong to a continuum of critical points.
     compares_factors : bool
         Whether the factors themselves (balanced) must agree, not only their product.
+    completes : bool
+        Whether the end is known to belong to a continuum of completions: then Gauss-Newton steps lead to it.
     """
 
     problem: MatrixCompletion
@@ -69,6 +71,7 @@ class Watch:
     accuracy: float
     stop_at_valley: bool
     compares_factors: bool
+    completes: bool = False
     finding: Finding = Finding.NOTHING
     end: np.ndarray = field(default_factory=lambda: np.empty(0))
     distance: float = np.inf
@@ -116,6 +119,12 @@ class Watch:
 
     def polished(self, theta: np.ndarray, radius: float) -> Finding:
         """Return what the critical point within ``radius`` of theta is, and keep it as ``end``."""
+        if self.completes:
+            nearest = completed(self.problem, self.model, theta)
+            if nearest is None or float(np.linalg.norm(nearest - theta)) > radius:
+                return Finding.NOTHING
+            self.end = nearest
+            return Finding.VALLEY
         try:
             if self.objective.dim > DENSE_POLISH:
                 self.end = krylov_polish(self.objective, self.model, theta, radius=radius)
@@ -138,6 +147,11 @@ class Watch:
     def is_unresolved(self) -> bool:
         """Return whether a saddle inside is passed within the error of the integration, but not met exactly."""
         return self.finding == Finding.NEAR_SADDLE and self.distance > MET
+
+    @property
+    def is_completion(self) -> bool:
+        """Return whether the end is a completion that belongs to a continuum of them."""
+        return self.finding == Finding.VALLEY and self.objective.value(self.end) <= ZERO_LOSS
 
     def is_completed(self, theta: np.ndarray, radius: float) -> bool:
         """Return whether there is an isolated completion within ``radius`` of theta, and keep it as ``end``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -21,19 +21,21 @@ SMALL = 120
 """Up to this dimension eigendecompositions are cheaper than the small steps of an explicit method."""
 LOOSE, FINEST = 1e-5, 1e-12
 """Tolerances of orbits whose end does not remember the way, and of those that pass a saddle very closely."""
-COARSER = 32.0
-"""Factor between the tolerances of two orbits whose difference is the error estimate, 32^(5/6) = 18 times too large."""
-LOOSE_STEPS, STEPS = 400, 4000
-DRIFT_TOL, DRIFT_BUDGET = 1e-3, 3000
-"""Tolerance with which a slow drift is followed, to tell whether it ends, and the gradients granted for that."""
+COARSER = 100.0
+"""Factor between the tolerances of two orbits whose difference is the error estimate, 100^(5/6) = 46 times it."""
+LOOSE_STEPS, STEPS = 150, 4000
+DRIFT_BUDGETS = 600, 600, 20_000
+"""Gradients with which a slow drift is followed until it is seen whether it ends."""
 EXPLICIT_BUDGET = 4000
 """Gradients granted to the explicit method before another one takes over."""
 FAR_REACH = 0.1
 """A drift ends at an isolated completion that Gauss-Newton steps find within this distance, relative to |theta|."""
 AT_REST = 0.01
 """An orbit at rest is polished within this distance, relative to |theta|."""
-GROWTH = 0.1
-"""A slow orbit runs to infinity if |theta| grew faster than this power of time in its last decade: generically 1/4."""
+GROWTH = 0.14
+"""A slow orbit runs to infinity if |theta| grew faster than this power of time in its last decade.
+
+Generically it grows like t^(1/4), and t^(1/6) where the loss falls to 0 on the way."""
 
 
 class Ending(StrEnum):
@@ -65,7 +67,7 @@ class Orbit:
 class Settings:
     """How stages are integrated and when singular values count as equal; see ``saddle_to_saddle``."""
 
-    rtol: float = 1e-9
+    rtol: float = 1e-8
     simple_tol: float = 1e-9
     norm_limit: float = 2e2
     max_evaluations: int = 200_000
@@ -121,19 +123,19 @@ class _Stage:
         """Return the orbit, integrated only as finely as its end asks for."""
         path, watch = self.integrated(self.use.rtol if self.use.tight else LOOSE, tight=self.use.tight)
         if not self.use.tight and (watch.finding == Finding.VALLEY or watch.is_unresolved):
-            path, watch = self.integrated(self.use.rtol, tight=True)
+            path, watch = self.integrated(self.use.rtol, tight=True, completes=watch.is_completion)
         if watch.is_unresolved:
             path, watch = self.integrated(FINEST, tight=True)
         if watch.finding == Finding.NEAR_SADDLE:
             return self.at_saddle(path, watch)
         if watch.finding == Finding.NOTHING:
             return self.unsettled(path)
-        error = self.valley_error(watch.end) if watch.finding == Finding.VALLEY else 0.0
+        error = self.valley_error(watch) if watch.finding == Finding.VALLEY else 0.0
         return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), error)
 
-    def integrated(self, rtol: float, *, tight: bool) -> tuple[Trajectory, Watch]:
+    def integrated(self, rtol: float, *, tight: bool, completes: bool = False) -> tuple[Trajectory, Watch]:
         """Return the orbit and what its watch saw; ``tight`` orbits go on in a valley until their end is accurate."""
-        watch = self.watch(rtol, tight)
+        watch = self.watch(rtol, tight, completes)
         options: dict[str, Any] = {"rtol": rtol, "norm_limit": self.use.norm_limit}
         if self.objective.dim > SMALL:
             budget = EXPLICIT_BUDGET if self.objective.dim <= DENSE_POLISH else self.use.max_evaluations
@@ -149,7 +151,7 @@ class _Stage:
                 )
             if path.status != Status.BUDGET or self.objective.dim > DENSE_POLISH:
                 return path, watch
-            watch = self.watch(rtol, tight)
+            watch = self.watch(rtol, tight, completes)
         steps = min(STEPS if tight else LOOSE_STEPS, self.use.max_evaluations // 3 + 1)
         path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch, max_steps=steps, **options)
         if path.status == Status.ROUNDOFF:
@@ -158,7 +160,7 @@ class _Stage:
             watch.finding = Finding.MINIMUM if completed else watch.polished(path.final, AT_REST * size)
         return path, watch
 
-    def watch(self, rtol: float, tight: bool) -> Watch:
+    def watch(self, rtol: float, tight: bool, completes: bool = False) -> Watch:
         return Watch(
             self.problem,
             self.model,
@@ -167,14 +169,15 @@ class _Stage:
             accuracy=rtol,
             stop_at_valley=not tight,
             compares_factors=self.use.tight,
+            completes=completes,
         )
 
-    def valley_error(self, end: np.ndarray) -> float:
+    def valley_error(self, fine: Watch) -> float:
         """Return how much the end moves when the tolerance is coarser."""
-        _, watch = self.integrated(COARSER * self.use.rtol, tight=True)
-        if watch.finding != Finding.VALLEY:
+        _, coarse = self.integrated(min(COARSER * self.use.rtol, LOOSE), tight=True, completes=fine.is_completion)
+        if coarse.finding != Finding.VALLEY:
             return np.inf
-        return float(np.abs(self.model.matrix(end) - self.model.matrix(watch.end)).max())
+        return float(np.abs(self.model.matrix(fine.end) - self.model.matrix(coarse.end)).max())
 
     def at_saddle(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
@@ -185,33 +188,50 @@ class _Stage:
 
     def unsettled(self, path: Trajectory) -> Orbit:
         """Return the orbit that no Newton step has ended: on its way to infinity, or too slow for the steps allowed."""
-        watch = self.watch(DRIFT_TOL, tight=False)
-        if path.status == Status.BUDGET and self.objective.dim <= DENSE_POLISH:
-            path = self.drift(path, watch)
-        if watch.finding == Finding.MINIMUM:
-            return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), 0.0)
-        size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
-        reason = f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
-        grows = path.status == Status.DIVERGING or growth(path) > GROWTH
-        if grows and watch.is_completed(path.final, FAR_REACH * size):
-            grows, reason = False, f"{reason}; a completion is near, but the orbit was not seen to reach it"
-        ending = Ending.DIVERGING if grows else Ending.UNDECIDED
-        return Orbit(self.model, path, path.final, ending, reason, np.inf)
+        tail, budgets = path, DRIFT_BUDGETS if self.objective.dim <= DENSE_POLISH else ()
+        for budget in budgets if path.status == Status.BUDGET else ():
+            watch = self.watch(LOOSE, tight=False)
+            tail = self.drift(tail, watch, min(budget, self.use.max_evaluations))
+            if watch.finding == Finding.MINIMUM:
+                return Orbit(self.model, tail, watch.end, Ending.MINIMUM, str(watch.finding), 0.0)
+            if tail.status != Status.BUDGET or growth(tail) > GROWTH:
+                break
+        size, time = float(np.linalg.norm(tail.final)), float(tail.times[-1])
+        reason = f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {tail.final_loss:.6g}"
+        ending = Ending.DIVERGING if tail.status == Status.DIVERGING or growth(tail) > GROWTH else Ending.UNDECIDED
+        watch = self.watch(LOOSE, tight=False)
+        if watch.is_completed(tail.final, FAR_REACH * size):
+            if tail.status in (Status.ROUNDOFF, Status.CONVERGED):
+                return Orbit(self.model, tail, watch.end, Ending.MINIMUM, str(Finding.MINIMUM), 0.0)
+            ending, reason = Ending.UNDECIDED, f"{reason}; a completion is near, but the orbit was not seen to reach it"
+        return Orbit(self.model, tail, tail.final, ending, reason, np.inf)
 
-    def drift(self, path: Trajectory, watch: Watch) -> Trajectory:
-        """Return the slow rest of an orbit, as far as LSODA follows it with a tolerance that shows whether it ends."""
+    def drift(self, path: Trajectory, watch: Watch, budget: int) -> Trajectory:
+        """Return the orbit with its slow rest by LSODA, as far as that goes; loosely, to see whether it ends."""
         try:
-            return gradient_flow(
+            rest = gradient_flow(
                 self.objective,
                 path.final,
                 method="LSODA",
-                rtol=DRIFT_TOL,
+                rtol=LOOSE,
                 norm_limit=self.use.norm_limit,
-                max_evaluations=min(DRIFT_BUDGET, self.use.max_evaluations),
+                max_evaluations=budget,
                 callback=watch,
             )
         except IntegrationFailed:
             return path
+        return replace(
+            rest,
+            times=np.concatenate([path.times, path.times[-1] + rest.times[1:]]),
+            states=np.concatenate([path.states, rest.states[1:]]),
+            losses=np.concatenate([path.losses, rest.losses[1:]]),
+            gradient_norms=np.concatenate([path.gradient_norms, rest.gradient_norms[1:]]),
+            method="exponential Rosenbrock, then LSODA",
+            plateaus=(),
+            n_gradients=path.n_gradients + rest.n_gradients,
+            n_hessians=path.n_hessians + rest.n_hessians,
+            n_steps=path.n_steps + rest.n_steps,
+        )
 
 
 def growth(path: Trajectory) -> float:

@@ -1,77 +1,26 @@
-"""Discrete methods: gradient descent with a fixed step or an exact line search, and projected gradient descent.
-
-Along a line the loss of a factorised model is a polynomial of degree four, so an exact line search is the solution of
-a cubic equation. The iterates are reported as a ``Trajectory`` whose times are the sums of the steps, so that they
-compare with the gradient flow.
-"""
+"""Gradient descent on an objective, with a fixed step or with an exact line search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow.descent.quartic import EPS, Quartic, quartic_along
+from gflow.descent.record import Callback, Ending, Kept, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along, norm, plateaus
-from gflow.flow.saddles import EPS, saddle_at
+from gflow.flow.saddles import saddle_at
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
-    from gflow.problems import MatrixSensing
-
-Callback = Callable[[float, np.ndarray, float], object]
-Ending = tuple[Status, str]
 
 EXACT = "exact"
 CURVATURE_GROWTH = 1e6
 """The curvature along the iterates is taken to stay below this many times the one at the start."""
 QUARTIC_TOL = 1e-6
-"""A function counts as quartic along a line if a fifth value agrees with the polynomial within this fraction."""
+"""A function counts as quartic along a line if one more value agrees with the polynomial within this fraction."""
 FARTHEST = 1e100
-
-
-@dataclass(frozen=True, slots=True)
-class Quartic:
-    """The polynomial c1 s + c2 s^2 + c3 s^3 + c4 s^4."""
-
-    c1: float
-    c2: float
-    c3: float
-    c4: float
-
-    def __call__(self, s: float) -> float:
-        """Return the value at s."""
-        return s * (self.c1 + s * (self.c2 + s * (self.c3 + s * self.c4)))
-
-    def minimiser(self, longest: float) -> float:
-        """Return the s in (0, longest] of least value: a root of the cubic derivative, or the end."""
-        scaled = np.array([4 * self.c4 * longest**3, 3 * self.c3 * longest**2, 2 * self.c2 * longest, self.c1])
-        kept = np.flatnonzero(np.abs(scaled) > EPS * np.abs(scaled).max())
-        roots = np.roots(scaled[kept[0] :])
-        real = roots.real[(np.abs(roots.imag) <= 1e-6 * np.abs(roots)) & (roots.real > 0) & (roots.real < 1)]
-        return min((longest * float(s) for s in (*real, 1.0)), key=self)
-
-
-def quartic_along(objective: Objective, theta: np.ndarray, direction: np.ndarray, reach: float) -> Quartic:
-    """Return f(theta + s direction) - f(theta) as a polynomial in s, for an objective of degree four.
-
-    Parameters
-    ----------
-    objective : Objective
-    theta, direction : (dim,) arrays
-    reach : float
-        The values at s = reach and s = -reach give c3 and c4, in the deviation form and so without cancellation;
-        c1 and c2 come from the gradient and from a Hessian-vector product. The errors of all terms are rounding
-        errors of the largest at s = reach.
-    """
-    slope = float(objective.gradient(theta) @ direction)
-    bend = float(direction @ objective.hvp(theta, direction)) / 2
-    local = objective.around(theta)
-    forth, back = (local.value(s * direction) for s in (reach, -reach))
-    even = (forth + back) / 2 - bend * reach**2
-    return Quartic(slope, bend, (forth - back) / 2 / reach**3, even / reach**4)
 
 
 def gradient_descent(
@@ -132,46 +81,8 @@ def gradient_descent(
         raise ValueError(f"step must be 'exact' or a positive finite number; got {step!r}")
     if not clip > 0:
         raise ValueError(f"clip must be positive; got {clip!r}")
-    limits = _checked(loss_tol, gradient_tol, norm_limit, t_end, max_evaluations, max_states)
+    limits = checked_limits(loss_tol, gradient_tol, norm_limit, t_end, max_evaluations, max_states)
     return _Descent(objective, theta, step, clip, limits, callback).trajectory()
-
-
-def _checked(
-    loss_tol: float,
-    gradient_tol: float,
-    norm_limit: float,
-    t_end: float | None,
-    max_evaluations: int,
-    max_states: int,
-) -> dict[str, float]:
-    counts = {"max_evaluations": max_evaluations, "max_states": max_states}
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 2:
-            raise ValueError(f"{name} must be an integer of at least 2; got {count!r}")
-    limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
-    limits["t_end"] = np.inf if t_end is None else t_end
-    for name, limit in limits.items():
-        if not limit > 0:
-            raise ValueError(f"{name} must be positive; got {limit!r}")
-    return limits | counts
-
-
-@dataclass
-class _Kept:
-    """States kept along a descent; when there are too many, every other one is dropped."""
-
-    most: int
-    times: list[float] = field(default_factory=list)
-    states: list[np.ndarray] = field(default_factory=list)
-    stride: int = 1
-
-    def offer(self, number: int, t: float, state: np.ndarray, last: bool = False) -> None:
-        if (number % self.stride == 0 or last) and (not self.times or t > self.times[-1]):
-            if len(self.times) >= self.most:
-                del self.times[1::2], self.states[1::2]
-                self.stride *= 2
-            self.times.append(t)
-            self.states.append(state)
 
 
 class _Descent:
@@ -197,7 +108,7 @@ class _Descent:
         self.mode = self.slope_vector / self.slope if self.slope > 0 else np.ones_like(self.theta)
         self.curvature = self.stiffness(20)
         self.minimum_below = np.inf
-        self.kept = _Kept(int(limits["max_states"]))
+        self.kept = Kept(int(limits["max_states"]))
         self.kept.offer(0, 0.0, self.theta)
 
     def stiffness(self, repeats: int) -> float:
@@ -220,7 +131,7 @@ class _Descent:
         longest = min(self.clip / stiffness, FARTHEST)
         reach = min(2.0 / stiffness, longest)
         while True:
-            line = quartic_along(self.objective, self.theta, -self.slope_vector, reach)
+            line = quartic_along(self.objective, self.theta, -self.slope_vector, reach, -(self.slope**2))
             self.n_gradients, self.n_hessians = self.n_gradients + 1, self.n_hessians + 1
             if not self.n_steps:
                 self.require_quartic(line, reach)
@@ -230,11 +141,10 @@ class _Descent:
             reach = min(wanted, longest)
 
     def require_quartic(self, line: Quartic, reach: float) -> None:
-        change = self.objective.around(self.theta).value(-reach / 2 * self.slope_vector)
-        expected = line(reach / 2) - line.c1 * reach / 2
-        size = sum(abs(c) * reach**k for k, c in enumerate((line.c2, line.c3, line.c4), start=2))
-        size += EPS / QUARTIC_TOL * 10 * abs(self.objective.value(self.theta))
-        if abs(change - expected) > QUARTIC_TOL * size:
+        here, there = (self.objective.value(self.theta - s * self.slope_vector) for s in (0.0, reach / 2))
+        size = sum(abs(c) * reach**k for k, c in enumerate((line.c1, line.c2, line.c3, line.c4), start=1))
+        size += 10 * EPS / QUARTIC_TOL * abs(here)
+        if abs(there - here - line(reach / 2)) > QUARTIC_TOL * size:
             raise ValueError("step 'exact' needs an objective of degree four along lines; give a fixed step instead")
 
     def trajectory(self) -> Trajectory:
@@ -278,7 +188,7 @@ class _Descent:
             return Status.CONVERGED, "the gradient vanished where the Hessian has no negative eigenvalue"
         if self.slope == 0.0:
             return Status.ROUNDOFF, "the gradient is exactly zero at a strict saddle: only rounding could leave it"
-        if self.t * self.units[1] >= self.limits["t_end"]:
+        if self.t * self.units[1] >= self.limits["t_end"] * (1.0 - 1e-12):
             return Status.HORIZON, "the steps add up to t_end"
         if self.n_gradients >= self.limits["max_evaluations"]:
             return Status.BUDGET, f"{self.n_gradients} gradients were evaluated"
@@ -305,8 +215,9 @@ class _Descent:
         flat = status in (Status.CONVERGED, Status.ROUNDOFF)
         met = plateaus(times, states, losses, slopes, EPS * float(np.abs(losses).max()), flat)
         theta_unit, time_unit, unit = self.units
-        fixed = self.step is not None
-        name = f"step {self.step * time_unit:.6g}" if fixed else f"exact line search, step <= {self.clip:.6g} / |H|"
+        name = f"exact line search, step <= {self.clip:.6g} / |H|"
+        if self.step is not None:
+            name = f"step {self.step * time_unit:.6g}"
         with np.errstate(over="ignore"):
             losses, slopes = losses * unit * unit, slopes * (unit * (unit / theta_unit))
         return Trajectory(
