@@ -79,7 +79,8 @@ ROOMS = {
     ),
     "scripts": room(
         "gflow analysis analysis.benchmarks analysis.claims analysis.cli analysis.data analysis.figures "
-        "analysis.ledger analysis.limit_study analysis.mask_study analysis.plots analysis.report analysis.sweep analysis.theorems analysis.verification",
+        "analysis.ledger analysis.limit_study analysis.mask_study analysis.plots analysis.report analysis.sweep "
+        "analysis.theorems analysis.verification",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""

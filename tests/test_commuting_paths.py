@@ -19,11 +19,11 @@ SEEDS = st.integers(0, 2**32 - 1)
 NAN = np.nan
 
 
-def commuting_problem(seed: int, count: int | None = None, name: str = "mean") -> MatrixSensing:
+def commuting_problem(seed: int, size: int | None = None, name: str = "mean") -> MatrixSensing:
     """Return commuting measurements of a positive definite matrix with the same eigenvectors, of order 5 to 8."""
     rng = np.random.default_rng(seed)
-    size = 5 + seed % 4
-    A = commuting_measurements(size, count or int(rng.integers(1, size)), rng)
+    size = size or 5 + seed % 4
+    A = commuting_measurements(size, int(rng.integers(1, size)), rng)
     Q = np.linalg.eigh(A[0])[1]
     X = (Q * np.abs(rng.standard_normal(size))) @ Q.T
     return MatrixSensing(A, np.tensordot(A, X, 2), normalization=name)
@@ -83,14 +83,15 @@ def test_the_limit_by_convex_minimisation_is_the_end_of_the_path(seed: int, expo
     assert np.linalg.norm(problem.misfit(both.final)) <= 1e-11 * np.linalg.norm(problem.targets)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(30))
 def test_the_limit_has_the_certified_least_nuclear_norm(seed: int) -> None:
-    problem = commuting_problem(seed)
+    problem = commuting_problem(seed, size=5 + seed % 16)
     least = minimum_trace(problem)
-    limit = commuting_path(problem, 1e-100 * problem.unit)
+    # reduced costs down to 0.014 occur: the excess falls as slowly as alpha^0.014
+    limit = commuting_path(problem, 1e-300 * problem.unit)
     assert limit.nuclear_norm == pytest.approx(least.value, rel=1e-6)
     assert limit.lower <= least.upper * (1 + 1e-12)
-    assert commuting_path(problem, 0.1 * problem.unit).nuclear_norm > least.value * (1 - 1e-10)
+    assert commuting_path(problem, 0.1 * problem.unit).nuclear_norm > least.value * (1 - 1e-8)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -120,7 +121,7 @@ def test_the_excess_falls_as_alpha_to_the_least_reduced_cost(seed: int) -> None:
     off = x < 1e-9 * x.max()
     order = float(costs[off].min())
     # the exact excess is <costs, x>: no cancellation; the cost is 0 on the support
-    alphas = problem.unit * np.exp(-np.linspace(4, 8, 5) * np.log(10) / max(order, 0.5))
+    alphas = problem.unit * np.exp(-np.linspace(12, 24, 5) * np.log(10) / max(order, 0.5))
     excess = [float(costs[off] @ commuting_path(problem, a).eigenvalues[-1][off]) for a in alphas]
     assert order > 0 and np.polyfit(np.log(alphas), np.log(excess), 1)[0] == pytest.approx(order, rel=0.05)
     assert first.slack[off].min() == pytest.approx(order, abs=0.1)

@@ -104,8 +104,8 @@ def test_no_clipped_step_exceeds_its_bound_and_the_loss_never_rises(clip: float)
     steps = np.diff(path.times)
     norms = np.array([np.linalg.norm(objective.hessian(theta), 2) for theta in path.states[:-1]])
     assert path.n_steps > 100 and path.monotonicity_defect <= 1e-15
-    # power iteration bounds the norm from below: it may miss a per cent
-    assert (steps * norms <= 1.05 * clip).all()
+    # power iteration bounds the norm from below, and may miss some per cent where it changes fast
+    assert (steps * norms <= 1.1 * clip).all()
     free = gradient_descent(objective, model.identity(1e-2), clip=np.inf, max_evaluations=1500, max_states=2000)
     longest = np.diff(free.times).max()
     assert longest > 3 * steps.max()
@@ -162,6 +162,8 @@ def test_endings_are_told_apart() -> None:
     start = model.identity(0.1)
     long = gradient_descent(objective, start, step=1e3)
     assert long.status == Status.DIVERGING and "too long" in long.message
+    for step in (1e80, 1e300):
+        assert gradient_descent(objective, start, step=step).status == Status.DIVERGING
     assert gradient_descent(objective, start, max_evaluations=20).status == Status.BUDGET
     assert gradient_descent(objective, start, callback=lambda t, theta, loss: t > 0).n_steps == 1
     assert gradient_descent(objective, np.zeros(16)).status == Status.ROUNDOFF
@@ -287,16 +289,16 @@ def test_the_svd_initialization_is_a_factor_of_the_nearest_matrix_of_that_rank()
 
 
 def test_descent_from_a_small_start_comes_nearer_to_the_least_norm_than_from_a_large_one() -> None:
-    problem, _ = sensing(8, 8, 1, 24)
-    model = SymmetricFactorization(8)
+    problem, _ = sensing(1, 6, 1, 12)
+    model = SymmetricFactorization(6)
     objective = Objective.of(problem, model)
     least = minimum_trace(problem)
     excess = {}
     for scale in (1e-4, 1.0):
-        path = gradient_descent(objective, scale * model.identity(), loss_tol=1e-8)
+        path = gradient_descent(objective, scale * model.identity(), loss_tol=1e-7)
         assert path.status == Status.CONVERGED
         excess[scale] = np.trace(model.matrix(path.final)) / least.value - 1
-    assert abs(excess[1e-4]) < 0.01 and excess[1.0] > 0.1
+    assert abs(excess[1e-4]) < 1e-3 and excess[1.0] > 1.0
 
 
 PROBLEM, _ = sensing(0, 3, 1, 4)

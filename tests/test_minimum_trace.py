@@ -129,7 +129,7 @@ def test_a_trace_alone_is_met_by_many() -> None:
     [
         (np.stack([np.eye(3), np.eye(3)]), [1.0, 2.0], r"values are inconsistent: .* 0\.32 \|y\| away"),
         (np.eye(3)[None], [-1.0], "no positive semidefinite matrix fits the values"),
-        (np.stack([np.diag([1.0, 0]), np.diag([0.0, 1]), [[0.0, 1], [1, 0]]]), [1.0, 1, 4], "no positive semidefinite"),
+        (np.array([[[1.0, 0], [0, 0]], [[0, 0], [0, 1]], [[0, 1], [1, 0]]]), [1.0, 1, 4], "no positive semidefinite"),
         (np.zeros((1, 2, 2)), [1.0], "values are inconsistent"),
         (np.ones((1, 2, 3)), [1.0], "square measurements; got 2 x 3: see symmetric_dilation"),
     ],

@@ -395,11 +395,21 @@ def test_observed_zeros_that_leave_the_escape_inside_the_active_span_are_undecid
     assert found.status == TraversalStatus.UNDECIDED and "multiplicity 2 instead of 1" in found.reason
 
 
-def test_a_large_completion_is_reached_and_is_not_called_infinity() -> None:
-    found = saddle_to_saddle(MatrixCompletion([[1e-3, 1], [1, GAP]]))
+@pytest.mark.parametrize("small", [1e-3, 1e-4])
+def test_a_large_completion_is_reached_and_is_not_called_infinity(small: float) -> None:
+    found = saddle_to_saddle(MatrixCompletion([[small, 1], [1, GAP]]))
     assert found.status == CONVERGED and found.matrix is not None
-    assert found.matrix[1, 1] == pytest.approx(1000, rel=1e-6)
+    assert found.matrix[1, 1] == pytest.approx(1 / small, rel=1e-6)
     assert any("approached only as alpha^" in line for line in found.warnings)
+
+
+def test_infinity_is_told_by_the_power_of_time_with_which_factors_grow() -> None:
+    path = limit("C1").chains[0].orbits[-1]
+    assert path.status == Status.BUDGET and stages_module.growth(path) == pytest.approx(0.25, abs=0.02)
+    falling = saddle_to_saddle(MatrixCompletion([[1e-6, 1], [1, GAP]]))  # its completion lies beyond norm_limit
+    assert falling.status == TraversalStatus.DIVERGING
+    assert stages_module.growth(falling.chains[0].orbits[-1]) == pytest.approx(1 / 6, abs=0.01)
+    assert stages_module.growth(limit("C4").chains[0].orbits[-1]) < 0.05
 
 
 @pytest.mark.parametrize("tilt", [1e-3, 1e-6])

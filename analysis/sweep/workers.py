@@ -82,7 +82,7 @@ class _Pool:
         calls = (delayed(_row)(sweep.run, task, self.apart, parent) for task in tasks)
         settings: dict[str, Any] = {"backend": "sequential"}
         if self.client is not None:
-            settings = {"backend": "dask", "client": self.client}
+            settings = {"backend": _cluster_backend(self.client)}
         elif self.jobs > 1:
             settings = {"backend": "loky", "inner_max_num_threads": 1}
         try:
@@ -189,6 +189,17 @@ def _connected(address: str) -> Iterator[Any]:
             raise ConnectionError(f"the dask scheduler at {address} has no workers") from error
         _check_workers(client)
         yield client
+
+
+def _cluster_backend(client: Any) -> Any:
+    """Return joblib's backend for a cluster; joblib would run everything in this process if it had only one core."""
+    from joblib._dask import DaskDistributedBackend
+
+    class Cluster(DaskDistributedBackend):
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return max(super().effective_n_jobs(n_jobs), 2)
+
+    return Cluster(client=client)
 
 
 @contextmanager

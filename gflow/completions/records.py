@@ -37,13 +37,15 @@ class Completion:
     Attributes
     ----------
     objective : str
-        "nuclear norm", or "distance" (the Frobenius distance to a given start).
+        "nuclear norm", "trace" (over X >= 0 that fit linear measurements up to rounding), or "distance" (the
+        Frobenius distance to a given start).
     matrix : (d1, d2) array, read-only
     lower, upper : float
         The minimum lies between them; ``upper`` is the objective at ``matrix``. Both scale as s.
     dual : (d1, d2) array, read-only
         Y = P o Y with norm at most 1 up to rounding (spectral for the nuclear norm, Frobenius for a distance), and
-        lower = <Y, M> (for a distance <Y, M - start>). Scales as 1.
+        lower = <Y, M> (for a distance <Y, M - start>). For a trace nu, shape (m,), with A*(nu) <= I and
+        lower = <nu, y>. Scales as 1.
     solver : str
         Every method that contributed.
     unique : bool or None

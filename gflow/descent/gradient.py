@@ -20,7 +20,12 @@ CURVATURE_GROWTH = 1e6
 """The curvature along the iterates is taken to stay below this many times the one at the start."""
 QUARTIC_TOL = 1e-6
 """A function counts as quartic along a line if one more value agrees with the polynomial within this fraction."""
+NORM_TOL = 1e-2
+MOST_PRODUCTS = 20
+"""The power iteration for |H| stops when a product raises it by less than NORM_TOL, at the latest after so many."""
 FARTHEST = 1e100
+LARGEST = 1e60
+"""A state with an entry beyond this is not kept: its loss might overflow."""
 
 
 def gradient_descent(
@@ -48,7 +53,8 @@ def gradient_descent(
         degree four along lines, as for every factorised model.
     clip : float
         An exact line search is clipped for stability: step <= clip / |H(theta)|, with |H| the norm of the Hessian
-        by power iteration. At 2, the default, no step is longer than a fixed step could be; numpy.inf does not clip.
+        by power iteration, from below and to some per cent. At 2, the default, no step is longer than a fixed step
+        could be; numpy.inf does not clip.
     t_end : float, optional
         Stop once the steps add up to it.
     loss_tol : float
@@ -106,28 +112,33 @@ class _Descent:
         self.slope_vector = self.objective.gradient(self.theta)
         self.slope = self.highest = norm(self.slope_vector)
         self.mode = self.slope_vector / self.slope if self.slope > 0 else np.ones_like(self.theta)
-        self.curvature = self.stiffness(20)
+        self.curvature = self.stiffness()
         self.minimum_below = np.inf
         self.kept = Kept(int(limits["max_states"]))
         self.kept.offer(0, 0.0, self.theta)
 
-    def stiffness(self, repeats: int) -> float:
-        """Return the norm of the Hessian at the state by power iteration, warm from the last one."""
+    def stiffness(self) -> float:
+        """Return the norm of the Hessian at the state by power iteration from the last mode and the gradient."""
+        if self.slope > 0:
+            self.mode = self.mode + self.slope_vector / self.slope
+        self.mode = self.mode / (norm(self.mode) or 1.0)
         largest = 0.0
-        for _ in range(repeats):
+        for _ in range(MOST_PRODUCTS):
             image = self.objective.hvp(self.theta, self.mode)
             self.n_hessians += 1
-            largest = norm(image)
+            before, largest = largest, norm(image)
             if not 0 < largest < np.inf:
                 break
             self.mode = image / largest
+            if largest - before <= NORM_TOL * largest:
+                break
         return largest
 
     def length(self) -> float:
         """Return the length of the next step."""
         if self.step is not None:
             return self.step
-        stiffness = self.stiffness(1 if self.n_steps else 20) or 1.0
+        stiffness = self.stiffness() or 1.0
         longest = min(self.clip / stiffness, FARTHEST)
         reach = min(2.0 / stiffness, longest)
         while True:
@@ -159,11 +170,12 @@ class _Descent:
         before, self.theta = self.theta, self.theta - length * self.slope_vector
         self.n_steps += 1
         self.t += length
-        if not np.isfinite(self.theta).all() or norm(self.theta) > self.bound:
-            self.theta = before if not np.isfinite(self.theta).all() else self.theta
+        small = bool((np.abs(self.theta) <= LARGEST).all())
+        if not small or norm(self.theta) > self.bound:
+            if not small:
+                self.theta, self.t, self.n_steps = before, self.t - length, self.n_steps - 1
             return Status.DIVERGING, f"|theta| passed {self.bound * self.units[0]:.3g}: the step is too long"
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.slope_vector = self.objective.gradient(self.theta)
+        self.slope_vector = self.objective.gradient(self.theta)
         self.n_gradients += 1
         self.slope = norm(self.slope_vector)
         self.highest = max(self.highest, self.slope)

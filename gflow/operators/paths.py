@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gflow.operators.commuting import commuting, operator
-from gflow.problems import MatrixSensing
+from gflow.problems import MatrixCompletion, MatrixSensing
 
 DEPENDENCE = 1e-12
 LONGEST_STRIDE = 3.0
@@ -114,7 +114,7 @@ class CommutingPath:
 
 
 def commuting_path(
-    problem: MatrixSensing,
+    problem: MatrixSensing | MatrixCompletion,
     alpha: float,
     times: Any = (np.inf,),
     *,
@@ -126,7 +126,7 @@ def commuting_path(
 
     Parameters
     ----------
-    problem : MatrixSensing
+    problem : MatrixSensing or MatrixCompletion
         With measurements whose symmetric parts commute. For the flow of W = A B with commuting dilations pass
         ``symmetric_dilation(problem)`` (Corollary 2).
     alpha : float

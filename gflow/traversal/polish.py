@@ -16,8 +16,6 @@ from gflow.problems import MatrixCompletion
 
 LANCZOS_TOL = 1e-7
 """Accuracy of eigenvalues of large operators, relative to the largest one."""
-SOFT = 1e-7
-"""Singular values of the Jacobian below this fraction of the first one move nothing."""
 
 
 def krylov_polish(
@@ -81,18 +79,25 @@ def conjugate_residuals(
 
 
 def completed(
-    problem: MatrixCompletion, model: Factorization, theta: np.ndarray, *, loss_tol: float = 1e-28, max_steps: int = 12
+    problem: MatrixCompletion,
+    model: Factorization,
+    theta: np.ndarray,
+    *,
+    loss_tol: float = 1e-28,
+    soft_tol: float = 1e-7,
+    max_steps: int = 12,
 ) -> np.ndarray | None:
     """Return the completion to which Gauss-Newton steps of least length lead from ``theta``, or None.
 
-    The first step is the limit of the flow linearised at theta, with nothing along the valley of completions.
+    The first step is the limit of the flow linearised at theta, with nothing along the valley of completions. Singular
+    values of the Jacobian below ``soft_tol`` times the first one move nothing.
     """
     point = theta
     for _ in range(max_steps):
         gap = problem.measure(model.matrix(point)) - problem.targets
         if float(gap @ gap) * problem.weight <= loss_tol:
             return point
-        point = point - np.linalg.lstsq(problem.measure(model.jacobian(point)), gap, rcond=SOFT)[0]
+        point = point - np.linalg.lstsq(problem.measure(model.jacobian(point)), gap, rcond=soft_tol)[0]
     return None
 
 

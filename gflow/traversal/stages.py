@@ -14,6 +14,7 @@ from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.rosenbrock import rosenbrock_flow
 from gflow.traversal.settling import DENSE_POLISH, Finding, Watch
+from gflow.traversal.uniqueness import locally_unique
 
 LAUNCH = 1e-6
 """Start on the unstable manifold, relative to the unit; the error of the orbit is of the order of its square."""
@@ -24,12 +25,13 @@ LOOSE, FINEST = 1e-5, 1e-12
 COARSER = 100.0
 """Factor between the tolerances of two orbits whose difference is the error estimate, 100^(5/6) = 46 times it."""
 LOOSE_STEPS, STEPS = 150, 4000
-DRIFT_BUDGETS = 600, 600, 20_000
+DRIFT_BUDGETS = 600, 1200, 20_000
 """Gradients with which a slow drift is followed until it is seen whether it ends."""
 EXPLICIT_BUDGET = 4000
 """Gradients granted to the explicit method before another one takes over."""
-FAR_REACH = 0.1
-"""A drift ends at an isolated completion that Gauss-Newton steps find within this distance, relative to |theta|."""
+FAR_REACH, HORIZON = 0.1, 2.0
+"""An orbit at rest ends at the isolated completion that Gauss-Newton steps find within this distance, relative to
+|theta|; no orbit is said to run to infinity that has a completion within the second distance."""
 AT_REST = 0.01
 """An orbit at rest is polished within this distance, relative to |theta|."""
 GROWTH = 0.14
@@ -122,6 +124,8 @@ class _Stage:
     def orbit(self) -> Orbit:
         """Return the orbit, integrated only as finely as its end asks for."""
         path, watch = self.integrated(self.use.rtol if self.use.tight else LOOSE, tight=self.use.tight)
+        if watch.finding == Finding.NOTHING and path.status == Status.BUDGET:
+            path, watch = self.followed(path, watch)
         if not self.use.tight and (watch.finding == Finding.VALLEY or watch.is_unresolved):
             path, watch = self.integrated(self.use.rtol, tight=True, completes=watch.is_completion)
         if watch.is_unresolved:
@@ -129,7 +133,7 @@ class _Stage:
         if watch.finding == Finding.NEAR_SADDLE:
             return self.at_saddle(path, watch)
         if watch.finding == Finding.NOTHING:
-            return self.unsettled(path)
+            return self.unsettled(path, watch)
         error = self.valley_error(watch) if watch.finding == Finding.VALLEY else 0.0
         return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), error)
 
@@ -154,11 +158,20 @@ class _Stage:
             watch = self.watch(rtol, tight, completes)
         steps = min(STEPS if tight else LOOSE_STEPS, self.use.max_evaluations // 3 + 1)
         path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch, max_steps=steps, **options)
-        if path.status == Status.ROUNDOFF:
-            size = max(1.0, float(np.linalg.norm(path.final)))
-            completed = watch.is_completed(path.final, FAR_REACH * size)
-            watch.finding = Finding.MINIMUM if completed else watch.polished(path.final, AT_REST * size)
+        self.rest(path, watch)
         return path, watch
+
+    def rest(self, path: Trajectory, watch: Watch) -> None:
+        """Keep what an orbit that has come to rest is at as the finding of its watch."""
+        if watch.finding != Finding.NOTHING or path.status not in (Status.ROUNDOFF, Status.CONVERGED):
+            return
+        size = max(1.0, float(np.linalg.norm(path.final)))
+        if watch.is_completed(path.final, FAR_REACH * size) and locally_unique(
+            self.problem, *self.model.factors(watch.end)
+        ):
+            watch.finding = Finding.MINIMUM
+        else:
+            watch.finding = watch.polished(path.final, AT_REST * size)
 
     def watch(self, rtol: float, tight: bool, completes: bool = False) -> Watch:
         return Watch(
@@ -186,25 +199,31 @@ class _Stage:
         reason = f"a saddle inside the manifold is passed at a relative distance of {watch.distance:.2g}"
         return Orbit(self.model, path, path.final, Ending.UNDECIDED, reason, np.inf)
 
-    def unsettled(self, path: Trajectory) -> Orbit:
-        """Return the orbit that no Newton step has ended: on its way to infinity, or too slow for the steps allowed."""
-        tail, budgets = path, DRIFT_BUDGETS if self.objective.dim <= DENSE_POLISH else ()
-        for budget in budgets if path.status == Status.BUDGET else ():
+    def followed(self, path: Trajectory, watch: Watch) -> tuple[Trajectory, Watch]:
+        """Return a slow orbit with its drift, until that is seen to end or to run to infinity."""
+        if self.objective.dim > DENSE_POLISH:
+            return path, watch
+        tail = path
+        for budget in DRIFT_BUDGETS:
             watch = self.watch(LOOSE, tight=False)
-            tail = self.drift(tail, watch, min(budget, self.use.max_evaluations))
-            if watch.finding == Finding.MINIMUM:
-                return Orbit(self.model, tail, watch.end, Ending.MINIMUM, str(watch.finding), 0.0)
-            if tail.status != Status.BUDGET or growth(tail) > GROWTH:
+            tail = self.drift(path, watch, min(budget, self.use.max_evaluations))
+            self.rest(tail, watch)
+            if tail.status != Status.BUDGET or self.grows(tail, watch):
                 break
-        size, time = float(np.linalg.norm(tail.final)), float(tail.times[-1])
-        reason = f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {tail.final_loss:.6g}"
-        ending = Ending.DIVERGING if tail.status == Status.DIVERGING or growth(tail) > GROWTH else Ending.UNDECIDED
-        watch = self.watch(LOOSE, tight=False)
-        if watch.is_completed(tail.final, FAR_REACH * size):
-            if tail.status in (Status.ROUNDOFF, Status.CONVERGED):
-                return Orbit(self.model, tail, watch.end, Ending.MINIMUM, str(Finding.MINIMUM), 0.0)
-            ending, reason = Ending.UNDECIDED, f"{reason}; a completion is near, but the orbit was not seen to reach it"
-        return Orbit(self.model, tail, tail.final, ending, reason, np.inf)
+        return tail, watch
+
+    def grows(self, path: Trajectory, watch: Watch) -> bool:
+        """Return whether an orbit runs to infinity: |theta| grows as a power of time, and not towards a completion."""
+        if path.status == Status.DIVERGING:
+            return True
+        return growth(path) > GROWTH and not watch.is_completed(path.final, HORIZON * float(np.linalg.norm(path.final)))
+
+    def unsettled(self, path: Trajectory, watch: Watch) -> Orbit:
+        """Return the orbit that no Newton step has ended: on its way to infinity, or too slow for the steps allowed."""
+        size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
+        reason = f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
+        ending = Ending.DIVERGING if self.grows(path, watch) else Ending.UNDECIDED
+        return Orbit(self.model, path, path.final, ending, reason, np.inf)
 
     def drift(self, path: Trajectory, watch: Watch, budget: int) -> Trajectory:
         """Return the orbit with its slow rest by LSODA, as far as that goes; loosely, to see whether it ends."""
