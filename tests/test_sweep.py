@@ -119,7 +119,9 @@ def test_the_number_of_workers_does_not_matter(demo: Table, tmp_path: Path) -> N
 def test_a_function_that_depends_on_its_process_is_found_out(tmp_path: Path) -> None:
     wrong = replace(QUICK, run=process_number)
     one, two = (run_sweep(wrong, tmp_path / f"{jobs}.sqlite", jobs=jobs) for jobs in (1, 2))
-    assert one.csv() != two.csv() and one.rows[0].result == {"process": os.getpid()} not in [r.result for r in two.rows]
+    assert one.csv() != two.csv()
+    assert {row.result["process"] for row in one.rows} == {os.getpid()}
+    assert os.getpid() not in {row.result["process"] for row in two.rows}
 
 
 @settings(max_examples=10)
@@ -275,7 +277,7 @@ def test_a_scheduler_that_does_not_answer_or_has_no_workers_is_refused(
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
-        for wrong in (address, "nonsense"):
+        for wrong in (address, "nonsense", "tcp://127.0.0.1:x", "tcp://"):
             assert main(["sweep", "demo", "--store", "runs.sqlite", "--scheduler", wrong]) == 2
             assert capfd.readouterr() == ("", f"gflow: no dask scheduler answers at {wrong}\n")
     with cluster(tmp_path, 0) as (address, _), pytest.raises(ConnectionError, match="has no workers"):
@@ -474,6 +476,7 @@ def test_the_list_names_every_sweep(capsys: pytest.CaptureFixture[str]) -> None:
         (("demo", "--store", "a", "--jobs", "0"), "argument --jobs: must be a positive integer; got '0'"),
         (("demo", "--store", "a", "--jobs", "2", "--scheduler", "tcp://h:1"), "leave out --jobs"),
         (("demo", "--store", "a", "--csv", "nowhere/t.csv"), "cannot write nowhere/t.csv"),
+        (("demo", "--store", "a", "--csv", "./a"), "--csv would replace the store a"),
         (("demo", "--store", "nowhere/a"), "nowhere/a: unable to open database file"),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli.inputs import check_writable_file
@@ -36,6 +37,8 @@ def sweep(arguments: Namespace) -> Outcome:
         raise Refused("argument --store: name the file that keeps the results (see gflow sweep --help)")
     if arguments.scheduler is not None and arguments.jobs is not None:
         raise Refused("--scheduler runs everything on its own workers: leave out --jobs")
+    if arguments.csv is not None and os.path.realpath(arguments.csv) == os.path.realpath(arguments.store):
+        raise Refused(f"--csv would replace the store {arguments.store}: give it another name")
     check_writable_file(arguments.csv)
     with _kept(arguments) as seen, _shown(chosen.name) as show:
 
@@ -147,10 +150,10 @@ def _lines(name: str) -> Callable[[Progress], None]:
 
     def show(progress: Progress) -> None:
         nonlocal last
-        due = time.monotonic() - last >= LOG_SECONDS
-        if due:
+        if time.monotonic() - last >= LOG_SECONDS:
             last = time.monotonic()
-            print(f"gflow: {name}: {_state(progress)}", file=sys.stderr, flush=True)
+            with suppress(OSError):  # a log that has gone away stops no sweep
+                print(f"gflow: {name}: {_state(progress)}", file=sys.stderr, flush=True)
 
     return show
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -24,6 +26,8 @@ from analysis.sweep.records import OWN_COLUMNS, Plain, Row, Sweep, plain
 
 CONNECT_SECONDS = 10
 """Time a scheduler has to answer, and its first worker to appear."""
+DASK_PORT = 8786
+"""Where a dask scheduler listens if its address does not say."""
 WATCH_SECONDS = 0.5
 """How often a worker process looks whether the process that started it still lives."""
 WORKER_DIED = "the worker process died while it ran this configuration alone"
@@ -180,6 +184,7 @@ def _connected(address: str) -> Iterator[Any]:
     with ExitStack() as stack:
         stack.enter_context(_quiet("distributed"))
         try:
+            _check_port(address)
             client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
         except (OSError, ValueError) as error:
             raise ConnectionError(f"no dask scheduler answers at {address}") from error
@@ -214,6 +219,13 @@ def _quiet(package: str) -> Iterator[None]:
     finally:
         for logger, level in levels.items():
             logger.setLevel(level)
+
+
+def _check_port(address: str) -> None:
+    """Raise ``OSError`` or ``ValueError`` unless something listens there; a client that fails to connect lingers."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme in ("tcp", "tls"):
+        socket.create_connection((parts.hostname, parts.port or DASK_PORT), timeout=CONNECT_SECONDS).close()
 
 
 def _check_workers(client: Any) -> None:
