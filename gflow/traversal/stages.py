@@ -123,7 +123,9 @@ class _Stage:
 
     def orbit(self) -> Orbit:
         """Return the orbit, integrated only as finely as its end asks for."""
-        path, watch = self.integrated(self.use.rtol if self.use.tight else LOOSE, tight=self.use.tight)
+        first = self.use.rtol if self.use.tight else (self.coarse if self.expects_valley else LOOSE)
+        path, watch = self.integrated(first, tight=self.use.tight or self.expects_valley, brief=not self.use.tight)
+        coarse = watch if first == self.coarse else None
         if watch.finding == Finding.NOTHING and path.status == Status.BUDGET:
             path, watch = self.followed(path, watch)
         if not self.use.tight and (watch.finding == Finding.VALLEY or watch.is_unresolved):
@@ -134,11 +136,27 @@ class _Stage:
             return self.at_saddle(path, watch)
         if watch.finding == Finding.NOTHING:
             return self.unsettled(path, watch)
-        error = self.valley_error(watch) if watch.finding == Finding.VALLEY else 0.0
+        error = self.valley_error(watch, coarse) if watch.finding == Finding.VALLEY else 0.0
         return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), error)
 
-    def integrated(self, rtol: float, *, tight: bool, completes: bool = False) -> tuple[Trajectory, Watch]:
-        """Return the orbit and what its watch saw; ``tight`` orbits go on in a valley until their end is accurate."""
+    @property
+    def expects_valley(self) -> bool:
+        """Return whether completions of this rank, if there are any, must form a continuum: too few observations."""
+        k = self.model.rank
+        return self.problem.n_observed < k * (sum(self.problem.shape) - k)
+
+    @property
+    def coarse(self) -> float:
+        """Return the tolerance whose effect on the end of an orbit is its stated error."""
+        return min(COARSER * self.use.rtol, LOOSE)
+
+    def integrated(
+        self, rtol: float, *, tight: bool, completes: bool = False, brief: bool = False
+    ) -> tuple[Trajectory, Watch]:
+        """Return the orbit and what its watch saw; ``tight`` orbits go on in a valley until their end is accurate.
+
+        A ``brief`` integration spends few steps: slow drifts are followed in another way.
+        """
         watch = self.watch(rtol, tight, completes)
         options: dict[str, Any] = {"rtol": rtol, "norm_limit": self.use.norm_limit}
         if self.objective.dim > SMALL:
@@ -156,7 +174,7 @@ class _Stage:
             if path.status != Status.BUDGET or self.objective.dim > DENSE_POLISH:
                 return path, watch
             watch = self.watch(rtol, tight, completes)
-        steps = min(STEPS if tight else LOOSE_STEPS, self.use.max_evaluations // 3 + 1)
+        steps = min(LOOSE_STEPS if brief or not tight else STEPS, self.use.max_evaluations // 3 + 1)
         path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch, max_steps=steps, **options)
         self.rest(path, watch)
         return path, watch
@@ -185,9 +203,10 @@ class _Stage:
             completes=completes,
         )
 
-    def valley_error(self, fine: Watch) -> float:
-        """Return how much the end moves when the tolerance is coarser."""
-        _, coarse = self.integrated(min(COARSER * self.use.rtol, LOOSE), tight=True, completes=fine.is_completion)
+    def valley_error(self, fine: Watch, coarse: Watch | None) -> float:
+        """Return how much the end moves when the tolerance is coarser; ``coarse`` is that run if it has been made."""
+        if coarse is None or coarse.finding != Finding.VALLEY:
+            _, coarse = self.integrated(self.coarse, tight=True, completes=fine.is_completion)
         if coarse.finding != Finding.VALLEY:
             return np.inf
         return float(np.abs(self.model.matrix(fine.end) - self.model.matrix(coarse.end)).max())
