@@ -198,6 +198,28 @@ def test_a_doubled_adjoint_leaves_the_closed_path() -> None:
     assert worst_difference(planted, path, 1e-3) > 1e-2
 
 
+@pytest.mark.parametrize("times", [[0.0], [0.0, np.inf], [1e12], [5.0, np.inf]])
+def test_early_and_late_times_are_reached(times: list[float]) -> None:
+    path = commuting_path(MatrixSensing(np.eye(2)[None], [1.0]), 1e-3, times)
+    expected = [1e-3 if t == 0 else 0.5 for t in times]
+    assert np.allclose(path.eigenvalues, np.array(expected)[:, None], rtol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 2), (6, 6, 1), (8, 7, 3), (6, 12, 2)])
+def test_a_matrix_on_the_boundary_of_the_cone_is_recovered(shape: tuple[int, int, int]) -> None:
+    size, count, rank = shape
+    rng = np.random.default_rng(0)
+    A = commuting_measurements(size, count, rng)
+    Q = np.linalg.eigh(A[0])[1][:, :rank]
+    X = (Q * (0.1 + np.abs(rng.standard_normal(rank)))) @ Q.T
+    problem = MatrixSensing(A, np.tensordot(A, X, 2))
+    least = minimum_trace(problem).value
+    for alpha in (1e-3, 1e-12):
+        limit = commuting_path(problem, alpha)
+        assert np.linalg.norm(problem.misfit(limit.final)) <= 1e-11 * np.linalg.norm(problem.targets)
+        assert limit.nuclear_norm >= least * (1 - 1e-7)
+
+
 def test_lost_eigenvectors_leave_the_data_unfitted() -> None:
     problem = commuting_problem(1)
     limit = commuting_path(problem, 1e-20)
@@ -226,7 +248,8 @@ def test_the_record_is_frozen_and_ready_for_json() -> None:
         (lambda: commuting_path(commuting_problem(0), 0.0), "alpha must be finite and at least 1e-300 unit; got 0.0"),
         (lambda: commuting_path(commuting_problem(0), 1.0, [1.0, 0.5]), "times must be an increasing list"),
         (lambda: commuting_path(commuting_problem(0), 1.0, []), "times must be an increasing list"),
-        (lambda: commuting_path(MatrixSensing(np.eye(2)[None], [-1.0]), 1.0), "no X >= 0 fits"),
+        (lambda: commuting_path(MatrixSensing(np.eye(2)[None], [-1.0]), 1.0), "no X >= 0 was found that fits"),
+        (lambda: commuting_path(MatrixSensing(np.eye(2)[None], [0.0]), 1.0), "values are all zero"),
         (lambda: commuting_path(MatrixSensing(np.ones((2, 1, 1)), [1.0, 2.0]), 1.0), "values are inconsistent"),
     ],
 )

@@ -840,3 +840,18 @@ def test_a_wrong_recursion_of_the_exponents_is_noticed(monkeypatch: pytest.Monke
 
 def test_endings_name_where_orbits_lead() -> None:
     assert {ending.name for ending in Ending} == {"MINIMUM", "SADDLE", "DIVERGING", "UNDECIDED"}
+
+
+@pytest.mark.parametrize("values", [[[1, np.nan], [np.nan, np.nan]], [[0, np.nan], [np.nan, 1]]])
+def test_lines_that_never_leave_the_size_of_the_start_meet_active_ones_at_first_order(values: list) -> None:
+    problem, model = MatrixCompletion(values), Factorization((2, 2))
+    assert saddle_to_saddle(problem).order == 1.0
+    start, errors = model.random(np.random.default_rng(0)), []
+    for alpha in (1e-6, 1e-8):
+        path = gradient_flow(Objective.of(problem, model), alpha * start, loss_tol=1e-26)
+        errors.append(np.abs(model.matrix(path.final) - saddle_to_saddle(problem).matrix).max())
+    assert np.log10(errors[0] / errors[1]) / 2 == pytest.approx(1.0, rel=0.01)
+
+
+def test_data_of_zeros_alone_are_approached_at_second_order() -> None:
+    assert saddle_to_saddle(MatrixCompletion(np.diag([0.0, np.nan]))).order == 2.0

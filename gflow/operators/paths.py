@@ -17,6 +17,8 @@ from gflow.operators.commuting import commuting, operator
 from gflow.problems import MatrixCompletion, MatrixSensing
 
 DEPENDENCE = 1e-12
+MOST_EVALUATIONS = 200_000
+BOUNDARY = "none fits, or only singular X fit and rounding of the values decides; raise fit_tol or alpha"
 LONGEST_STRIDE = 3.0
 """No Newton step changes the logarithm of an eigenvalue by more than this."""
 
@@ -145,7 +147,8 @@ def commuting_path(
     ------
     ValueError
         If the measurements are not square or do not commute, alpha or a time is out of range, or the limit is asked
-        for and no X >= 0 fits the values.
+        for and no X >= 0 fits the values. Where only singular X fit, s grows without limit and rounding of the values
+        may leave no solution for a tiny alpha: that is refused as well.
 
     Gunasekar et al. 2017, Theorem 1.
     """
@@ -204,26 +207,37 @@ def _integrated(
     """Return s at the times, shape (T, m): s' = rate (y - Lambda x)."""
     from scipy.integrate import solve_ivp
 
+    later, calls = times[times > 0], 0
+    start = np.zeros((len(times) - len(later), len(y)))
+    if not later.size:
+        return start
+
     def eigenvalues(s: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        if calls > MOST_EVALUATIONS:
+            raise ValueError(f"times reach beyond what {MOST_EVALUATIONS} evaluations can integrate; got {later[-1]:g}")
         return np.exp(np.minimum(base + 2.0 * s @ spectra, 700.0))
 
     solution = solve_ivp(
         lambda t, s: rate * (y - spectra @ eigenvalues(s)),
-        (0.0, max(float(times[-1]), 1e-300)),
+        (0.0, float(later[-1])),
         np.zeros(len(y)),
         method="LSODA",
-        t_eval=times,
+        t_eval=later,
         jac=lambda t, s: -2.0 * rate * (spectra * eigenvalues(s)) @ spectra.T,
         rtol=rtol,
         atol=rtol * 1e-2,
     )
     if not solution.success:
         raise ValueError(f"times reach beyond what can be integrated: {solution.message}")
-    return solution.y.T
+    return np.concatenate([start, solution.y.T])
 
 
 def _limit(spectra: np.ndarray, y: np.ndarray, base: float, fit_tol: float) -> np.ndarray:
     """Return the s of the limit t -> inf, shape (m,): Newton's method, continued from alpha = unit to alpha."""
+    if not y.any():
+        raise ValueError("values are all zero: the limit t -> inf is not computed; give finite times")
     left, sizes, right = np.linalg.svd(spectra, full_matrices=False)
     kept = sizes > DEPENDENCE * max(float(sizes[0]), 1e-300)
     left, sizes, rows = left[:, kept], sizes[kept], right[kept]
@@ -232,14 +246,14 @@ def _limit(spectra: np.ndarray, y: np.ndarray, base: float, fit_tol: float) -> n
         raise ValueError("values are inconsistent: no symmetric matrix fits them, so s grows without limit")
     sigma, level, stride = _newton(rows, b, 0.0, np.zeros(len(b)), fit_tol, 400), 0.0, np.sign(base)
     if sigma is None:
-        raise ValueError("no X >= 0 fits the values with an eigenvalue on every common eigenvector that may carry one")
+        raise ValueError(f"no X >= 0 was found that fits the values to fit_tol = {fit_tol:g}: {BOUNDARY}")
     while level != base:
         ahead = base if abs(base - level) <= abs(stride) else level + stride
         x = np.exp(level + 2.0 * rows.T @ sigma)
         slope = -_solved(rows, x, rows @ x)
         trial = _newton(rows, b, ahead, sigma + (ahead - level) * slope, fit_tol, 12)
         if trial is None and abs(stride) < 1e-6:
-            raise ValueError(f"no path of solutions X >= 0 leads to alpha = {np.exp(base):.2g} unit")
+            raise ValueError(f"the limit for alpha = {np.exp(base):.2g} unit was not reached: {BOUNDARY}")
         stride = stride / 2 if trial is None else 2 * stride
         if trial is not None:
             sigma, level = trial, ahead
@@ -250,18 +264,19 @@ def _newton(
     rows: np.ndarray, b: np.ndarray, level: float, sigma: np.ndarray, fit_tol: float, steps: int
 ) -> np.ndarray | None:
     """Return the sigma with rows x = b for x = exp(level + 2 rows^T sigma); None if it is not reached."""
-    goal = max(fit_tol / 10, 1e-15) * float(np.linalg.norm(b))
+    size, best, least = float(np.linalg.norm(b)), None, np.inf
     for _ in range(steps):
-        x = np.exp(np.minimum(level + 2.0 * rows.T @ sigma, 600.0))
+        x = np.exp(np.minimum(level + 2.0 * rows.T @ sigma, 300.0))
         missing = b - rows @ x
-        if np.linalg.norm(missing) <= goal:
-            return sigma
+        error = float(np.linalg.norm(missing)) / size
+        if error <= fit_tol and error < least:
+            best, least = sigma, error
         move = _solved(rows, x, missing)
+        if error <= max(fit_tol / 10, 1e-15) or not np.isfinite(move).all():
+            break
         longest = 2.0 * float(np.abs(rows.T @ move).max())
-        if not np.isfinite(longest):
-            return None
         sigma = sigma + min(1.0, LONGEST_STRIDE / max(longest, 1e-300)) * move
-    return None
+    return best
 
 
 def _solved(rows: np.ndarray, x: np.ndarray, right: np.ndarray) -> np.ndarray:

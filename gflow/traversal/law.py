@@ -54,8 +54,12 @@ def draws(
     return A @ B
 
 
-def orders(chains: tuple[Chain, ...], cross: bool) -> tuple[float | None, float | None]:
-    """Return q and its lower bound: the least over components, and over the frames where entries lie between them."""
+def orders(chains: tuple[Chain, ...], cross: bool, idle: bool) -> tuple[float | None, float | None]:
+    """Return q and its lower bound: the least over components, and over the frames where entries lie between them.
+
+    ``idle`` says whether some row or column never leaves the size of the start, by lack of observations or because
+    its data are zero: where it meets an active component, its entries are of the size of alpha.
+    """
     least = [each.order for each in chains if each.order is not None]
     safe = [each.safe_order for each in chains if each.safe_order is not None]
     undecided = any(each.order is None and each.unique is None for each in chains)
@@ -64,6 +68,8 @@ def orders(chains: tuple[Chain, ...], cross: bool) -> tuple[float | None, float 
         frames = [each.frame_order for each in active if each.frame_order is not None]
         undecided |= len(frames) < len(active)
         least, safe = [*least, *frames], [*safe, *frames]
+    if idle and any(each.end.rank for each in chains):
+        least, safe = [*least, 1.0], [*safe, 1.0]
     return (None if undecided else min(least, default=None)), min(safe, default=None)
 
 

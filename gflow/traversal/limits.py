@@ -104,7 +104,9 @@ def _combined(
         except FrameFailure as failure:
             status, reason = failure.status, f"the entries between components: {failure}"
     limit = matrix is not None
-    order, safe_order = orders(chains, bool((std > 0).any())) if limit else (None, None)
+    reached = [each for each in chains if each.end.rank]
+    idle = sum(len(each.rows) + len(each.columns) for each in reached) < sum(problem.shape)
+    order, safe_order = orders(chains, bool((std > 0).any()), idle) if limit else (None, None)
     error = max((each.error for each in chains), default=0.0)
     if matrix is not None:
         matrix.setflags(write=False)
