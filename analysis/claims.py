@@ -154,6 +154,16 @@ def summary(claims: Iterable[Claim]) -> dict[str, int]:
     return counts
 
 
+def tally(claims: Iterable[Claim]) -> str:
+    """Return the number of claims per verdict in one line, which says so if only a premise is contradicted."""
+    claims = tuple(claims)
+    line = ", ".join(f"{count} {verdict}" for verdict, count in summary(claims).items())
+    contradicted = [claim.id for claim in claims if claim.verdict is Verdict.CONTRADICTED]
+    if contradicted and not exit_code(claims):
+        line += f" (the contradicted {contradicted[0]} is a hypothesis: no published statement is contradicted)"
+    return line
+
+
 def _number(value: Any, name: str) -> float:
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be a number; got {value!r}")

@@ -6,7 +6,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from analysis.claims import Claim, Verdict, exit_code, summary
+from analysis.claims import Claim, Verdict, exit_code, summary, tally
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 ENDS = st.none() | FINITE
@@ -120,3 +120,13 @@ def test_only_a_contradiction_fails_and_every_verdict_is_counted() -> None:
 def test_a_claim_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Claim.bounded("a", "s", 0, 0).verdict = Verdict.UNDECIDED  # type: ignore[misc]
+
+
+def test_the_tally_says_when_only_a_premise_is_contradicted() -> None:
+    premise = Claim.bounded("thm3_premise", "a premise", 1.0, 0.0, 0.0)
+    theorem = Claim.bounded("thm3", "a theorem", 1.0, 0.0, 0.0)
+    assert tally([premise]).endswith(
+        "(the contradicted thm3_premise is a hypothesis: no published statement is contradicted)"
+    )
+    assert tally([premise, theorem]) == "0 holds, 2 contradicted, 0 hypothesis-not-met, 0 undecided"
+    assert (exit_code([premise]), exit_code([premise, theorem])) == (0, 1)

@@ -189,7 +189,7 @@ def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
 
 
 def _report_parts(report: Report, page: Any) -> Iterator[Any]:
-    from analysis.claims import summary
+    from analysis.claims import tally
     from analysis.report import format_interval
 
     rows = (
@@ -200,6 +200,6 @@ def _report_parts(report: Report, page: Any) -> Iterator[Any]:
     reasons = [(claim.id, claim.reason) for claim in report.claims if claim.verdict != "holds" and claim.reason]
     if reasons:
         yield facts(reasons)
-    yield ", ".join(f"{count} {verdict}" for verdict, count in summary(report.claims).items())
+    yield tally(report.claims)
     if page is not None:
         yield f"report: {page}"

@@ -28,7 +28,7 @@ def ledger(arguments: Namespace) -> Outcome:
 
 
 def _parts(run: Run, found: Ledger) -> Iterator[Any]:
-    from analysis.claims import summary
+    from analysis.claims import tally
     from analysis.report import format_interval
 
     yield facts(run.facts())
@@ -43,4 +43,4 @@ def _parts(run: Run, found: Ledger) -> Iterator[Any]:
     numbered = ([f"{k + 1} {row[0]}", *row[1:-1]] for k, row in enumerate(rows))
     yield table("completions, and their distances in the Frobenius norm", head, numbered)
     yield facts([(row[0], row[-1]) for row in rows])
-    yield ", ".join(f"{count} {verdict}" for verdict, count in summary(found.claims.values()).items())
+    yield tally(found.claims.values())
