@@ -129,4 +129,4 @@ def test_the_tally_says_when_only_a_premise_is_contradicted() -> None:
         "(the contradicted thm3_premise is a hypothesis: no published statement is contradicted)"
     )
     assert tally([premise, theorem]) == "0 holds, 2 contradicted, 0 hypothesis-not-met, 0 undecided"
-    assert (exit_code([premise]), exit_code([premise, theorem])) == (0, 1)
+    assert (exit_code([premise]), exit_code([premise, theorem])) == (1, 1)

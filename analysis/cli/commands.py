@@ -104,8 +104,8 @@ COMMANDS = (
     Command("verify", "check every theorem, claim by claim", verify, (*_START, *_INTEGRATION, "--report")),
     Command(
         "ledger",
-        "every theorem with its hypotheses and its verdict; status 1 where a proposition or theorem is contradicted, "
-        "not where thm3_premise is, a hypothesis",
+        "every theorem with its hypotheses and its verdict; status 1 where one is contradicted, or thm3_premise, "
+        "a hypothesis",
         ledger,
         (*_START, *_INTEGRATION),
     ),
