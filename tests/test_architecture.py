@@ -60,7 +60,11 @@ ROOMS = {
     "analysis.data": room("gflow"),
     "analysis.claims": room(),
     "analysis.theorems": room("gflow analysis.claims"),
-    "analysis.figures": room("gflow analysis.claims"),
+    "analysis.figures": room(
+        "gflow analysis.claims analysis.data analysis.limit_study analysis.mask_study analysis.plots analysis.report "
+        "analysis.sweep",
+        "joblib threadpoolctl scipy",
+    ),
     "analysis.ledger": room("gflow analysis.claims analysis.theorems"),
     "analysis.mask_study": room("gflow analysis.claims analysis.theorems", "joblib threadpoolctl"),
     "analysis.limit_study": room("gflow", "joblib threadpoolctl"),
@@ -74,7 +78,8 @@ ROOMS = {
         "gflow analysis.certificates analysis.plots analysis.report analysis.theorems analysis.trajectory_figures"
     ),
     "analysis.cli": room(
-        "gflow analysis.claims analysis.data analysis.ledger analysis.report analysis.verification analysis.sweep",
+        "gflow analysis.claims analysis.data analysis.figures analysis.ledger analysis.report analysis.verification "
+        "analysis.sweep",
         "rich scipy threadpoolctl",
     ),
     "scripts": room(

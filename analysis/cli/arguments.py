@@ -99,6 +99,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--scheduler": {"metavar": "ADDRESS", "help": "run on the workers of this dask scheduler, as tcp://host:8786"},
     "--resume": {"action": "store_true", "help": "go on with the results that are in the store"},
     "--csv": {"metavar": "FILE.csv", "help": "write the whole table there"},
+    "--names": {"flags": (), "nargs": "*", "metavar": "STUDY", "help": "which ones; --list shows the names"},
+    "--matrix": {"metavar": "FILE", "help": "run the study on this matrix instead of the published one"},
+    "--quick": {"action": "store_true", "help": "a small version that takes seconds"},
+    "--folder": {
+        "flags": ("--out",),
+        "metavar": "DIR",
+        "help": "write report.html, its figures and data there",
+    },
     "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
 }
 """The options by name. Those with ``flags`` share one flag and mean another thing in each command."""

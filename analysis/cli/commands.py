@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli.arguments import Command
+from analysis.cli.figures import figure, report
 from analysis.cli.inputs import Run, check_writable_file, check_writable_folder, one_blas_thread, problem_of
 from analysis.cli.output import Outcome, Refused, facts, indices, matrix, number, progress, refusing, table
 from analysis.cli.statements import ledger
@@ -94,6 +95,8 @@ def verify(arguments: Namespace) -> Outcome:
 _START = ("--seed", "--scale", "--start", "--rank")
 _INTEGRATION = ("--method", "--rtol", "--t-end", "--max-evaluations")
 _SWEEP = ("--name", "--list", "--store", "--seed", "--jobs", "--scheduler", "--resume", "--csv")
+_REPORT = ("--names", "--list", "--folder", "--seed", "--quick", "--jobs")
+_FIGURE = ("--name", *_REPORT[1:])
 _LIMIT = ("--seed", "--start", "--rank", "--save")
 COMMANDS = (
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
@@ -109,6 +112,8 @@ COMMANDS = (
         ledger,
         (*_START, *_INTEGRATION),
     ),
+    Command("figure", "run the study behind a published or new figure", figure, (*_FIGURE, "--matrix"), False),
+    Command("report", "run several studies into one page", report, _REPORT, False),
     Command("sweep", "many runs: in parallel, kept in a file, and resumed where they stopped", sweep, _SWEEP, False),
 )
 """The table of subcommands."""
