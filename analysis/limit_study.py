@@ -16,8 +16,12 @@ ACCURACY = 1e-5
 """Direct runs start where the traversal promises this accuracy, relative to max|M|,"""
 SLACK = 1e2
 """and agree if they end within this many times of it, relative to the larger of max|M| and max|W|."""
-SMALLEST = -220.0
+SMALLEST = -12000.0
 """Exponent of the smallest scale of a start; the limit is out of reach if it asks for less."""
+PROBES = -300.0, -600.0
+"""Exponents of the two scales whose runs show the order where the limit is out of reach."""
+BUDGET = 1_500_000
+"""Gradients granted to a direct run: a slow orbit takes hundreds of thousands at these scales."""
 ORDER_TOL = 0.2
 """Relative difference up to which a fitted order is the predicted one."""
 LARGEST = -12.0
@@ -123,7 +127,7 @@ def random_problem(rng: np.random.Generator) -> gflow.MatrixCompletion:
 def limit_case(problem: gflow.MatrixCompletion, start: np.ndarray) -> LimitCase:
     """Return what the traversal says of a problem and start, checked by direct runs wherever they can show it.
 
-    Where the limit is out of reach of any start, two runs at the smallest scales must approach it with its order.
+    Where the limit is out of reach of any start, two runs at smaller scales must approach it with its order.
     """
     connected = len(gflow.connectivity(problem).coupling_components) == 1
     limit = gflow.saddle_to_saddle(problem, start)
@@ -134,7 +138,7 @@ def limit_case(problem: gflow.MatrixCompletion, start: np.ndarray) -> LimitCase:
         return LimitCase(problem, connected, Outcome.OUT_OF_REACH, "its order is not known", None, None)
     scale = LARGEST if needed is None else min(needed, LARGEST)
     within = scale >= SMALLEST
-    found = [_difference(problem, start, limit.matrix, x) for x in ([scale] if within else [SMALLEST / 2, SMALLEST])]
+    found = [_difference(problem, start, limit.matrix, x) for x in ([scale] if within else PROBES)]
     runs = [difference for difference in found if difference is not None]
     reason = "" if within else f"an accuracy of {ACCURACY:g} needs alpha = 1e{scale:.4g}"
     if len(runs) < len(found):
@@ -143,7 +147,7 @@ def limit_case(problem: gflow.MatrixCompletion, start: np.ndarray) -> LimitCase:
         outcome = Outcome.AGREE if runs[0] <= SLACK * ACCURACY else Outcome.DISAGREE
         return LimitCase(problem, connected, outcome, "", scale, runs[0])
     order = limit.order or 0.0
-    fitted = float(np.log10(runs[0] / runs[1])) / (-SMALLEST / 2) if min(runs) > 0 else np.inf
+    fitted = float(np.log10(runs[0] / runs[1])) / (PROBES[0] - PROBES[1]) if min(runs) > 0 else np.inf
     outcome = Outcome.APPROACHES if abs(fitted - order) <= ORDER_TOL * order else Outcome.OUT_OF_REACH
     reason = f"{reason}; order fitted {fitted:.4g}, predicted {order:.4g}"
     return LimitCase(problem, connected, outcome, reason, scale, runs[1])
@@ -151,7 +155,8 @@ def limit_case(problem: gflow.MatrixCompletion, start: np.ndarray) -> LimitCase:
 
 def _difference(problem: gflow.MatrixCompletion, start: np.ndarray, limit: np.ndarray, scale: float) -> float | None:
     """Return how far from the limit a direct run ends, relative to the data; None if it does not converge."""
-    path = gflow.graded_flow(problem, 10.0**scale * start, loss_tol=1e-24)
+    small = scale * float(np.log(10.0))
+    path = gflow.graded_flow(problem, start, log_scale=small, loss_tol=1e-24, max_evaluations=BUDGET)
     if path.status != gflow.Status.CONVERGED:
         return None
     W = gflow.Factorization(problem.shape).matrix(path.final)

@@ -21,6 +21,7 @@ from gflow.graded.field import Field
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
+from gflow.traversal import saddle_to_saddle
 
 GAP = np.nan
 FIG3 = MatrixCompletion([[4, 0.6, 1.8, 0.8], [6, 0.9, 2.7, GAP], [8, 2.2, 2.6, 1.6], [8, 2.7, 5.1, 3.6]])
@@ -96,21 +97,46 @@ def taylor(
 # closed forms
 
 
-@pytest.mark.parametrize("alpha", [1e-2, 1e-12, 1e-120, 1e-240])
-def test_a_complete_matrix_is_learned_mode_by_mode_along_logistic_curves(alpha: float) -> None:
+@pytest.mark.parametrize("exponent", [2, 12, 120, 240, 1000])
+def test_a_complete_matrix_is_learned_mode_by_mode_along_logistic_curves(exponent: int) -> None:
     # A = U diag(a), B = diag(a) V^T: every mode has w' = (4/n) w (sigma - w), whatever the others do
+    log_alpha = -exponent * float(np.log(10.0))
     rng = np.random.default_rng(3)
     U, V, Q = orthogonal(rng, 4)[:, :3], orthogonal(rng, 3), orthogonal(rng, 3)
     sigma, n = np.array([3.0, 2.0, 0.9]), 12
     problem, model = MatrixCompletion(U @ np.diag(sigma) @ V.T), Factorization((4, 3))
-    start = model.theta(alpha * U @ Q, alpha * Q.T @ V.T)
+    start = model.theta(U @ Q, Q.T @ V.T)
     for j in range(3):
-        t = float(n / (4 * sigma[j]) * (np.log(sigma[j]) - 2 * np.log(alpha)))
-        path = graded_flow(problem, start, t_end=t, loss_tol=1e-28, rtol=1e-10)
-        lag = np.log(sigma) - 2 * np.log(alpha) + np.log1p(-(alpha**2) / sigma) - 4 * sigma * t / n
+        t = float(n / (4 * sigma[j]) * (np.log(sigma[j]) - 2 * log_alpha))
+        path = graded_flow(problem, start, log_scale=log_alpha, t_end=t, loss_tol=1e-28, rtol=1e-10)
+        lag = np.log(sigma) - 2 * log_alpha + np.log1p(-np.exp(2 * log_alpha) / sigma) - 4 * sigma * t / n
         w = sigma / (1 + np.exp(np.minimum(lag, 700.0)))
         assert path.status is Status.HORIZON and path.times[-1] == t
         np.testing.assert_allclose(U.T @ model.matrix(path.final) @ V, np.diag(w), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("log_scale", [-3.0, -300.0])
+def test_a_scale_apart_from_the_start_is_the_same_as_one_within_it(log_scale: float) -> None:
+    start = start_of(M3, 1.0)
+    apart = graded_flow(M3, start, log_scale=log_scale)
+    within = graded_flow(M3, np.exp(log_scale) * start)
+    assert apart.status is within.status is Status.CONVERGED
+    np.testing.assert_allclose(apart.states[0], within.states[0], rtol=1e-12)
+    np.testing.assert_allclose(apart.final, within.final, rtol=0, atol=1e-8)
+
+
+def test_a_limit_that_every_double_is_far_from_is_reached_at_scales_below_all_doubles() -> None:
+    problem = MatrixCompletion([[-2, -8, GAP, GAP], [GAP, 2, 4, 6], [2, -2, -4, -6], [2, GAP, 11, 9]])
+    start = start_of(problem, 1.0)
+    limit = saddle_to_saddle(problem, start)
+    assert limit.matrix is not None and limit.order is not None and limit.order < 0.1
+    ends = {
+        exponent: graded_flow(problem, start, log_scale=-exponent * float(np.log(10.0)), loss_tol=1e-28)
+        for exponent in (20, 400)
+    }
+    far, near = (np.abs(Factorization((4, 4)).matrix(path.final) - limit.matrix).max() for path in ends.values())
+    assert far > 1e-2
+    assert limit.error is not None and near <= limit.error < 1e-6
 
 
 def test_the_flow_agrees_with_a_taylor_series_in_exact_arithmetic() -> None:
@@ -469,6 +495,7 @@ def test_large_problems_are_integrated_without_a_matrix() -> None:
         ({"norm_limit": np.nan}, "norm_limit must be positive; got nan"),
         ({"t_end": 0.0}, "t_end must be positive; got 0.0"),
         ({"max_evaluations": 0}, "max_evaluations must be positive; got 0"),
+        ({"log_scale": -np.inf}, "log_scale must be finite; got -inf"),
         ({"rank": 0}, "rank must be a positive integer; got 0"),
     ],
 )

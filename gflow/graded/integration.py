@@ -15,6 +15,7 @@ def graded_flow(
     start: np.ndarray,
     *,
     rank: int | None = None,
+    log_scale: float = 0.0,
     rtol: float = 1e-9,
     t_end: float | None = None,
     loss_tol: float = 1e-20,
@@ -37,6 +38,9 @@ def graded_flow(
         Theta of ``Factorization(problem.shape, rank)``: A row-major, then B row-major.
     rank : int, optional
         The inner width r. Default min(d1, d2).
+    log_scale : float
+        The flow starts from exp(log_scale) * start: scales that no double holds, such as 1e-10000, are ordinary too.
+        States whose entries lie below the smallest double are recorded as zeros.
     rtol : float
         Relative tolerance of each step, between 1e-13 and 1e-2. A plateau is crossed in closed form when its large
         columns move by less than ``rtol`` (in the unit of theta) during the stay.
@@ -48,7 +52,7 @@ def graded_flow(
         Converged when |grad| <= gradient_tol times its largest value so far and the Hessian has no negative
         eigenvalue.
     norm_limit : float
-        Diverging when |theta| > limit = norm_limit * max(sqrt(unit), |start|), or when |theta| has passed the
+        Diverging when |theta| > limit = norm_limit * max(sqrt(unit), |theta(0)|), or when |theta| has passed the
         geometric mean of limit and sqrt(unit) and the gradient is below its own rounding errors.
     max_evaluations : int
         Budget of gradient evaluations.
@@ -75,6 +79,8 @@ def graded_flow(
         raise TypeError(f"problem must be a MatrixCompletion; got {type(problem).__name__}")
     model = Factorization(problem.shape, rank)
     start = _checked_start(start, model.dim)
+    if not np.isfinite(log_scale):
+        raise ValueError(f"log_scale must be finite; got {log_scale!r}")
     if not 1e-13 <= rtol <= 1e-2:
         raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {rtol!r}")
     limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
@@ -82,7 +88,7 @@ def graded_flow(
     for name, limit in (*limits.items(), ("t_end", horizon), ("max_evaluations", max_evaluations)):
         if not limit > 0:
             raise ValueError(f"{name} must be positive; got {limit!r}")
-    return Run(problem, model, start, rtol, horizon, max_evaluations, limits).trajectory()
+    return Run(problem, model, start, log_scale, rtol, horizon, max_evaluations, limits).trajectory()
 
 
 def _checked_start(start: np.ndarray, dim: int) -> np.ndarray:

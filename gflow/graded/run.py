@@ -43,6 +43,7 @@ class Run:
         problem: MatrixCompletion,
         model: Factorization,
         start: np.ndarray,
+        log_scale: float,
         rtol: float,
         t_end: float,
         max_evaluations: int,
@@ -54,13 +55,15 @@ class Run:
         self.t_end = min(t_end / self.objective.time_unit, FOREVER)
         rows, columns = np.unique(problem.rows), np.unique(problem.columns)
         self.moving = np.concatenate([rows, problem.shape[0] + columns])
-        self.Z = model.stacked(start).copy()
+        self.Z = model.stacked(start)
         self.problem = problem.normalized.restricted(rows, columns)
-        self.columns = GradedColumns(self.problem, self.Z[self.moving], -self.log_unit)
+        self.columns = GradedColumns(self.problem, self.Z[self.moving], log_scale - self.log_unit)
+        with np.errstate(under="ignore"):
+            self.Z = self.Z * np.exp(log_scale)
         self.field = Field(self.problem, self.columns.squares())
         self.local = Factorization(self.problem.shape, self.columns.z.shape[1])
         self.method = "LSODA" if self.columns.z.size <= DENSE_LIMIT else "DOP853"
-        self.norm_limit = limits["norm_limit"] * max(1.0, float(np.linalg.norm(start)) / self.objective.theta_unit)
+        self.norm_limit = limits["norm_limit"] * max(1.0, float(np.linalg.norm(self.Z)) / self.objective.theta_unit)
         self.record = Record(model.dim + 2)
         self.t = self.highest = 0.0
         self.rest_below = self.retry_minimum = np.inf
