@@ -18,9 +18,13 @@ from analysis.theorems import (
     completions,
     conservation,
     decoupling,
+    gunasekar_conjecture,
+    gunasekar_cor2,
+    gunasekar_thm1,
     prop1,
     prop2,
     rip,
+    rip_thm3,
     thm1,
     thm2,
     thm3,
@@ -41,6 +45,10 @@ ENTRIES: Mapping[str, tuple[str, Statement]] = MappingProxyType(
         "thm4": (thm4.STATEMENT, thm4.claims),
         "commuting": (commuting.STATEMENT, commuting.claims),
         "rip": (rip.STATEMENT, rip.claims),
+        "gunasekar_thm1": (gunasekar_thm1.STATEMENT, gunasekar_thm1.claims),
+        "gunasekar_cor2": (gunasekar_cor2.STATEMENT, gunasekar_cor2.claims),
+        "gunasekar_conjecture": (gunasekar_conjecture.STATEMENT, gunasekar_conjecture.claims),
+        "rip_thm3": (rip_thm3.STATEMENT, rip_thm3.claims),
         "decoupling": ("the flow splits exactly along the coupling components", decoupling.claims),
         "conservation": ("A^T A - B B^T is constant along the flow, and the loss never rises", conservation.claims),
     }
@@ -68,7 +76,7 @@ class Ledger:
 
     @property
     def exit_code(self) -> int:
-        """Return 1 if a proposition or theorem is contradicted, else 0; ``thm3_premise`` is neither."""
+        """Return 1 if a claim is contradicted, else 0; a conjecture known to be false does not count."""
         return exit_code(self.claims.values())
 
     def to_dict(self) -> dict[str, dict[str, Any]]:

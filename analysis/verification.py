@@ -9,6 +9,7 @@ import numpy as np
 
 import gflow
 from analysis.certificates import certificate_table
+from analysis.limit_figures import LimitFigures, limit_figures
 from analysis.plots import EntryStatus
 from analysis.report import MatrixView, Report, Table, format_number
 from analysis.theorems import STATEMENTS, Saddle, Statement, Study, completions
@@ -55,11 +56,12 @@ def verification(
 
 def study_report(study: Study, name: str, statements: Sequence[Statement] = STATEMENTS) -> Report:
     """Return the report on a study that has been made."""
+    limit = limit_figures(study)
     return Report(
         title=f"Theorems verified on {name}",
         lead=_lead(study, name),
         claims=[claim for statement in statements for claim in statement(study)],
-        figures=trajectory_figures(study),
+        figures=[*trajectory_figures(study), *limit.figures],
         tables=[
             saddle_table(study),
             certificate_table(study),
@@ -67,7 +69,7 @@ def study_report(study: Study, name: str, statements: Sequence[Statement] = STAT
             Table(**completions(study)),
             *_equation_tables(study),
         ],
-        configuration=_configuration(study, name),
+        configuration=_configuration(study, name, limit),
         matrix=matrix_view(study),
         seed=study.seed,
     )
@@ -96,7 +98,7 @@ def _theta(study: Study, values: np.ndarray) -> np.ndarray:
     return np.sqrt(study.unit) * values
 
 
-def _configuration(study: Study, name: str) -> dict[str, Any]:
+def _configuration(study: Study, name: str, limit: LimitFigures) -> dict[str, Any]:
     trajectory = study.trajectory
     return {
         "matrix": name,
@@ -117,6 +119,7 @@ def _configuration(study: Study, name: str) -> dict[str, Any]:
             "conservation_drift": trajectory.conservation_drift,
             "monotonicity_defect": trajectory.monotonicity_defect,
         },
+        "figures_left_out": dict(limit.left_out),
     }
 
 

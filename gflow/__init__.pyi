@@ -50,13 +50,16 @@ from gflow.diagnostics import (
     numerical_rank as numerical_rank,
     singular_values as singular_values,
 )
+from gflow.ensemble import FlowEnd as FlowEnd, gradient_flows as gradient_flows
 from gflow.escape import (
     EscapeDirections as EscapeDirections,
     EscapeLimit as EscapeLimit,
+    EscapePair as EscapePair,
     EscapeVerdict as EscapeVerdict,
     ResidualEscape as ResidualEscape,
     escape_directions as escape_directions,
     escape_limit as escape_limit,
+    escape_pair as escape_pair,
     residual_escape as residual_escape,
 )
 from gflow.files import (
@@ -123,6 +126,11 @@ from gflow.symbolic import (
     general_identities as general_identities,
     identities as identities,
     symbolic_flow as symbolic_flow,
+)
+from gflow.symmetric_traversal import (
+    SymmetricSaddle as SymmetricSaddle,
+    SymmetricTraversal as SymmetricTraversal,
+    symmetric_traversal as symmetric_traversal,
 )
 from gflow.traversal import (
     Chain as Chain,

@@ -158,8 +158,9 @@ def connectivity(problem: MatrixCompletion) -> Connectivity:
     Invariant under permutation of rows and columns (up to their names), transposition and rescaling of M.
     Bai et al. 2024, Definitions 1-3.
     """
-    components = _components(observation_graph(problem))
-    coupling = _components(coupling_graph(problem)) if not problem.targets.all() else components
+    nonzero = problem.targets != 0
+    components = _components(problem.rows[nonzero], problem.columns[nonzero], problem.shape)
+    coupling = components if nonzero.all() else _components(problem.rows, problem.columns, problem.shape)
     return Connectivity(problem.shape, problem.n_observed, components, coupling)
 
 
@@ -211,15 +212,25 @@ def _bipartite_graph(rows: np.ndarray, columns: np.ndarray) -> nx.Graph:
     return graph
 
 
-def _components(graph: nx.Graph) -> tuple[Component, ...]:
-    import networkx as nx
+def _components(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> tuple[Component, ...]:
+    """Return the components of the bipartite graph with these edges, by smallest row, in time O(edges + d1 + d2)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
+    d1, size = shape[0], sum(shape)
+    edges = coo_array((np.ones(len(rows), dtype=bool), (rows, columns + d1)), shape=(size, size))
+    _, labels = connected_components(edges, directed=False)
+    used = np.zeros(size, dtype=bool)
+    used[rows], used[columns + d1] = True, True
+    nodes = np.nonzero(used)[0]
+    nodes = nodes[np.argsort(labels[nodes], kind="stable")]
+    groups = np.split(nodes, np.nonzero(np.diff(labels[nodes]))[0] + 1) if len(nodes) else []
+    n_edges = np.bincount(labels[rows], minlength=size)
     found = []
-    for nodes in nx.connected_components(graph):
-        rows = tuple(sorted(index for side, index in nodes if side == "row"))
-        columns = tuple(sorted(index for side, index in nodes if side == "column"))
-        n_edges = sum(len(graph.adj["row", i]) for i in rows)
-        found.append(Component(rows, columns, n_edges == len(rows) * len(columns)))
+    for group in groups:
+        at_rows, at_columns = group[group < d1], group[group >= d1] - d1
+        complete = int(n_edges[labels[group[0]]]) == len(at_rows) * len(at_columns)
+        found.append(Component(tuple(at_rows.tolist()), tuple(at_columns.tolist()), complete))
     return tuple(sorted(found, key=lambda component: component.rows[0]))
 
 

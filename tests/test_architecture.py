@@ -36,20 +36,27 @@ ROOMS = {
     "gflow": room(),
     "gflow.problems": room(outside="scipy"),
     "gflow.files": room("gflow.problems", "scipy"),
-    "gflow.connectivity": room("gflow.problems", "networkx"),
+    "gflow.connectivity": room("gflow.problems", "networkx scipy"),
     "gflow.models": room(),
-    "gflow.objective": room(outside="autograd"),
+    "gflow.objective": room(outside="autograd scipy"),
     "gflow.flow": room("gflow.files gflow.critical", "scipy"),
+    "gflow.fast": room(outside="numba scipy"),
+    "gflow.ensemble": room(
+        "gflow.fast gflow.flow gflow.models gflow.objective gflow.problems", "joblib scipy threadpoolctl"
+    ),
     "gflow.descent": room("gflow.flow"),
     "gflow.graded": room(
         "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
     ),
     "gflow.critical": room(outside="scipy"),
     "gflow.manifolds": room(),
-    "gflow.escape": room("gflow.connectivity gflow.objective gflow.flow gflow.critical"),
+    "gflow.escape": room("gflow.connectivity gflow.objective gflow.flow gflow.critical", "scipy"),
     "gflow.traversal": room(
         "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical "
         "gflow.escape"
+    ),
+    "gflow.symmetric_traversal": room(
+        "gflow.problems gflow.models gflow.objective gflow.flow gflow.critical gflow.traversal"
     ),
     "gflow.completions": room("gflow.problems gflow.connectivity", "cvxpy scipy sympy"),
     "gflow.operators": room("gflow.problems", "scipy"),
@@ -62,7 +69,7 @@ ROOMS = {
     "analysis.theorems": room("gflow analysis.claims"),
     "analysis.figures": room(
         "gflow analysis.claims analysis.data analysis.limit_study analysis.mask_study analysis.plots analysis.report "
-        "analysis.sweep",
+        "analysis.sweep analysis.theorems",
         "joblib threadpoolctl scipy",
     ),
     "analysis.ledger": room("gflow analysis.claims analysis.theorems"),
@@ -70,12 +77,14 @@ ROOMS = {
     "analysis.limit_study": room("gflow", "joblib threadpoolctl"),
     "analysis.plots": room(outside="matplotlib cycler"),
     "analysis.sweep": room("gflow analysis.limit_study analysis.mask_study", "joblib threadpoolctl scipy distributed"),
-    "analysis.benchmarks": room("gflow analysis.data", "scipy"),
+    "analysis.benchmarks": room("gflow analysis.data", "autograd scipy diffrax heyoka jax sksundae"),
     "analysis.report": room("analysis.claims analysis.plots", "jinja2 markupsafe matplotlib"),
     "analysis.certificates": room("gflow analysis.report analysis.theorems"),
     "analysis.trajectory_figures": room("gflow analysis.plots analysis.report analysis.theorems"),
+    "analysis.limit_figures": room("gflow analysis.plots analysis.report analysis.theorems"),
     "analysis.verification": room(
-        "gflow analysis.certificates analysis.plots analysis.report analysis.theorems analysis.trajectory_figures"
+        "gflow analysis.certificates analysis.limit_figures analysis.plots analysis.report analysis.theorems "
+        "analysis.trajectory_figures"
     ),
     "analysis.cli": room(
         "gflow analysis.claims analysis.data analysis.figures analysis.ledger analysis.report analysis.verification "
@@ -86,6 +95,7 @@ ROOMS = {
         "gflow analysis analysis.benchmarks analysis.claims analysis.cli analysis.data analysis.figures "
         "analysis.ledger analysis.limit_study analysis.mask_study analysis.plots analysis.report analysis.sweep "
         "analysis.theorems analysis.verification",
+        "threadpoolctl distributed",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""

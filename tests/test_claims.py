@@ -125,8 +125,16 @@ def test_a_claim_cannot_be_changed() -> None:
 def test_the_tally_says_when_only_a_premise_is_contradicted() -> None:
     premise = Claim.bounded("thm3_premise", "a premise", 1.0, 0.0, 0.0)
     theorem = Claim.bounded("thm3", "a theorem", 1.0, 0.0, 0.0)
-    assert tally([premise]).endswith(
-        "(the contradicted thm3_premise is a hypothesis: no published statement is contradicted)"
-    )
+    assert tally([premise]).endswith("(the contradicted thm3_premise is a hypothesis: no theorem is contradicted)")
     assert tally([premise, theorem]) == "0 holds, 2 contradicted, 0 hypothesis-not-met, 0 undecided"
     assert (exit_code([premise]), exit_code([premise, theorem])) == (1, 1)
+
+
+def test_a_contradicted_conjecture_known_to_be_false_is_no_failure() -> None:
+    conjecture = Claim.bounded("gunasekar_conjecture", "a conjecture", 1.0, 0.0, 0.0)
+    premise = Claim.bounded("thm3_premise", "a premise", 1.0, 0.0, 0.0)
+    assert (exit_code([conjecture]), exit_code([conjecture, premise])) == (0, 1)
+    assert tally([conjecture]).endswith(
+        "gunasekar_conjecture is a conjecture known to be false: no theorem is contradicted)"
+    )
+    assert "thm3_premise is a hypothesis, gunasekar_conjecture is a" in tally([premise, conjecture])

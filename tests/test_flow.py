@@ -219,7 +219,7 @@ def test_a_large_problem_converges_through_its_saddles_without_a_matrix() -> Non
     start = model.random(np.random.default_rng(1), 1e-6)
     path = gradient_flow(Objective.of(MatrixCompletion(M), model), start)
     sigma = np.linalg.svd(M, compute_uv=False)
-    assert path.status == Status.CONVERGED and path.method == "DOP853" and path.n_gradients < 5000
+    assert path.status == Status.CONVERGED and path.method == "DOP853, RKC" and path.n_gradients < 2000
     assert np.isclose(path.plateaus[0].loss, (sigma**2).sum() / 400, rtol=1e-6)
     assert np.allclose(model.matrix(path.final), M, atol=1e-8)
 
@@ -317,7 +317,7 @@ def test_an_unobserved_row_stays_where_it_was() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_large_start_does_not_overflow(method: str) -> None:
-    path = run(M_3, 300.0, method=method, max_evaluations=3000)
+    path = run(M_3, 300.0, method=method, max_evaluations=6000 if method == "RKC" else 3000)  # of order two
     assert path.status in (Status.CONVERGED, Status.BUDGET) and path.losses[-1] < 1e-3 * path.losses[0]
 
 

@@ -27,6 +27,10 @@ DRAWINGS: dict[str, Callable[[Any], Any]] = {
     "gradient": lambda ax: plots.draw_gradient_norm(TIMES, LOSSES, ax, marks=[4.0]),
     "singular": lambda ax: plots.draw_singular_values(TIMES, SIGMAS, ax, label="$W$"),
     "convergence": lambda ax: plots.draw_convergence([("direct", ALPHAS, ALPHAS**0.5, 0.5)], ax),
+    "orders": lambda ax: plots.draw_convergence([("direct", ALPHAS, ALPHAS**0.5, 0.5)], ax, predicted=[0.6]),
+    "chain": lambda ax: plots.draw_chain(
+        [(TIMES, LOSSES)], [(0.0, 20.0, "rank 0"), (50.0, 0.0, "rank 1")], ax, xlabel="way"
+    ),
     "plateaus": lambda ax: plots.draw_plateau_times(ALPHAS, np.log(1 / ALPHAS)[:, None], np.ones((5, 1)), ax),
     "graph": lambda ax: plots.draw_observation_graph(
         [(0, 0), (1, 1)], ax, shape=(3, 2), zeros=[(0, 1)], components=[([0], [0]), ([1], [1])]
@@ -80,6 +84,39 @@ def test_the_guide_of_a_convergence_plot_has_the_slope_that_was_given() -> None:
     assert np.exp(guide[:, 1]) == pytest.approx(3 * ALPHAS**0.57)
 
 
+def test_the_predicted_power_stands_beside_the_fitted_one() -> None:
+    ax = DRAWINGS["orders"](Figure().subplots())
+    _, fitted, predicted = (np.log(line.get_xydata()) for line in ax.lines)
+    for line, order in ((fitted, 0.5), (predicted, 0.6)):
+        assert np.diff(line[:, 1]) / np.diff(line[:, 0]) == pytest.approx(order)
+        assert np.exp(line[:, 1]) == pytest.approx(plots.power_law(ALPHAS, ALPHAS**0.5, order))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["direct: 0.5 (0.6)"]
+    plain = plots.draw_convergence([("a", ALPHAS, ALPHAS, None)], Figure().subplots(), predicted=[1.0])
+    assert [text.get_text() for text in plain.get_legend().get_texts()] == ["a: no fit (1)"]
+
+
+def test_waiting_times_have_guides_of_their_own() -> None:
+    waits, guide = np.log(1 / ALPHAS)[:, None], np.geomspace(0.1, 1e-5, 9)
+    lines = np.log(1 / guide)[:, None]
+    ax = plots.draw_plateau_times(ALPHAS, waits, lines, Figure().subplots(), guide_alphas=guide, labels=["origin"])
+    dashed, points = ax.lines
+    assert np.array_equal(dashed.get_xydata(), np.column_stack([guide, lines[:, 0]]))
+    assert np.array_equal(points.get_xydata(), np.column_stack([ALPHAS, waits[:, 0]]))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["origin"]
+
+
+def test_a_chain_shows_its_orbits_and_saddles_and_a_loss_of_zero_at_its_foot() -> None:
+    ax = DRAWINGS["chain"](Figure().subplots())
+    orbit, first, last = ax.lines
+    assert np.array_equal(orbit.get_xydata(), np.column_stack([TIMES, LOSSES]))
+    assert first.get_xydata().tolist() == [[0.0, 20.0]] and last.get_xydata().tolist() == [[50.0, 0.0]]
+    assert (first.get_marker(), last.get_marker()) == ("o", "v")
+    assert last.get_transform() == ax.get_xaxis_transform()
+    assert [text.get_text() for text in ax.texts] == ["rank 0", "rank 1"]
+    low, high = ax.get_ylim()
+    assert 0 < low < 20.0 < high
+
+
 def test_the_graph_has_one_line_per_edge_and_dashes_for_zeros() -> None:
     ax = DRAWINGS["graph"](Figure().subplots())
     lines = [line for line in ax.lines if len(line.get_xdata()) == 2]
@@ -101,6 +138,14 @@ def test_polar_paths_have_the_norm_as_radius() -> None:
     ax = DRAWINGS["polar"](Figure().subplots(subplot_kw={"projection": "polar"}))
     radii = [line.get_ydata() for line in ax.lines if len(line.get_xdata()) == len(TIMES)]
     assert np.allclose(radii, np.array([1, 2, 1, 2])[:, None] * np.ones(len(TIMES)))
+
+
+def test_polar_labels_stand_where_no_path_is() -> None:
+    ax = Figure().subplots(subplot_kw={"projection": "polar"})
+    rows = np.array([[[1.0, 0.1]], [[2.0, 0.2]]])
+    plots.draw_polar(rows, np.swapaxes(rows, 1, 2), ax, title="from rank 1", legend=False)
+    assert abs(ax.get_rlabel_position() - 180.0) <= 25.0  # type: ignore[attr-defined]
+    assert ax.get_title() == "from rank 1" and ax.get_legend() is None
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,38 @@ def test_the_page_is_well_formed_accessible_and_asks_for_nothing() -> None:
     for rule in ("prefers-color-scheme: dark", "@media print", "max-width: 46rem", "default-src 'none'"):
         assert rule in html
     assert "url(" not in re.sub(r"url\(#", "", html) and "@import" not in html
+
+
+def heading_jumps(page: Page) -> list[tuple[str, str]]:
+    """Return neighbouring headings of which the later lies more than one level deeper, and a first one below h1."""
+    levels = ["h0", *(tag for tag in page.tags() if re.fullmatch(r"h[1-6]", tag))]
+    return [pair for pair in pairwise(levels) if int(pair[1][1]) > int(pair[0][1]) + 1]
+
+
+def nameless(page: Page) -> list[str]:
+    """Return the tags of landmarks, regions and graphics without a name, and of links without text or label."""
+    named = ("aria-labelledby", "aria-label", "aria-hidden")
+    needing = [(tag, attrs) for tag, attrs in page.elements if tag in ("section", "nav", "svg") or "role" in attrs]
+    return [tag for tag, attrs in needing if not any(attrs.get(name) for name in named)]
+
+
+def test_headings_descend_step_by_step_and_everything_has_a_name(tmp_path: Path) -> None:
+    index = write_index([("One", "one/report.html", {"holds": 2})], tmp_path).read_text()
+    for html in (report_html(sample()), report_html(Report("Nothing", "", [], versions={})), index):
+        page = Page(html)
+        assert heading_jumps(page) == [] and nameless(page) == []
+        assert page.elements[page.tags().index("body") + 1] == ("a", {"class": "skip", "href": "#content"})
+        assert "content" in page.values("id") and page.tags().count("h1") == page.tags().count("main") == 1
+        cells = [attrs for tag, attrs in page.elements if tag == "th"]
+        assert all(attrs.get("scope") in ("col", "row") for attrs in cells)
+        assert not any(int(order) > 0 for order in page.values("tabindex"))
+    assert re.search(r":focus-visible \{ outline: [2-9]px solid", index) and "outline: none" not in index
+
+
+def test_a_jump_of_headings_and_a_nameless_graphic_are_seen() -> None:
+    page = Page("<body><h1>a</h1><h3>b</h3><svg></svg><nav></nav><h2>c</h2></body>")
+    assert heading_jumps(page) == [("h1", "h3")] and nameless(page) == ["svg", "nav"]
+    assert heading_jumps(Page("<h2>a</h2>")) == [("h0", "h2")]
 
 
 def test_text_of_the_user_is_inert_in_the_page_and_in_markdown(tmp_path: Path) -> None:

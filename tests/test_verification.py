@@ -85,11 +85,31 @@ def test_the_report_has_the_figures_tables_and_keys_that_readers_rely_on() -> No
     data = json.loads(report_json(report))
     assert {"claims", "seed", "versions"} <= set(data) and data["seed"] == 0
     assert set(data["claims"][0]) == {"id", "statement", "verdict", "measured", "allowed", "reason"}
-    assert {"observation-graph", "loss", "gradient-norm", "singular-values"} <= set(data["figures"])
+    trajectory = {"observation-graph", "loss", "gradient-norm", "singular-values"}
+    limit = {"limit-convergence", "plateau-times", "chain-of-losses", "polar-view"}
+    assert trajectory | limit <= set(data["figures"]) and data["configuration"]["figures_left_out"] == {}
+    completions = next(table["rows"] for table in data["tables"] if table["name"] == "completions")
+    assert {"limit", "greedy low rank"} <= {row[0] for row in completions}
     assert {"saddles", "components", "equations"} <= {table["name"] for table in data["tables"]}
     equations = next(table["rows"] for table in data["tables"] if table["name"] == "equations")
     assert {block for block, _ in equations} == {"rows 1, 3; columns 1, 3", "rows 2; columns 2"}
     assert len(equations) == 18
+
+
+def test_a_figure_that_is_left_out_is_named_in_the_configuration_with_its_reason() -> None:
+    report = verification(example("zero_coupled"), name="zero_coupled", statements=FEW)
+    assert "limit-convergence" not in {figure.name for figure in report.figures}
+    left_out = report.configuration["figures_left_out"]
+    assert set(left_out) == {"limit-convergence", "plateau-times", "chain-of-losses", "polar-view"}
+    assert all("there is no limit: the traversal is degenerate" in reason for reason in left_out.values())
+
+
+def test_greedy_learning_and_the_limit_differ_on_disconnected_data_alone() -> None:
+    for name, apart in (("fig3", False), ("fig4", True)):
+        table = next(table for table in verified(name).tables if table.name == "completions")
+        row = next(row for row in table.rows if row[0] == "greedy low rank")
+        distance = row[list(table.columns).index("distance to limit")]
+        assert (distance > 0.1) is apart and (apart or distance < 1e-6)
 
 
 def test_the_data_of_the_figures_are_those_of_the_trajectory_in_the_units_of_the_matrix() -> None:

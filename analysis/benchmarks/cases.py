@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import timeit
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 import gflow
+from analysis.benchmarks.growth import growth_study
+from analysis.benchmarks.limits import LIMIT_CASES, LIMIT_STUDIES
+from analysis.benchmarks.peers import PEER_CASES, PEER_STUDIES, largest_step, peer_sides
+from analysis.benchmarks.scale import SCALE_CASES
 from analysis.benchmarks.timing import Case, Side
 from analysis.data import example
 
@@ -26,19 +31,31 @@ def _flow_sides(problem: gflow.MatrixCompletion, seed: int, scale: float, loss: 
         return model.matrix(path.final), path.n_gradients
 
     bare = _solve_ivp(objective, model, start, loss, rtol=RTOL, atol=RTOL * scale)
+    path = gflow.gradient_flow(objective, start, rtol=RTOL, loss_tol=target)
+    t_end, largest = 2.0 * float(path.times[-1]) / objective.time_unit, largest_step(objective, path)
     naive = _solve_ivp(objective, model, start, loss)
+    explicit = _solve_ivp(objective, model, start, loss, "RK45", t_end)  # which never reaches so small a loss
     return (
         Side("gflow", ours),
         Side("solve_ivp LSODA, same Jacobian", bare),
         Side("solve_ivp LSODA, default tolerances", naive, trusted=False),
+        Side("solve_ivp RK45, default tolerances", explicit, trusted=False),
         Side("gradient descent, lr 0.1", _descent(objective, model, start, loss, 0.1), trusted=False),
+        Side(f"gradient descent, lr {largest:.3g}", _descent(objective, model, start, loss, largest), trusted=False),
+        *peer_sides(problem, model, start, loss),
     )
 
 
 def _solve_ivp(
-    objective: gflow.Objective, model: gflow.Factorization, start: np.ndarray, loss: float, **tolerances: float
+    objective: gflow.Objective,
+    model: gflow.Factorization,
+    start: np.ndarray,
+    loss: float,
+    method: str = "LSODA",
+    t_end: float = 1e6,
+    **tolerances: float,
 ) -> Callable[[], tuple[np.ndarray, int]]:
-    """Return bare solve_ivp on the same function, in the same unit, stopped by an event at the same loss."""
+    """Return bare solve_ivp on the same function, in the same unit as ``t_end``, stopped by an event at that loss."""
     from scipy.integrate import solve_ivp
 
     inner = objective.normalized or objective
@@ -48,16 +65,18 @@ def _solve_ivp(
         return inner.value(theta) - level
 
     reached.terminal = True  # type: ignore[attr-defined]
+    options: dict[str, Any] = dict(tolerances)
+    if method == "LSODA":
+        options["jac"] = lambda _, theta: -inner.hessian(theta)
 
     def run() -> tuple[np.ndarray, int]:
         result = solve_ivp(
             lambda _, theta: -inner.gradient(theta),
-            (0.0, 1e6),
+            (0.0, t_end),
             start / objective.theta_unit,
-            method="LSODA",
-            jac=lambda _, theta: -inner.hessian(theta),
+            method=method,
             events=reached,
-            **tolerances,
+            **options,
         )
         return objective.unit * model.matrix(result.y[:, -1]), result.nfev
 
@@ -96,42 +115,6 @@ def _arithmetic_floor(shape: tuple[int, int], rank: int) -> Callable[[int], floa
     return lambda count: count * each
 
 
-def random_problems(count: int, shape: tuple[int, int] = (4, 4), seed: int = 0) -> list[gflow.MatrixCompletion]:
-    """Return random connected problems of rank 1 to 3 with every row and column observed."""
-    rng = np.random.default_rng(seed)
-    problems: list[gflow.MatrixCompletion] = []
-    while len(problems) < count:
-        rank = int(rng.integers(1, min(shape)))
-        M = rng.standard_normal((shape[0], rank)) @ rng.standard_normal((rank, shape[1]))
-        observed = np.zeros(shape[0] * shape[1], dtype=bool)
-        wanted = int(rng.integers(sum(shape) - 1, shape[0] * shape[1]))
-        observed[rng.permutation(observed.size)[:wanted]] = True
-        problem = gflow.MatrixCompletion(M, observed.reshape(shape))
-        parts = gflow.connectivity(problem)
-        if parts.kind == "connected" and not parts.unobserved_rows and not parts.unobserved_columns:
-            problems.append(problem)
-    return problems
-
-
-def _limit_sides() -> tuple[Side, ...]:
-    """Return the traversal and the flow from 1e-8 on 100 random problems; the answer is how many ended."""
-    problems = random_problems(100)
-
-    def limits() -> tuple[np.ndarray, int]:
-        ended = [gflow.saddle_to_saddle(problem).status in ("converged", "diverging") for problem in problems]
-        return np.array(float(sum(ended))), 0
-
-    def flows() -> tuple[np.ndarray, int]:
-        count = 0
-        for problem in problems:
-            model = gflow.Factorization(problem.shape)
-            start = model.random(np.random.default_rng(0), 1e-8)
-            count += gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=RTOL).n_gradients
-        return np.array(float(len(problems))), count
-
-    return Side("gflow saddle_to_saddle, 100 problems", limits), Side("gflow flow from 1e-8, 100 problems", flows)
-
-
 CASES = (
     Case(
         "P1",
@@ -149,11 +132,14 @@ CASES = (
         1e-6,
         _arithmetic_floor((3, 3), 3),
     ),
-    Case(
-        "P3",
-        "100 random 4 x 4 problems: the limit, and the flow from 1e-8",
-        "gflow flow from 1e-8, 100 problems",
-        _limit_sides,
-        0.05,
-    ),
+    *LIMIT_CASES,
+    *PEER_CASES,
+    *SCALE_CASES,
 )
+
+STUDIES: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
+    **PEER_STUDIES,
+    **LIMIT_STUDIES,
+    "growth": growth_study,
+}
+"""What a table of times leaves out, by the case it belongs to or alone: text to print, and its numbers."""

@@ -14,7 +14,7 @@ from analysis.cli.output import Outcome, Refused
 SCALE = 1e-8
 """The scale of the random start where neither --scale nor --start is given, times sqrt(max|M|) if that is below 1."""
 SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
-METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45")
+METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
 EPILOG = (
     "exit status: 0 done and nothing contradicted; 1 a claim is contradicted; 2 bad usage or input, or a computation "
     "that failed; 130 interrupted. Results go to standard output, everything else to standard error."

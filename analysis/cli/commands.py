@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli.arguments import Command
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 LARGEST_DIMENSION = 1000
 """Critical points are found with a dense Hessian up to this dimension."""
+LARGEST_MATRIX = 1_000_000
+"""Number of entries up to which the matrix a trajectory ends at is part of the output; --save keeps its factors."""
+LISTED = 20
+"""Singular values, and indices of a long list, that are printed."""
 RANK_TOL = 1e-4
 """The rank printed counts singular values above this, relative to max|M| and to the largest of them."""
 
@@ -108,7 +112,7 @@ COMMANDS = (
     Command(
         "ledger",
         "every theorem with its hypotheses and its verdict; status 1 where one is contradicted, or thm3_premise, "
-        "a hypothesis",
+        "a hypothesis; not for gunasekar_conjecture, which is known to be false",
         ledger,
         (*_START, *_INTEGRATION),
     ),
@@ -125,21 +129,34 @@ def _connectivity_parts(graphs: gflow.Connectivity) -> Iterator[Any]:
         [
             ("kind", str(graphs.kind)),
             ("shape", f"{d1} x {d2}, {graphs.n_observed} observed"),
-            ("unobserved rows", indices(graphs.unobserved_rows)),
-            ("unobserved columns", indices(graphs.unobserved_columns)),
+            ("unobserved rows", _few(graphs.unobserved_rows)),
+            ("unobserved columns", _few(graphs.unobserved_columns)),
         ]
     )
     for name, components in (("components", graphs.components), ("coupling components", graphs.coupling_components)):
-        rows = ((indices(part.rows), indices(part.columns), part.complete_bipartite) for part in components)
+        rows = ((_few(part.rows), _few(part.columns), part.complete_bipartite) for part in components)
         yield table(f"{name} (rows and columns counted from 0)", ["rows ", "columns ", "complete bipartite "], rows)
+
+
+def _few(values: Sequence[int]) -> str:
+    """Return integers separated by commas, of more than 100 the first 20 and their number."""
+    if len(values) <= 100:
+        return indices(values)
+    return f"{indices(values[:LISTED])}, ... ({len(values)} in all)"
 
 
 def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
     """Return the summary of a trajectory and of the matrix it ends at."""
     import numpy as np
 
-    W = run.model.matrix(trajectory.final)
-    sizes = np.linalg.svd(W, compute_uv=False)
+    d1, d2 = run.model.shape
+    W = run.model.matrix(trajectory.final) if d1 * d2 <= LARGEST_MATRIX else None
+    A, B = run.model.factors(trajectory.final)
+    if W is None and run.model.rank < min(d1, d2):  # the singular values of A B are those of the two small factors
+        small = np.asarray(np.linalg.qr(A, mode="r")) @ np.asarray(np.linalg.qr(B.T, mode="r")).T
+    else:
+        small = A @ B if W is None else W
+    sizes = np.linalg.svd(small, compute_uv=False)
     return trajectory.to_dict() | {
         "matrix": W,
         "singular_values": sizes,
@@ -156,7 +173,7 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
             ("method", trajectory.method),
             ("status", f"{trajectory.status}: {trajectory.message}"),
             *((name.replace("_", " "), number(payload[name])) for name in ("time", "loss", "gradient_norm")),
-            ("singular values", "  ".join(f"{value:.8g}" for value in payload["singular_values"])),
+            ("singular values", _listed(payload["singular_values"])),
             ("rank", f"{payload['rank']} (singular values above {RANK_TOL:g} of the largest)"),
             ("nuclear norm", number(payload["nuclear_norm"])),
             ("conservation drift", number(trajectory.conservation_drift)),
@@ -165,7 +182,15 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
     )
     plateaus = ((plateau.loss, plateau.start, plateau.end) for plateau in trajectory.plateaus)
     yield table("plateaus", ["loss", "start", "end"], plateaus)
-    yield matrix("W (rows and columns counted from 0)", payload["matrix"])
+    if payload["matrix"] is None:
+        yield f"W has more than {LARGEST_MATRIX} entries; --save FILE keeps its factors"
+    else:
+        yield matrix("W (rows and columns counted from 0)", payload["matrix"])
+
+
+def _listed(sizes: Any) -> str:
+    more = f"  and {len(sizes) - LISTED} more" if len(sizes) > LISTED else ""
+    return "  ".join(f"{value:.8g}" for value in sizes[:LISTED]) + more
 
 
 def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:

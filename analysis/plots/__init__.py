@@ -4,11 +4,13 @@ The drawing functions compute nothing and save nothing. matplotlib is imported o
 """
 
 from analysis.plots.curves import (
+    draw_chain,
     draw_convergence,
     draw_gradient_norm,
     draw_loss,
     draw_plateau_times,
     draw_singular_values,
+    power_law,
 )
 from analysis.plots.pictures import draw_matrix, draw_observation_graph, draw_polar
 from analysis.plots.style import INK, PALETTE, STATUS_COLORS, EntryStatus
@@ -19,6 +21,7 @@ __all__ = [
     "PALETTE",
     "STATUS_COLORS",
     "EntryStatus",
+    "draw_chain",
     "draw_convergence",
     "draw_gradient_norm",
     "draw_loss",
@@ -28,6 +31,7 @@ __all__ = [
     "draw_polar",
     "draw_singular_values",
     "figure_svg",
+    "power_law",
     "scoped_svg",
     "standalone_svg",
 ]

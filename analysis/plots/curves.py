@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PLATEAU = PALETTE[5]
+WIDE = 1e2
+"""A logarithmic axis over more than this factor does without minor ticks."""
+BELOW, ABOVE = 1e-3, 10.0
+"""The axis of a chain of losses ends so far below its last positive saddle, and above its first, as a factor."""
 
 
 def draw_loss(
@@ -111,8 +115,20 @@ def draw_singular_values(
     return ax
 
 
+def power_law(alphas: Any, errors: Any, order: float) -> np.ndarray:
+    """Return the power alpha^order through the middle of the points, on logarithmic scales, at the same alphas."""
+    log_x, log_y = np.log(np.asarray(alphas, dtype=float)), np.log(np.asarray(errors, dtype=float))
+    return np.exp(log_y.mean() + order * (log_x - log_x.mean()))
+
+
 def draw_convergence(
-    series: Iterable[tuple[str, Any, Any, float | None]], ax: Axes, *, xlabel: str = r"$\alpha$", **line_style: Any
+    series: Iterable[tuple[str, Any, Any, float | None]],
+    ax: Axes,
+    *,
+    predicted: Sequence[float | None] = (),
+    xlabel: str = r"$\alpha$",
+    ylabel: str = "error",
+    **line_style: Any,
 ) -> Axes:
     """Return ``ax`` with errors against the scale alpha, both logarithmic, and the fitted powers as dashed guides.
 
@@ -120,26 +136,50 @@ def draw_convergence(
     ----------
     series : sequence of (label, alphas, errors, slope)
         Positive arrays of shape (m,). The guide is alpha^slope through the middle of the points; None draws none.
+    predicted : sequence of float or None
+        One predicted order for each series, drawn as a broad pale line through the middle of the points.
     """
     ax.set_xscale("log")
     ax.set_yscale("log")
-    for k, (label, alphas, errors, slope) in enumerate(series):
+    given = list(series)
+    expected = list(predicted) or [None] * len(given)
+    for k, ((label, alphas, errors, slope), order) in enumerate(zip(given, expected, strict=True)):
         x, y = np.asarray(alphas, dtype=float), np.asarray(errors, dtype=float)
-        named = label if slope is None else f"{label}: order {slope:.4g}"
         style = {"color": PALETTE[k % len(PALETTE)], "marker": MARKERS[k % len(MARKERS)], "linestyle": "none"}
-        ax.plot(x, y, **{**style, "label": named, **line_style})
+        ax.plot(x, y, **{**style, "label": label + _orders(slope, order), **line_style})
         if slope is not None and len(x):
-            log_x, log_y = np.log(x), np.log(y)
-            guide = np.exp(log_y.mean() + slope * (log_x - log_x.mean()))
-            ax.plot(x, guide, color=style["color"], linestyle="--", linewidth=1, zorder=1)
+            ax.plot(x, power_law(x, y, slope), color=style["color"], linestyle="--", linewidth=1, zorder=1)
+        if order is not None and len(x):
+            ax.plot(x, power_law(x, y, order), color=style["color"], alpha=0.3, linewidth=4, zorder=0)
+    for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        if high > WIDE * low:
+            axis.minorticks_off()
     ax.set_xlabel(xlabel)
-    ax.set_ylabel("error")
+    ax.set_ylabel(ylabel)
     if ax.lines:
         ax.legend()
     return ax
 
 
-def draw_plateau_times(alphas: Any, measured: Any, predicted: Any, ax: Axes, **line_style: Any) -> Axes:
+def _orders(fitted: float | None, predicted: float | None) -> str:
+    """Return what the legend says of the orders."""
+    if predicted is None:
+        return "" if fitted is None else f": order {fitted:.4g}"
+    return f": {'no fit' if fitted is None else f'{fitted:.4g}'} ({predicted:.4g})"
+
+
+def draw_plateau_times(
+    alphas: Any,
+    measured: Any,
+    predicted: Any,
+    ax: Axes,
+    *,
+    guide_alphas: Any = None,
+    labels: Sequence[str] | None = None,
+    value_scale: str = "linear",
+    xlabel: str = r"$\alpha$",
+    **line_style: Any,
+) -> Axes:
     """Return ``ax`` with the waiting time at every plateau against alpha, measured and predicted.
 
     Parameters
@@ -147,17 +187,62 @@ def draw_plateau_times(alphas: Any, measured: Any, predicted: Any, ax: Axes, **l
     alphas : (m,) array of positive numbers
     measured, predicted : (m, k) arrays
         One column per plateau; NaN where there is none.
+    guide_alphas : (g,) array, optional
+        Where ``predicted``, then of shape (g, k), is given instead.
+    labels : k names of the plateaus, by default numbered from 0
+    value_scale : {'linear', 'log'}
     """
     ax.set_xscale("log")
     ax.invert_xaxis()
+    ax.set_yscale(value_scale)
+    guide = alphas if guide_alphas is None else guide_alphas
     for k, (seen, expected) in enumerate(zip(np.asarray(measured).T, np.asarray(predicted).T, strict=True)):
         color = PALETTE[k % len(PALETTE)]
-        ax.plot(alphas, expected, color=color, linestyle="--", linewidth=1)
+        ax.plot(guide, expected, color=color, linestyle="--", linewidth=1)
         style = {"color": color, "marker": MARKERS[k % len(MARKERS)], "linestyle": "none"}
-        ax.plot(alphas, seen, **{**style, "label": f"plateau {k}", **line_style})
-    ax.set_xlabel(r"$\alpha$")
+        name = f"plateau {k}" if labels is None else labels[k]
+        ax.plot(alphas, seen, **{**style, "label": name, **line_style})
+    ax.set_xlabel(xlabel)
     ax.set_ylabel("waiting time (dashed: predicted)")
     ax.legend()
+    return ax
+
+
+def draw_chain(
+    orbits: Iterable[tuple[Any, Any]],
+    saddles: Sequence[tuple[float, float, str]],
+    ax: Axes,
+    *,
+    xlabel: str = "arc length of $W$",
+    **line_style: Any,
+) -> Axes:
+    """Return ``ax`` with the losses along a chain of orbits, end to end, and the saddles between them.
+
+    Parameters
+    ----------
+    orbits : sequence of (positions, losses)
+        Arrays of shape (m,); the losses are drawn on a logarithmic scale that ends a little below the last saddle.
+    saddles : sequence of (position, loss, label)
+        Discs; a saddle of loss 0 is a triangle at the foot of the axes.
+    """
+    ends = [loss for _, loss, _ in saddles if loss > 0]
+    ax.set_yscale("log", nonpositive="mask")
+    for k, (positions, losses) in enumerate(orbits):
+        style = {"color": PALETTE[k % len(PALETTE)], "marker": ".", "markersize": 3.5, "linewidth": 1.2}
+        ax.plot(positions, losses, **{**style, **line_style})
+    if ends:
+        ax.set_ylim(BELOW * min(ends), ABOVE * max(ends))
+    for position, loss, label in saddles:
+        at_foot: Any = {} if loss > 0 else {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        height = loss if loss > 0 else 0.0
+        ax.plot([position], [height], "o" if loss > 0 else "v", color=INK, markersize=5.5, zorder=4, **at_foot)
+        place: Any = {"textcoords": "offset points", "xytext": (5, 5), "size": 8}
+        place["xycoords"] = "data" if loss > 0 else ax.get_xaxis_transform()
+        ax.annotate(label, (position, height), **place)
+    ax.minorticks_off()
+    ax.margins(x=0.09)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("loss $R$")
     return ax
 
 

@@ -16,6 +16,8 @@ Pairs = Iterable[tuple[int, int]]
 ISOLATED = PALETTE[5]
 LARGEST_NUMBERED = 14
 """Matrices and graphs with more rows or columns are drawn without numbers."""
+CENTRE = 0.1
+"""Points nearer to the centre than this fraction of the largest radius leave room for labels."""
 
 
 def draw_observation_graph(
@@ -102,7 +104,7 @@ def draw_matrix(values: Any, statuses: Any, ax: Axes, *, number: str = "{:.4g}",
     return ax
 
 
-def draw_polar(rows: Any, columns: Any, ax: Axes, **line_style: Any) -> Axes:
+def draw_polar(rows: Any, columns: Any, ax: Axes, *, title: str = "", legend: bool = True, **line_style: Any) -> Axes:
     """Return polar ``ax`` with the paths of the rows of A (solid) and the columns of B (dashed), for width r = 2.
 
     Parameters
@@ -111,9 +113,14 @@ def draw_polar(rows: Any, columns: Any, ax: Axes, **line_style: Any) -> Axes:
         The rows of A over time.
     columns : (T, 2, d2) array
         The columns of B over time.
+    title : str
+    legend : bool
+        Whether a legend stands beside the axes.
 
     A disc marks the start of a path and an arrow-like triangle its end. The radius is the norm.
     """
+    from matplotlib.ticker import MaxNLocator
+
     A, B = np.asarray(rows, dtype=float), np.swapaxes(np.asarray(columns, dtype=float), -1, -2)
     if A.ndim != 3 or A.shape[-1] != 2 or B.ndim != 3 or B.shape[-1] != 2:
         shapes = f"{np.shape(rows)} and {np.shape(columns)}"
@@ -126,8 +133,22 @@ def draw_polar(rows: Any, columns: Any, ax: Axes, **line_style: Any) -> Axes:
             ax.plot(angle, radius, **style)
             ax.plot(angle[:1], radius[:1], "o", color=color, markersize=3)
             ax.plot(angle[-1:], radius[-1:], "^", color=color, markersize=5)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.05, 1.0))
+    ax.yaxis.set_major_locator(MaxNLocator(4, prune="lower"))
+    ax.set_rlabel_position(_emptiest_angle(np.concatenate([A.reshape(-1, 2), B.reshape(-1, 2)])))  # type: ignore[attr-defined]
+    if legend:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.05, 1.0))
+    if title:
+        ax.set_title(title)
     return ax
+
+
+def _emptiest_angle(points: np.ndarray) -> float:
+    """Return the angle in degrees, half-way between two labelled ones, that is furthest from points off the centre."""
+    radius = np.hypot(points[:, 0], points[:, 1])
+    far = points[radius > CENTRE * radius.max(initial=0.0)]
+    candidates = np.radians(np.arange(22.5, 360.0, 45.0))
+    apart = np.angle(np.exp(1j * (candidates[:, None] - np.arctan2(far[:, 1], far[:, 0]))))
+    return float(np.degrees(candidates[np.argmax(np.abs(apart).min(axis=1, initial=np.inf))]))
 
 
 def _cell_styles(status: EntryStatus, density: int = 1) -> list[dict[str, Any]]:

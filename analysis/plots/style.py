@@ -62,6 +62,7 @@ RC: Any = {
     "legend.fontsize": 8,
     "legend.frameon": False,
     "legend.labelcolor": INK,
+    "legend.title_fontsize": 8,
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "savefig.facecolor": "none",

@@ -27,13 +27,13 @@ def claims(study: Study) -> tuple[Claim, ...]:
 def claim(given: Evidence) -> Claim:
     """Return the claim that follows from the evidence."""
     commute = operators.commuting_mask(given.problem, form="dilated")
-    found = "no two observed entries share a row or a column" if commute else _pair(given.problem)
+    found = "no two observed entries share a row or a column" if commute else shared_line(given.problem)
     hypotheses = (Hypothesis("measurement matrices commute", commute, found), limit_exists(given), interpolates(given))
     measured = given.nuclear_norm, f"{norms(given)}{_reached(given)}"
     return judged(ID, STATEMENT, hypotheses, measured, lambda text: minimal_norm(ID, STATEMENT, given, text))
 
 
-def _pair(problem: gflow.MatrixCompletion) -> str:
+def shared_line(problem: gflow.MatrixCompletion) -> str:
     """Return two observed entries whose matrices do not commute, as text."""
     for name, lines in (("row", problem.rows), ("column", problem.columns)):
         seen: dict[int, int] = {}

@@ -10,6 +10,7 @@ Source: Bai et al. 2024, Theorem 2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,9 +37,10 @@ OMEGA_TOL = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Escape:
-    """The escape limit at a critical point, or why there is none."""
+    """The escape limit at a critical point, or why there is none; ``theta`` is the point, in the problem's own unit."""
 
     visit: Visit
+    theta: np.ndarray
     limit: gflow.EscapeLimit | None
     failure: str
 
@@ -72,8 +74,14 @@ def claims(study: Study) -> tuple[Claim, ...]:
 
 def escapes(study: Study) -> list[Escape]:
     """Return the escape limits at the critical points of positive loss that the limit passes."""
+    return list(_escapes(study))
+
+
+@lru_cache(maxsize=4)
+def _escapes(study: Study) -> tuple[Escape, ...]:
+    """Return the escape limits of a study; claims and figures share them."""
     rng = study.rng("thm2")
-    return [_escape(study, visit, rng) for visit in evidence(study).visits if visit.loss > 0.0]
+    return tuple(_escape(study, visit, rng) for visit in evidence(study).visits if visit.loss > 0.0)
 
 
 def judged(met: list[Escape]) -> tuple[Claim, ...]:
@@ -137,5 +145,5 @@ def _escape(study: Study, visit: Visit, rng: np.random.Generator) -> Escape:
             study.objective, theta, direction, problem=study.normalized, model=study.model, alphas=alphas
         )
     except (IntegrationFailed, ValueError) as failure:
-        return Escape(visit, None, str(failure))
-    return Escape(visit, limit, "")
+        return Escape(visit, theta, None, str(failure))
+    return Escape(visit, theta, limit, "")

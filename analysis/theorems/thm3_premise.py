@@ -4,7 +4,8 @@ Each saddle of the limit is compared with the best of many fits of its rank, for
 the whole matrix. It is a hypothesis about the data, not a published result: where it is contradicted, Theorem 3 does
 not apply. The reason is one of
 
-- ``critical value at infinity``: a stage has no critical point, its factors grow without bound;
+- ``critical value at infinity``: the factors of a stage grow without bound, and a better matrix of its rank exists
+  (where no better one is known the premise is undecided: the stage may tend to the infimum of its Omega_k);
 - ``local minimum inside Omega_k``: a better matrix of the same rank exists on the same component;
 - ``saddle of a sub-Omega_k``: on disconnected data a better one joins components, while each alone is at its best;
 - ``saddle inside Omega_k``: on connected data a point with negative curvature inside Omega_k was met.
@@ -69,11 +70,13 @@ def claim(given: Evidence) -> Claim:
             better = [f"{SUB}: {found}; each component alone is at its best" for found in whole if found.beaten]
     unended = [chain for chain in chains if chain.status is not gflow.TraversalStatus.CONVERGED]
     diverging = [chain for chain in unended if chain.status is gflow.TraversalStatus.DIVERGING]
-    failures = [_at_infinity(given, chain) for chain in diverging] + better
+    at_infinity = [_at_infinity(given, chain) for chain in diverging]
+    failures = [found for beaten, found in at_infinity if beaten] + better
     if failures:
         return Claim.bounded(ID, STATEMENT, len(failures), 0.0, 0.0, reason="; ".join(failures))
     if unended:
         reason = "; ".join(f"a chain is {chain.status}: {chain.reason}" for chain in unended)
+        reason += "".join(f"; no better fit is known: {found}" for _, found in at_infinity)
         return Claim.undecided(ID, STATEMENT, reason)
     missing = [found for found in compared if not found.searched]
     if missing:
@@ -110,13 +113,14 @@ def _compared(
     return [Compared(k, loss, loss if fit is None else fit.loss * share, fit, fit is not None, saddle)]
 
 
-def _at_infinity(given: Evidence, chain: gflow.Chain) -> str:
-    """Return what a stage that runs off to infinity tends to, and the best fit of its rank."""
+def _at_infinity(given: Evidence, chain: gflow.Chain) -> tuple[bool, str]:
+    """Return whether a fit of the same rank beats what a stage tends to that runs off to infinity, and in what way."""
     part = given.problem.restricted(chain.rows, chain.columns)
     share, k = part.n_observed / given.problem.n_observed, chain.end.rank + 1
     reached = part.unit * (part.unit * chain.orbits[-1].final_loss) * share if chain.orbits else chain.end.loss
-    found = "; ".join(map(str, _compared(part, k, reached, share)))
-    return f"critical value at infinity: {found}; {chain.reason}"
+    compared = _compared(part, k, reached, share)
+    text = f"critical value at infinity: {'; '.join(map(str, compared))}; {chain.reason}"
+    return any(found.beaten for found in compared), text
 
 
 def _kind(given: Evidence, found: Compared) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.descent.quartic import EPS, Quartic, quartic_along
-from gflow.descent.record import Callback, Ending, Kept, checked_limits
+from gflow.descent.record import Callback, Ending, Steps, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along, norm, plateaus
 from gflow.flow.saddles import saddle_at
@@ -91,7 +91,7 @@ def gradient_descent(
     return _Descent(objective, theta, step, clip, limits, callback).trajectory()
 
 
-class _Descent:
+class _Descent(Steps):
     """One descent in the objective's own unit."""
 
     def __init__(
@@ -105,16 +105,16 @@ class _Descent:
     ) -> None:
         self.units = objective.theta_unit, objective.time_unit, objective.unit
         self.objective = objective.normalized or objective
-        self.theta, self.t, self.n_steps, self.n_gradients, self.n_hessians = start / self.units[0], 0.0, 0, 1, 0
+        self.theta, self.t = start / self.units[0], 0.0
+        super().__init__(limits, norm(self.theta), callback)
+        self.n_gradients = 1
         self.step = None if isinstance(step, str) else step / self.units[1]
-        self.clip, self.limits, self.callback = clip, limits, callback
-        self.bound = limits["norm_limit"] * max(1.0, norm(self.theta))
+        self.clip = clip
         self.slope_vector = self.objective.gradient(self.theta)
         self.slope = self.highest = norm(self.slope_vector)
         self.mode = self.slope_vector / self.slope if self.slope > 0 else np.ones_like(self.theta)
         self.curvature = self.stiffness()
         self.minimum_below = np.inf
-        self.kept = Kept(int(limits["max_states"]))
         self.kept.offer(0, 0.0, self.theta)
 
     def stiffness(self) -> float:
@@ -158,13 +158,6 @@ class _Descent:
         if abs(there - here - line(reach / 2)) > QUARTIC_TOL * size:
             raise ValueError("step 'exact' needs an objective of degree four along lines; give a fixed step instead")
 
-    def trajectory(self) -> Trajectory:
-        """Step until something ends the descent and return what was kept."""
-        ending = self.verdict()
-        while ending is None:
-            ending = self.advance()
-        return self.result(*ending)
-
     def advance(self) -> Ending | None:
         length = self.length()
         before, self.theta = self.theta, self.theta - length * self.slope_vector
@@ -185,8 +178,7 @@ class _Descent:
             ending = self.resting()
         if ending is None and self.callback is not None:
             loss = self.objective.value(self.theta) * self.units[2] ** 2
-            if self.callback(self.t * self.units[1], self.theta * self.units[0], loss):
-                ending = Status.HORIZON, "the callback asked to stop"
+            ending = self.stopped(self.t * self.units[1], self.theta * self.units[0], loss)
         return ending
 
     def verdict(self) -> Ending | None:
@@ -202,9 +194,7 @@ class _Descent:
             return Status.ROUNDOFF, "the gradient is exactly zero at a strict saddle: only rounding could leave it"
         if self.t * self.units[1] >= self.limits["t_end"] * (1.0 - 1e-12):
             return Status.HORIZON, "the steps add up to t_end"
-        if self.n_gradients >= self.limits["max_evaluations"]:
-            return Status.BUDGET, f"{self.n_gradients} gradients were evaluated"
-        return None
+        return self.exhausted()
 
     def is_minimum(self) -> bool:
         if self.slope > self.minimum_below:

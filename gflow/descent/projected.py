@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.descent.record import Callback, Ending, Kept, checked_limits
+from gflow.descent.record import Callback, Ending, Steps, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import norm
 
@@ -120,7 +120,7 @@ def projected_gradient(
     return _Projected(problem, positive_part(X), step or 1.0 / largest, limits, callback).trajectory()
 
 
-class _Projected:
+class _Projected(Steps):
     """One projected descent in the problem's own unit."""
 
     def __init__(
@@ -132,11 +132,11 @@ class _Projected:
         callback: Callback | None,
     ) -> None:
         self.unit, self.problem = problem.unit, problem.normalized
-        self.X, self.step, self.limits, self.callback = X / self.unit, step, limits, callback
-        self.bound = limits["norm_limit"] * max(1.0, norm(self.X.ravel()))
-        self.n_steps, self.n_gradients, self.highest = 0, 0, 0.0
-        self.kept = Kept(int(limits["max_states"]))
+        self.X, self.step = X / self.unit, step
+        super().__init__(limits, norm(self.X.ravel()), callback)
         self.move()
+        self.rise, self.steepest = 0.0, self.loss
+        self.offer()
 
     def move(self) -> None:
         """Look one step ahead: the next iterate, the risk here, and the length of the projected gradient."""
@@ -148,20 +148,13 @@ class _Projected:
         self.highest = max(self.highest, self.slope)
         self.n_gradients += 1
 
-    def trajectory(self) -> Trajectory:
-        """Step until something ends the descent and return what was kept."""
-        self.rise, self.steepest = 0.0, self.loss
+    def advance(self) -> Ending | None:
+        before, self.X = self.loss, self.next
+        self.n_steps += 1
+        self.move()
+        self.rise, self.steepest = max(self.rise, self.loss - before), max(self.steepest, self.loss)
         self.offer()
-        ending = self.verdict()
-        while ending is None:
-            before, self.X = self.loss, self.next
-            self.n_steps += 1
-            self.move()
-            self.rise, self.steepest = max(self.rise, self.loss - before), max(self.steepest, self.loss)
-            self.offer()
-            ending = self.verdict()
-        self.offer(last=True)
-        return self.result(*ending)
+        return self.verdict()
 
     def offer(self, last: bool = False) -> None:
         state = np.concatenate([[self.loss, self.slope], self.X.ravel()])
@@ -174,15 +167,14 @@ class _Projected:
             return Status.CONVERGED, f"the projected gradient vanished at risk {self.loss * self.unit * self.unit:.6g}"
         if norm(self.X.ravel()) > self.bound:
             return Status.DIVERGING, f"|X| passed {self.bound * self.unit:.3g}"
-        if self.n_gradients >= self.limits["max_evaluations"]:
-            return Status.BUDGET, f"{self.n_gradients} gradients were evaluated"
-        if self.callback is not None and self.n_steps:
+        ending = self.exhausted()
+        if ending is None and self.n_steps:
             loss = self.loss * self.unit * self.unit
-            if self.callback(self.n_steps * self.step, self.X.ravel() * self.unit, loss):
-                return Status.HORIZON, "the callback asked to stop"
-        return None
+            ending = self.stopped(self.n_steps * self.step, self.X.ravel() * self.unit, loss)
+        return ending
 
     def result(self, status: Status, message: str) -> Trajectory:
+        self.offer(last=True)
         table, unit = np.array(self.kept.states), self.unit
         with np.errstate(over="ignore"):
             losses = table[:, 0] * unit * unit

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gflow.flow import Status
+
+if TYPE_CHECKING:
+    from gflow.flow import Trajectory
 
 Callback = Callable[[float, np.ndarray, float], object]
 Ending = tuple[Status, str]
@@ -51,3 +55,45 @@ def checked_limits(
         if not limit > 0:
             raise ValueError(f"{name} must be positive; got {limit!r}")
     return limits | counts
+
+
+class Steps:
+    """One step after another until something ends them; a method says what a step is and what ends the steps."""
+
+    def __init__(self, limits: dict[str, float], size: float, callback: Callback | None) -> None:
+        self.limits, self.callback = limits, callback
+        self.bound = limits["norm_limit"] * max(1.0, size)
+        self.n_steps = self.n_gradients = self.n_hessians = 0
+        self.highest = 0.0
+        self.kept = Kept(int(limits["max_states"]))
+
+    def verdict(self) -> Ending | None:
+        """Return how the steps end at the present state, or None if they go on."""
+        raise NotImplementedError
+
+    def advance(self) -> Ending | None:
+        """Return how the steps end with one more, or None."""
+        raise NotImplementedError
+
+    def result(self, status: Status, message: str) -> Trajectory:
+        """Return the record of what was kept."""
+        raise NotImplementedError
+
+    def trajectory(self) -> Trajectory:
+        """Return what was kept after stepping until something ends the descent."""
+        ending = self.verdict()
+        while ending is None:
+            ending = self.advance()
+        return self.result(*ending)
+
+    def exhausted(self) -> Ending | None:
+        """Return that the budget of gradients is spent, or None."""
+        if self.n_gradients >= self.limits["max_evaluations"]:
+            return Status.BUDGET, f"{self.n_gradients} gradients were evaluated"
+        return None
+
+    def stopped(self, t: float, state: np.ndarray, loss: float) -> Ending | None:
+        """Return that the callback asked to stop, or None."""
+        if self.callback is not None and self.callback(t, state, loss):
+            return Status.HORIZON, "the callback asked to stop"
+        return None

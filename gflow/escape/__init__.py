@@ -2,15 +2,18 @@
 
 from gflow.escape.directions import EscapeDirections, escape_directions
 from gflow.escape.limit import escape_limit
+from gflow.escape.pair import EscapePair, escape_pair
 from gflow.escape.records import EscapeLimit, EscapeVerdict
 from gflow.escape.residual import ResidualEscape, residual_escape
 
 __all__ = [
     "EscapeDirections",
     "EscapeLimit",
+    "EscapePair",
     "EscapeVerdict",
     "ResidualEscape",
     "escape_directions",
     "escape_limit",
+    "escape_pair",
     "residual_escape",
 ]

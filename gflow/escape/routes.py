@@ -205,6 +205,7 @@ def _in_units(objective: Objective, length: float, time: float) -> Objective:
         theta_unit=1.0,
         normalized=None,
         broadcasts=False,
+        escape_modes=None,
     )
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,8 @@ def read_matrix(path: PathLike) -> MatrixCompletion:
     ----------
     path : path
         ``.npy``: a real matrix, NaN where not observed. ``.npz``: the array ``values`` and, optionally, the mask
-        ``observed``. ``.mtx``: Matrix Market, real or integer; stored entries are the observed ones, stored zeros are
+        ``observed``, or a sparse array as ``scipy.sparse.save_npz`` writes it (csr, csc or coo; stored entries are the
+        observed ones). ``.mtx``: Matrix Market, real or integer; stored entries are the observed ones, stored zeros are
         observed zeros, symmetric and skew-symmetric storage is expanded (the diagonal of skew-symmetric coordinates
         cannot be stored and is not observed), and ``array`` means that everything is observed. Any other name, and
         ``-`` for standard input: text.
@@ -67,8 +69,8 @@ def write_matrix(problem: MatrixCompletion, path: PathLike) -> None:
     ----------
     problem : MatrixCompletion
     path : path
-        Ends in ``.npy``, ``.npz``, ``.mtx``, or, for text, in ``.csv``, ``.tsv`` or ``.txt`` (blanks). Text holds the
-        shortest decimals that read back exactly, and ``*`` where nothing is observed.
+        Ends in ``.npy``, ``.npz`` (sparse above a million entries), ``.mtx``, or, for text, in ``.csv``, ``.tsv`` or
+        ``.txt`` (blanks). Text holds the shortest decimals that read back exactly, and ``*`` where nothing is observed.
 
     Raises
     ------
@@ -149,7 +151,7 @@ def _standard_input() -> bytes:
     return content.encode() if isinstance(content, str) else content
 
 
-def _problem(values: np.ndarray, observed: np.ndarray | None, *, name: str) -> MatrixCompletion:
+def _problem(values: Any, observed: np.ndarray | None, *, name: str) -> MatrixCompletion:
     try:
         with np.errstate(over="ignore"):
             return MatrixCompletion(values, observed)

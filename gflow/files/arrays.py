@@ -12,6 +12,9 @@ import numpy as np
 from gflow.files.atomic import PathLike, atomic_write
 from gflow.problems import MatrixCompletion
 
+DENSE_FILE = 10**6
+"""Matrices of more entries are stored sparse."""
+
 
 def read_point(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Return the factors (A, B), shapes (d1, r) and (r, d2), held in an ``.npz`` file as arrays ``A`` and ``B``.
@@ -66,9 +69,11 @@ def matrix_of_npy(data: bytes, name: str) -> tuple[np.ndarray, None]:
     return _array(data, name), None
 
 
-def matrix_of_npz(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the arrays ``values`` and ``observed`` (None if absent) of an ``.npz`` file."""
+def matrix_of_npz(data: bytes, name: str) -> tuple[Any, np.ndarray | None]:
+    """Return the arrays ``values`` and ``observed`` (None if absent) of an ``.npz`` file, or its sparse array."""
     arrays = _arrays(data, name)
+    if "format" in arrays and "data" in arrays:
+        return _sparse(arrays, name), None
     return _entry(arrays, "values", name), arrays.get("observed")
 
 
@@ -87,7 +92,11 @@ def npy_content(problem: MatrixCompletion) -> bytes:
 
 
 def npz_content(problem: MatrixCompletion) -> bytes:
-    """Return the bytes of an ``.npz`` file of ``values`` and ``observed``."""
+    """Return the bytes of an ``.npz`` file of ``values`` and ``observed``, or of a large sparse array as scipy does."""
+    if problem.shape[0] * problem.shape[1] > DENSE_FILE:
+        rows = problem.scattered(problem.targets)
+        stored = {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr}
+        return _npz({"format": np.array(b"csr"), "shape": np.array(rows.shape), "_is_array": np.array(True), **stored})
     return _npz({"values": problem.values, "observed": problem.observed})
 
 
@@ -109,6 +118,30 @@ def _arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
         raise ValueError(f"{name} is not a readable .npz archive: {_first_line(error)}") from error
     keys = {member: member.removesuffix(".npy") for member in members}
     return {key: _array(members[member], f"{name}: array {key!r}") for member, key in keys.items()}
+
+
+def _sparse(arrays: dict[str, np.ndarray], name: str) -> Any:
+    """Return the sparse array that ``scipy.sparse.save_npz`` stored in the format csr, csc or coo."""
+    from scipy import sparse
+
+    layout = arrays["format"].item() if arrays["format"].shape == () else None
+    layout = layout.decode("latin-1") if isinstance(layout, bytes) else layout
+    parts = {"csr": ("indices", "indptr"), "csc": ("indices", "indptr"), "coo": ("row", "col")}.get(str(layout))
+    if parts is None:
+        raise ValueError(f"{name}: the format of a sparse array must be csr, csc or coo; got {layout!r}")
+    shape = _entry(arrays, "shape", name)
+    if shape.shape != (2,) or shape.dtype.kind not in "iu" or (shape < 1).any():
+        raise ValueError(f"{name}: shape must be two positive integers; got {shape.tolist()}")
+    first, second = (_entry(arrays, part, name) for part in parts)
+    size = int(shape[0]), int(shape[1])
+    try:
+        if layout == "coo":
+            return sparse.coo_array((arrays["data"], (first, second)), shape=size)
+        kept = getattr(sparse, f"{layout}_array")((arrays["data"], first, second), shape=size)
+        kept.check_format(full_check=True)
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        raise ValueError(f"{name}: the sparse array is damaged: {_first_line(error)}") from error
+    return kept
 
 
 def _first_line(error: Exception) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from gflow.files.text import lines, number, short
+from gflow.files.text import NUMBER, lines, number, short
 from gflow.problems import MatrixCompletion
 
-LARGEST_MATRIX = 10**8
-"""Largest admissible d1 d2: the size line alone decides how much memory is taken."""
+LARGEST_MATRIX, LARGEST_SIDE = 10**8, 10**7
+"""Largest admissible d1 d2 of the format ``array``, and d1 or d2 of coordinates: the size line alone decides how much
+memory is taken."""
 
 _INTEGER = re.compile(r"\d{1,18}", re.ASCII)
 _WORDS = {
@@ -24,25 +25,67 @@ _Lines: TypeAlias = list[tuple[int, list[str]]]
 _Entries: TypeAlias = Iterator[tuple[int, int, int, str]]
 
 
-def matrix(data: bytes, name: str) -> tuple[np.ndarray, None]:
-    """Return the matrix of a Matrix Market file with NaN where nothing is stored; its mask is left to its NaNs."""
+def matrix(data: bytes, name: str) -> tuple[Any, None]:
+    """Return the matrix of a Matrix Market file: a sparse array of what is stored, dense for the format ``array``."""
     layout, symmetry = _kind(data, name)
     body = [(where, line.split()) for where, line in lines(data, name, comment="%") if line.strip()]
     shape, stored = _size(body, layout, symmetry, name)
     if len(body) - 1 != stored:
         raise ValueError(f"{name}: the size in line {body[0][0]} asks for {stored} entries; {len(body) - 1} follow")
-    values, written = np.full(shape, np.nan), np.zeros(shape, dtype=int)
     entries = _columnwise if layout == "array" else _coordinates
-    for where, i, j, cell in entries(body[1:], shape, symmetry, name):
-        if written[i, j]:
-            raise ValueError(f"{name}: line {where} repeats the entry ({i + 1}, {j + 1}) of line {written[i, j]}")
+    plain = _plain(body[1:], shape) if layout == "coordinate" and symmetry != "skew-symmetric" else None
+    places, values = plain or _checked(entries(body[1:], shape, symmetry, name), stored, name)
+    if symmetry != "general":
+        mirrored = places[1] != places[2]
+        places = np.hstack([places, places[[0, 2, 1]][:, mirrored]])
+        values = np.append(values, values[mirrored] if symmetry == "symmetric" else -values[mirrored])
+    _require_distinct(places, name)
+    if layout == "coordinate":
+        from scipy import sparse
+
+        return sparse.coo_array((values, (places[1], places[2])), shape=shape), None
+    dense = np.zeros(shape)
+    dense[places[1], places[2]] = values
+    return dense, None
+
+
+def _plain(body: _Lines, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return line, row and column, shape (3, n), and values of lines that all follow the rules; otherwise None."""
+    if not body or any(len(fields) != 3 for _, fields in body):
+        return None
+    rows, columns, cells = zip(*(fields for _, fields in body), strict=True)
+    if not all(map(_INTEGER.fullmatch, rows)) or not all(map(_INTEGER.fullmatch, columns)):
+        return None
+    if not all(map(NUMBER.fullmatch, cells)):
+        return None
+    places = np.array([[where for where, _ in body], list(map(int, rows)), list(map(int, columns))], dtype=np.int64)
+    places[1:] -= 1
+    values = np.array(list(map(float, cells)))
+    inside = (places[1:] >= 0) & (places[1:] < np.array(shape)[:, None])
+    return (places, values) if inside.all() and np.isfinite(values).all() else None
+
+
+def _checked(entries: _Entries, stored: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return line, row and column, shape (3, n), and values; ``ValueError`` with its place for what is no number."""
+    places, values = np.empty((3, stored), dtype=np.int64), np.empty(stored)
+    for position, (where, i, j, cell) in enumerate(entries):
         try:
-            values[i, j], written[i, j] = number(cell), where
+            values[position] = number(cell)
         except ValueError as error:
             raise ValueError(f"{name}: row {i + 1}, column {j + 1} (line {where}) {error}") from None
-        if symmetry != "general" and i != j:
-            values[j, i], written[j, i] = values[i, j] if symmetry == "symmetric" else -values[i, j], where
-    return values if layout == "coordinate" else np.nan_to_num(values), None
+        places[:, position] = where, i, j
+    return places, values
+
+
+def _require_distinct(places: np.ndarray, name: str) -> None:
+    """Raise ``ValueError`` for the first line, in the order of the file, that stores an entry again."""
+    order = np.lexsort((places[0], places[2], places[1]))
+    lines_, at = places[0, order], places[1:, order]
+    again = np.nonzero((at[:, 1:] == at[:, :-1]).all(axis=0))[0] + 1
+    if again.size:
+        here = int(again[np.argmin(lines_[again])])
+        i, j = (int(index) + 1 for index in at[:, here])
+        raise ValueError(f"{name}: line {lines_[here]} repeats the entry ({i}, {j}) of line {lines_[here - 1]}")
 
 
 def content(problem: MatrixCompletion) -> str:
@@ -72,7 +115,9 @@ def _size(body: _Lines, layout: str, symmetry: str, name: str) -> tuple[tuple[in
     d1, d2 = int(fields[0]), int(fields[1])
     if symmetry != "general" and d1 != d2:
         raise ValueError(f"{name}: line {where}: a {symmetry} matrix must be square; got {d1} x {d2}")
-    if d1 * d2 > LARGEST_MATRIX:
+    if layout == "coordinate" and max(d1, d2) > LARGEST_SIDE:
+        raise ValueError(f"{name}: line {where}: at most {LARGEST_SIDE} rows or columns are allowed; got {d1} x {d2}")
+    if layout == "array" and d1 * d2 > LARGEST_MATRIX:
         raise ValueError(f"{name}: line {where}: at most {LARGEST_MATRIX} cells are allowed; got {d1} x {d2}")
     if layout == "coordinate":
         return (d1, d2), int(fields[2])

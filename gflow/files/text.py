@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.problems import MatrixCompletion
 
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _COMPLEX = re.compile(r"(?=.*\d)\(?[-+.\de]*[ij]\)?", re.ASCII | re.IGNORECASE)
 _NOT_OBSERVED = frozenset({"", "*", "?", "na", "nan"})
@@ -57,7 +57,7 @@ def lines(data: bytes, name: str, comment: str) -> list[tuple[int, str]]:
 
 def number(cell: str) -> float:
     """Return the finite real number written in ``cell``, or raise ``ValueError`` that says what the cell holds."""
-    if _NUMBER.fullmatch(cell):
+    if NUMBER.fullmatch(cell):
         value = float(cell)
         if math.isfinite(value):
             return value

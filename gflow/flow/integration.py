@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.flow.run import IMPLICIT, Callback, Run
+from gflow.flow.run import Callback, Run
+from gflow.flow.solvers import METHODS
 from gflow.flow.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
-
-METHODS = (*IMPLICIT, "DOP853", "RK45")
 
 
 def gradient_flow(
@@ -46,9 +45,11 @@ def gradient_flow(
     center : (dim,) array, optional
         A critical point from which ``start`` is the deviation: theta(0) = center + start, with the full relative
         accuracy of ``start`` however small it is. Default: 0, critical or not.
-    method : {'auto', 'LSODA', 'Radau', 'BDF', 'DOP853', 'RK45'}
-        A solver of ``scipy.integrate``. 'auto' is LSODA with the closed-form Jacobian up to dimension 1000 and DOP853,
-        which needs no matrix, above.
+    method : {'auto', 'LSODA', 'Radau', 'BDF', 'DOP853', 'RK45', 'RKC'}
+        A solver of ``scipy.integrate``, or the stabilised explicit Runge-Kutta-Chebyshev steps. 'auto' is LSODA with
+        the closed-form Jacobian up to dimension 1000; above, where no matrix is formed, DOP853, and RKC as long as
+        stability and not accuracy would limit its steps. DOP853 holds 16 vectors of length dim and RKC 8: a 3000 x 3000
+        matrix at full width, dim 1.8e7, takes several GiB, at width 5 (dim 3e4) next to nothing.
     rtol : float
         Relative tolerance of each step, between 1e-13 and 1e-2.
     t_end : float, optional

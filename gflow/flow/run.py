@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.critical import NotConverged, SpectrumNotConverged, hessian_spectrum
-from gflow.critical.spectra import DENSE_LIMIT
+from gflow.critical import NotConverged, SpectrumNotConverged
+from gflow.critical.spectra import DENSE_LIMIT, hessian_norm
 from gflow.flow.monitor import Record, along, norm, plateaus
-from gflow.flow.saddles import EPS, Clock, Saddle, saddle_at, saddle_near, shifted
+from gflow.flow.saddles import EPS, Clock, Saddle, curvature_at, saddle_at, saddle_near, shifted
+from gflow.flow.solvers import Solvers
 from gflow.flow.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-IMPLICIT = ("LSODA", "Radau", "BDF")
 FOREVER = 1e250
 RESOLUTION = 1e-3
 """The solver's tolerance may be at most this fraction of the distance to the critical point that is passed."""
@@ -50,7 +50,7 @@ class Run:
     ) -> None:
         self.units = objective.theta_unit, objective.time_unit, objective.unit
         self.objective = objective.normalized or objective
-        self.method = method if method != "auto" else ("LSODA" if objective.dim <= DENSE_LIMIT else "DOP853")
+        self.solvers = Solvers(method, objective.dim, rtol, self._radius)
         self.t_end = FOREVER if t_end is None else t_end / objective.time_unit
         self.rtol, self.max_evaluations, self.limits = rtol, max_evaluations, limits
         delta = start / objective.theta_unit
@@ -64,7 +64,7 @@ class Run:
         self.velocity = -local.gradient(delta)
         self.slope = self.highest = norm(self.velocity)
         self._turn()
-        self.curvature = hessian_spectrum(self.objective, self.theta, None if objective.dim <= DENSE_LIMIT else 1).norm
+        self.curvature = curvature_at(self.objective, self.theta)
         self.n_hessians += 1
         self.rate = self.curvature or 1.0
         self.center, self.local, self.exact = origin, local, center is not None
@@ -85,27 +85,26 @@ class Run:
         self.retry_below = self.minimum_below = np.inf
 
     def _solver_at(self, t: float, delta: np.ndarray, atol: float) -> Any:
-        from scipy import integrate
-
         gradient, hessian = self.local.gradient, self.local.hessian
 
-        def velocity(_: float, y: np.ndarray) -> np.ndarray:
+        def velocity(y: np.ndarray) -> np.ndarray:
             self.n_gradients += 1
             self.velocity = -gradient(y)
             return self.velocity
 
-        def jacobian(_: float, y: np.ndarray) -> np.ndarray:
+        def jacobian(y: np.ndarray) -> np.ndarray:
             self.n_hessians += 1
             return -hessian(y)
 
-        options: dict[str, Any] = {"rtol": self.rtol, "atol": atol}
-        if self.method in IMPLICIT:
-            options["jac"] = jacobian
-        return getattr(integrate, self.method)(velocity, t, delta, self.t_end, **options)
+        return self.solvers.at(t, delta, self.t_end, atol, velocity, jacobian)
+
+    def _radius(self, y: np.ndarray) -> float:
+        self.n_hessians += 1
+        return hessian_norm(self.objective, self.center + y)
 
     def trajectory(self, wanted: np.ndarray | None, callback: Callback | None) -> Trajectory:
         """Return what was recorded after stepping until something ends the integration."""
-        self.steps.keep(0.0, self.theta)
+        self.steps.keep(0.0, self.theta, self.slope)
         self.samples.keep(0.0, self.theta)
         times = None if wanted is None else wanted / self.units[1]
         ending = self.verdict(0.0)
@@ -119,7 +118,7 @@ class Run:
         """Return how the integration ends with one more step, or None if it goes on."""
         self.step()
         t = float(self.solver.t)
-        self.steps.offer(t, self.theta)
+        self.steps.offer(t, self.theta, self.slope)
         if wanted is not None:
             self.sample(wanted)
         stop = False
@@ -135,6 +134,8 @@ class Run:
             return self.examine(t)
         if ending is None and self.tolerance < 10 * EPS * (size := norm(self.solver.y)):
             self._enter(t, self.solver.y, size)  # rounding errors of the state exceed the tolerance
+        if ending is None and self.solvers.changed(self.solver):
+            self.solver = self._solver_at(t, self.solver.y, self.solvers.atol)
         return ending
 
     def step(self) -> None:
@@ -143,7 +144,7 @@ class Run:
         self.n_steps += 1
         if self.solver.status == "failed" or not np.isfinite(self.solver.y).all():
             raise IntegrationFailed(
-                f"{self.method} gave up at t = {self.solver.t * self.units[1]:.6g} after {self.n_steps} steps "
+                f"{self.solvers.name} gave up at t = {self.solver.t * self.units[1]:.6g} after {self.n_steps} steps "
                 f"({said or 'the state is not finite'}); try another method or another rtol"
             )
         self.theta = self.center + self.solver.y
@@ -185,8 +186,7 @@ class Run:
     def _is_minimum(self) -> bool:
         if self.slope > self.minimum_below:
             return False
-        self.minimum_below = self.slope / 10
-        point = self._saddle_at(self.theta)
+        self.minimum_below, point = self.slope / 10, self._saddle_at(self.theta)
         return point is not None and not point.rates.size
 
     def _saddle_at(self, theta: np.ndarray) -> Saddle | None:
@@ -234,8 +234,10 @@ class Run:
         except (NotConverged, SpectrumNotConverged):
             return None
         if not saddle.rates.size:
-            if self.method in IMPLICIT:  # these damp their own errors at a minimum
+            if self.solvers.damp():
                 self.retry_below = 0.0
+                if self.solvers.kind == "RKC":
+                    self._enter(t, self.solver.y, norm(self.theta))
             else:
                 self._recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
             return None
@@ -263,28 +265,31 @@ class Run:
         """Return the record in the caller's units, with its gauges."""
         theta_unit, time_unit, unit = self.units
         end = float(self.solver.t)
-        self.steps.keep(end, self.theta)
+        self.steps.keep(end, self.theta, self.slope)
         self.samples.keep(end, self.theta)
         times, states = self.steps.arrays()
-        losses, slopes, drift = along(self.objective, states)
+        known = np.array(self.steps.slopes) if self.objective.dim > DENSE_LIMIT else None
+        losses, slopes, drift = along(self.objective, states, known)
         rise = float(np.max(np.diff(losses), initial=0.0)) / max(float(np.abs(losses).max()), 1e-300)
-        noise = self.curvature * (self.rtol * float(np.abs(states).max()) * np.sqrt(states.shape[1])) ** 2
+        largest = max(float(states.max()), -float(states.min()))
+        noise = self.curvature * (self.rtol * largest) ** 2 * states.shape[1]
         flat = status in (Status.CONVERGED, Status.ROUNDOFF)
         met = plateaus(times, states, losses, slopes, noise, flat)
         if sampled:
             times, states = self.samples.arrays()
             losses, slopes, _ = along(self.objective, states)
+        states *= theta_unit
         # with entries near 1e150 the loss may leave the range of a double
         with np.errstate(over="ignore"):
             losses, slopes = losses * unit * unit, slopes * (unit * (unit / theta_unit))
         return Trajectory(
             times=times * time_unit,
-            states=states * theta_unit,
+            states=states,
             losses=losses,
             gradient_norms=slopes,
             status=status,
             message=message,
-            method=self.method,
+            method=self.solvers.name,
             plateaus=tuple(plateau.scaled(unit * unit, time_unit, theta_unit) for plateau in met),
             conservation_drift=drift,
             monotonicity_defect=rise,

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.critical import find_critical_point, hessian_spectrum
-from gflow.critical.spectra import DENSE_LIMIT
+from gflow.critical import Spectrum, find_critical_point, hessian_spectrum
+from gflow.critical.spectra import DENSE_LIMIT, hessian_norm
 from gflow.flow.monitor import norm
 
 if TYPE_CHECKING:
-    from gflow.critical import Spectrum
     from gflow.objective import Objective
 
 EPS = float(np.finfo(float).eps)
@@ -57,6 +56,11 @@ class Saddle:
         return max(1.0, norm(self.center))
 
 
+def curvature_at(objective: Objective, theta: np.ndarray) -> float:
+    """Return the norm of the Hessian at ``theta``, above dimension 1000 by a few Lanczos steps."""
+    return hessian_norm(objective, theta) if objective.dim > DENSE_LIMIT else hessian_spectrum(objective, theta).norm
+
+
 def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
     """Return the critical point near ``theta``; raise ``NotConverged`` if there is none within 1 % of its norm.
 
@@ -71,8 +75,28 @@ def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
 
 def saddle_at(objective: Objective, theta: np.ndarray) -> Saddle:
     """Return ``theta``, where the gradient is small, as the critical point nearby."""
-    tol = LANCZOS_TOL if objective.dim > DENSE_LIMIT else FLATNESS
-    return _saddle(objective, theta, hessian_spectrum(objective, theta, tol=tol), critical=False)
+    if objective.dim <= DENSE_LIMIT:
+        return _saddle(objective, theta, hessian_spectrum(objective, theta, tol=FLATNESS), critical=False)
+    spectrum = _candidates(objective, theta) or hessian_spectrum(objective, theta, tol=LANCZOS_TOL)
+    return _saddle(objective, theta, spectrum, critical=False)
+
+
+def _candidates(objective: Objective, theta: np.ndarray) -> Spectrum | None:
+    """Return the lowest Ritz values of the Hessian on the objective's own candidates for unstable modes.
+
+    None where there are none, or where they show no negative curvature and its bound does not exclude it.
+    """
+    if objective.escape_modes is None:
+        return None
+    bound, modes = objective.escape_modes(theta)
+    if not modes.shape[1]:
+        return None
+    H = modes.T @ np.column_stack([objective.hvp(theta, mode) for mode in modes.T])
+    values, rotation = np.linalg.eigh((H + H.T) / 2)
+    spectrum = Spectrum(values, modes @ rotation, False, max(hessian_norm(objective, theta), bound))
+    slope = norm(objective.gradient(theta))
+    known = bound <= _zero_cut(spectrum, slope, theta) or unstable(spectrum, slope, theta)[0].size
+    return spectrum if known else None
 
 
 def _saddle(objective: Objective, theta: np.ndarray, spectrum: Spectrum, critical: bool) -> Saddle:
@@ -89,9 +113,13 @@ def unstable(spectrum: Spectrum, slope: float, theta: np.ndarray) -> tuple[np.nd
 
     Negative eigenvalues that the gradient can cause along a symmetry orbit, slope / |theta|, do not count.
     """
-    flat = FLATNESS if spectrum.complete else LANCZOS_TOL
-    grows = spectrum.values < -(flat * spectrum.norm + 2.0 * slope / max(1.0, norm(theta)))
+    grows = spectrum.values < -_zero_cut(spectrum, slope, theta)
     return -spectrum.values[grows], spectrum.vectors[:, grows]
+
+
+def _zero_cut(spectrum: Spectrum, slope: float, theta: np.ndarray) -> float:
+    flat = FLATNESS if spectrum.complete else LANCZOS_TOL
+    return flat * spectrum.norm + 2.0 * slope / max(1.0, norm(theta))
 
 
 def shifted(objective: Objective, origin: np.ndarray) -> Objective:
@@ -102,6 +130,7 @@ def shifted(objective: Objective, origin: np.ndarray) -> Objective:
         hessian=lambda delta: objective.hessian(origin + delta),
         deviation=None,
         normalized=None,
+        escape_modes=None,
     )
 
 

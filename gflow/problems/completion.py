@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+
+from gflow.problems.entries import DENSE_CELLS, observed_entries, selected, transposed
+from gflow.problems.products import sampled_product
 
 LARGEST_ENTRY = 1e150
 """Largest and (inverted) smallest admissible max|M|: beyond it the loss, its square, leaves the range of a double."""
@@ -25,16 +28,16 @@ class MatrixCompletion:
 
     Parameters
     ----------
-    values : (d1, d2) array of real numbers
-        The matrix M. NaN means "not observed". Zeros are data.
+    values : (d1, d2) array of real numbers, or scipy sparse array or matrix
+        The matrix M. NaN means "not observed". Zeros are data. Of a sparse array the stored entries are the observed
+        ones, stored zeros are data, and entries stored twice are added, as everywhere in scipy.
     observed : (d1, d2) array of bool, optional
-        The mask P. Entries outside it are ignored, whatever they hold. Default: where ``values`` is not NaN.
+        The mask P. Entries outside it are ignored, whatever they hold. Default: where ``values`` is not NaN. Not for
+        sparse arrays.
 
     Attributes
     ----------
-    values : (d1, d2) array, read-only
-        M on the mask and 0 elsewhere.
-    observed : (d1, d2) bool array, read-only
+    shape : (d1, d2)
     rows, columns : (n,) int arrays, read-only
         Positions of the observed entries, in row-major order.
     targets : (n,) array, read-only
@@ -48,37 +51,65 @@ class MatrixCompletion:
         If ``values`` is not two-dimensional, a mask of another shape is given, nothing is observed, an observed
         entry is infinite or NaN, or max|M| lies outside [1e-150, 1e150] and is not zero.
 
-    Scales: R as s^2, gradient as s and curvature as 1 when M is multiplied by s. Bai et al. 2024, eq. (1)-(2).
+    Only the observed entries are held; ``values``, ``observed`` and what takes or returns a matrix of shape (d1, d2)
+    are for small problems, ``observed_product`` and ``scattered`` for all. Scales: R as s^2, gradient as s and
+    curvature as 1 when M is multiplied by s. Bai et al. 2024, eq. (1)-(2).
     """
 
+    shape: tuple[int, int]
+    rows: np.ndarray
+    columns: np.ndarray
+    targets: np.ndarray
+
     def __init__(self, values: Any, observed: Any = None) -> None:
-        matrix = _real_matrix(values)
-        mask = ~np.isnan(matrix) if observed is None else _mask(observed, matrix.shape)
-        if not mask.any():
-            raise ValueError(f"no entry of the {matrix.shape[0]} x {matrix.shape[1]} matrix is observed")
-        bad = np.argwhere(mask & ~np.isfinite(matrix))
-        if bad.size:
-            i, j = (int(index) for index in bad[0])
-            raise ValueError(f"observed entries must be finite; row {i + 1}, column {j + 1} holds {matrix[i, j]}")
-        self.values = np.where(mask, matrix, 0.0)
-        self.observed = mask
-        self.rows, self.columns = np.nonzero(mask)
-        self.targets = self.values[self.rows, self.columns]
+        self._hold(*observed_entries(values, observed))
         size = self.size
         if size and not 1 / LARGEST_ENTRY <= size <= LARGEST_ENTRY:
             raise ValueError(f"max|M| must lie in [1e-150, 1e150]; it is {size:g}: choose other units")
-        for array in (self.values, self.observed, self.rows, self.columns, self.targets):
+
+    def _hold(self, shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, targets: np.ndarray) -> None:
+        if not len(targets):
+            raise ValueError(f"no entry of the {shape[0]} x {shape[1]} matrix is observed")
+        bad = np.nonzero(~np.isfinite(targets))[0]
+        if bad.size:
+            i, j = int(rows[bad[0]]), int(columns[bad[0]])
+            raise ValueError(f"observed entries must be finite; row {i + 1}, column {j + 1} holds {targets[bad[0]]}")
+        self.shape = shape
+        self.rows, self.columns, self.targets = rows, columns, targets
+        for array in (rows, columns, targets):
             array.setflags(write=False)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Return (d1, d2)."""
-        return self.values.shape[0], self.values.shape[1]
+    def _with(self, shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, targets: np.ndarray) -> Self:
+        """Return a problem of the same class with other entries; what a subclass keeps besides is carried over."""
+        other = object.__new__(type(self))
+        kept = {k: v for k, v in vars(self).items() if not isinstance(getattr(type(self), k, None), cached_property)}
+        vars(other).update(kept)
+        other._hold(shape, rows, columns, targets)
+        return other
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """Return M on the mask and 0 elsewhere, shape (d1, d2), read-only; ``ValueError`` above 5e7 entries."""
+        matrix = self.adjoint(self.targets)
+        matrix.setflags(write=False)
+        return matrix
+
+    @cached_property
+    def observed(self) -> np.ndarray:
+        """Return the mask P, shape (d1, d2), bool, read-only; ``ValueError`` above 5e7 entries."""
+        mask = self.adjoint(np.ones(self.n_observed, dtype=bool))
+        mask.setflags(write=False)
+        return mask
 
     @property
     def n_observed(self) -> int:
         """Return n, the number of observed entries."""
         return len(self.targets)
+
+    @property
+    def density(self) -> float:
+        """Return n / (d1 d2)."""
+        return self.n_observed / (self.shape[0] * self.shape[1])
 
     @property
     def weight(self) -> float:
@@ -96,19 +127,58 @@ class MatrixCompletion:
         return power_of_four(self.size)
 
     @cached_property
-    def normalized(self) -> MatrixCompletion:
+    def normalized(self) -> Self:
         """Return the same problem in its own unit, M / unit, so that max|M| lies in [1/2, 2)."""
-        return self if self.unit == 1.0 else MatrixCompletion(self.values / self.unit, self.observed)
+        return self if self.unit == 1.0 else self._with(self.shape, self.rows, self.columns, self.targets / self.unit)
 
     def measure(self, W: np.ndarray) -> np.ndarray:
         """Return the entries of W at the observed positions, shape (n,) (trailing axes of W are kept)."""
         return W[self.rows, self.columns]
 
     def adjoint(self, weights: np.ndarray) -> np.ndarray:
-        """Return the (d1, d2) matrix with ``weights`` at the observed positions and 0 elsewhere."""
+        """Return the (d1, d2) matrix with ``weights`` at the observed positions and 0 elsewhere.
+
+        Raises ``ValueError`` above 5e7 entries: ``scattered`` returns the same as a sparse array.
+        """
+        d1, d2 = self.shape
+        if d1 * d2 > DENSE_CELLS:
+            raise ValueError(
+                f"a dense {d1} x {d2} matrix passes the limit of {DENSE_CELLS} entries; use rows, columns and targets, "
+                "observed_product(A, B) and scattered(weights), which hold the observed entries alone"
+            )
         result = np.zeros(self.shape, dtype=weights.dtype)
         result[self.rows, self.columns] = weights
         return result
+
+    def observed_product(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        """Return the entries of A B at the observed positions, shape (n,), without the matrix A B.
+
+        Parameters
+        ----------
+        A : (d1, k) array
+        B : (k, d2) array
+        """
+        return sampled_product(A, B, self.rows, self.columns, self.pointers)
+
+    def scattered(self, weights: np.ndarray) -> Any:
+        """Return the scipy CSR array of shape (d1, d2) that stores ``weights``, shape (n,), at the observed positions.
+
+        All such arrays share their indices.
+        """
+        from scipy import sparse
+
+        return sparse.csr_array((weights, *self._pattern), shape=self.shape)
+
+    @cached_property
+    def pointers(self) -> np.ndarray:
+        """Return where each row begins in ``rows``, shape (d1 + 1,)."""
+        return np.searchsorted(self.rows, np.arange(self.shape[0] + 1))
+
+    @cached_property
+    def _pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return column indices and row pointers as scipy keeps them."""
+        kind = np.int32 if max(self.n_observed, *self.shape) < 2**31 else np.int64
+        return self.columns.astype(kind), self.pointers.astype(kind)
 
     def residual(self, W: np.ndarray) -> np.ndarray:
         """Return E = P o (W - M), shape (d1, d2), zero outside the mask."""
@@ -135,19 +205,25 @@ class MatrixCompletion:
         """Return (2/n) P, shape (d1, d2): ``curvature`` multiplies by it entry by entry."""
         return (2.0 / self.n_observed) * self.observed
 
-    def rescaled(self, factor: float) -> MatrixCompletion:
+    def rescaled(self, factor: float) -> Self:
         """Return the problem with M multiplied by ``factor``."""
-        return MatrixCompletion(self.values * factor, self.observed)
+        other = self._with(self.shape, self.rows, self.columns, self.targets * factor)
+        size = other.size
+        if size and not 1 / LARGEST_ENTRY <= size <= LARGEST_ENTRY:
+            raise ValueError(f"max|M| must lie in [1e-150, 1e150]; it is {size:g}: choose another factor")
+        return other
 
-    def restricted(self, rows: Any, columns: Any) -> MatrixCompletion:
+    def restricted(self, rows: Any, columns: Any) -> Self:
         """Return the problem on the given rows and columns alone (its own n, hence its own normalisation)."""
-        index = np.ix_(np.asarray(rows, dtype=int), np.asarray(columns, dtype=int))
-        return MatrixCompletion(self.values[index], self.observed[index])
+        chosen = np.asarray(rows, dtype=int), np.asarray(columns, dtype=int)
+        shape, at_rows, at_columns, entry = selected(self.scattered, self.n_observed, *chosen)
+        return self._with(shape, at_rows, at_columns, self.targets[entry])
 
     @property
-    def transpose(self) -> MatrixCompletion:
+    def transpose(self) -> Self:
         """Return the problem for M^T."""
-        return MatrixCompletion(self.values.T, self.observed.T)
+        rows, columns, order = transposed(self.rows, self.columns)
+        return self._with((self.shape[1], self.shape[0]), rows, columns, self.targets[order])
 
     def with_gaps(self) -> np.ndarray:
         """Return M as a (d1, d2) array with NaN where nothing is observed."""
@@ -156,27 +232,10 @@ class MatrixCompletion:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MatrixCompletion):
             return NotImplemented
-        return np.array_equal(self.values, other.values) and np.array_equal(self.observed, other.observed)
+        names = ("rows", "columns", "targets")
+        return self.shape == other.shape and all(np.array_equal(getattr(self, k), getattr(other, k)) for k in names)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"MatrixCompletion({self.shape[0]} x {self.shape[1]}, {self.n_observed} observed)"
-
-
-def _real_matrix(values: Any) -> np.ndarray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"values must be an array of real numbers; got dtype {array.dtype}")
-    if array.ndim != 2:
-        raise ValueError(f"values must be a matrix (2 dimensions); got an array of shape {array.shape}")
-    return np.where(np.ma.getmask(values), np.nan, array.astype(float))
-
-
-def _mask(observed: Any, shape: tuple[int, ...]) -> np.ndarray:
-    mask = np.asarray(observed)
-    if mask.shape != shape:
-        raise ValueError(f"observed must have the shape of values, {shape}; got {mask.shape}")
-    if mask.dtype.kind != "b" and not np.isin(mask, (0, 1)).all():
-        raise ValueError("observed must hold only True and False (or 0 and 1)")
-    return mask.astype(bool)

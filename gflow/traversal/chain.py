@@ -12,12 +12,15 @@ from gflow.flow import Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.exponents import fallen, frame_order, predicted_orders, remembered
+from gflow.traversal.exponents import fallen, frame_order, landed, orientation, predicted_orders, remembered, turned
 from gflow.traversal.gains import passive_gain
+from gflow.traversal.large import large_orbit
+from gflow.traversal.modes import LEADING, loss_at, residual_modes
 from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
-from gflow.traversal.settling import FLAT, ZERO_LOSS
-from gflow.traversal.stages import LAUNCH, Ending, Settings, orbit
+from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
+from gflow.traversal.sizes import LARGE_CELLS, is_isolating, is_large
+from gflow.traversal.stages import LAUNCH, Ending, Orbit, Settings, orbit
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
 SUPPORT_TOL = 1e-7
@@ -49,36 +52,45 @@ def chain(
     part = problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
     A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
-    exponents, memory, error = np.ones(width), np.inf, 0.0
+    exponents, memory = np.ones(stage.tracked(width)), np.inf
+    reached: Orbit | None = None
     gain: float | None = 0.0
     saddles: list[Saddle] = []
     orbits: list[Trajectory] = []
+    sign = 0.0
     while True:
+        before, sign = sign, orientation(stage.problem, A, B, width)
+        exponents = turned(exponents, before, sign)
         saddle = stage.saddle(A, B, exponents, gain)
         saddles.append(saddle)
         stop = stage.stop(saddle, memory)
         if stop is not None:
             break
-        reached = orbit(stage.problem, A, B, saddle.u, saddle.v, use)
+        reached = stage.orbit(saddle, A, B)
         orbits += [] if reached.path is None else [reached.path]
-        error = reached.error
         if reached.ending in STATUS:
             stop = STATUS[reached.ending], f"from rank {saddle.rank}: {reached.reason}"
             break
         if reached.path is not None and gain is not None:
-            grown = passive_gain(stage.problem, A @ B, reached.path, reached.model.rank, LAUNCH)
+            grown = passive_gain(stage.problem, A, B, reached.path, reached.model.rank, LAUNCH)
             gain = None if grown is None else gain + grown
         A, B = balanced(*reached.model.factors(reached.end))
         memory = remembered(saddle, memory)
-        exponents = fallen(exponents, saddle)
+        exponents = padded(fallen(exponents, saddle), stage.tracked(width - saddle.rank - 1))
     converged = stop[0] == TraversalStatus.CONVERGED
     unique = locally_unique(stage.problem, A, B) if converged else None
     complete = part.n_observed == len(rows) * len(columns)
     orders = predicted_orders(saddles, complete, unique) if converged else (None, None)
     frame = frame_order(saddles, complete) if converged else None
-    left = float(np.sqrt(stage.problem.risk(A @ B))) if unique else 0.0
-    error = part.unit * error + rounding(saddles, left)
+    left = float(np.sqrt(loss_at(stage.problem, A, B))) if unique else 0.0
+    spread = 0.0 if reached is None else reached.spread()
+    error = part.unit * spread + rounding(saddles, left)
     return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders, frame, error)
+
+
+def padded(exponents: np.ndarray, length: int) -> np.ndarray:
+    """Return the exponents of the modes that are tracked: those not known yet are no smaller than the last one."""
+    return np.append(exponents, np.full(max(length - len(exponents), 0), exponents[-1:].sum()))
 
 
 def rounding(saddles: list[Saddle], left: float) -> float:
@@ -90,7 +102,11 @@ def rounding(saddles: list[Saddle], left: float) -> float:
     end = saddles[-1]
     tilts = sum(saddle.escape_rate / saddle.gap for saddle in saddles[:-1] if saddle.gap)
     softness = np.sqrt(end.curvature / end.mu) if end.mu else (np.inf if end.flat is None else 1.0)
-    size = float(np.abs(end.matrix).max()) if end.rank else 0.0
+    size = 0.0
+    if end.rank and end.A.shape[0] * end.B.shape[1] <= LARGE_CELLS:
+        size = float(np.abs(end.matrix).max())
+    elif end.rank:
+        size = float(np.linalg.norm(end.A, axis=1).max() * np.linalg.norm(end.B, axis=0).max())
     return float(size * (EPS * tilts + max(EPS, left) * softness))
 
 
@@ -129,10 +145,9 @@ class _Stage:
     def saddle(self, A: np.ndarray, B: np.ndarray, exponents: np.ndarray, gain: float | None) -> Saddle:
         """Return the critical point (A, B) with its residual, its inside spectrum and the exponents that remain."""
         problem, k = self.problem, A.shape[1]
-        E, loss = problem.residual(A @ B), problem.risk(A @ B)
-        final = loss <= ZERO_LOSS
-        U, sigma, Vt = np.linalg.svd(E)
-        sigma = np.zeros_like(sigma) if final else sigma
+        modes = residual_modes(problem, A, B)
+        final = modes.loss <= ZERO_LOSS
+        sigma = np.zeros_like(modes.sigma) if final else modes.sigma
         top, second = float(sigma[0]), float(np.append(sigma, 0.0)[1])
         inside = self.inside(A, B)
         time = self.part.unit * self.share
@@ -143,23 +158,42 @@ class _Stage:
             columns=self.columns,
             A=np.sqrt(self.part.unit) * A,
             B=np.sqrt(self.part.unit) * B,
-            loss=0.0 if final else loss * self.part.unit**2 * self.share,
+            loss=0.0 if final else modes.loss * self.part.unit**2 * self.share,
             residual_singular_values=self.part.unit * sigma,
-            u=U[:, 0],
-            v=Vt[0],
+            u=modes.u,
+            v=modes.v,
             escape_rate=rate,
             gap=None if final else 2.0 * time * problem.weight * (top - second),
-            index=(inside.negative or 0) + (self.width - k) * int(np.sum(sigma > 1e-10)),
+            index=self.index(inside, k, sigma) if modes.complete or final else None,
             mu=None if inside.mu is None else inside.mu * time,
             flat=inside.flat,
             curvature=inside.curvature * time,
             inside_rate=inside.rate * time,
             assumption_1=None if final else top - second > self.use.simple_tol * top,
             assumption_2=None if final or inside.negative is None else inside.negative == 0,
-            exponents=tuple(float(p) for p in exponents),
+            exponents=tuple(float(p) for p in (landed(exponents) if final else exponents)),
             gain=gain,
             plateau_time=None if final or not len(exponents) else float(exponents[0]) / rate,
         )
+
+    def index(self, inside: Inside, k: int, sigma: np.ndarray) -> int:
+        """Return the number of negative eigenvalues of the Hessian at full width."""
+        return (inside.negative or 0) + (self.width - k) * int(np.sum(sigma > 1e-10))
+
+    def tracked(self, passive: int) -> int:
+        """Return how many exponents of so many passive modes are followed."""
+        return min(passive, LEADING) if is_large(self.problem) else passive
+
+    def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Orbit:
+        """Return the orbit that leaves a saddle with the factors A and B, in the component's unit.
+
+        Orbits too slow for the method of large components are followed with dense matrices where those are small.
+        """
+        if is_large(self.problem) and is_isolating(self.problem, saddle.rank + 1):
+            found = large_orbit(self.problem, A, B, saddle.u, saddle.v, self.use)
+            if found.ending != Ending.UNDECIDED or found.model.dim > DENSE_POLISH:
+                return found
+        return orbit(self.problem, A, B, saddle.u, saddle.v, self.use)
 
     def stop(self, saddle: Saddle, memory: float) -> Stop | None:
         """Return why the chain ends at ``saddle``, or None; ``memory`` is the exponent of the error inside."""
@@ -182,8 +216,10 @@ class _Stage:
 
     def span(self, saddle: Saddle) -> int:
         """Return dim S of the multiplicity r - dim S (see ``residual_escape``)."""
-        columns = self.problem.observed[np.abs(saddle.u) > SUPPORT_TOL].any(axis=0)
-        rows = self.problem.observed[:, np.abs(saddle.v) > SUPPORT_TOL].any(axis=1)
+        met = (np.abs(saddle.u) > SUPPORT_TOL)[self.problem.rows]
+        columns = np.unique(self.problem.columns[met])
+        met = (np.abs(saddle.v) > SUPPORT_TOL)[self.problem.columns]
+        rows = np.unique(self.problem.rows[met])
         vectors = np.concatenate([saddle.A[rows], saddle.B[:, columns].T]) / np.sqrt(self.part.unit)
         return int(np.linalg.matrix_rank(vectors, tol=SPAN_TOL)) if vectors.size else 0
 
@@ -194,7 +230,7 @@ class _Stage:
             return Inside(None, 0, 0, 0.0, 0.0)
         model = Factorization(self.problem.shape, k)
         objective, theta = Objective.of(self.problem, model), model.theta(A, B)
-        if model.dim > DENSE_LIMIT:
+        if model.dim > DENSE_LIMIT or is_large(self.problem):
             least, largest = smallest_off_gauge(partial(objective.hvp, theta), objective, model, theta)
             if least is None or abs(least) <= COARSE * largest:
                 return Inside(None, None, None, 0.0, largest)

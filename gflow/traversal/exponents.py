@@ -6,7 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from gflow.problems import MatrixCompletion
 from gflow.traversal.records import Saddle
+
+LARGEST_ORIENTED = 100
+"""Larger square problems are not asked for the orientation of their saddles."""
+NO_MODE = 1e-10
+"""Singular values of the residual below this fraction of the largest belong to no growing mode."""
 
 
 def fallen(exponents: np.ndarray, saddle: Saddle) -> np.ndarray:
@@ -16,6 +22,41 @@ def fallen(exponents: np.ndarray, saddle: Saddle) -> np.ndarray:
     count = min(len(rates), len(saddle.residual_singular_values))
     rates[:count] = saddle.residual_singular_values[:count]
     return np.sort(np.maximum(exponents[1:] - waited * rates[1:], 0.0))
+
+
+def orientation(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, width: int) -> float:
+    """Return the sign of det(W - E) at a critical point of a square problem of full width; 0.0 elsewhere.
+
+    Growing modes (u, -v) and active columns span an isotropic subspace of the conserved form |a|^2 - |b|^2: the graph
+    of an orthogonal matrix whose determinant has this sign (row and column spaces of W and E are orthogonal). The
+    columns that arrive keep the sign of the saddle before. It is 0.0 where the residual leaves the sign open.
+    """
+    d = problem.shape[0]
+    if problem.shape != (d, d) or width != d or d > LARGEST_ORIENTED:
+        return 0.0
+    W = A @ B
+    E = problem.residual(W)
+    parts = [part / np.linalg.norm(part, 2) for part in (W, -E) if part.any()]
+    if sum(np.linalg.matrix_rank(part, NO_MODE) for part in parts) < d:
+        return 0.0
+    return float(np.linalg.slogdet(np.sum(parts, axis=0))[0])
+
+
+def turned(exponents: np.ndarray, before: float, here: float) -> np.ndarray:
+    """Return the exponents of the growing modes on arrival, where the orientation may have changed since ``before``.
+
+    Where it has, the columns cannot follow all growing modes: the last one arrives in the decaying direction with
+    amplitude alpha^p. The product of its amplitudes in both directions is conserved, alpha^2, so that the growing one
+    starts as alpha^(2 - p).
+    """
+    if before * here >= 0.0 or not len(exponents):
+        return exponents
+    return np.append(exponents[:-1], 2.0 - exponents[-1])
+
+
+def landed(exponents: np.ndarray) -> np.ndarray:
+    """Return the exponents of the columns left where a chain ends: the larger amplitude of either direction counts."""
+    return np.sort(np.minimum(exponents, 2.0 - exponents))
 
 
 def remembered(saddle: Saddle, memory: float) -> float:
@@ -46,8 +87,9 @@ def predicted_orders(saddles: list[Saddle], complete: bool, unique: bool | None)
     complete : whether every entry of the component is observed; then q is None
     unique : whether the end is the only completion of its rank nearby
 
-    With p_rest the smallest exponent left at the end, q = 2 p_rest where the completion is locally unique, else the
-    smaller of that and ``remembered`` at the last plateau. None where uniqueness or mu is undecided, or none is left.
+    With p_rest the exponent of the largest column left at the end, q = 2 p_rest where the completion is locally unique,
+    else the smaller of that and ``remembered`` at the last plateau. None where uniqueness or mu is undecided, or none
+    is left.
     """
     end = saddles[-1]
     rest = [2.0 * end.exponents[0]] if end.exponents else []

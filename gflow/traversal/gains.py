@@ -12,7 +12,9 @@ LARGEST = 60
 """Components with more rows and columns than this are not analysed."""
 
 
-def passive_gain(problem: MatrixCompletion, W: np.ndarray, path: Trajectory, rank: int, launch: float) -> float | None:
+def passive_gain(
+    problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, path: Trajectory, rank: int, launch: float
+) -> float | None:
     """Return log g where alpha^p g is the amplitude of the next mode at the end of an orbit.
 
     A slow orbit leaves its residual, and so the growth of passive modes, time to act: with log g in the hundreds the
@@ -21,7 +23,7 @@ def passive_gain(problem: MatrixCompletion, W: np.ndarray, path: Trajectory, ran
     Parameters
     ----------
     problem : MatrixCompletion, in its own unit
-    W : the saddle the orbit comes from
+    A, B : factors of the saddle the orbit comes from
     path : the orbit, in a model of inner width ``rank``
     launch : the amplitude with which the escaping column starts
 
@@ -32,7 +34,7 @@ def passive_gain(problem: MatrixCompletion, W: np.ndarray, path: Trajectory, ran
         return 0.0
     if d1 + d2 > LARGEST:
         return None
-    U, sigma, Vt = np.linalg.svd(problem.residual(W))
+    U, sigma, Vt = np.linalg.svd(problem.residual(A @ B))
     x = np.concatenate([U[:, 1], -Vt[1]]) / np.sqrt(2.0)
     residuals = problem.residual(Factorization(problem.shape, rank).matrix(path.states))
     middle = -problem.weight * (residuals[1:] + residuals[:-1])

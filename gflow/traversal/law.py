@@ -33,12 +33,28 @@ def law(shape: tuple[int, int], width: int, chains: tuple[Chain, ...]) -> tuple[
     return determined, std
 
 
-def assembled(shape: tuple[int, int], width: int, frames: list[Frame]) -> np.ndarray:
-    """Return W = A B with the components' factors placed along their frames, shape (d1, d2)."""
+def crosses(chains: tuple[Chain, ...]) -> bool:
+    """Return whether entries lie between active components, and so depend on the start."""
+    return sum(each.end.rank > 0 for each in chains) > 1
+
+
+def assembled(shape: tuple[int, int], width: int, frames: list[Frame]) -> tuple[np.ndarray, np.ndarray]:
+    """Return factors A (d1, r) and B (r, d2) with the components' factors placed along their frames."""
     A, B = np.zeros((shape[0], width)), np.zeros((width, shape[1]))
     for frame in frames:
         frame.place(A, B)
-    return A @ B
+    return A, B
+
+
+def side_by_side(shape: tuple[int, int], chains: tuple[Chain, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return factors A and B of the mean over starts: every component has inner directions of its own."""
+    ranks = [each.end.rank for each in chains]
+    A, B = np.zeros((shape[0], sum(ranks))), np.zeros((sum(ranks), shape[1]))
+    for each, last in zip(chains, np.cumsum(ranks), strict=True):
+        inner = range(last - each.end.rank, last)
+        A[np.ix_(list(each.rows), list(inner))] = each.end.A
+        B[np.ix_(list(inner), list(each.columns))] = each.end.B
+    return A, B
 
 
 def draws(

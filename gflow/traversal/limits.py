@@ -11,7 +11,7 @@ from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 from gflow.traversal.chain import chain
 from gflow.traversal.frames import FrameFailure, frame_of
-from gflow.traversal.law import assembled, law, orders, remarks
+from gflow.traversal.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.traversal.records import Chain, TraversalStatus
 from gflow.traversal.stages import Settings
 from gflow.traversal.traversal import Traversal
@@ -34,6 +34,8 @@ def saddle_to_saddle(
 
     Each coupling component goes from the origin along a chain of saddles, one rank at a time: the unstable direction
     is the top singular pair of the residual, the orbit from there is followed in reduced rank-(k+1) coordinates.
+    Components of more than 20000 entries, observed or not, are treated with memory O(n + k (d1 + d2)): their saddles
+    hold the leading singular values of the residual alone, and no index.
 
     Parameters
     ----------
@@ -91,34 +93,31 @@ def _combined(
     simple_tol: float,
 ) -> Traversal:
     """Return the traversal of the whole problem: its worst status, and the matrix where there is a limit."""
-    determined, std = law(problem.shape, model.rank, chains)
     status, reason = TraversalStatus.CONVERGED, "every component reached its limit"
     for bad in reversed(WORST_FIRST):
         for number, each in enumerate(chains):
             if each.status == bad:
                 status, reason = bad, f"component {number}: {each.reason}"
-    matrix = None
+    factors = None
     if status == TraversalStatus.CONVERGED:
         try:
-            matrix = _matrix(problem, model, chains, determined, theta, simple_tol)
+            factors = _factors(problem, model, chains, theta, simple_tol)
         except FrameFailure as failure:
             status, reason = failure.status, f"the entries between components: {failure}"
-    limit = matrix is not None
+    limit = factors is not None
     reached = [each for each in chains if each.end.rank]
     idle = sum(len(each.rows) + len(each.columns) for each in reached) < sum(problem.shape)
-    order, safe_order = orders(chains, bool((std > 0).any()), idle) if limit else (None, None)
+    order, safe_order = orders(chains, crosses(chains), idle) if limit else (None, None)
     error = max((each.error for each in chains), default=0.0)
-    if matrix is not None:
-        matrix.setflags(write=False)
+    for factor in factors or ():
+        factor.setflags(write=False)
     return Traversal(
         shape=problem.shape,
         width=model.rank,
         status=status,
         reason=reason,
         chains=chains,
-        matrix=matrix,
-        determined=determined,
-        std=std,
+        factors=factors,
         from_start=theta is not None and limit,
         order=order,
         safe_order=safe_order,
@@ -127,19 +126,15 @@ def _combined(
     )
 
 
-def _matrix(
+def _factors(
     problem: MatrixCompletion,
     model: Factorization,
     chains: tuple[Chain, ...],
-    determined: np.ndarray,
     theta: np.ndarray | None,
     simple_tol: float,
-) -> np.ndarray:
-    if theta is None or determined.all():
-        W = np.zeros(problem.shape)
-        for each in chains:
-            W[np.ix_(each.rows, each.columns)] = each.end.matrix
-        return W
+) -> tuple[np.ndarray, np.ndarray]:
+    if theta is None or not crosses(chains):
+        return side_by_side(problem.shape, chains)
     active = [each for each in chains if each.end.rank]
     return assembled(problem.shape, model.rank, [frame_of(problem, model, c, theta, simple_tol) for c in active])
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from gflow.critical import NotConverged, hessian_spectrum
-from gflow.critical.spectra import DENSE_LIMIT, SpectrumNotConverged
+from gflow.critical import NotConverged
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
+from gflow.traversal.krylov import lowest_eigenvalue
+from gflow.traversal.sizes import LARGE_CELLS
 
-LANCZOS_TOL = 1e-7
-"""Accuracy of eigenvalues of large operators, relative to the largest one."""
+FORCING = 1e-6, 1e-2
+"""Bounds of the accuracy of a Newton step: as good as the last step was, squared."""
+DENSE_PRODUCTS = 300
+"""Up to this dimension an operator is put together from its products."""
+ENOUGH = 1e-14
+"""Gradients below this fraction of curvature times |theta| are rounding."""
 
 
 def krylov_polish(
@@ -26,27 +30,37 @@ def krylov_polish(
     radius: float,
     gradient_tol: float = 1e-11,
     max_steps: int = 12,
+    along_valleys: bool = False,
 ) -> np.ndarray:
     """Return the minimum within ``radius`` to which a Newton iteration by conjugate residuals converges from ``theta``.
 
-    Its steps keep off the gauge directions, and go on while they halve the gradient. Raises ``NotConverged`` if that
-    stalls above gradient_tol times the scale of the gradient.
+    Its steps keep off the gauge directions, and go on while they halve the gradient; ``along_valleys``, also while the
+    loss falls: in a curved valley a step that ends a little up its wall has a larger gradient. Raises ``NotConverged``
+    if that stalls above gradient_tol times the scale of the gradient.
     """
     Q = gauge_basis(model, theta)
     point, g = theta, objective.gradient(theta)
     slope = float(np.linalg.norm(g))
     size = max(float(np.linalg.norm(theta)), objective.theta_unit)
     norm = float(np.linalg.norm(objective.hvp(theta, g))) / max(slope, 1e-300)
-    allowed = gradient_tol * max(norm, objective.unit) * size
-    steps = 0
-    while steps < max_steps and slope > 0.0:
+    scale = max(norm, objective.unit) * size
+    allowed, enough = gradient_tol * scale, ENOUGH * norm * size
+    steps, before = 0, slope
+    while steps < max_steps and slope > enough:
         steps += 1
-        candidate = point + conjugate_residuals(partial(off_gauge, partial(objective.hvp, point), Q), Q @ (Q.T @ g) - g)
+        forcing = max(FORCING[0], min(FORCING[1], (slope / before) ** 2 if steps > 1 else FORCING[1]))
+        product = partial(off_gauge, partial(objective.hvp, point), Q)
+        rtol = max(forcing, 0.3 * enough / slope)
+        candidate = point + conjugate_residuals(product, Q @ (Q.T @ g) - g, rtol=rtol)
         g_new = objective.gradient(candidate)
         slope_new = float(np.linalg.norm(g_new))
-        if float(np.linalg.norm(candidate - theta)) > radius or slope_new > 0.5 * slope:
+        if float(np.linalg.norm(candidate - theta)) > radius:
             break
-        point, g, slope = candidate, g_new, slope_new
+        if slope_new > 0.5 * slope:
+            expected = 0.5 * float(g @ (point - candidate))
+            if not (along_valleys and objective.value(point) - objective.value(candidate) > 0.25 * expected > 0.0):
+                break
+        point, g, slope, before = candidate, g_new, slope_new, slope
     if slope <= allowed:
         return point
     raise NotConverged(slope, allowed, steps, point)
@@ -104,11 +118,19 @@ def completed(
 def balanced(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the factors of A B with A^T A = B B^T that are nearest to (A, B): every orbit from 0 keeps that."""
     k = A.shape[1]
-    U, sizes, Vt = np.linalg.svd(A @ B)
+    U, sizes, Vt = np.linalg.svd(A @ B) if A.shape[0] * B.shape[1] <= LARGE_CELLS else product_svd(A, B)
     Z = np.concatenate([U[:, :k], Vt[:k].T]) * np.sqrt(sizes[:k])
     X, _, Yt = np.linalg.svd(Z.T @ np.concatenate([A, B.T]))
     Z = Z @ (X @ Yt)
     return Z[: len(A)], Z[len(A) :].T
+
+
+def product_svd(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the k leading singular triples (U, sigma, V^T) of A B from its factors, without the product."""
+    Q, R = np.linalg.qr(A)
+    P, S = np.linalg.qr(B.T)
+    U, sizes, Vt = np.linalg.svd(R @ S.T)
+    return Q @ U, sizes, Vt @ P.T
 
 
 def gauge_basis(model: Factorization, theta: np.ndarray) -> np.ndarray:
@@ -134,22 +156,12 @@ def smallest_off_gauge(
 ) -> tuple[float | None, float]:
     """Return the smallest eigenvalue of a symmetric operator off the gauge directions, and its largest one.
 
-    Dense up to dimension 1000; above, ``objective`` lends its frame to a Lanczos iteration. The smallest is None where
-    that does not converge.
+    Dense up to dimension 300; above, by Lanczos iterations. The smallest is None where these do not converge.
     """
     Q = gauge_basis(model, theta)
-    if objective.dim <= DENSE_LIMIT:
+    if objective.dim <= DENSE_PRODUCTS:
         free = complement(Q)
         values = np.linalg.eigvalsh(free.T @ np.column_stack([product(v) for v in free.T]))
         return float(values[0]), float(values[-1])
-    plain = replace(objective, hvp=lambda _, v: -product(v), normalized=None)
-    largest = -float(hessian_spectrum(plain, theta, 1, tol=LANCZOS_TOL).values[0])
-
-    def lifted(_: np.ndarray, v: np.ndarray) -> np.ndarray:
-        return off_gauge(product, Q, v) + 2.0 * largest * (Q @ (Q.T @ v))
-
-    try:
-        spectrum = hessian_spectrum(replace(plain, hvp=lifted), theta, 1, tol=LANCZOS_TOL)
-    except SpectrumNotConverged:
-        return None, largest
-    return float(spectrum.values[0]), largest
+    start = np.random.default_rng(0).standard_normal(objective.dim)
+    return lowest_eigenvalue(product, start, Q.T)

@@ -11,6 +11,9 @@ import numpy as np
 from gflow.flow import Trajectory
 from gflow.models import Factorization
 
+LARGEST_TABLE = 1_000_000
+"""Matrices with more entries than this are null in JSON."""
+
 
 class TraversalStatus(StrEnum):
     """How a traversal ended.
@@ -40,12 +43,14 @@ class Saddle:
     loss : float
         Sum over the component's entries divided by the total n. Scales as s^2.
     residual_singular_values : array
+        All of them, or the leading ones of a large component.
     u, v : arrays
         Top singular pair of the residual, of lengths d1_c and d2_c.
     escape_rate, gap : float, float or None
         2 sigma_1 / n and 2 (sigma_1 - sigma_2) / n; 0.0 and None at the end, where the residual vanishes.
-    index : int
-        Negative eigenvalues of the Hessian at full width, within the component.
+    index : int or None
+        Negative eigenvalues of the Hessian at full width, within the component; None where not all singular values
+        are known.
     mu : float or None
         Smallest positive eigenvalue inside the manifold; None at the origin, or where it cannot be told from zero.
     flat : int or None
@@ -58,7 +63,8 @@ class Saddle:
     assumption_1, assumption_2 : bool or None
         sigma_1 simple; no negative curvature inside. None where nothing remains to escape, or undecided.
     exponents : tuple of float
-        p_j of the modes that are still passive, amplitude alpha^(p_j), smallest first.
+        p_j of the modes that are still passive, amplitude alpha^(p_j), smallest first; the leading ones of a large
+        component. The last one of square data may exceed 1 (see ``gflow.traversal.exponents.turned``).
     gain : float or None
         Logarithm of the factor before alpha^(p_1), added up along the chain; None where it is not known.
     plateau_time : float or None
@@ -76,7 +82,7 @@ class Saddle:
     v: np.ndarray
     escape_rate: float
     gap: float | None
-    index: int
+    index: int | None
     mu: float | None
     flat: int | None
     curvature: float
@@ -110,7 +116,7 @@ class Saddle:
             "component": self.component,
             "rank": self.rank,
             "loss": self.loss,
-            "matrix": self.matrix.tolist(),
+            "matrix": self.matrix.tolist() if self.A.shape[0] * self.B.shape[1] <= LARGEST_TABLE else None,
             "residual_singular_values": self.residual_singular_values.tolist(),
             "escape_rate": self.escape_rate,
             "gap": self.gap,

@@ -15,6 +15,7 @@ from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along
 from gflow.objective import Objective
 
+METHOD = "exponential Rosenbrock"
 EPS = float(np.finfo(float).eps)
 NOISE = 16 * EPS
 """Slopes below this fraction of curvature times deviation are rounding and move nothing."""
@@ -50,8 +51,8 @@ def rosenbrock_flow(
     rtol : float
         Tolerance, relative to the deviation. The error estimate of a step is of order 4 in its length and the error
         of order 6, so the estimate is held below rtol^(2/3).
-    watch : (t, theta, loss) -> object
-        Called after every step; a true answer stops the integration (status ``horizon``).
+    watch : (t, theta, slope) -> object
+        Called after every step with the norm of the gradient; a true answer stops the integration (status ``horizon``).
     norm_limit : float
         Diverging when |theta| > norm_limit * max(1, |center|).
     max_steps : int
@@ -63,7 +64,7 @@ def rosenbrock_flow(
         theta = flow.center + flow.delta
         if flow.at_rest:
             ending = Status.ROUNDOFF, "the slope has fallen to rounding errors"
-        elif flow.times[-1] > 0.0 and watch(flow.times[-1], theta, objective.value(theta)):
+        elif flow.times[-1] > 0.0 and watch(flow.times[-1], theta, flow.speed):
             ending = Status.HORIZON, "the callback asked to stop"
         elif float(np.linalg.norm(theta)) > far:
             ending = Status.DIVERGING, f"|theta| passed {far:.3g}"
@@ -92,11 +93,12 @@ class _Flow:
 
     def expand(self) -> None:
         """Linearise the flow at the present state."""
-        self.rates, self.basis = np.linalg.eigh(self.local.hessian(self.delta))
+        self.rates, self.basis = np.linalg.eigh(self.objective.hessian(self.center + self.delta))
         self.size = float(np.linalg.norm(self.delta))
         self.noise = NOISE * float(np.abs(self.rates).max()) * self.size
         self.velocity = -(self.basis.T @ self.slope(self.delta))
         self.moving = self.audible(self.velocity)
+        self.speed = float(np.linalg.norm(self.velocity))
         self.at_rest = not self.moving.any()
 
     def audible(self, slopes: np.ndarray) -> np.ndarray:
@@ -142,7 +144,7 @@ class _Flow:
             gradient_norms=slopes,
             status=status,
             message=message,
-            method="exponential Rosenbrock",
+            method=METHOD,
             plateaus=(),
             conservation_drift=drift,
             monotonicity_defect=float(np.max(np.diff(losses), initial=0.0)) / max(float(losses.max()), 1e-300),

@@ -12,6 +12,7 @@ from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.polish import balanced, completed, krylov_polish
+from gflow.traversal.sizes import is_isolating
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
 DENSE_POLISH = 400
@@ -20,6 +21,8 @@ FIRST_TRY = 0.03
 """No Newton step is tried before the slope has fallen below this fraction of its peak."""
 REACH = 0.05
 """Longest final Newton step, relative to |theta|."""
+APART = 8.0
+"""Newton steps are tried each time the slope has fallen by this factor."""
 FLAT = 1e-11
 """Eigenvalues below this fraction of the largest one cannot be told from zero."""
 ZERO_LOSS = 1e-18
@@ -43,10 +46,10 @@ class Finding(StrEnum):
 
 @dataclass
 class Watch:
-    """Stop an integration when Newton steps from two states along it, the slope a quarter apart, end in one point.
+    """Stop an integration when Newton steps from two states along it, with slopes 8 : 1, end in one point.
 
     Newton's step is the limit of the linearised flow, also along a valley of completions, with an error of the order
-    of its square: where two of them agree, the second is sixteen times as accurate as the difference.
+    of its square: where two of them agree, the second is 64 times as accurate as the difference.
 
     Attributes
     ----------
@@ -81,22 +84,26 @@ class Watch:
     moved: float = np.inf
 
     def __call__(self, t: float, theta: np.ndarray, loss: float) -> bool:
-        slope = float(np.linalg.norm(self.objective.gradient(theta)))
+        """Return whether the end is seen: a callback of ``gradient_flow``."""
+        return self.sees(t, theta, float(np.linalg.norm(self.objective.gradient(theta))))
+
+    def sees(self, t: float, theta: np.ndarray, slope: float) -> bool:
+        """Return whether the end is seen from theta, where the gradient has the norm ``slope``."""
         self.peak = max(self.peak, slope)
         if slope > min(FIRST_TRY * self.peak, self.next_try):
             return False
-        self.next_try = slope / 4
-        self.finding = self.settled(theta, loss)
+        self.next_try = slope / APART
+        self.finding = self.settled(theta)
         return self.finding != Finding.NOTHING
 
-    def settled(self, theta: np.ndarray, loss: float) -> Finding:
+    def settled(self, theta: np.ndarray) -> Finding:
         """Return what the Newton iteration from theta leads to, as far as it is certain."""
         size = max(float(np.linalg.norm(theta)), 1.0)
         previous, self.last = self.last, None
         shape = self.polished(theta, REACH * size)
         if shape == Finding.NEAR_SADDLE:
             return shape if self.distance <= RESOLVED * self.accuracy else Finding.NOTHING
-        if shape == Finding.NOTHING or not self.is_quadratic(theta, loss):
+        if shape == Finding.NOTHING or not self.is_quadratic(theta):
             return Finding.NOTHING
         self.last = self.compared()
         if shape == Finding.VALLEY and self.stop_at_valley:
@@ -119,7 +126,7 @@ class Watch:
 
     def polished(self, theta: np.ndarray, radius: float) -> Finding:
         """Return what the critical point within ``radius`` of theta is, and keep it as ``end``."""
-        if self.completes:
+        if self.completes and self.objective.dim <= DENSE_POLISH:
             nearest = completed(self.problem, self.model, theta)
             if nearest is None or float(np.linalg.norm(nearest - theta)) > radius:
                 return Finding.NOTHING
@@ -128,7 +135,7 @@ class Watch:
         try:
             if self.objective.dim > DENSE_POLISH:
                 self.end = krylov_polish(self.objective, self.model, theta, radius=radius)
-                return Finding.MINIMUM
+                return Finding.MINIMUM if is_isolating(self.problem, self.model.rank) else Finding.VALLEY
             point = find_critical_point(self.objective, theta, radius=radius, max_steps=12)
         except NotConverged:
             return Finding.NOTHING
@@ -179,8 +186,8 @@ class Watch:
         flat = flat_directions(self.problem, self.model, point.theta, point.spectrum.vectors[:, values <= noise])
         return Finding.VALLEY if flat else Finding.NOTHING
 
-    def is_quadratic(self, theta: np.ndarray, loss: float) -> bool:
+    def is_quadratic(self, theta: np.ndarray) -> bool:
         """Return whether the loss falls from theta to the end as the Newton decrement says, within a tenth."""
-        drop = loss - self.objective.value(self.end)
+        drop = self.objective.value(theta) - self.objective.value(self.end)
         decrement = 0.5 * float(self.objective.gradient(theta) @ (theta - self.end))
         return abs(decrement - drop) <= 0.1 * drop + 1e-14

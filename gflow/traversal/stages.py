@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.rosenbrock import rosenbrock_flow
+from gflow.traversal.curvature import Curvature
+from gflow.traversal.drift import drift
+from gflow.traversal.rosenbrock import METHOD, rosenbrock_flow
 from gflow.traversal.settling import DENSE_POLISH, Finding, Watch
 from gflow.traversal.uniqueness import locally_unique
 
@@ -24,9 +28,8 @@ LOOSE, FINEST = 1e-5, 1e-12
 """Tolerances of orbits whose end does not remember the way, and of those that pass a saddle very closely."""
 COARSER = 100.0
 """Factor between the tolerances of two orbits whose difference is the error estimate, 100^(5/6) = 46 times it."""
-LOOSE_STEPS, STEPS = 150, 4000
-DRIFT_BUDGETS = 600, 1200, 20_000
-"""Gradients with which a slow drift is followed until it is seen whether it ends."""
+LOOSE_STEPS, STEPS, DRIFT_STEPS = 100, 4000, 2000
+"""Steps of a brief orbit, of a tight one, and of the implicit method that follows a slow drift."""
 EXPLICIT_BUDGET = 4000
 """Gradients granted to the explicit method before another one takes over."""
 FAR_REACH, HORIZON = 0.1, 2.0
@@ -34,10 +37,12 @@ FAR_REACH, HORIZON = 0.1, 2.0
 |theta|; no orbit is said to run to infinity that has a completion within the second distance."""
 AT_REST = 0.01
 """An orbit at rest is polished within this distance, relative to |theta|."""
-GROWTH = 0.14
-"""A slow orbit runs to infinity if |theta| grew faster than this power of time in its last decade.
+GROWTH = 0.2
+"""A slow orbit runs to infinity if |theta| grew faster than this power of time in each of its last two decades.
 
-Generically it grows like t^(1/4), and t^(1/6) where the loss falls to 0 on the way."""
+Generically it grows like t^(1/4), and like t^(1/6) where the loss falls to 0 on the way or a rest is far off."""
+LEVEL = 0.99
+"""A drift whose loss fell below this fraction within a decade of time may yet meet a completion, however far."""
 
 
 class Ending(StrEnum):
@@ -53,8 +58,8 @@ class Ending(StrEnum):
 class Orbit:
     """An orbit in reduced coordinates, its critical point, and how it ended; no path if solvers failed.
 
-    ``error`` estimates the largest error of an entry of its matrix, in the problem's own unit: what the tolerance
-    leaves where the end remembers the way, rounding elsewhere.
+    ``spread()`` estimates the largest error of an entry of its matrix, in the problem's own unit: what the tolerance
+    leaves where the end remembers the way (this takes another, coarser orbit), 0.0 elsewhere.
     """
 
     model: Factorization
@@ -62,7 +67,7 @@ class Orbit:
     end: np.ndarray
     ending: Ending
     reason: str
-    error: float
+    spread: Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -102,14 +107,15 @@ def orbit(
         where the orbit itself is wanted (``tight``).
     """
     model = Factorization(problem.shape, A.shape[1] + 1)
-    objective = Objective.of(problem, model)
+    curvature = Curvature(problem, model)
+    objective = replace(Objective.of(problem, model), hessian=curvature.hessian)
     center = model.theta(np.c_[A, np.zeros(len(A))], np.r_[B, np.zeros((1, B.shape[1]))])
     launch = model.theta(np.c_[0 * A, LAUNCH * u], np.r_[0 * B, -LAUNCH * v[None]])
-    stage = _Stage(problem, model, objective, center, launch, use)
+    stage = _Stage(problem, model, objective, curvature, center, launch, use)
     try:
         return stage.orbit()
     except IntegrationFailed as failure:
-        return Orbit(model, None, center + launch, Ending.UNDECIDED, str(failure), np.inf)
+        return Orbit(model, None, center + launch, Ending.UNDECIDED, str(failure), lambda: np.inf)
 
 
 @dataclass(frozen=True)
@@ -117,18 +123,21 @@ class _Stage:
     problem: MatrixCompletion
     model: Factorization
     objective: Objective
+    curvature: Curvature
     center: np.ndarray
     launch: np.ndarray
     use: Settings
 
     def orbit(self) -> Orbit:
         """Return the orbit, integrated only as finely as its end asks for."""
-        first = self.use.rtol if self.use.tight else (self.coarse if self.expects_valley else LOOSE)
-        path, watch = self.integrated(first, tight=self.use.tight or self.expects_valley, brief=not self.use.tight)
+        first = self.use.rtol if self.use.tight or self.is_valley else (self.coarse if self.expects_valley else LOOSE)
+        tight = self.use.tight or self.is_valley or self.expects_valley
+        path, watch = self.integrated(first, tight=tight, brief=not self.use.tight)
         coarse = watch if first == self.coarse else None
         if watch.finding == Finding.NOTHING and path.status == Status.BUDGET:
             path, watch = self.followed(path, watch)
-        if not self.use.tight and (watch.finding == Finding.VALLEY or watch.is_unresolved):
+        done = self.use.tight or (first == self.use.rtol and path.method == METHOD)
+        if (watch.finding == Finding.VALLEY and not done) or (watch.is_unresolved and not self.use.tight):
             path, watch = self.integrated(self.use.rtol, tight=True, completes=watch.is_completion)
         if watch.is_unresolved:
             path, watch = self.integrated(FINEST, tight=True)
@@ -136,14 +145,25 @@ class _Stage:
             return self.at_saddle(path, watch)
         if watch.finding == Finding.NOTHING:
             return self.unsettled(path, watch)
-        error = self.valley_error(watch, coarse) if watch.finding == Finding.VALLEY else 0.0
-        return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), error)
+        valley = watch.finding == Finding.VALLEY
+        spread = partial(self.valley_error, watch, coarse) if valley else lambda: 0.0
+        return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), spread)
 
     @property
     def expects_valley(self) -> bool:
         """Return whether completions of this rank, if there are any, must form a continuum: too few observations."""
         k = self.model.rank
         return self.problem.n_observed < k * (sum(self.problem.shape) - k)
+
+    @property
+    def is_valley(self) -> bool:
+        """Return whether every critical point of this rank belongs to a continuum, though completions might not.
+
+        A row or column with fewer observations than the rank leaves directions of its factor free.
+        """
+        (d1, d2), k = self.problem.shape, self.model.rank
+        counts = np.bincount(self.problem.rows, minlength=d1), np.bincount(self.problem.columns, minlength=d2)
+        return not self.expects_valley and min(int(count.min()) for count in counts) < k <= min(d1, d2)
 
     @property
     def coarse(self) -> float:
@@ -175,7 +195,7 @@ class _Stage:
                 return path, watch
             watch = self.watch(rtol, tight, completes)
         steps = min(LOOSE_STEPS if brief or not tight else STEPS, self.use.max_evaluations // 3 + 1)
-        path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch, max_steps=steps, **options)
+        path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch.sees, max_steps=steps, **options)
         self.rest(path, watch)
         return path, watch
 
@@ -214,68 +234,64 @@ class _Stage:
     def at_saddle(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
         if not watch.is_unresolved:
-            return Orbit(self.model, path, watch.end, Ending.SADDLE, "a saddle inside the manifold, met exactly", 0.0)
+            reason = "a saddle inside the manifold, met exactly"
+            return Orbit(self.model, path, watch.end, Ending.SADDLE, reason, lambda: 0.0)
         reason = f"a saddle inside the manifold is passed at a relative distance of {watch.distance:.2g}"
-        return Orbit(self.model, path, path.final, Ending.UNDECIDED, reason, np.inf)
+        return Orbit(self.model, path, path.final, Ending.UNDECIDED, reason, lambda: np.inf)
 
     def followed(self, path: Trajectory, watch: Watch) -> tuple[Trajectory, Watch]:
         """Return a slow orbit with its drift, until that is seen to end or to run to infinity."""
         if self.objective.dim > DENSE_POLISH:
             return path, watch
-        tail = path
-        for budget in DRIFT_BUDGETS:
-            watch = self.watch(LOOSE, tight=False)
-            tail = self.drift(path, watch, min(budget, self.use.max_evaluations))
-            self.rest(tail, watch)
-            if tail.status != Status.BUDGET or self.grows(tail, watch):
-                break
+        watch = self.watch(LOOSE, tight=False)
+        far = self.use.norm_limit * max(1.0, float(np.linalg.norm(self.center)))
+        steps = min(DRIFT_STEPS, self.use.max_evaluations // 3 + 1)
+
+        def escapes(times: list[float], states: list[np.ndarray]) -> bool:
+            if not grows(times, states):
+                return False
+            before = states[int(np.searchsorted(times, times[-1] / 10.0))]
+            level = LEVEL * self.objective.value(before)
+            return self.objective.value(states[-1]) > level and not self.has_completion(states[-1], watch)
+
+        tail = drift(
+            self.objective,
+            self.curvature,
+            path,
+            watch=watch.sees,
+            escapes=escapes,
+            norm_limit=far,
+            max_steps=steps,
+        )
+        self.rest(tail, watch)
         return tail, watch
 
-    def grows(self, path: Trajectory, watch: Watch) -> bool:
-        """Return whether an orbit runs to infinity: |theta| grows as a power of time, and not towards a completion."""
-        if path.status == Status.DIVERGING:
-            return True
-        return growth(path) > GROWTH and not watch.is_completed(path.final, HORIZON * float(np.linalg.norm(path.final)))
+    def has_completion(self, theta: np.ndarray, watch: Watch) -> bool:
+        """Return whether there is a completion within the horizon: then an orbit that grows may be on its way to it."""
+        return watch.is_completed(theta, HORIZON * float(np.linalg.norm(theta)))
 
     def unsettled(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that no Newton step has ended: on its way to infinity, or too slow for the steps allowed."""
         size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
-        reason = f"|theta| grew to {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
-        ending = Ending.DIVERGING if self.grows(path, watch) else Ending.UNDECIDED
-        return Orbit(self.model, path, path.final, ending, reason, np.inf)
-
-    def drift(self, path: Trajectory, watch: Watch, budget: int) -> Trajectory:
-        """Return the orbit with its slow rest by LSODA, as far as that goes; loosely, to see whether it ends."""
-        try:
-            rest = gradient_flow(
-                self.objective,
-                path.final,
-                method="LSODA",
-                rtol=LOOSE,
-                norm_limit=self.use.norm_limit,
-                max_evaluations=budget,
-                callback=watch,
-            )
-        except IntegrationFailed:
-            return path
-        return replace(
-            rest,
-            times=np.concatenate([path.times, path.times[-1] + rest.times[1:]]),
-            states=np.concatenate([path.states, rest.states[1:]]),
-            losses=np.concatenate([path.losses, rest.losses[1:]]),
-            gradient_norms=np.concatenate([path.gradient_norms, rest.gradient_norms[1:]]),
-            method="exponential Rosenbrock, then LSODA",
-            plateaus=(),
-            n_gradients=path.n_gradients + rest.n_gradients,
-            n_hessians=path.n_hessians + rest.n_hessians,
-            n_steps=path.n_steps + rest.n_steps,
-        )
+        did = "came to rest at" if path.status == Status.CONVERGED else "grew to"
+        reason = f"|theta| {did} {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
+        diverges = path.status == Status.DIVERGING
+        if not diverges and grows(path.times, path.states):
+            diverges = not self.has_completion(path.final, watch)
+        ending = Ending.DIVERGING if diverges else Ending.UNDECIDED
+        return Orbit(self.model, path, path.final, ending, reason, lambda: np.inf)
 
 
-def growth(path: Trajectory) -> float:
-    """Return d log |theta| / d log t over the last decade of a trajectory; 0.0 if it is shorter."""
-    early = np.searchsorted(path.times, path.times[-1] / 10)
-    if path.times[early] <= 0.0 or early == len(path.times) - 1:
+def grows(times: Any, states: Any) -> bool:
+    """Return whether |theta| grew as a power of time in each of the last two decades."""
+    return growth(times, states) > GROWTH and growth(times, states, 0.1) > GROWTH
+
+
+def growth(times: Any, states: Any, until: float = 1.0) -> float:
+    """Return d log |theta| / d log t over the decade that ends at ``until`` times the last time; 0.0 without one."""
+    last = int(np.searchsorted(times, until * times[-1]))
+    early = int(np.searchsorted(times, until * times[-1] / 10.0))
+    if times[early] <= 0.0 or early == last:
         return 0.0
-    sizes = np.log([np.linalg.norm(path.states[early]), np.linalg.norm(path.final)])
-    return float((sizes[1] - sizes[0]) / np.log(path.times[-1] / path.times[early]))
+    sizes = np.log([np.linalg.norm(states[early]), np.linalg.norm(states[last])])
+    return float((sizes[1] - sizes[0]) / np.log(times[last] / times[early]))

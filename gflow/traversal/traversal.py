@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from gflow.flow import Plateau, Trajectory
-from gflow.traversal.law import draws
-from gflow.traversal.records import Chain, Saddle, TraversalStatus
+from gflow.traversal.law import crosses, draws, law
+from gflow.traversal.polish import product_svd
+from gflow.traversal.records import LARGEST_TABLE, Chain, Saddle, TraversalStatus
+from gflow.traversal.sizes import LARGE_CELLS
 from gflow.traversal.storage import read_record, write_record
 
 RANK_TOL = 1e-7
@@ -31,13 +33,8 @@ class Traversal:
     status : TraversalStatus
     reason : str
     chains : tuple of Chain
-    matrix : (d1, d2) array or None
-        The limit for the given start; without a start, the mean over Gaussian starts, which is the limit itself at
-        ``determined`` entries. None where there is no limit.
-    determined : (d1, d2) bool array
-        Entries that do not depend on the start.
-    std : (d1, d2) array
-        Standard deviation of the entries over Gaussian starts; |a_i| |b_j| / sqrt(r) between components.
+    factors : ((d1, k) array, (k, d2) array) or None
+        The limit, or its mean over Gaussian starts, as a product; see ``matrix``. None where there is no limit.
     from_start : bool
         Whether ``matrix`` belongs to a given start.
     order, safe_order : float or None
@@ -54,9 +51,7 @@ class Traversal:
     status: TraversalStatus
     reason: str
     chains: tuple[Chain, ...]
-    matrix: np.ndarray | None
-    determined: np.ndarray
-    std: np.ndarray
+    factors: tuple[np.ndarray, np.ndarray] | None
     from_start: bool
     order: float | None
     safe_order: float | None
@@ -69,16 +64,47 @@ class Traversal:
         return tuple(saddle for each in self.chains for saddle in each.saddles)
 
     @property
-    def singular_values(self) -> np.ndarray | None:
-        """Return the singular values of the limit; None where there is none or they depend on the start."""
-        if self.matrix is None or not (self.from_start or self.determined.all()):
+    def matrix(self) -> np.ndarray | None:
+        """Return the limit for the given start; without a start, the mean over Gaussian starts; shape (d1, d2).
+
+        The mean is the limit itself at ``determined`` entries. None where there is no limit. Formed on demand from the
+        factors, like ``determined`` and ``std``.
+        """
+        if self.factors is None:
             return None
-        return np.linalg.svd(self.matrix, compute_uv=False)
+        W = self.factors[0] @ self.factors[1]
+        W.setflags(write=False)
+        return W
+
+    @property
+    def determined(self) -> np.ndarray:
+        """Return which entries do not depend on the start, shape (d1, d2), bool."""
+        return law(self.shape, self.width, self.chains)[0]
+
+    @property
+    def std(self) -> np.ndarray:
+        """Return the standard deviation of the entries over Gaussian starts, shape (d1, d2).
+
+        Between components it is |a_i| |b_j| / sqrt(r), elsewhere 0.
+        """
+        return law(self.shape, self.width, self.chains)[1]
+
+    @property
+    def singular_values(self) -> np.ndarray | None:
+        """Return the singular values of the limit; None where there is none or they depend on the start.
+
+        Large limits give those of their factors, the others being zero.
+        """
+        if self.factors is None or (crosses(self.chains) and not self.from_start):
+            return None
+        if self.shape[0] * self.shape[1] > LARGE_CELLS:
+            return product_svd(*self.factors)[1] if self.factors[0].shape[1] else np.zeros(1)
+        return np.linalg.svd(self.factors[0] @ self.factors[1], compute_uv=False)
 
     @property
     def rank(self) -> int | None:
         """Return the rank of the limit, for almost every start; None where there is no limit."""
-        if self.matrix is None:
+        if self.factors is None:
             return None
         sizes = self.singular_values
         if sizes is None:
@@ -91,10 +117,11 @@ class Traversal:
 
         Without a start it is compared over draws from the law: complete bipartite components give one value.
         """
-        if self.matrix is None:
+        if self.factors is None:
             return None
-        if self.singular_values is not None:
-            return float(self.singular_values.sum())
+        sizes = self.singular_values
+        if sizes is not None:
+            return float(sizes.sum())
         norms = np.linalg.svd(self.sample(np.random.default_rng(0), 5), compute_uv=False).sum(axis=1)
         return float(norms[0]) if np.ptp(norms) <= SAME_NORM * norms[0] else None
 
@@ -119,7 +146,7 @@ class Traversal:
         if self.order is None or None in gains:
             return None
         wanted = -float(np.log(accuracy))
-        share = 1.0 if (self.std > 0).any() else 0.5
+        share = 1.0 if crosses(self.chains) else 0.5
         waits = [
             (s.gain or 0.0) / s.exponents[0] + share * wanted / s.exponents[0] for s in self.saddles if s.exponents
         ]
@@ -141,20 +168,27 @@ class Traversal:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the limit for JSON; entries of ``matrix`` that depend on an unknown start are null."""
+        """Return the limit for JSON; entries of ``matrix`` that depend on an unknown start are null.
+
+        Above 1e6 entries ``matrix``, ``determined`` and ``std`` are null and ``factors`` holds A and B.
+        """
+        whole = self.shape[0] * self.shape[1] <= LARGEST_TABLE
+        W = self.matrix if whole else None
+        determined, std = law(self.shape, self.width, self.chains) if whole else (None, None)
         matrix = None
-        if self.matrix is not None:
-            known = self.determined | self.from_start
+        if W is not None and determined is not None:
+            known = determined | self.from_start
             matrix = [
-                [float(x) if ok else None for x, ok in zip(*row, strict=True)]
-                for row in zip(self.matrix, known, strict=True)
+                [float(x) if ok else None for x, ok in zip(*row, strict=True)] for row in zip(W, known, strict=True)
             ]
+        large = {} if whole or self.factors is None else {"factors": [factor.tolist() for factor in self.factors]}
         return {
             "status": str(self.status),
             "reason": self.reason,
             "matrix": matrix,
-            "determined": self.determined.tolist(),
-            "std": self.std.tolist(),
+            "determined": None if determined is None else determined.tolist(),
+            "std": None if std is None else std.tolist(),
+            **large,
             "rank": self.rank,
             "nuclear_norm": self.nuclear_norm,
             "order": self.order,

@@ -8,6 +8,7 @@ from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.polish import smallest_off_gauge
+from gflow.traversal.sizes import is_large
 
 SILENT = 1e-10
 """A direction leaves the observed entries alone if they change by less than this fraction of the largest change."""
@@ -21,8 +22,8 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     """Return whether A B is the only completion of its rank nearby: the rank of (a, b) -> P o (a b) at (A, B).
 
     True if the Jacobian's singular value number k (d1 + d2 - k) exceeds ``rank_tol`` times the first, False if it is
-    below a thousandth of that or there are too few observations, None in between. Jacobians of more than 4e6 entries
-    are judged by their squares: True above 1e-4, else None.
+    below a thousandth of that or there are too few observations, None in between. Jacobians of more than 4e6 entries,
+    and those of large problems, are judged by their squares: True above 1e-4, else None.
     """
     k = A.shape[1]
     wanted = k * (sum(problem.shape) - k)
@@ -32,7 +33,7 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
         return False
     model = Factorization(problem.shape, k)
     theta = model.theta(A, B)
-    if model.dim * problem.n_observed > LARGE:
+    if model.dim * problem.n_observed > LARGE or is_large(problem):
         return True if _ratio_of_squares(problem, model, theta) > max(SQUARED_TOL, rank_tol) else None
     sizes = np.linalg.svd(problem.measure(model.jacobian(theta)), compute_uv=False)
     ratio = float(sizes[wanted - 1] / sizes[0]) if sizes[0] > 0.0 else 0.0
@@ -51,8 +52,12 @@ def flat_directions(problem: MatrixCompletion, model: Factorization, theta: np.n
 def _ratio_of_squares(problem: MatrixCompletion, model: Factorization, theta: np.ndarray) -> float:
     """Return the same ratio from the smallest eigenvalue of J^T J off the gauge directions; 0.0 if it is not found."""
 
+    A, B = model.factors(theta)
+
     def normal(v: np.ndarray) -> np.ndarray:
-        return model.pullback(theta, problem.adjoint(problem.measure(model.tangent(theta, v))))
+        dA, dB = model.factors(v)
+        change = problem.scattered(problem.observed_product(np.hstack([dA, A]), np.vstack([B, dB])))
+        return model.theta(change @ B.T, (change.T @ A).T)
 
     least, largest = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
     return float(np.sqrt(max(least or 0.0, 0.0) / largest))

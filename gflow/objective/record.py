@@ -39,6 +39,9 @@ class Objective:
         The same function in its own unit; algorithms work on it and scale back.
     broadcasts : bool
         Whether value, gradient and conserved accept leading axes of theta.
+    escape_modes : theta -> (bound, modes), optional
+        An upper bound of the eigenvalues of -H, and a (dim, m) array of orthonormal candidates for its eigenvectors
+        with the largest of them near a critical point: they spare an iteration for the lowest eigenvalues of H.
     """
 
     dim: int
@@ -54,6 +57,7 @@ class Objective:
     theta_unit: float = 1.0
     normalized: Objective | None = None
     broadcasts: bool = False
+    escape_modes: Callable[[Array], tuple[float, Array]] | None = None
 
     @staticmethod
     def of(problem: Any, model: Any) -> Objective:
@@ -71,12 +75,11 @@ class Objective:
 
         Scales as s^2 with theta as sqrt(s) when M is multiplied by s. Bai et al. 2024, section 3.
         """
+        from gflow.objective.loss import training_loss
+
         if tuple(problem.shape) != tuple(model.shape):
             raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {model.shape}")
-        if problem.unit == 1.0:
-            return _composed(problem, model)
-        inner = _composed(problem.normalized, model)
-        return _in_units(inner, problem.unit, problem.unit ** (1.0 / model.degree))
+        return training_loss(problem, model)
 
     @staticmethod
     def autodiff(function: Callable[[Array], Any], dim: int, lower_bound: float | None = None) -> Objective:
@@ -126,11 +129,12 @@ class Objective:
             gradient=lambda delta: self.gradient(origin + delta) - gradient,
             hvp=lambda delta, v: self.hvp(origin + delta, v),
             hessian=lambda delta: self.hessian(origin + delta),
-            gauge_dimension=_shifted(self.gauge_dimension, origin),
-            conserved=_shifted(self.conserved, origin),
+            gauge_dimension=shifted_argument(self.gauge_dimension, origin),
+            conserved=shifted_argument(self.conserved, origin),
             lower_bound=None if self.lower_bound is None else self.lower_bound - value,
             normalized=None,
             broadcasts=False,
+            escape_modes=None,
         )
 
     def __repr__(self) -> str:
@@ -144,121 +148,6 @@ def _vector(theta: Array, dim: int) -> Array:
     return array
 
 
-def _shifted(function: Callable[[Array], Any] | None, origin: Array) -> Callable[[Array], Any] | None:
+def shifted_argument(function: Callable[[Array], Any] | None, origin: Array) -> Callable[[Array], Any] | None:
+    """Return delta -> function(origin + delta), None for None."""
     return None if function is None else (lambda delta: function(origin + delta))
-
-
-def _composed(problem: Any, model: Any) -> Objective:
-    """Return the loss of a problem whose unit is 1."""
-    twice = 2.0 * problem.weight
-
-    def hvp(theta: Array, v: Array) -> Array:
-        change = problem.curvature(model.tangent(theta, v))
-        return model.pullback(theta, change) + model.bend(v, problem.gradient(model.matrix(theta)))
-
-    def hessian(theta: Array) -> Array:
-        J = problem.measure(model.jacobian(theta))
-        return twice * (J.T @ J) + model.bend_matrix(problem.gradient(model.matrix(theta)))
-
-    def gradient(theta: Array) -> Array:
-        return model.pullback(theta, problem.gradient(model.matrix(theta)))
-
-    quick = gradient
-    if _is_masked(problem, model):
-        quick = model.masked_gradient(problem.curvature_mask, problem.curvature_mask * problem.values)
-
-    return Objective(
-        dim=model.dim,
-        value=lambda theta: problem.risk(model.matrix(theta)),
-        gradient=lambda theta: quick(theta) if theta.ndim == 1 else gradient(theta),
-        hvp=hvp,
-        hessian=hessian,
-        conserved=getattr(model, "conserved", None),
-        deviation=lambda center: _deviation(problem, model, center),
-        gauge_dimension=getattr(model, "gauge_dimension", None),
-        lower_bound=0.0,
-        broadcasts=True,
-    )
-
-
-MASKED_PROBLEM = ("curvature_mask", "residual", "gradient", "curvature")
-MASKED_MODEL = ("masked_gradient", "masked_deviation", "matrix", "pullback", "bend", "increment")
-
-
-def _is_masked(problem: Any, model: Any) -> bool:
-    """Return whether problem and model offer the loss of a mask with less overhead.
-
-    A subclass that redefines only part of it takes the general way.
-    """
-
-    def together(cls: type, names: tuple[str, ...]) -> bool:
-        return len({next((c for c in cls.__mro__ if name in c.__dict__), name) for name in names}) == 1
-
-    return together(type(problem), MASKED_PROBLEM) and together(type(model), MASKED_MODEL)
-
-
-def _deviation(problem: Any, model: Any, center: Array) -> Objective:
-    """Return the loss relative to a critical center, without cancellation (the vector field is a polynomial).
-
-    The terms linear in delta, zero at a critical center, are left out: rounding of <grad f, delta> would hide the rest.
-    """
-    origin = np.array(center, dtype=float)
-    G = problem.gradient(model.matrix(origin))
-    offset = problem.risk(model.matrix(origin))
-    base = _composed(problem, model)
-
-    masked = _is_masked(problem, model)
-
-    def value(delta: Array) -> Any:
-        dW = model.increment(origin, delta)
-        half = model.bend(delta, G)
-        if delta.ndim > 1:
-            square = np.einsum("...ij,...ij->...", problem.curvature(dW), dW)
-            return (np.einsum("...i,...i->...", delta, half) + square) / 2
-        change = problem.measure(dW)
-        return float(delta @ half) / 2 + problem.weight * float(change @ change)
-
-    def gradient(delta: Array) -> Array:
-        change = problem.curvature(model.increment(origin, delta))
-        return model.pullback(origin + delta, change) + model.bend(delta, G)
-
-    quick = model.masked_deviation(origin, problem.curvature_mask, G) if masked else gradient
-
-    return replace(
-        base,
-        value=value,
-        gradient=lambda delta: quick(delta) if delta.ndim == 1 else gradient(delta),
-        hvp=lambda delta, v: base.hvp(origin + delta, v),
-        hessian=lambda delta: base.hessian(origin + delta),
-        conserved=_shifted(base.conserved, origin),
-        broadcasts=masked,
-        deviation=lambda shift: _deviation(problem, model, origin + shift),
-        gauge_dimension=_shifted(base.gauge_dimension, origin),
-        lower_bound=-offset,
-    )
-
-
-def _in_units(inner: Objective, unit: float, root: float) -> Objective:
-    """Return theta -> unit^2 inner(theta / root): ``inner`` seen in the caller's units; ``root`` is exact."""
-    slope, bend = unit * (unit / root), unit / root * (unit / root)
-
-    def deviation(center: Array) -> Objective:
-        assert inner.deviation is not None
-        return _in_units(inner.deviation(center / root), unit, root)
-
-    conserved = inner.conserved
-    gauge = inner.gauge_dimension
-    return Objective(
-        dim=inner.dim,
-        value=lambda theta: unit * (unit * inner.value(theta / root)),
-        gradient=lambda theta: slope * inner.gradient(theta / root),
-        hvp=lambda theta, v: bend * inner.hvp(theta / root, v),
-        hessian=lambda theta: bend * inner.hessian(theta / root),
-        conserved=None if conserved is None else (lambda theta: root * root * conserved(theta / root)),
-        deviation=deviation,
-        gauge_dimension=None if gauge is None else (lambda theta: gauge(theta / root)),
-        lower_bound=None if inner.lower_bound is None else unit * (unit * inner.lower_bound),
-        unit=unit,
-        theta_unit=root,
-        normalized=inner,
-    )

@@ -1,0 +1,138 @@
+"""The escape direction of a saddle of any size, from the top singular pair of its residual alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gflow.models import Factorization
+    from gflow.problems import MatrixCompletion
+
+DENSE_SIDE = 32
+"""Up to this smaller side all singular pairs of the residual are computed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EscapePair:
+    """The lowest eigenvalue of the Hessian at a saddle of matrix completion, with an eigenvector; arrays are read-only.
+
+    Attributes
+    ----------
+    rate : float
+        2 sigma_1 / n for the largest singular value of E = P o (W - M): minus the lowest eigenvalue of the Hessian if
+        ``direction`` is given, and always a bound of it. Scales as s.
+    next_rate : float
+        2 sigma_2 / n.
+    u, v : (d1,) and (d2,) arrays
+        The top singular pair of E; the largest entry of u is positive.
+    multiplicity : int
+        Dimension of the space of the vectors w with which (u w^T, -w v^T) is an eigenvector.
+    direction : (dim,) array or None
+        (u w^T, -w v^T) / sqrt 2 for one of them of length 1; None where there is none.
+    """
+
+    rate: float
+    next_rate: float
+    u: np.ndarray
+    v: np.ndarray
+    multiplicity: int
+    direction: np.ndarray | None
+
+    def __post_init__(self) -> None:
+        for array in (self.u, self.v, self.direction):
+            if array is not None:
+                array.setflags(write=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rates, the pair and the multiplicity for JSON."""
+        pair = {"u": self.u.tolist(), "v": self.v.tolist()}
+        return {"escape_rate": self.rate, "next_rate": self.next_rate, "multiplicity": self.multiplicity} | pair
+
+    def __repr__(self) -> str:
+        return f"EscapePair(rate={self.rate:.8g}, next={self.next_rate:.8g}, multiplicity={self.multiplicity})"
+
+
+def escape_pair(
+    problem: MatrixCompletion,
+    model: Factorization,
+    saddle: np.ndarray,
+    *,
+    critical_tol: float = 1e-8,
+    rank_tol: float = 1e-6,
+) -> EscapePair:
+    """Return the escape from a critical point in time O(n r + (d1 + d2) r^2), without a matrix of the size of M.
+
+    A w is admitted where (u w^T, -w v^T) changes no observed entry: w^T G w = 0 for the r x r matrix
+    G = sum over observed (i, j) of (u_i b_j - v_j a_i)(u_i b_j - v_j a_i)^T.
+
+    Parameters
+    ----------
+    problem : MatrixCompletion
+    model : Factorization
+    saddle : (dim,) array, a critical point
+    critical_tol : float
+        The point must satisfy |g| <= critical_tol * (2/n) (unit + |theta|^2) max(|theta|, sqrt(unit)).
+    rank_tol : float
+        Eigenvalues of G up to rank_tol^2 * unit count as zero.
+
+    Raises
+    ------
+    ValueError
+        If the point is not critical, not finite or of another shape.
+
+    Rates scale as s when M is multiplied by s. Bai et al. 2024, Theorem 2.
+    """
+    if tuple(problem.shape) != tuple(model.shape):
+        raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {model.shape}")
+    theta = np.array(saddle, dtype=float)
+    if theta.shape != (model.dim,) or not np.isfinite(theta).all():
+        raise ValueError(f"saddle must be finite and of shape ({model.dim},); got shape {theta.shape}")
+    inner = problem.normalized
+    A, B = (factor / np.sqrt(problem.unit) for factor in model.factors(theta))
+    E = inner.scattered(inner.observed_product(A, B) - inner.targets)
+    _require_critical(E, A, B, inner.weight, critical_tol)
+    U, sizes, Vt = _pairs(E)
+    u, v = (U[:, 0], Vt[0]) if U[np.argmax(np.abs(U[:, 0])), 0] > 0 else (-U[:, 0], -Vt[0])
+    gram, frame = np.linalg.eigh(_equations(inner, A, B, u, v))
+    count = int(np.sum(gram <= rank_tol**2)) if sizes[0] > 0 else 0
+    w = frame[:, 0]
+    direction = model.theta(np.outer(u, w), -np.outer(w, v)) / np.sqrt(2.0) if count else None
+    rate, after = (2.0 * problem.weight * problem.unit * float(size) for size in sizes[:2])
+    return EscapePair(rate, after, u, v, count, direction)
+
+
+def _require_critical(E: Any, A: np.ndarray, B: np.ndarray, weight: float, critical_tol: float) -> None:
+    slope = 2.0 * weight * float(np.hypot(np.linalg.norm(E @ B.T), np.linalg.norm(E.T @ A)))
+    size = float(np.hypot(np.linalg.norm(A), np.linalg.norm(B)))
+    allowed = critical_tol * 2.0 * weight * (1.0 + size * size) * max(size, 1.0)
+    if slope > allowed:
+        raise ValueError(
+            f"saddle must be a critical point: in the problem's own unit its gradient norm is {slope:.3g}, allowed "
+            f"{allowed:.3g}; polish it with find_critical_point"
+        )
+
+
+def _pairs(E: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two top singular triples of a sparse array, the second value 0 where there is but one."""
+    if min(E.shape) <= DENSE_SIDE:
+        U, sizes, Vt = np.linalg.svd(E.toarray())
+        return U[:, :2], np.append(sizes, 0.0)[:2], Vt[:2]
+    if not E.data.any():
+        return np.eye(E.shape[0], 2), np.zeros(2), np.eye(2, E.shape[1])
+    from scipy.sparse.linalg import svds
+
+    U, sizes, Vt = svds(E, k=2, v0=np.random.default_rng(0).standard_normal(min(E.shape)))
+    order = np.argsort(-sizes)
+    return U[:, order], sizes[order], Vt[order]
+
+
+def _equations(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return G, shape (r, r)."""
+    rows, columns = problem.rows, problem.columns
+    on_columns = np.bincount(columns, u[rows] ** 2, minlength=len(v))
+    on_rows = np.bincount(rows, v[columns] ** 2, minlength=len(u))
+    crossed = B @ (problem.scattered(u[rows] * v[columns]).T @ A)
+    return (B * on_columns) @ B.T + (A.T * on_rows) @ A - crossed - crossed.T

@@ -1,0 +1,10 @@
+"""Compiled gradient flows of small matrix completion problems, with numba (extra ``fast``).
+
+The kernels are imported, and compiled at their first use, by ``gflow.fast.flow``.
+"""
+
+from __future__ import annotations
+
+from gflow.fast.jit import installed
+
+__all__ = ["installed"]

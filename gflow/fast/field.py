@@ -1,0 +1,167 @@
+"""The flow of W = A B on few observed entries, entry by entry, and its linearisation.
+
+The state is Z = [A; B^T], shape (d1 + d2, r): one row z_i for each row and column of W, and W_ij = <z_i, z_(d1 + j)>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gflow.fast.jit import compiled
+
+
+class Entries(NamedTuple):
+    """The observed entries of a matrix in its own unit.
+
+    Attributes
+    ----------
+    rows, columns : (n,) int arrays
+        ``columns`` are rows of Z: d1 + j.
+    targets : (n,) array
+    size, rank : int
+        Shape of Z: (d1 + d2, r).
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    targets: np.ndarray
+    size: int
+    rank: int
+
+
+def entries_of(problem: Any, rank: int) -> Entries:
+    """Return the observed entries of a problem in its own unit, in arrays of the types that are compiled for."""
+    d1, d2 = problem.shape
+    rows, columns = np.array(problem.rows, dtype=np.int64), np.array(problem.columns, dtype=np.int64)
+    return Entries(rows, columns + d1, np.array(problem.targets, dtype=float), d1 + d2, rank)
+
+
+Velocity = Callable[[Entries, np.ndarray, np.ndarray], float]
+
+
+def velocity_of(width: int) -> Velocity:
+    """Return ``velocity`` for r = ``width``, a constant that the compiler can unroll loops by; 0 is for every r."""
+
+    @compiled
+    def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
+        rank, count = width or entries.rank, entries.targets.size
+        factor, square = -2.0 / count, 0.0
+        result[:] = 0.0
+        for e in range(count):
+            i, j = entries.rows[e] * rank, entries.columns[e] * rank
+            error = -entries.targets[e]
+            for p in range(rank):
+                error += Z[i + p] * Z[j + p]
+            square += error * error
+            error *= factor
+            for p in range(rank):
+                x, y = Z[i + p], Z[j + p]
+                result[i + p] += error * y
+                result[j + p] += error * x
+        return -factor * np.sqrt(square)
+
+    return velocity
+
+
+velocity_of_four, velocity_of_any = velocity_of(4), velocity_of(0)
+
+
+@compiled
+def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
+    """Return (2/n) |E|_F and write Z' = -(2/n) [[0, E], [E^T, 0]] Z into ``result``."""
+    if entries.rank == 4:
+        return velocity_of_four(entries, Z, result)
+    return velocity_of_any(entries, Z, result)
+
+
+@compiled
+def hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
+    """Write the upper triangle of the Hessian of the loss at Z into ``result``."""
+    rank, count = entries.rank, entries.targets.size
+    factor = 2.0 / count
+    result[:] = 0.0
+    for e in range(count):
+        i, j = entries.rows[e] * rank, entries.columns[e] * rank
+        error = -entries.targets[e]
+        for p in range(rank):
+            error += Z[i + p] * Z[j + p]
+        for p in range(rank):
+            x, y = factor * Z[i + p], factor * Z[j + p]
+            for q in range(rank):
+                result[i + p, j + q] += y * Z[i + q]
+            for q in range(p, rank):
+                result[i + p, i + q] += y * Z[j + q]
+                result[j + p, j + q] += x * Z[i + q]
+            result[i + p, j + p] += factor * error
+
+
+@compiled
+def cholesky(matrix: np.ndarray, shift: float, U: np.ndarray) -> bool:
+    """Return whether matrix + shift I = U^T U with U upper triangular; only upper triangles count.
+
+    U is written with the reciprocals of its diagonal, by which ``solve`` multiplies.
+    """
+    size = matrix.shape[0]
+    for i in range(size):
+        for j in range(i, size):
+            U[i, j] = matrix[i, j]
+        U[i, i] += shift
+    for i in range(size):
+        pivot = U[i, i]
+        if not pivot > 0.0:
+            return False
+        inverse = 1.0 / np.sqrt(pivot)
+        U[i, i] = inverse
+        for j in range(i + 1, size):
+            U[i, j] *= inverse
+        for k in range(i + 1, size):
+            part = U[i, k]
+            if part != 0.0:  # rows of A are coupled through columns of B alone
+                for j in range(k, size):
+                    U[k, j] -= part * U[i, j]
+    return True
+
+
+@compiled
+def solve(U: np.ndarray, x: np.ndarray) -> None:
+    """Write the solution of U^T U y = x over x, for U as left by ``cholesky``."""
+    size = x.size
+    for i in range(size):
+        part = x[i] * U[i, i]
+        x[i] = part
+        for j in range(i + 1, size):
+            x[j] -= part * U[i, j]
+    for i in range(size - 1, -1, -1):
+        total = x[i]
+        for j in range(i + 1, size):
+            total -= U[i, j] * x[j]
+        x[i] = total * U[i, i]
+
+
+@compiled
+def norm(vector: np.ndarray) -> float:
+    """Return the Euclidean norm, also where squares underflow."""
+    square = 0.0
+    for number in vector:
+        square += number * number
+    if square > 1e-280:
+        return np.sqrt(square)
+    size = 0.0
+    for number in vector:
+        size = max(size, abs(number))
+    if size <= 1e-300:
+        return size
+    square = 0.0
+    for number in vector:
+        square += (number / size) ** 2
+    return size * np.sqrt(square)
+
+
+@compiled
+def copy(source: np.ndarray, target: np.ndarray) -> None:
+    """Write the numbers of one vector into another."""
+    for k in range(target.size):
+        target[k] = source[k]

@@ -1,0 +1,65 @@
+"""Compilation by numba where it is installed; without it the same functions run, slowly, as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+HERE = Path(__file__).resolve().parent
+# sums may be taken in any order, products fused with sums; infinities and NaN keep their meaning
+OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
+
+
+def installed() -> bool:
+    """Return whether numba is there to compile."""
+    try:
+        return find_spec("numba") is not None
+    except ValueError:  # a module of that name without a specification
+        return False
+
+
+def compiled(function: Function) -> Function:
+    """Return the function compiled to machine code that is kept on disk between sessions."""
+    if not installed():
+        return function
+    import numba
+
+    try:
+        with _kept(numba.config):
+            dispatcher: Any = numba.njit(function, cache=True, **OPTIONS)
+    except (OSError, RuntimeError):  # nowhere to keep it
+        dispatcher = numba.njit(function, **OPTIONS)
+    return dispatcher
+
+
+@contextmanager
+def _kept(config: Any) -> Iterator[None]:
+    """Keep machine code in a folder named after all sources: numba alone looks only at the file of each function."""
+    chosen = config.CACHE_DIR
+    config.CACHE_DIR = str(_folder(chosen))
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = chosen
+
+
+@cache
+def _folder(chosen: str) -> Path:
+    """Return the first folder that can be written: where the user wants it, beside the sources, or at home."""
+    digest = sha256(b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))).hexdigest()[:16]
+    beside = HERE / "__pycache__"
+    for base in (Path(chosen),) if chosen else (beside, Path.home() / ".cache" / "gflow"):
+        folder = base / f"compiled-{digest}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "writable").touch()
+        except OSError:
+            continue
+        return folder
+    raise OSError("no folder for compiled code can be written")

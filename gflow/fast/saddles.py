@@ -1,0 +1,101 @@
+"""What rounding errors can do at the saddles that a compiled integration passes; the reasoning is ``gflow.flow``'s."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gflow.fast.field import Entries, hessian, norm, velocity
+from gflow.fast.jit import compiled
+from gflow.fast.steps import Work
+
+EPS = float(np.finfo(float).eps)
+FLATNESS = 1e-8
+"""Negative eigenvalues of the Hessian up to this fraction of its norm count as zero."""
+DRIFT, DOUBT = 16.0, 2.0
+"""Rounding units of the state met on the way to a saddle, and the margin over sampled errors of the gradient."""
+CERTAIN = 1e-4
+"""An escape is followed if rounding errors stay below this fraction of what decides it."""
+LARGEST_EXPONENT = 600.0
+
+
+class Bottom(NamedTuple):
+    """The state of least gradient norm in a stay, and the rounding errors that earlier saddles left behind.
+
+    Attributes
+    ----------
+    state : (N,) array
+    amplitudes, rates : (N,) arrays
+        Displacements at time ``now.clock`` along the modes that did not decide, and their growth rates; 0 elsewhere.
+    """
+
+    state: np.ndarray
+    amplitudes: np.ndarray
+    rates: np.ndarray
+
+
+@compiled
+def unstable_rates(entries: Entries, Z: np.ndarray, slope: float, memory: Work) -> np.ndarray:
+    """Return the growth rates of the unstable modes at Z, falling; the Hessian is left in ``memory``.
+
+    Negative eigenvalues that a gradient of norm ``slope`` can cause along a symmetry orbit do not count.
+    """
+    hessian(entries, Z, memory.hessian)
+    values = np.linalg.eigvalsh(memory.hessian.T)  # which reads the lower triangle
+    cut = FLATNESS * max(-values[0], values[-1]) + 2.0 * slope / max(1.0, norm(Z))
+    return -values[values < -cut]
+
+
+@compiled
+def noise(entries: Entries, Z: np.ndarray, memory: Work) -> float:
+    """Return the size of the rounding errors of the gradient at Z, from neighbouring numbers."""
+    size, parts = Z.size, memory.slopes
+    for k in range(5):
+        for i in range(size):
+            memory.state[i] = (1.0 + (k - 2) * EPS) * Z[i]
+        velocity(entries, memory.state, parts[k])
+    largest = 0.0
+    for k in range(5):
+        square = 0.0
+        for i in range(size):
+            mean = (parts[0, i] + parts[1, i] + parts[2, i] + parts[3, i] + parts[4, i]) / 5.0
+            square += (parts[k, i] - mean) ** 2
+        largest = max(largest, np.sqrt(square))
+    return largest
+
+
+@compiled
+def grown(amplitude: float, exponent: float) -> float:
+    """Return amplitude e^exponent, exponents beyond the range of a double cut off."""
+    return amplitude * np.exp(min(exponent, LARGEST_EXPONENT))
+
+
+@compiled
+def certain(entries: Entries, now: Any, bottom: Bottom, memory: Work) -> bool:
+    """Return whether the escape that ends a stay was decided by the flow, not by rounding errors.
+
+    What these put into the slower modes goes on growing: it is kept for the next saddle.
+    """
+    state = bottom.state
+    rates = unstable_rates(entries, state, now.low, memory)
+    now.hessians += 1
+    if not rates.size:
+        return True
+    errors = noise(entries, state, memory)
+    now.evaluations += 5
+    inherited, wait = 0.0, now.arrived - now.clock
+    for k in range(state.size):
+        inherited = max(inherited, grown(bottom.amplitudes[k], bottom.rates[k] * wait))
+    floor = DRIFT * EPS * max(1.0, norm(state))
+    moved = grown(max(floor + DOUBT * errors / rates[0], inherited), rates[0] * (now.t - now.arrived))
+    if not moved < CERTAIN * now.slope / rates[0]:
+        return False
+    bottom.amplitudes[:] = 0.0
+    bottom.rates[:] = 0.0
+    for k in range(rates.size):
+        if rates[k] < 0.999 * rates[0]:
+            bottom.amplitudes[k] = max(floor + DOUBT * errors / rates[k], inherited)
+            bottom.rates[k] = rates[k]
+    now.clock = now.arrived
+    return True

@@ -1,0 +1,107 @@
+"""The solvers of an integration, and when the explicit one gives way to stabilised steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gflow.critical.spectra import DENSE_LIMIT
+from gflow.flow.chebyshev import Chebyshev, step_error
+
+IMPLICIT = ("LSODA", "Radau", "BDF")
+METHODS = (*IMPLICIT, "DOP853", "RK45", "RKC")
+WINDOW, LONGEST_WINDOW = 5, 160
+"""Steps after which a step is looked at, twice as many after each look in vain."""
+STIFF = 3.0
+"""Steps of DOP853, stable up to h rho = 6, count as limited by stability above this."""
+AFFORDABLE = 30.0
+"""A step of order two over the last step may err by this many tolerances: a third of it would be accurate enough."""
+RELAXED = 5
+"""Stabilised steps in turn that a plain explicit method would take as cheaply before it takes over."""
+
+Field = Callable[[np.ndarray], np.ndarray]
+
+
+class Solvers:
+    """Which solver integrates: the one asked for, or for 'auto' one that follows dimension and stiffness.
+
+    Parameters
+    ----------
+    method : str
+        'auto' or one of ``METHODS``.
+    dim : int
+    rtol : float
+    radius : y -> float
+        Spectral radius of the Hessian.
+    """
+
+    def __init__(self, method: str, dim: int, rtol: float, radius: Callable[[np.ndarray], float]) -> None:
+        explicit = "DOP853" if dim > DENSE_LIMIT else "LSODA"
+        self.kind = explicit if method == "auto" else method
+        self.switches = method == "auto" and explicit == "DOP853"
+        self.used = [self.kind]
+        self.rtol, self.radius, self.atol = rtol, radius, 0.0
+        self.steps, self.window = 0, WINDOW
+
+    @property
+    def name(self) -> str:
+        """Return the names of the solvers used, in the order of their first use."""
+        return ", ".join(self.used)
+
+    def damp(self) -> bool:
+        """Return whether the solver damps its own errors at a minimum, however long its steps, or change to one."""
+        if self.switches:
+            self._use("RKC")
+        return self.kind in (*IMPLICIT, "RKC")
+
+    def at(self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, jacobian: Field) -> Any:
+        """Return the solver in use, set to start at ``y``."""
+        self.atol = atol
+        self._watch()
+        if self.kind == "RKC":
+            return Chebyshev(velocity, t, y, t_end, radius=self.radius, rtol=self.rtol, atol=atol)
+        from scipy import integrate
+
+        options: dict[str, Any] = {"rtol": self.rtol, "atol": atol}
+        if self.kind in IMPLICIT:
+            options["jac"] = lambda _, at: jacobian(at)
+        return getattr(integrate, self.kind)(lambda _, at: velocity(at), t, y, t_end, **options)
+
+    def changed(self, solver: Any) -> bool:
+        """Return whether another solver is to go on from the state that ``solver`` has reached.
+
+        DOP853 gives way where its steps are limited by stability while order two would be accurate enough; stabilised
+        steps give way where they are so short that they need not be stabilised.
+        """
+        if not self.switches:
+            return False
+        self.steps += 1
+        change = self._relaxed(solver) if self.kind == "RKC" else self._stiff(solver)
+        if change:
+            self._use("DOP853" if self.kind == "RKC" else "RKC")
+        return change
+
+    def _use(self, kind: str) -> None:
+        self.kind = kind
+        if kind not in self.used:
+            self.used.append(kind)
+
+    def _watch(self) -> None:
+        self.steps, self.window = 0, WINDOW
+
+    def _stiff(self, solver: Any) -> bool:
+        if self.steps % self.window:
+            return False
+        h = float(solver.t - solver.t_old)
+        error = step_error(solver.y_old, solver.y, solver.K[0], solver.f, h, self.rtol, self.atol)
+        if error > AFFORDABLE:
+            return False
+        self.window = min(2 * self.window, LONGEST_WINDOW)
+        return h * self.radius(solver.y) > STIFF
+
+    def _relaxed(self, solver: Chebyshev) -> bool:
+        if 3 * (solver.t - solver.t_old) * solver.rho >= solver.stages:
+            self.steps = 0
+        return self.steps >= RELAXED

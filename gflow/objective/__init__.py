@@ -1,0 +1,5 @@
+"""A smooth function on R^n with its derivatives: the one thing that every algorithm takes."""
+
+from gflow.objective.record import Objective
+
+__all__ = ["Objective"]

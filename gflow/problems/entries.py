@@ -1,0 +1,78 @@
+"""The observed entries of a matrix, whichever way it is given, in row-major order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+DENSE_CELLS = 50_000_000
+"""Largest number of entries for which a matrix is made dense."""
+
+Entries: TypeAlias = tuple[tuple[int, int], np.ndarray, np.ndarray, np.ndarray]
+"""Shape, rows, columns and values."""
+
+
+def observed_entries(values: Any, observed: Any) -> Entries:
+    """Return the observed entries of a dense or sparse matrix.
+
+    Raises ``TypeError`` or ``ValueError`` for what is no matrix of real numbers or no mask of its shape.
+    """
+    if hasattr(values, "tocoo") and hasattr(values, "nnz"):
+        if observed is not None:
+            raise ValueError("observed must be left out for a sparse array: its stored entries are the observed ones")
+        return _stored(values)
+    matrix = _real_matrix(values)
+    mask = ~np.isnan(matrix) if observed is None else _mask(observed, matrix.shape)
+    rows, columns = (np.ascontiguousarray(index) for index in np.nonzero(mask))
+    return (matrix.shape[0], matrix.shape[1]), rows, columns, matrix[rows, columns]
+
+
+def _stored(values: Any) -> Entries:
+    if values.dtype.kind not in "buif":
+        raise TypeError(f"values must be an array of real numbers; got dtype {values.dtype}")
+    if len(values.shape) != 2:
+        raise ValueError(f"values must be a matrix (2 dimensions); got a sparse array of shape {values.shape}")
+    stored = values.tocoo()
+    rows, columns = (np.asarray(index, dtype=np.intp) for index in (stored.row, stored.col))
+    shape = int(stored.shape[0]), int(stored.shape[1])
+    cells, place = np.unique(rows * shape[1] + columns, return_inverse=True)
+    targets = np.full(len(cells), -0.0)  # the zero that keeps the sign of every other number added to it
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.add.at(targets, place.ravel(), stored.data.astype(float))
+    return shape, cells // shape[1], cells % shape[1], targets
+
+
+def selected(
+    scattered: Callable[[np.ndarray], Any], count: int, rows: np.ndarray, columns: np.ndarray
+) -> tuple[tuple[int, int], np.ndarray, np.ndarray, np.ndarray]:
+    """Return shape, rows and columns of a submatrix, and the number of the entry that each of its entries was."""
+    chosen = scattered(np.arange(1, count + 1))[rows][:, columns]
+    chosen.sort_indices()
+    at_rows = np.repeat(np.arange(chosen.shape[0]), np.diff(chosen.indptr))
+    return (chosen.shape[0], chosen.shape[1]), at_rows, chosen.indices.astype(np.intp), chosen.data - 1
+
+
+def transposed(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows and columns of the transpose in row-major order, and the order that puts entries there."""
+    order = np.lexsort((rows, columns))
+    return columns[order], rows[order], order
+
+
+def _real_matrix(values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"values must be an array of real numbers; got dtype {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"values must be a matrix (2 dimensions); got an array of shape {array.shape}")
+    return np.where(np.ma.getmask(values), np.nan, array.astype(float))
+
+
+def _mask(observed: Any, shape: tuple[int, ...]) -> np.ndarray:
+    mask = np.asarray(observed)
+    if mask.shape != shape:
+        raise ValueError(f"observed must have the shape of values, {shape}; got {mask.shape}")
+    if mask.dtype.kind != "b" and not np.isin(mask, (0, 1)).all():
+        raise ValueError("observed must hold only True and False (or 0 and 1)")
+    return mask.astype(bool)

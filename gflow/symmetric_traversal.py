@@ -1,0 +1,272 @@
+"""The alpha -> 0 limit of X = U U^T from the origin, saddle to saddle.
+
+At a critical point U of rank k, with G = dR/dX (symmetrised) and G U = 0, the Hessian outside the row space of U has
+the eigenvalues 2 lambda_i(G), for dU = u w^T with u an eigenvector of G and w orthogonal to the rows of U: the escape
+goes along the top eigenvector of -G, and its sign does not matter to X. Where -G has no positive eigenvalue, G >= 0,
+G X = 0 and X >= 0 are the optimality conditions of the convex risk over the cone: the chain ends at a global minimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gflow.critical import NotConverged, find_critical_point
+from gflow.flow import IntegrationFailed, Status, gradient_flow
+from gflow.models import SymmetricFactorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion, MatrixSensing
+from gflow.traversal import TraversalStatus
+
+LAUNCH = 1e-5
+"""Length of the first step along an unstable manifold, in the square root of the unit: errors are of its square."""
+RANK_TOL = 1e-7
+COLUMN_TOL = 1e-6
+"""Singular values of U below this fraction of the largest are lost."""
+ZERO_LOSS = 1e-18
+"""Losses up to this, in the unit squared, are zero."""
+SMALL_LOSS = 1e-7
+"""A minimum whose loss is below this fraction of that at the origin cannot be told from one at infinity."""
+REACH = 0.05
+"""Longest way from the end of an orbit to the critical point, relative to |U|."""
+MOST_EVALUATIONS = 200_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SymmetricSaddle:
+    """A critical point of the chain; the last one of a converged chain is a minimum.
+
+    Attributes
+    ----------
+    matrix : (d, d) array, read-only
+        X; scales as s.
+    rank : int
+    loss : float
+        R(X); scales as s^2.
+    escape_rate : float
+        2 lambda_1(-G), the largest growth rate outside; 0.0 where nothing escapes. Scales as s.
+    gap : float
+        How far the next growth rate outside is below it.
+    direction : (d,) array, read-only
+        The eigenvector u, its largest entry positive.
+    inside_rate : float
+        Largest growth rate inside rank k, 0.0 at a minimum there.
+    """
+
+    matrix: np.ndarray
+    rank: int
+    loss: float
+    escape_rate: float
+    gap: float
+    direction: np.ndarray
+    inside_rate: float
+
+    def __post_init__(self) -> None:
+        self.matrix.setflags(write=False)
+        self.direction.setflags(write=False)
+
+    def __repr__(self) -> str:
+        return f"SymmetricSaddle(rank {self.rank}, loss={self.loss:.8g}, escape_rate={self.escape_rate:.6g})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SymmetricTraversal:
+    """The chain of saddles of X = U U^T from the origin, and the limit it ends in.
+
+    Attributes
+    ----------
+    status : TraversalStatus
+        ``converged`` also where the end is a minimum of positive loss (over X >= 0, or of the given width).
+    reason : str
+    saddles : tuple of SymmetricSaddle
+        In the order of the visit, the origin first.
+    matrix : (d, d) array or None
+        The limit; None unless converged.
+    """
+
+    status: TraversalStatus
+    reason: str
+    saddles: tuple[SymmetricSaddle, ...]
+    matrix: np.ndarray | None
+
+    @property
+    def rank(self) -> int | None:
+        """Return the number of eigenvalues of the limit above 1e-7 of the largest; None where there is no limit."""
+        if self.matrix is None:
+            return None
+        sizes = np.linalg.eigvalsh(self.matrix)
+        return int(np.sum(sizes > RANK_TOL * sizes[-1])) if sizes[-1] > 0 else 0
+
+    @property
+    def nuclear_norm(self) -> float | None:
+        """Return the trace of the limit; None where there is none."""
+        return None if self.matrix is None else float(np.trace(self.matrix))
+
+    @property
+    def loss(self) -> float | None:
+        """Return the loss of the limit; None where there is none."""
+        return None if self.matrix is None else self.saddles[-1].loss
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as a JSON-ready dictionary."""
+        keys = ("rank", "loss", "escape_rate", "gap", "inside_rate")
+        return {
+            "status": str(self.status),
+            "reason": self.reason,
+            "rank": self.rank,
+            "nuclear_norm": self.nuclear_norm,
+            "matrix": None if self.matrix is None else self.matrix.tolist(),
+            "saddles": [{key: getattr(saddle, key) for key in keys} for saddle in self.saddles],
+        }
+
+    def __repr__(self) -> str:
+        losses = ", ".join(f"{saddle.loss:.6g}" for saddle in self.saddles)
+        return f"SymmetricTraversal({self.status}, rank {self.rank}, losses {losses})"
+
+
+def symmetric_traversal(
+    problem: MatrixSensing | MatrixCompletion,
+    *,
+    width: int | None = None,
+    gap_tol: float = 1e-6,
+    rtol: float = 1e-10,
+    max_evaluations: int = MOST_EVALUATIONS,
+) -> SymmetricTraversal:
+    """Return the limit alpha -> 0 of the gradient flow of X = U U^T from generic starts alpha U_0.
+
+    Parameters
+    ----------
+    problem : MatrixSensing or MatrixCompletion
+        With square measurements; X sees their symmetric parts.
+    width : int, optional
+        Width of U; the chain is no longer than that. Default: the order d, where every end is a global minimum.
+    gap_tol : float
+        Degenerate where the two largest growth rates at a saddle differ by at most this fraction of the largest
+        growth rate at the origin, or the saddle grows inside its rank: the limit then depends on the start.
+    rtol : float
+        Tolerance of the integration of each orbit.
+    max_evaluations : int
+        Budget of gradients of each orbit.
+
+    Raises
+    ------
+    ValueError
+        If the measurements are not square, or a number is out of range.
+
+    Matrices and rates scale as s, losses as s^2, when y is multiplied by s. Li, Luo, Lyu 2021 (GLRL); Jin et al. 2023.
+
+    Examples
+    --------
+    >>> limit = symmetric_traversal(MatrixCompletion([[np.nan, 2], [2, 1]]))
+    >>> limit.rank, limit.matrix.round(6).tolist()
+    (1, [[4.0, 2.0], [2.0, 1.0]])
+    """
+    if isinstance(problem, MatrixCompletion):
+        problem = MatrixSensing.of_completion(problem)
+    d, d2 = problem.shape
+    if d != d2:
+        raise ValueError(f"X = U U^T needs square measurements; got {d} x {d2}: see symmetric_dilation")
+    if not 0 < gap_tol < 1:
+        raise ValueError(f"gap_tol must lie between 0 and 1; got {gap_tol!r}")
+    model = SymmetricFactorization(d, width)
+    return _Chain(problem, min(model.rank, d), gap_tol, rtol, max_evaluations).traversal()
+
+
+class _Chain:
+    """The chain in the problem's own unit."""
+
+    def __init__(self, problem: MatrixSensing, width: int, gap_tol: float, rtol: float, max_evaluations: int) -> None:
+        self.problem, self.unit, self.width = problem.normalized, problem.unit, width
+        self.gap_tol, self.rtol, self.max_evaluations = gap_tol, rtol, max_evaluations
+        self.saddles: list[SymmetricSaddle] = []
+
+    def traversal(self) -> SymmetricTraversal:
+        """Go from saddle to saddle until nothing escapes."""
+        U = np.zeros((self.problem.shape[0], 0))
+        while True:
+            self.saddles.append(self.saddle(U))
+            stop = self.stop(self.saddles[-1])
+            if stop is None:
+                reached = self.orbit(U, self.saddles[-1].direction)
+                if isinstance(reached, np.ndarray):
+                    U = reached
+                    continue
+                stop = reached
+            status, reason = stop
+            converged = status == TraversalStatus.CONVERGED
+            matrix = self.saddles[-1].matrix if converged else None
+            return SymmetricTraversal(status, reason, tuple(self.saddles), matrix)
+
+    def saddle(self, U: np.ndarray) -> SymmetricSaddle:
+        """Return what is known of the critical point U, in the caller's units."""
+        X = U @ U.T
+        G = self.problem.gradient(X)
+        values, vectors = np.linalg.eigh(-(G + G.T) / 2)
+        u = vectors[:, -1] * (1.0 if vectors[np.abs(vectors[:, -1]).argmax(), -1] > 0 else -1.0)
+        gap = float(values[-1] - values[-2]) if len(values) > 1 else float("inf")
+        rate = max(2.0 * float(values[-1]), 0.0)
+        inside = 0.0
+        if U.shape[1]:
+            objective = Objective.of(self.problem, SymmetricFactorization(*U.shape))
+            inside = max(-float(np.linalg.eigvalsh(objective.hessian(U.ravel()))[0]), 0.0)
+        loss = self.problem.risk(X) * self.unit * self.unit
+        gap = min(2.0 * gap, rate) * self.unit
+        return SymmetricSaddle(X * self.unit, U.shape[1], loss, rate * self.unit, gap, u, inside * self.unit)
+
+    def stop(self, saddle: SymmetricSaddle) -> tuple[TraversalStatus, str] | None:
+        """Return how the chain ends at the saddle, or None if it goes on."""
+        if saddle.loss <= ZERO_LOSS * self.unit**2:
+            return TraversalStatus.CONVERGED, "the data are met"
+        first = self.saddles[0].escape_rate
+        if saddle.inside_rate > self.gap_tol * first and saddle.rank:
+            return TraversalStatus.DEGENERATE, (
+                f"the saddle of rank {saddle.rank} is unstable inside its rank as well: the limit depends on the start"
+            )
+        if saddle.escape_rate <= self.gap_tol * first and 0 < saddle.loss < SMALL_LOSS * self.saddles[0].loss:
+            return TraversalStatus.UNDECIDED, (
+                f"the loss fell to {saddle.loss:.3g} without vanishing: its infimum may be met at infinity only"
+            )
+        if saddle.escape_rate <= self.gap_tol * first:
+            return TraversalStatus.CONVERGED, f"a minimum over X >= 0 of loss {saddle.loss:.6g}"
+        if saddle.rank >= self.width:
+            return TraversalStatus.CONVERGED, f"a critical point of loss {saddle.loss:.6g} at the full width"
+        if saddle.gap <= self.gap_tol * first:
+            return (
+                TraversalStatus.DEGENERATE,
+                f"the top eigenvalue of -G is repeated at the saddle of rank {saddle.rank}",
+            )
+        return None
+
+    def orbit(self, U: np.ndarray, u: np.ndarray) -> np.ndarray | tuple[TraversalStatus, str]:
+        """Return the critical point of rank k + 1 at the end of the unstable manifold along u, or why there is none."""
+        d, k = U.shape
+        objective = Objective.of(self.problem, SymmetricFactorization(d, k + 1))
+        center = np.pad(U, ((0, 0), (0, 1)))
+        launch = np.zeros((d, k + 1))
+        launch[:, k] = LAUNCH * u
+        where = f"from rank {k}: "
+        try:
+            limits: dict[str, Any] = {"rtol": self.rtol, "max_evaluations": self.max_evaluations}
+            path = gradient_flow(objective, launch.ravel(), center=center.ravel(), loss_tol=1e-22, **limits)
+        except IntegrationFailed as failure:
+            return TraversalStatus.UNDECIDED, f"{where}{failure}"
+        if path.status == Status.DIVERGING:
+            return TraversalStatus.DIVERGING, f"{where}{path.message}"
+        end = path.final.reshape(d, k + 1)
+        size = float(np.linalg.norm(end))
+        try:
+            point = find_critical_point(objective, end.ravel(), radius=REACH * size)
+        except NotConverged as failure:
+            return TraversalStatus.UNDECIDED, f"{where}the orbit ended {path.status}; {failure}"
+        if path.status != Status.CONVERGED and float(np.linalg.norm(point.theta - path.final)) > 1e-6 * size:
+            return TraversalStatus.UNDECIDED, f"{where}the orbit ended {path.status}: {path.message}"
+        return _without_lost_columns(np.asarray(point.theta).reshape(d, k + 1))
+
+
+def _without_lost_columns(U: np.ndarray) -> np.ndarray:
+    """Return U with orthogonal columns, without those that the orbit has lost: X need not keep its rank."""
+    left, sizes, _ = np.linalg.svd(U, full_matrices=False)
+    kept = sizes > COLUMN_TOL * sizes[0]
+    return left[:, kept] * sizes[kept]

@@ -1,0 +1,120 @@
+"""Extreme singular triples and eigenvalues of large operators by Lanczos iterations with full reorthogonalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+CHECK = 5
+"""Convergence is looked at every so many steps."""
+
+Product = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Triples:
+    """Leading singular triples: sigma, descending, U and V in columns, and what E v - sigma u and E^T u - sigma v miss.
+
+    ``residuals`` bound the error of each singular value; ``converged`` says whether they met their tolerances.
+    """
+
+    sigma: np.ndarray
+    U: np.ndarray
+    V: np.ndarray
+    residuals: np.ndarray
+    converged: bool
+
+
+def leading_triples(
+    E: Any, count: int, *, first_tol: float = 1e-13, tol: float = 1e-6, max_steps: int = 500
+) -> Triples:
+    """Return the ``count`` leading singular triples of E by Golub-Kahan bidiagonalisation from a fixed start.
+
+    Parameters
+    ----------
+    E : (d1, d2) array or sparse array
+    count : int
+        At most min(d1, d2).
+    first_tol, tol : float
+        Bounds of the residuals of the first triple and of the others, relative to sigma_1.
+    max_steps : int
+    """
+    d1, d2 = E.shape
+    Et, most = E.T.tocsr() if hasattr(E, "tocsr") else E.T, min(max_steps, d1, d2)
+    U, V = np.zeros((most + 1, d1)), np.zeros((most + 1, d2))
+    alphas, betas = np.zeros(most), np.zeros(most)
+    V[0] = _unit(np.random.default_rng(0).standard_normal(d2))
+    size = steps = 0
+    while True:
+        j = steps
+        u = _orthogonal(E @ V[j] - (betas[j - 1] * U[j - 1] if j else 0.0), U[:j])
+        alphas[j] = float(np.linalg.norm(u))
+        U[j] = u / max(alphas[j], 1e-300)
+        v = _orthogonal(Et @ U[j] - alphas[j] * V[j], V[: j + 1])
+        betas[j] = float(np.linalg.norm(v))
+        V[j + 1] = v / max(betas[j], 1e-300)
+        steps += 1
+        done = steps == most or betas[j] <= 1e-15 * alphas[: j + 1].max()
+        if done or (steps >= count and steps % CHECK == 0):
+            bidiagonal = np.diag(alphas[:steps]) + np.diag(betas[: steps - 1], 1)
+            left, sigma, right = np.linalg.svd(bidiagonal)
+            size = min(count, steps)
+            residuals = betas[j] * np.abs(left[-1, :size])
+            allowed = np.where(np.arange(size) == 0, first_tol, tol) * sigma[0]
+            converged = bool((residuals <= allowed).all())
+            if done or converged:
+                break
+    complete = steps == min(d1, d2)
+    return Triples(
+        sigma[:size], U[:steps].T @ left[:, :size], V[:steps].T @ right[:size].T, residuals, converged or complete
+    )
+
+
+def lowest_eigenvalue(
+    product: Product, start: np.ndarray, locked: np.ndarray, *, tol: float = 1e-3, max_steps: int = 300
+) -> tuple[float | None, float]:
+    """Return the lowest eigenvalue of a symmetric operator that ``start`` has a part of, and the largest |eigenvalue|.
+
+    Parameters
+    ----------
+    product : v -> (dim,) array
+    start : (dim,) array
+    locked : (m, dim) array
+        Orthonormal rows; the operator is looked at on what is orthogonal to them.
+    tol : float
+        The residual of the lowest eigenvalue is at most ``tol`` times its size, and so its error of the order of tol^2
+        times the gap; the largest is as accurate as the same steps make it. None if that takes more than ``max_steps``
+        products.
+    """
+    most = min(max_steps, len(start))
+    basis = np.empty((most + 1, len(start)))
+    basis[0] = _unit(_orthogonal(start, locked))
+    diagonal, off = np.zeros(most), np.zeros(most)
+    for j in range(most):
+        w = product(basis[j])
+        diagonal[j] = float(w @ basis[j])
+        w = _orthogonal(_orthogonal(w, basis[: j + 1]), locked)
+        off[j] = float(np.linalg.norm(w))
+        basis[j + 1] = w / max(off[j], 1e-300)
+        if (j + 1) % CHECK and j + 1 < most and off[j] > 1e-14 * np.abs(diagonal[: j + 1]).max():
+            continue
+        T = np.diag(diagonal[: j + 1]) + np.diag(off[:j], 1) + np.diag(off[:j], -1)
+        values, vectors = np.linalg.eigh(T)
+        largest = float(np.abs(values).max())
+        if off[j] * abs(float(vectors[-1, 0])) <= tol * abs(float(values[0])) or off[j] <= 1e-14 * largest:
+            return float(values[0]), largest
+    return None, largest
+
+
+def _orthogonal(v: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Return v without its part along the orthonormal rows of ``basis``, to rounding."""
+    for _ in range(2):
+        v = v - basis.T @ (basis @ v)
+    return v
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / np.linalg.norm(v)

@@ -1,0 +1,166 @@
+"""Heteroclinic orbits of large components: memory O(n + k (d1 + d2)), stabilised explicit steps, Newton by Krylov.
+
+Only orbits whose end forgets the way are followed like this: every row and column has enough observations for
+critical points to be isolated. The escape and the relaxation are integrated until two states, with slopes 2 : 1, lie
+in the quadratic surroundings of one critical point, the one to which Newton's iteration leads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gflow.critical import NotConverged
+from gflow.critical.spectra import hessian_norm
+from gflow.flow import Status, Trajectory
+from gflow.models import Factorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion
+from gflow.traversal.chebyshev import ChebyshevSteps
+from gflow.traversal.modes import errors_at
+from gflow.traversal.polish import krylov_polish
+from gflow.traversal.stages import Ending, Orbit, Settings
+
+BUDGET = 5000
+"""Gradients after which an orbit counts as too slow for this method."""
+LAUNCH = 1e-2
+"""Start on the unstable manifold, in the square root of the unit; |theta| is of the order of the square root of d."""
+TOL = 3e-4
+"""Error of a step, relative to |theta| at its end."""
+FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
+"""Newton's iteration is tried from slopes below this fraction of the peak, and again when they have fallen by the
+second factor; once it has led to a point, when they have fallen by the third one without confirming it."""
+APART = 2.0
+"""Slopes of the two states that must confirm the end."""
+REACH = 0.3
+"""Longest way to the critical point, relative to |theta|."""
+EXPLAINED = 0.1
+"""The loss is quadratic between orbit and end where Newton's decrement is its fall but for this fraction."""
+CURVATURE_STEPS, MARGIN = 6, 1.25
+"""Products for an estimate of the largest curvature, and the factor that makes it a bound."""
+
+
+def large_orbit(
+    problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, u: np.ndarray, v: np.ndarray, use: Settings
+) -> Orbit:
+    """Return the orbit that leaves the saddle (A, B) of rank k along (u w^T, -w v^T), in rank k + 1.
+
+    Parameters
+    ----------
+    problem : MatrixCompletion, in its own unit, isolating at rank k + 1
+    A, B : (d1, k) and (k, d2) arrays
+        A critical point of the rank-k model.
+    u, v : top singular pair of the residual there
+    use : Settings
+    """
+    model = Factorization(problem.shape, A.shape[1] + 1)
+    objective = Objective.of(problem, model)
+    start = model.theta(np.c_[A, LAUNCH * u], np.r_[B, -LAUNCH * v[None]])
+    sigma = abs(float(u @ (problem.scattered(errors_at(problem, A, B)) @ v)))
+    return _LargeOrbit(problem, model, objective, start, sigma, use).orbit()
+
+
+@dataclass
+class _LargeOrbit:
+    problem: MatrixCompletion
+    model: Factorization
+    objective: Objective
+    start: np.ndarray
+    sigma: float
+    use: Settings
+    times: list[float] = field(default_factory=list)
+    states: list[np.ndarray] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    slopes: list[float] = field(default_factory=list)
+    end: np.ndarray | None = None
+    end_loss: float = 0.0
+    loss: float = 0.0
+    explained_from: float = 0.0
+
+    def orbit(self) -> Orbit:
+        """Return the orbit, with the critical point at its end."""
+        d1, d2 = self.problem.shape
+        size = float(np.sqrt(2.0 * self.sigma * d1 * d2 / self.problem.n_observed))
+        steps = ChebyshevSteps(self.gradient, self.curvature, self.start, TOL, size)
+        far = self.use.norm_limit * float(np.sqrt(sum(self.problem.shape)))
+        peak = next_try = 0.0
+        self.keep(steps)
+        while steps.n_gradients < min(BUDGET, self.use.max_evaluations):
+            steps.step()
+            slope = self.keep(steps)
+            if slope > peak:
+                peak, next_try = slope, FIRST_TRY * slope
+            if float(np.linalg.norm(steps.theta)) > far:
+                return self.ended(steps, Status.DIVERGING, Ending.DIVERGING, f"|theta| passed {far:.3g}")
+            if self.settled(steps.theta, steps.slope):
+                return self.ended(steps, Status.HORIZON, Ending.MINIMUM, "a minimum inside the manifold", self.end)
+            if slope <= next_try:
+                next_try = slope / (PATIENCE if self.polished(steps.theta) else AGAIN)
+        reason = f"{steps.n_gradients} gradients led to t = {steps.time:.3g} and the loss {self.losses[-1]:.6g}"
+        return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
+
+    def curvature(self, theta: np.ndarray) -> float:
+        return MARGIN * hessian_norm(self.objective, theta, CURVATURE_STEPS)
+
+    def keep(self, steps: ChebyshevSteps) -> float:
+        """Keep the present state; return its slope."""
+        slope = float(np.linalg.norm(steps.slope))
+        self.times.append(steps.time)
+        self.states.append(steps.theta)
+        self.losses.append(self.loss)
+        self.slopes.append(slope)
+        return slope
+
+    def gradient(self, theta: np.ndarray) -> np.ndarray:
+        """Return the gradient, and keep the loss."""
+        A, B = self.model.factors(theta)
+        errors = self.problem.observed_product(A, B) - self.problem.targets
+        self.loss = self.problem.weight * float(errors @ errors)
+        E = self.problem.scattered(2.0 * self.problem.weight * errors)
+        return self.model.theta(E @ B.T, (E.T @ A).T)
+
+    def settled(self, theta: np.ndarray, gradient: np.ndarray) -> bool:
+        """Return whether this state and one with twice the slope lie in the quadratic surroundings of the end.
+
+        There the loss falls from theta to the end as Newton's decrement says, by half of slope times way.
+        """
+        if self.end is None:
+            return False
+        drop = self.losses[-1] - self.end_loss
+        explained = abs(0.5 * float(gradient @ (theta - self.end)) - drop) <= EXPLAINED * drop
+        self.explained_from = max(self.explained_from, self.slopes[-1]) if explained else 0.0
+        return self.slopes[-1] <= self.explained_from / APART
+
+    def polished(self, theta: np.ndarray) -> bool:
+        """Return whether Newton's iteration leads from theta to a critical point, and keep that as the end expected."""
+        radius = REACH * float(np.linalg.norm(theta))
+        try:
+            self.end = krylov_polish(self.objective, self.model, theta, radius=radius, along_valleys=True)
+        except NotConverged:
+            return False
+        self.end_loss = self.objective.value(self.end)
+        return True
+
+    def ended(
+        self, steps: ChebyshevSteps, status: Status, ending: Ending, reason: str, end: np.ndarray | None = None
+    ) -> Orbit:
+        states, losses = np.array(self.states), np.array(self.losses)
+        drift = max(float(np.abs(self.model.conserved(x) - self.model.conserved(states[0])).max()) for x in states)
+        path = Trajectory(
+            times=np.array(self.times),
+            states=states,
+            losses=losses,
+            gradient_norms=np.array(self.slopes),
+            status=status,
+            message=reason,
+            method="Runge-Kutta-Chebyshev",
+            plateaus=(),
+            conservation_drift=drift / float(np.max(np.linalg.norm(states, axis=1))) ** 2,
+            monotonicity_defect=float(np.max(np.diff(losses), initial=0.0)) / max(float(losses.max()), 1e-300),
+            n_gradients=steps.n_gradients,
+            n_hessians=0,
+            n_steps=len(losses) - 1,
+        )
+        error = 0.0 if end is not None else np.inf
+        return Orbit(self.model, path, steps.theta if end is None else end, ending, reason, lambda: error)

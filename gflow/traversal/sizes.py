@@ -1,0 +1,27 @@
+"""How large a component is, and what counting its observations says of its critical points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gflow.problems import MatrixCompletion
+
+LARGE_CELLS = 20_000
+"""Components with more entries than this, observed or not, are large."""
+
+
+def is_large(problem: MatrixCompletion) -> bool:
+    """Return whether the problem is treated without any array of the shape of its matrix."""
+    return problem.shape[0] * problem.shape[1] > LARGE_CELLS
+
+
+def is_isolating(problem: MatrixCompletion, rank: int) -> bool:
+    """Return whether critical points of this rank are isolated as far as counting observations tells.
+
+    Fewer than k (d1 + d2 - k) observations, or fewer than k in a row or column, leave a continuum.
+    """
+    (d1, d2), n = problem.shape, problem.n_observed
+    if n < rank * (d1 + d2 - rank):
+        return False
+    counts = np.bincount(problem.rows, minlength=d1), np.bincount(problem.columns, minlength=d2)
+    return min(int(count.min()) for count in counts) >= min(rank, d1, d2)

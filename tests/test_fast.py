@@ -1,0 +1,283 @@
+"""Tests of the compiled flow: its arithmetic, the orders of its steps, and that rounding errors never decide for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import gflow
+from analysis.data import example
+from gflow.fast import jit
+from gflow.fast.field import Entries, cholesky, copy, entries_of, hessian, norm, solve, velocity
+from gflow.fast.flow import End, compiled_end
+from gflow.fast.steps import STAGES, explicit_step, rosenbrock_step, work
+
+ROOT = Path(__file__).resolve().parent.parent
+USUAL = {"rtol": 1e-8, "t_end": None, "loss_tol": 1e-20, "gradient_tol": 1e-12, "norm_limit": 1e4}
+USUAL |= {"max_evaluations": 200_000}
+
+
+def end_of(
+    problem: gflow.MatrixCompletion, start: np.ndarray, rank: int | None = None, **changes: object
+) -> End | None:
+    return compiled_end(problem, gflow.Factorization(problem.shape, rank), start, **(USUAL | changes))  # type: ignore
+
+
+def random_problem(rng: np.random.Generator, shape: tuple[int, int], rank: int, n: int) -> gflow.MatrixCompletion:
+    M = rng.standard_normal((shape[0], rank)) @ rng.standard_normal((rank, shape[1]))
+    observed = np.zeros(M.size, dtype=bool)
+    observed[rng.permutation(M.size)[:n]] = True
+    return gflow.MatrixCompletion(M, observed.reshape(shape))
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((4, 4), 4), ((3, 5), 3), ((5, 2), 1)])
+def test_slope_and_hessian_are_those_of_the_objective(shape: tuple[int, int], rank: int) -> None:
+    rng = np.random.default_rng(1)
+    problem = random_problem(rng, shape, 2, shape[0] * shape[1] - 3)
+    problem = problem.rescaled(1.5 / problem.size)
+    model = gflow.Factorization(shape, rank)
+    objective, theta = gflow.Objective.of(problem, model), model.random(rng)
+    entries, Z = entries_of(problem, rank), model.stacked(theta).ravel()
+    slope, H = np.empty(model.dim), np.empty((model.dim, model.dim))
+    drive = velocity(entries, Z, slope)
+    hessian(entries, Z, H)
+    order = model.stacked(np.arange(model.dim)).ravel().astype(int)
+    assert drive == pytest.approx(2 / problem.n_observed * np.linalg.norm(problem.residual(model.matrix(theta))))
+    np.testing.assert_allclose(slope, -objective.gradient(theta)[order], rtol=1e-13, atol=1e-14)
+    expected = objective.hessian(theta)[np.ix_(order, order)]
+    np.testing.assert_allclose(np.triu(H), np.triu(expected), rtol=1e-13, atol=1e-14)
+
+
+def test_the_factorisation_solves_positive_systems_and_refuses_others() -> None:
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((9, 9))
+    S, U, x = X @ X.T, np.zeros((9, 9)), rng.standard_normal(9)
+    b = (S + 0.5 * np.eye(9)) @ x
+    assert cholesky(np.triu(S), 0.5, U)
+    solve(U, b)
+    np.testing.assert_allclose(b, x, rtol=1e-9)
+    lowest = float(np.linalg.eigvalsh(S)[0])
+    assert cholesky(np.triu(S), -lowest * (1 - 1e-6), U) and not cholesky(np.triu(S), -lowest * (1 + 1e-6), U)
+
+
+def test_the_norm_survives_where_squares_underflow() -> None:
+    assert norm(np.array([3e-200, 4e-200])) == pytest.approx(5e-200) and norm(np.zeros(2)) == 0.0
+
+
+@pytest.mark.parametrize(("step", "order"), [(explicit_step, 8), (rosenbrock_step, 5)], ids=["explicit", "rosenbrock"])
+def test_a_step_has_the_order_of_its_method(step: object, order: int) -> None:
+    rng = np.random.default_rng(3)
+    entries = entries_of(random_problem(rng, (3, 3), 2, 8), 3)
+    Z, memory = rng.standard_normal(18), work(18)
+
+    def after(h: float, count: int) -> np.ndarray:
+        state = Z.copy()
+        for _ in range(count):
+            velocity(entries, state, memory.velocity)
+            hessian(entries, state, memory.hessian)
+            step(entries, state, h, memory)  # type: ignore[operator]
+            copy(memory.state, state)
+        return state
+
+    span = 0.4
+    exact = gflow.gradient_flow(_objective(entries), Z, rtol=1e-13, method="DOP853", t_end=span).final
+    errors = [np.linalg.norm(after(span / count, count) - exact) for count in (1, 2, 4)]
+    orders = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert orders[-1] == pytest.approx(order, abs=0.7), (errors, orders)
+
+
+def _objective(entries: Entries) -> gflow.Objective:
+    """Return the loss as a plain function of Z."""
+
+    def gradient(Z: np.ndarray) -> np.ndarray:
+        result = np.empty(Z.size)
+        velocity(entries, Z, result)
+        return -result
+
+    def matrix(Z: np.ndarray) -> np.ndarray:
+        H = np.empty((Z.size, Z.size))
+        hessian(entries, Z, H)
+        return np.triu(H) + np.triu(H, 1).T
+
+    def value(Z: np.ndarray) -> float:
+        return 0.25 * entries.targets.size * velocity(entries, Z, np.empty(Z.size)) ** 2
+
+    return gflow.Objective(
+        dim=entries.size * entries.rank,
+        value=value,
+        gradient=gradient,
+        hvp=lambda Z, v: matrix(Z) @ v,
+        hessian=matrix,
+        lower_bound=0.0,
+    )
+
+
+def test_the_new_slope_is_left_for_the_next_step() -> None:
+    rng = np.random.default_rng(4)
+    entries, memory, slope = entries_of(random_problem(rng, (3, 3), 2, 7), 2), work(12), np.empty(12)
+    Z = rng.standard_normal(12)
+    velocity(entries, Z, memory.velocity)
+    hessian(entries, Z, memory.hessian)
+    for step in (explicit_step, rosenbrock_step):
+        result = step(entries, Z, 0.01, memory)
+        assert velocity(entries, memory.state, slope) == result[1]
+        np.testing.assert_array_equal(slope, memory.slopes[STAGES])
+
+
+@pytest.mark.parametrize("t", [0.5, 3.0, 9.0])
+def test_a_single_entry_follows_the_logistic_curve(t: float) -> None:
+    m, w0 = 3.0, 1e-6  # a = b: w = a^2 and w' = 4 (m - w) w
+    end = end_of(gflow.MatrixCompletion([[m]]), np.sqrt([w0, w0]), t_end=t)
+    assert end is not None
+    w = m / (1 + (m / w0 - 1) * np.exp(-4 * m * t))
+    assert np.prod(end.theta) == pytest.approx(w, rel=1e-8)
+    assert (end.status, end.time) == ("horizon", t) or m - w < 1e-9
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_end_is_that_of_gradient_flow(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    problem = random_problem(rng, (4, 4), int(rng.integers(1, 4)), int(rng.integers(8, 16)))
+    model = gflow.Factorization(problem.shape)
+    start = model.random(rng, 1e-8)
+    end = end_of(problem, start)
+    path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=1e-11)
+    assert end is not None and end.status == path.status
+    assert np.abs(model.matrix(end.theta) - model.matrix(path.final)).max() <= 1e-6 * problem.size
+    assert end.conservation_drift < 1e-9 and end.loss == pytest.approx(problem.risk(model.matrix(end.theta)), rel=1e-3)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10**6), power=st.integers(-5, 0))
+def test_small_problems_of_any_shape_end_where_gradient_flow_ends(seed: int, power: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = int(rng.integers(1, 6)), int(rng.integers(1, 6))
+    problem = random_problem(rng, shape, 1, int(rng.integers(1, shape[0] * shape[1] + 1)))
+    model = gflow.Factorization(shape)
+    start = model.random(rng, 10.0**power * np.sqrt(problem.size))
+    end = end_of(problem, start, t_end=50.0 / problem.size)
+    path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=1e-11, t_end=50.0 / problem.size)
+    assert end is not None
+    assert np.abs(model.matrix(end.theta) - model.matrix(path.final)).max() <= 1e-6 * problem.size
+
+
+def test_figure_3_reaches_its_published_limit() -> None:
+    problem = example("fig3")
+    end = end_of(problem, gflow.Factorization(problem.shape).random(np.random.default_rng(0), 1e-8))
+    assert end is not None and end.status == "converged" and end.loss <= 1e-20 * problem.unit**2
+    values = np.linalg.svd(gflow.Factorization(problem.shape).matrix(end.theta), compute_uv=False)
+    np.testing.assert_allclose(values[:3], [15.7792471, 2.0950802, 0.9088445], rtol=1e-6)
+    assert values[3] < 1e-6
+
+
+def test_a_slow_valley_is_followed_to_its_end() -> None:
+    problem = example("c4")
+    model = gflow.Factorization(problem.shape)
+    start = model.random(np.random.default_rng(0), 1e-4)
+    end = end_of(problem, start)
+    path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=1e-10)
+    assert end is not None and end.status == path.status == "converged" and end.time > 1e4 and end.n_steps < 2000
+    assert np.abs(model.matrix(end.theta) - model.matrix(path.final)).max() < 1e-5 * problem.size
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3])
+def test_where_rounding_errors_would_decide_an_escape_the_run_is_left_to_gradient_flow(angle: float) -> None:
+    problem = example("fig3")
+    model = gflow.Factorization(problem.shape)
+    Z = np.zeros((8, 4))
+    Z[:, 0] = 1e-3 * np.random.default_rng(0).standard_normal(8)  # in Omega_1: nothing but rounding leaves its saddle
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turn = np.eye(4)
+    turn[:2, :2] = [[cosine, sine], [-sine, cosine]]
+    start = model.unstacked(Z @ turn)
+    assert end_of(problem, start) is None
+    assert gflow.gradient_flow(gflow.Objective.of(problem, model), start).status == "roundoff"
+
+
+@pytest.mark.parametrize(("amplitude", "sure"), [(1e-12, False), (1e-8, True)])
+def test_an_escape_is_followed_only_if_its_amplitude_is_far_above_rounding_errors(amplitude: float, sure: bool) -> None:
+    problem = example("fig3")
+    model = gflow.Factorization(problem.shape)
+    rng = np.random.default_rng(0)
+    Z = np.hstack([1e-3 * rng.standard_normal((8, 1)), amplitude * rng.standard_normal((8, 3))])
+    end = end_of(problem, model.unstacked(Z))
+    assert (end is not None) == sure
+    assert end is None or end.status == "converged"
+
+
+def test_every_status_of_gradient_flow_is_told() -> None:
+    problem = example("fig3")
+    model = gflow.Factorization(problem.shape)
+    start = model.random(np.random.default_rng(0), 1e-3)
+    for changes in ({}, {"t_end": 0.7}, {"max_evaluations": 100}, {"norm_limit": 0.5}, {"gradient_tol": 1e-6}):
+        end = end_of(problem, start, **changes)
+        path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, **changes)  # type: ignore[arg-type]
+        assert end is not None and end.status == path.status, changes
+    end = end_of(problem, start, t_end=0.7)
+    assert end is not None and end.time == pytest.approx(0.7, rel=1e-14)
+
+
+def test_multiplying_the_matrix_by_a_power_of_four_multiplies_the_result() -> None:
+    problem = example("fig4")
+    start = gflow.Factorization(problem.shape).random(np.random.default_rng(0), 1e-8)
+    plain, large = end_of(problem, start), end_of(problem.rescaled(4.0**200), 2.0**200 * start)
+    assert plain is not None and large is not None
+    np.testing.assert_array_equal(large.theta, 2.0**200 * plain.theta)
+    assert (large.time, large.n_steps) == (plain.time / 4.0**200, plain.n_steps)
+
+
+@pytest.mark.parametrize("M", [[[0.0, 0.0]], [[1.0, np.nan], [np.nan, np.nan]]])
+def test_data_that_leave_nothing_to_learn_are_no_error(M: object) -> None:
+    problem = gflow.MatrixCompletion(M)
+    for scale in (1e-8, 1.0):
+        end = end_of(problem, gflow.Factorization(problem.shape).random(np.random.default_rng(1), scale))
+        assert end is not None and end.status == "converged"
+
+
+def test_a_start_at_the_origin_is_left_to_gradient_flow() -> None:
+    assert end_of(example("fig3"), np.zeros(32)) is None
+
+
+def test_compiled_code_is_kept_apart_for_every_version_of_the_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jit, "HERE", tmp_path / "sources")
+    (tmp_path / "sources").mkdir()
+    folders = set()
+    for text in ("x = 1", "x = 2", "x = 1"):
+        (tmp_path / "sources" / "field.py").write_text(text)
+        jit._folder.cache_clear()
+        folders.add(jit._folder(""))
+    jit._folder.cache_clear()
+    assert len(folders) == 2 and all(folder.is_dir() for folder in folders)
+
+
+def test_without_numba_the_same_functions_run_as_they_are_written() -> None:
+    code = (
+        "import sys; sys.modules['numba'] = None\n"
+        "import numpy as np, gflow\n"
+        "from gflow.fast import installed\n"
+        "from gflow.fast.flow import compiled_end\n"
+        "assert not installed()\n"
+        "problem = gflow.MatrixCompletion([[1.0, 2.0], [3.0, np.nan]])\n"
+        "model = gflow.Factorization((2, 2))\n"
+        "start = model.random(np.random.default_rng(0), 1e-4)\n"
+        "end = compiled_end(problem, model, start, rtol=1e-8, t_end=None, loss_tol=1e-20, gradient_tol=1e-12,\n"
+        "                   norm_limit=1e4, max_evaluations=200_000)\n"
+        "print(end.status, *end.theta)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    status, *theta = done.stdout.split()
+    start = gflow.Factorization((2, 2)).random(np.random.default_rng(0), 1e-4)
+    end = end_of(gflow.MatrixCompletion([[1.0, 2.0], [3.0, np.nan]]), start)
+    assert end is not None and status == end.status
+    np.testing.assert_allclose(np.array(theta, dtype=float), end.theta, rtol=1e-9)

@@ -1,0 +1,141 @@
+"""Reports in a real browser: quiet, self-contained, legible in both schemes, on a phone and on paper."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from browser import NAMES, Browser, Look, browser, executable
+
+from analysis.cli import main
+from analysis.report import write_index
+
+pytestmark = pytest.mark.skipif(executable() is None, reason=f"none of {', '.join(NAMES)} is installed")
+
+PAGES = ("figure", "verify", "index")
+PHONE, LAPTOP = 390, 1200
+LEGIBLE = 4.5
+SMALLEST_FIGURE = 100.0
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Write a study's report, a verification and an index that leads to both."""
+    folder = tmp_path_factory.mktemp("pages")
+    with redirect_stdout(StringIO()):
+        assert main(["figure", "bai2024-fig2", "--quick", "--out", str(folder / "figure"), "--json"]) == 0
+        assert main(["verify", "--example", "fig3", "--out", str(folder / "verify"), "--json"]) == 0
+    entries = [(name, f"{name}/report.html", {"holds": 3, "contradicted": k}) for k, name in enumerate(PAGES[:2])]
+    found = {name: folder / name / "report.html" for name in PAGES[:2]}
+    return found | {"index": write_index(entries, folder, title="Two reports")}
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    wanted = os.environ.get("GFLOW_ARTEFACTS")
+    folder = Path(wanted) if wanted else tmp_path_factory.mktemp("artefacts")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def defects(look: Look) -> set[str]:
+    """Return the kinds of defects that a page shows."""
+    small = [size for size in look.sizes if min(size[:2]) < SMALLEST_FIGURE or min(size[2:]) <= 0]
+    found = {
+        "error": look.errors,
+        "request": look.requests,
+        "figure without size": small,
+        "overflow": look.overflow > 0 or look.wide,
+        "contrast": [pair for pair in look.contrasts if pair[0] < LEGIBLE],
+        "unsorted": look.unsorted,
+        "empty": look.text < 20,
+    }
+    return {name for name, shown in found.items() if shown}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [LAPTOP, PHONE])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_quiet_self_contained_and_legible(
+    pages: dict[str, Path], chromium: Browser, artefacts: Path, name: str, width: int, dark: bool
+) -> None:
+    look = chromium.open(pages[name], width=width, dark=dark)
+    scheme = "dark" if dark else "light"
+    (artefacts / f"{name}-{width}-{scheme}.png").write_bytes(chromium.screenshot())
+    assert defects(look) == set(), look
+    assert look.contrasts and (max(look.paper) < 60) is dark
+    assert len(look.sizes) == {"figure": 3, "index": 0}.get(name, len(look.sizes)) and (name != "verify" or look.sizes)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_prints_dark_on_white_whatever_the_scheme(
+    pages: dict[str, Path], chromium: Browser, artefacts: Path, name: str
+) -> None:
+    look = chromium.open(pages[name], dark=True, media="print")
+    assert look.paper == [255, 255, 255] and not {"contrast", "error"} & defects(look)
+    printed = chromium.pdf()
+    (artefacts / f"{name}.pdf").write_bytes(printed)
+    assert printed.startswith(b"%PDF-") and len(printed) > 8000 and re.search(rb"/Type\s*/Pages?\b", printed)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_keyboard_finds_the_skip_link_first_and_sees_where_it_is(
+    pages: dict[str, Path], chromium: Browser, name: str
+) -> None:
+    chromium.open(pages[name])
+    first = chromium.press_tab()
+    assert (first["tag"], first["kind"]) == ("A", "skip") and first["left"] >= 0 and first["top"] >= 0
+    after = chromium.press_tab()
+    assert after["kind"] != "skip" and after["right"] > 0
+    assert all(each["outline"] != "none" and each["width"] >= 2 for each in (first, after))
+
+
+PLANTED = {
+    "error": ("</body>", "<script>console.error('planted')</script></body>"),
+    "request": ("</body>", "<img src='http://example.invalid/pixel.png' alt=''></body>"),
+    "figure without size": ("<svg xmlns=", "<svg height='0' style='width: 0; height: 0' xmlns="),
+    "overflow": ("</body>", "<p style='width: 2000px; max-width: none'>planted</p></body>"),
+    "contrast": ("</body>", "<p style='color: #999; background: #aaa'>planted</p></body>"),
+    "unsorted": (
+        "</body>",
+        "<table><thead><tr><th aria-sort=ascending>x</th></tr></thead>"
+        "<tbody><tr><td>2</td></tr><tr><td>1</td></tr></tbody></table></body>",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_defect_is_seen(pages: dict[str, Path], chromium: Browser, tmp_path: Path, kind: str) -> None:
+    text = re.sub(r"<meta http-equiv=[^>]*>\n", "", pages["figure"].read_text())
+    before, after = PLANTED[kind]
+    assert before in text
+    spoiled = tmp_path / "spoiled.html"
+    spoiled.write_text(text.replace(before, after, 1))
+    # a picture that cannot be loaded is an error of the console too
+    assert defects(chromium.open(spoiled)) - ({"error"} if kind == "request" else set()) == {kind}
+
+
+def test_the_policy_of_the_page_stops_what_someone_plants(
+    pages: dict[str, Path], chromium: Browser, tmp_path: Path
+) -> None:
+    text = pages["figure"].read_text()
+    spoiled = tmp_path / "spoiled.html"
+    spoiled.write_text(text.replace("</body>", "<script>document.title = 'planted'</script></body>"))
+    assert "error" in defects(chromium.open(spoiled))
+    assert chromium.evaluate("document.title") != "planted"
+
+
+def test_a_sorted_table_that_says_so_passes(pages: dict[str, Path], chromium: Browser, tmp_path: Path) -> None:
+    before, after = PLANTED["unsorted"]
+    page = tmp_path / "sorted.html"
+    page.write_text(pages["figure"].read_text().replace(before, after.replace("ascending", "descending"), 1))
+    assert defects(chromium.open(page)) == set()
