@@ -749,7 +749,7 @@ def test_a_drift_ends_where_it_is_told_to() -> None:
         return drift(objective, curvature, first, watch=never, **options).status
 
     assert ended(True, 1e3, 10) == Status.DIVERGING and ended(False, 0.1, 10) == Status.DIVERGING
-    assert ended(False, 1e3, 3) == Status.BUDGET and ended(False, 1e3, 3000) == Status.ROUNDOFF
+    assert ended(False, 1e3, 3) == Status.BUDGET and ended(False, 1e3, 3000) == Status.CONVERGED
 
 
 def test_orbits_descend_and_keep_what_is_conserved() -> None:
