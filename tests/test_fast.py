@@ -281,3 +281,10 @@ def test_without_numba_the_same_functions_run_as_they_are_written() -> None:
     end = end_of(gflow.MatrixCompletion([[1.0, 2.0], [3.0, np.nan]]), start)
     assert end is not None and status == end.status
     np.testing.assert_allclose(np.array(theta, dtype=float), end.theta, rtol=1e-9)
+
+
+def test_a_tail_too_flat_for_compiled_code_is_left_to_scipy_and_ends() -> None:
+    problem = example("fig4")
+    start = 1e-3 * gflow.Factorization(problem.shape).random(np.random.default_rng(1))
+    (end,) = gflow.gradient_flows(problem, start, rtol=1e-10)
+    assert str(end.status) == "converged" and end.method == "LSODA"

@@ -13,6 +13,8 @@ from gflow.fast.steps import work
 
 METHOD = "compiled DOP853 and Rodas5P"
 FOREVER = 1e250
+PATIENCE = 30_000
+"""Gradients after which a run that has not ended is left to ``gradient_flow``: its tail is too flat for this code."""
 ENDINGS = {
     CONVERGED: ("converged", "the loss reached {loss:.3g}"),
     FLAT: ("converged", "the gradient vanished where the Hessian has no negative eigenvalue"),
@@ -49,7 +51,7 @@ def compiled_end(
     norm_limit: float,
     max_evaluations: int,
 ) -> End | None:
-    """Return the end of the gradient flow, or None where rounding errors may have decided an escape.
+    """Return the end of the gradient flow; None where rounding errors may have decided an escape, or its tail is flat.
 
     Parameters
     ----------
@@ -65,11 +67,11 @@ def compiled_end(
     Z = model.stacked(theta).ravel()
     far = norm_limit * max(1.0, float(np.linalg.norm(theta)))
     horizon = FOREVER if t_end is None else t_end * unit
-    limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, int(max_evaluations))
+    limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, min(int(max_evaluations), PATIENCE))
     record = np.zeros(1, NOW)
     now = record.view(np.recarray)[0]
     code = run(entries_of(inner, rank), Z, limits, now, Bottom(*np.zeros((3, Z.size))), work(Z.size))
-    if code not in ENDINGS:
+    if code not in ENDINGS or (code == BUDGET and max_evaluations > PATIENCE):
         return None
     last = dict(zip(NOW.names or (), record[0].item(), strict=True))
     final = model.unstacked(Z.reshape(d1 + d2, rank))
