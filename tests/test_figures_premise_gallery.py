@@ -103,7 +103,7 @@ def test_a_premise_that_holds_or_fails_for_another_reason_is_seen(quick: Result)
     found = verdicts(replace(quick, cases=[replace(each, premise=kept) for each in quick.cases]))
     assert found["premise"] is found["published"] is Verdict.CONTRADICTED
     found = verdicts(replace(quick, looks=["undecided"]))
-    assert found["decided"] is Verdict.CONTRADICTED
+    assert found["decided"] is Verdict.UNDECIDED
     assert verdicts(replace(quick, looks=["", ""]))["search"] is Verdict.CONTRADICTED
 
 

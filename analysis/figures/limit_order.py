@@ -143,10 +143,10 @@ def _median(cases: Sequence[OrderCase]) -> float | None:
 
 def _fit_claim(checks: Sequence[Check]) -> Claim:
     """Return the claim that flows approach their limits with the predicted orders."""
-    fits = [(check.fitted, check.case.order) for check in checks]
+    fits = [(check.fitted, check.case.order) for check in checks if check.settled]
     gaps = [abs(fitted / order - 1.0) for fitted, order in fits if fitted is not None and order]
     statement = f"flows approach their limits with the predicted order, within {ORDER_TOL:.0%}"
-    reason = f"largest relative difference over {len(gaps)} of {len(checks)} checks; the others are too close to see"
+    reason = f"largest relative difference over {len(gaps)} of {len(checks)} checks that have settled"
     return Claim.bounded("fitted", statement, max(gaps, default=None), 0, ORDER_TOL, reason=reason)
 
 

@@ -15,6 +15,8 @@ WINDOW = (1e-2, 1e-3, 1e-4, 1e-6)
 VISIBLE = 1e-8
 """Distances from the limit above this are told from the errors of a flow, and from ten times those of the limit."""
 LOSS_TOL = 1e-24
+SETTLED = 0.25
+"""A fitted order has settled where those of the last two intervals differ by at most this fraction."""
 
 
 class Completion(StrEnum):
@@ -94,6 +96,15 @@ class Check:
             return None
         fall = np.log10(self.distances[seen[-2]] / self.distances[seen[-1]])
         return float(fall / (self.log10_alphas[seen[-2]] - self.log10_alphas[seen[-1]]))
+
+    @property
+    def settled(self) -> bool:
+        """Return whether the orders between the three smallest scales at which the distance is seen agree."""
+        seen = np.flatnonzero(self.distances > self.floor)[-3:]
+        if not self.converged or len(seen) < 3:
+            return False
+        first, last = np.diff(np.log(self.distances[seen])) / np.diff(self.log10_alphas[seen])
+        return bool(abs(first - last) <= SETTLED * last)
 
     def __repr__(self) -> str:
         return f"Check({self.case}, fitted {self.fitted})"

@@ -45,8 +45,17 @@ def premise_claims(cases: Sequence[Case], looks: Sequence[str], published: Mappi
             1,
             reason=f"of {searched} problems: {tally}",
         ),
-        Claim.bounded("decided", "the limit of every problem of the search is decided", len(unclear), 0, 0),
+        _decided(unclear),
     ]
+
+
+def _decided(unclear: Sequence[str]) -> Claim:
+    statement = "the limit of every problem of the search is decided"
+    if unclear:
+        return Claim.undecided(
+            "decided", statement, f"{len(unclear)} are not: {', '.join(sorted(set(unclear)))}", len(unclear)
+        )
+    return Claim.bounded("decided", statement, 0, 0, 0)
 
 
 def drift_claims(cases: Sequence[Case]) -> list[Claim]:
