@@ -1,0 +1,20 @@
+"""Measure how time and memory of a gradient and a Hessian-vector product grow; print the exponents and plot them.
+
+OMP_NUM_THREADS=1 python scripts/growth.py [FILE.svg, by default growth.svg]
+"""
+
+import sys
+from pathlib import Path
+
+from analysis.benchmarks import draw_growth, growth
+from analysis.benchmarks.growth import growth_table
+from analysis.plots import figure_svg, standalone_svg
+
+if __name__ == "__main__":
+    rows = growth()
+    print(growth_table(rows))
+    alt = "Costs of a gradient and of a Hessian-vector product against the size of the problem."
+    picture = figure_svg(lambda ax: draw_growth(rows, ax), alt=alt, figsize=(7.2, 4.8))
+    path = Path((*sys.argv, "growth.svg")[1])
+    path.write_text(standalone_svg(picture), encoding="utf-8")
+    print(path)
