@@ -212,6 +212,30 @@ def test_a_step_without_a_unique_solution_is_shortened() -> None:
     assert saddle_to_saddle(MatrixCompletion(rows)).status in TraversalStatus
 
 
+@pytest.mark.parametrize(
+    ("values", "order"),
+    [
+        ([[2, 0.5, GAP], [0.5, 1, GAP], [GAP, GAP, 1.5]], 2 * (1 - (3 - np.sqrt(2)) / (3 + np.sqrt(2)))),
+        ([[3, 0, GAP], [0, 1, GAP], [GAP, GAP, 1.5]], 4 / 3),
+        ([[3, 1, 0, GAP], [1, 2, 0, GAP], [GAP, GAP, GAP, 1.5]], 1.0),
+    ],
+)
+def test_entries_between_whole_components_converge_with_the_order_of_their_frames(
+    values: list[list[float]], order: float
+) -> None:
+    # square components of full rank leave no mode to further columns; a kernel keeps one at alpha
+    problem = MatrixCompletion(values)
+    model = Factorization(problem.shape)
+    start = model.random(np.random.default_rng(1))
+    limit = saddle_to_saddle(problem, start)
+    distances = []
+    for power in (-5.0, -6.5):
+        path = graded_flow(problem, start, log_scale=power * float(np.log(10.0)), loss_tol=1e-28, rtol=1e-11)
+        distances.append(float(np.abs(model.matrix(path.final) - limit.matrix).max()))
+    assert limit.order == pytest.approx(order, rel=1e-9)
+    assert np.log10(distances[0] / distances[1]) / 1.5 == pytest.approx(order, rel=0.03)
+
+
 def test_figure_4_has_its_published_law() -> None:
     found = limit("FIGURE_4")
     assert [(saddle.component, saddle.loss) for saddle in found.saddles] == [(0, 20), (0, 0), (1, 5), (1, 0)]

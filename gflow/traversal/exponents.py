@@ -112,8 +112,12 @@ def frame_order(saddles: list[Saddle], complete: bool) -> float | None:
     """Return the exponent with which the frame of a component, and so the entries between components, converge.
 
     An escaping column is q_1 + alpha^(p_2 - p_1) q_2, and every plateau leaves the error ``remembered`` in the position
-    of the factors. At the end the modes that are left tilt the frame by alpha^(p_rest). Where the component is wholly
-    observed its modes do not mix, and columns j and j + 1 are told apart by alpha^(sigma_j / sigma_(j+1) - 1) alone.
+    of the factors. At the end the modes that are left tilt the frame by alpha^(p_rest).
+
+    Where the component is wholly observed its modes do not mix. Columns j and j + 1 are told apart by
+    alpha^(x - 1), x = sigma_j / sigma_(j+1), and column j brings the square of its share of mode j + 1 with it,
+    alpha^(2 (1 - 1 / x)), which is more where x > 2. If it is square and has full rank, no mode is left for other
+    columns: they fall from alpha to alpha^2.
 
     Parameters
     ----------
@@ -126,7 +130,10 @@ def frame_order(saddles: list[Saddle], complete: bool) -> float | None:
     rest = [end.exponents[0]] if end.exponents else []
     if complete:
         sizes = [saddle.residual_singular_values[0] for saddle in escaped]
-        return min([*rest, *(large / small - 1.0 for large, small in pairwise(sizes))], default=None)
+        ratios = [float(large / small) for large, small in pairwise(sizes)]
+        if rest and end.A.shape[0] == end.B.shape[1] == end.rank:
+            rest = [2.0]
+        return min([*rest, *((x - 1.0) * min(1.0, 2.0 / x) for x in ratios)], default=None)
     memory, kept = np.inf, []
     for saddle in escaped:
         memory = remembered(saddle, memory)
