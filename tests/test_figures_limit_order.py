@@ -65,6 +65,14 @@ def test_the_fitted_order_is_the_slope_of_a_power_above_the_floor(result: study.
     assert replace(check, statuses=("converged", "budget")).fitted is None
 
 
+def test_an_order_has_settled_where_the_last_two_slopes_agree(result: study.Result) -> None:
+    scales = np.array([-4.0, -8.0, -12.0, -16.0])
+    check = replace(result.checks[0], log10_alphas=scales, floor=1e-20, statuses=("converged",))
+    assert replace(check, distances=10.0 ** (0.5 * scales)).settled
+    assert not replace(check, distances=10.0 ** np.array([-1.0, -2.0, -3.0, -6.0])).settled
+    assert not replace(check, distances=10.0 ** (0.5 * scales), floor=1e-5).settled, "two points show one slope"
+
+
 def test_the_quick_study_contradicts_nothing(result: study.Result) -> None:
     found = verdicts(result)
     assert found.pop("limit-exists") is Verdict.HYPOTHESIS_NOT_MET

@@ -46,10 +46,10 @@ class Widths:
     curves: tuple[str, ...] = (*CURVES, "svd")
     order: int = 50
     rank: int = 2
-    widths: tuple[int, ...] = (2, 5, 10, 20, 50)
+    widths: tuple[int, ...] = (2, 5, 10, 20, 30, 40, 50)
     starts: int = 3
-    steps: tuple[int, ...] = (10_000, 25_000, 20_000)
-    searches: int = 300
+    steps: tuple[int, ...] = (10_000, 40_000, 20_000)
+    searches: int = 600
     seed: int = 0
 
 

@@ -25,7 +25,7 @@ def installed() -> bool:
 
 
 def compiled(function: Function) -> Function:
-    """Return the function compiled to machine code that is kept on disk between sessions."""
+    """Return the function compiled to machine code that is kept on disk between runs."""
     if not installed():
         return function
     import numba
