@@ -15,7 +15,7 @@ from analysis.data import example
 from analysis.limit_figures import LimitFigures, limit_figures
 from analysis.limit_figures.chains import Leg, chain_legs
 from analysis.limit_figures.convergence import completion_series, escape_series, slope_note
-from analysis.limit_figures.plateaus import crossings, plateau_figure, predicted_waits
+from analysis.limit_figures.plateaus import _slope, crossings, plateau_figure, predicted_waits
 from analysis.limit_figures.polar import View, escape_views
 from analysis.limit_figures.runs import LimitRun, completion_powers, limit_runs, root_mean_square
 from analysis.report import Figure
@@ -178,6 +178,11 @@ def test_the_completion_of_figure_3_is_compared_with_its_order() -> None:
     assert figure_3.data["predicted_order"][shown] == pytest.approx(1.6313, abs=1e-3)
     assert 1.2 < slope(alphas[-2:], errors[-2:]) < 1.6
     assert "predicted 1.631" in figure_3.caption
+
+
+def test_a_scale_that_was_integrated_twice_counts_once() -> None:
+    assert _slope(np.array([1.0, 2.0, 2.0]), np.array([3.0, 5.0, 5.0])) == 2.0
+    assert _slope(np.array([2.0, 2.0]), np.array([5.0, 5.0])) is None
 
 
 def test_scales_too_small_to_reach_are_replaced() -> None:

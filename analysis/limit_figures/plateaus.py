@@ -97,8 +97,9 @@ def crossings(run: LimitRun, levels: np.ndarray) -> np.ndarray:
 
 
 def _slope(logs: np.ndarray, waits: np.ndarray) -> float | None:
-    """Return the rise of the waiting time per unit of log(1/alpha) between the two smallest alphas."""
+    """Return the rise of the waiting time per unit of log(1/alpha) between the two smallest alphas that differ."""
     known = np.flatnonzero(np.isfinite(waits))
+    known = known[np.unique(logs[known], return_index=True)[1]]
     if len(known) < 2:
         return None
     first, last = known[-2], known[-1]
