@@ -111,6 +111,14 @@ def test_a_stage_without_critical_point_contradicts_the_premise_and_spares_theor
     assert "the minimum is 2" in found["thm3"].reason and "at rank 3" in found["thm3"].reason
 
 
+def test_a_stage_at_infinity_that_no_fit_is_known_to_beat_leaves_the_premise_undecided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(thm3_premise, "best_fit", lambda problem, k: None)
+    claim = thm3_premise.claim(published("c1"))
+    assert claim.verdict is Verdict.UNDECIDED and "no better fit is known: critical value at infinity" in claim.reason
+
+
 @pytest.mark.parametrize("name", ["fig4", "m1", "m2", "slides1"])
 def test_disconnected_data_pass_a_saddle_of_a_sub_omega(name: str) -> None:
     assert lines(published(name))["thm3_premise"].reason.startswith("saddle of a sub-Omega_k")
