@@ -63,7 +63,7 @@ class Record:
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return times (T,) and states (T, dim)."""
-        return np.array(self.times), np.array(self.states)
+        return np.array(self.times), np.stack(self.states)
 
 
 def along(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gflow.critical import NotConverged, SpectrumNotConverged
 from gflow.critical.spectra import DENSE_LIMIT, hessian_norm
-from gflow.flow.monitor import Record, along, norm, plateaus
+from gflow.flow.monitor import Record, norm
+from gflow.flow.outcome import recorded
 from gflow.flow.saddles import EPS, Clock, Saddle, curvature_at, saddle_at, saddle_near, shifted
 from gflow.flow.solvers import Solvers
 from gflow.flow.trajectory import Status, Trajectory
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 FOREVER = 1e250
 RESOLUTION = 1e-3
 """The solver's tolerance may be at most this fraction of the distance to the critical point that is passed."""
+SETTLED, DAMPED = 1e-2, 0.1
+"""The same towards a minimum, and for steps that damp the stiff modes, whose errors only cost loss."""
 CURVATURE_GROWTH = 1e6
 """The curvature along a trajectory is taken to stay below this many times the largest one met."""
 TURN = 10.0
@@ -73,8 +77,19 @@ class Run:
     def _enter(self, t: float, delta: np.ndarray, grows: float) -> None:
         """Start the solver afresh at ``center + delta``, with tolerances relative to ``grows``, what can still grow."""
         precise = self.local.deviation is not None or not self.center.any()
+        before = self.allowed if self.n_steps else None
         self.tolerance = max(self.rtol * grows, 1e-300 if precise else 100 * EPS * norm(self.center))
-        self.solver = self._solver_at(t, delta, self.tolerance / np.sqrt(self.local.dim))
+        if before is None:
+            first = self.solvers.first_step(self.curvature)
+        else:
+            tighter = min(1.0, max(self.tolerance, self.rtol * norm(delta)) / before)
+            first = self.solvers.next_step(self.solver, tighter)
+        self.solver: Any = self._solver_at(t, delta, self.tolerance / np.sqrt(self.local.dim), first)
+
+    @property
+    def allowed(self) -> float:
+        """Return the error that a step may make."""
+        return max(self.tolerance, self.rtol * norm(self.solver.y))
 
     def _turn(self) -> None:
         """Forget the stay that has ended: the gradient norm rises."""
@@ -84,7 +99,7 @@ class Run:
         self.exact = False
         self.retry_below = self.minimum_below = np.inf
 
-    def _solver_at(self, t: float, delta: np.ndarray, atol: float) -> Any:
+    def _solver_at(self, t: float, delta: np.ndarray, atol: float, first: float = 0.0) -> Any:
         gradient, hessian = self.local.gradient, self.local.hessian
 
         def velocity(y: np.ndarray) -> np.ndarray:
@@ -96,7 +111,7 @@ class Run:
             self.n_hessians += 1
             return -hessian(y)
 
-        return self.solvers.at(t, delta, self.t_end, atol, velocity, jacobian)
+        return self.solvers.at(t, delta, self.t_end, atol, velocity, jacobian, first=first)
 
     def _radius(self, y: np.ndarray) -> float:
         self.n_hessians += 1
@@ -112,7 +127,7 @@ class Run:
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
             while ending is None:
                 ending = self.advance(times, callback)
-        return self.result(*ending, sampled=wanted is not None)
+        return recorded(self, *ending, sampled=wanted is not None)
 
     def advance(self, wanted: np.ndarray | None, callback: Callback | None) -> Ending | None:
         """Return how the integration ends with one more step, or None if it goes on."""
@@ -142,7 +157,7 @@ class Run:
         """Keep the state of one more step of the solver and what the endings are judged by."""
         said = self.solver.step()
         self.n_steps += 1
-        if self.solver.status == "failed" or not np.isfinite(self.solver.y).all():
+        if self.solver.status == "failed" or not isfinite(norm(self.solver.y)):
             raise IntegrationFailed(
                 f"{self.solvers.name} gave up at t = {self.solver.t * self.units[1]:.6g} after {self.n_steps} steps "
                 f"({said or 'the state is not finite'}); try another method or another rtol"
@@ -220,7 +235,7 @@ class Run:
         """Return whether the tolerance hides the distance to the critical point that is being approached."""
         if self.slope > self.peak / TURN or self.slope > self.retry_below:
             return False
-        return max(self.tolerance, self.rtol * norm(self.solver.y)) > RESOLUTION * self.slope / self.rate
+        return self.allowed > RESOLUTION * self.slope / self.rate
 
     def examine(self, t: float) -> Ending | None:
         """Return the verdict at the critical point nearby: that rounding decides how it is left, or None to go on."""
@@ -234,12 +249,7 @@ class Run:
         except (NotConverged, SpectrumNotConverged):
             return None
         if not saddle.rates.size:
-            if self.solvers.damp():
-                self.retry_below = 0.0
-                if self.solvers.kind == "RKC":
-                    self._enter(t, self.solver.y, norm(self.theta))
-            else:
-                self._recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
+            self._settle(t)
             return None
         amplitudes = np.abs(saddle.modes.T @ self.local.gradient(self.solver.y)) / saddle.rates
         moved = self.clock.moved(saddle, self.arrived, t)
@@ -255,45 +265,21 @@ class Run:
             self._recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
         return None
 
-    def _recentre(self, t: float, center: np.ndarray, local: Objective, rate: float) -> None:
-        """Go on in coordinates around ``center``, with tolerances relative to the distance slope / rate."""
+    def _settle(self, t: float) -> None:
+        """Go on towards a minimum: there errors are forgotten, and only must not exceed the distance that is left."""
+        floor, distance = self.objective.lower_bound, self.slope / self.curvature
+        below = 0.0 if floor is None else np.sqrt(2.0 * (self.objective.value(self.theta) - floor) / self.curvature)
+        damped = min(self.rtol * norm(self.theta), DAMPED * max(distance, below))
+        if self.solvers.damps(self.solver, damped / np.sqrt(self.objective.dim)):
+            self.retry_below = 0.0
+            return
+        allowed = damped if self.solvers.kind == "RKC" else SETTLED * distance
+        self._recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature, allowed / self.rtol)
+
+    def _recentre(
+        self, t: float, center: np.ndarray, local: Objective, rate: float, grows: float | None = None
+    ) -> None:
+        """Go on in coordinates around ``center``, with tolerances relative to ``grows``, the distance by default."""
         delta = (self.center - center) + self.solver.y
         self.center, self.local, self.rate = center, local, rate
-        self._enter(t, delta, self.slope / rate)
-
-    def result(self, status: Status, message: str, *, sampled: bool) -> Trajectory:
-        """Return the record in the caller's units, with its gauges."""
-        theta_unit, time_unit, unit = self.units
-        end = float(self.solver.t)
-        self.steps.keep(end, self.theta, self.slope)
-        self.samples.keep(end, self.theta)
-        times, states = self.steps.arrays()
-        known = np.array(self.steps.slopes) if self.objective.dim > DENSE_LIMIT else None
-        losses, slopes, drift = along(self.objective, states, known)
-        rise = float(np.max(np.diff(losses), initial=0.0)) / max(float(np.abs(losses).max()), 1e-300)
-        largest = max(float(states.max()), -float(states.min()))
-        noise = self.curvature * (self.rtol * largest) ** 2 * states.shape[1]
-        flat = status in (Status.CONVERGED, Status.ROUNDOFF)
-        met = plateaus(times, states, losses, slopes, noise, flat)
-        if sampled:
-            times, states = self.samples.arrays()
-            losses, slopes, _ = along(self.objective, states)
-        states *= theta_unit
-        # with entries near 1e150 the loss may leave the range of a double
-        with np.errstate(over="ignore"):
-            losses, slopes = losses * unit * unit, slopes * (unit * (unit / theta_unit))
-        return Trajectory(
-            times=times * time_unit,
-            states=states,
-            losses=losses,
-            gradient_norms=slopes,
-            status=status,
-            message=message,
-            method=self.solvers.name,
-            plateaus=tuple(plateau.scaled(unit * unit, time_unit, theta_unit) for plateau in met),
-            conservation_drift=drift,
-            monotonicity_defect=rise,
-            n_gradients=self.n_gradients,
-            n_hessians=self.n_hessians,
-            n_steps=self.n_steps,
-        )
+        self._enter(t, delta, self.slope / rate if grows is None else grows)

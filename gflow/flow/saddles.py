@@ -25,7 +25,11 @@ DRIFT = 16.0
 """Rounding units, relative to the state, that the steps on the way to a saddle may add up to."""
 DOUBT = 2.0
 """Rounding errors of the gradient are taken to be this many times what a few samples of them show."""
+ATTAINED = 0.9
+"""A Ritz value this close to the bound of the negative curvature, as a fraction of it, is its largest one."""
 LARGEST_EXPONENT = 600.0
+NORM_STEPS = 5
+"""Lanczos steps for the norm of the Hessian where a factor of 1.5 does not matter."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +62,9 @@ class Saddle:
 
 def curvature_at(objective: Objective, theta: np.ndarray) -> float:
     """Return the norm of the Hessian at ``theta``, above dimension 1000 by a few Lanczos steps."""
-    return hessian_norm(objective, theta) if objective.dim > DENSE_LIMIT else hessian_spectrum(objective, theta).norm
+    if objective.dim > DENSE_LIMIT:
+        return hessian_norm(objective, theta, NORM_STEPS)
+    return hessian_spectrum(objective, theta).norm
 
 
 def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
@@ -84,7 +90,8 @@ def saddle_at(objective: Objective, theta: np.ndarray) -> Saddle:
 def _candidates(objective: Objective, theta: np.ndarray) -> Spectrum | None:
     """Return the lowest Ritz values of the Hessian on the objective's own candidates for unstable modes.
 
-    None where there are none, or where they show no negative curvature and its bound does not exclude it.
+    None where there are none, or where they show no negative curvature and its bound, if they do not attain it, leaves
+    room for some.
     """
     if objective.escape_modes is None:
         return None
@@ -93,15 +100,17 @@ def _candidates(objective: Objective, theta: np.ndarray) -> Spectrum | None:
         return None
     H = modes.T @ np.column_stack([objective.hvp(theta, mode) for mode in modes.T])
     values, rotation = np.linalg.eigh((H + H.T) / 2)
-    spectrum = Spectrum(values, modes @ rotation, False, max(hessian_norm(objective, theta), bound))
+    spectrum = Spectrum(values, modes @ rotation, False, max(hessian_norm(objective, theta, NORM_STEPS), bound))
     slope = norm(objective.gradient(theta))
-    known = bound <= _zero_cut(spectrum, slope, theta) or unstable(spectrum, slope, theta)[0].size
-    return spectrum if known else None
+    excluded = bound <= _zero_cut(spectrum, slope, theta) or -values[0] >= ATTAINED * bound
+    return spectrum if excluded or unstable(spectrum, slope, theta)[0].size else None
 
 
 def _saddle(objective: Objective, theta: np.ndarray, spectrum: Spectrum, critical: bool) -> Saddle:
     residual = norm(objective.gradient(theta))
     rates, modes = unstable(spectrum, residual, theta)
+    if not rates.size:
+        return Saddle(theta, residual, rates, modes, rates)
     # between neighbouring numbers the gradient along these modes differs by its rounding errors and by nothing else
     parts = np.array([modes.T @ objective.gradient((1.0 + k * EPS) * theta) for k in range(-2, 3)])
     noise = np.abs(parts if critical else parts - parts.mean(axis=0)).max(axis=0)

@@ -20,6 +20,10 @@ AFFORDABLE = 30.0
 """A step of order two over the last step may err by this many tolerances: a third of it would be accurate enough."""
 RELAXED = 5
 """Stabilised steps in turn that a plain explicit method would take as cheaply before it takes over."""
+ORDERS = {"DOP853": 8, "RK45": 5}
+"""Powers of its length with which the error of an explicit step grows."""
+FIRST = 5.0
+"""The first step of an explicit method is this many times rtol^(1 / order), in units of 1 / curvature."""
 
 Field = Callable[[np.ndarray], np.ndarray]
 
@@ -50,14 +54,29 @@ class Solvers:
         """Return the names of the solvers used, in the order of their first use."""
         return ", ".join(self.used)
 
-    def damp(self) -> bool:
-        """Return whether the solver damps its own errors at a minimum, however long its steps, or change to one."""
-        if self.switches:
-            self._use("RKC")
-        return self.kind in (*IMPLICIT, "RKC")
+    def damps(self, solver: Any, atol: float) -> bool:
+        """Return whether the solver damps its own errors at a minimum, however small its tolerance was.
 
-    def at(self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, jacobian: Field) -> Any:
-        """Return the solver in use, set to start at ``y``."""
+        Where the choice is free, stabilised steps take over unless errors of ``atol`` ask for far shorter ones.
+        """
+        if self.switches and self.kind == "DOP853" and self._error(solver, 0.0, atol) <= AFFORDABLE:
+            self._use("RKC")
+        return self.kind in IMPLICIT
+
+    def first_step(self, curvature: float) -> float:
+        """Return the length of the very first step of an explicit method, 0 for what the solver thinks best."""
+        order = ORDERS.get(self.kind)
+        return FIRST * self.rtol ** (1 / order) / curvature if order and curvature > 0.0 else 0.0
+
+    def next_step(self, solver: Any, tighter: float) -> float:
+        """Return how long a first step may be after ``solver``, with a tolerance ``tighter`` (<= 1) times as large."""
+        order = ORDERS.get(self.kind)
+        return float(solver.t - solver.t_old) * tighter ** (1 / order) if order and solver.t_old is not None else 0.0
+
+    def at(
+        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, jacobian: Field, *, first: float
+    ) -> Any:
+        """Return the solver in use, set to start at ``y`` with a step of length ``first`` (0: what it thinks best)."""
         self.atol = atol
         self._watch()
         if self.kind == "RKC":
@@ -67,6 +86,8 @@ class Solvers:
         options: dict[str, Any] = {"rtol": self.rtol, "atol": atol}
         if self.kind in IMPLICIT:
             options["jac"] = lambda _, at: jacobian(at)
+        elif first > 0.0:
+            options["first_step"] = min(first, t_end - t)
         return getattr(integrate, self.kind)(lambda _, at: velocity(at), t, y, t_end, **options)
 
     def changed(self, solver: Any) -> bool:
@@ -94,14 +115,30 @@ class Solvers:
     def _stiff(self, solver: Any) -> bool:
         if self.steps % self.window:
             return False
-        h = float(solver.t - solver.t_old)
-        error = step_error(solver.y_old, solver.y, solver.K[0], solver.f, h, self.rtol, self.atol)
-        if error > AFFORDABLE:
+        if self._error(solver, self.rtol, self.atol) > AFFORDABLE:
             return False
         self.window = min(2 * self.window, LONGEST_WINDOW)
-        return h * self.radius(solver.y) > STIFF
+        return float(solver.t - solver.t_old) * _stiffness(solver) > STIFF
+
+    @staticmethod
+    def _error(solver: Any, rtol: float, atol: float) -> float:
+        """Return the error of a step of order two over the last step of DOP853, relative to what is allowed of it."""
+        h = float(solver.t - solver.t_old)
+        return step_error(solver.y_old, solver.y, solver.K[0], solver.f, h, rtol, atol)
 
     def _relaxed(self, solver: Chebyshev) -> bool:
         if 3 * (solver.t - solver.t_old) * solver.rho >= solver.stages:
             self.steps = 0
         return self.steps >= RELAXED
+
+
+def _stiffness(solver: Any) -> float:
+    """Return a lower bound of the spectral radius, from the last stage of a step of DOP853 and its end.
+
+    Both stand for the same time. Their difference lies along the stiff modes where the step is limited by stability
+    (Hairer, Noersett, Wanner 1993).
+    """
+    last = solver.n_stages - 1
+    weights = solver.B - np.append(solver.A[last, :last], 0.0)
+    apart = float(solver.t - solver.t_old) * float(np.linalg.norm(weights @ solver.K[: last + 1]))
+    return float(np.linalg.norm(solver.f - solver.K[last])) / apart if apart > 0.0 else 0.0

@@ -1,0 +1,52 @@
+"""What an integration leaves: its record with plateaus and gauges of accuracy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gflow.critical.spectra import DENSE_LIMIT
+from gflow.flow.monitor import along, plateaus
+from gflow.flow.trajectory import Status, Trajectory
+
+if TYPE_CHECKING:
+    from gflow.flow.run import Run
+
+
+def recorded(run: Run, status: Status, message: str, *, sampled: bool) -> Trajectory:
+    """Return the record of an integration that has ended, in the caller's units, with its gauges."""
+    theta_unit, time_unit, unit = run.units
+    end = float(run.solver.t)
+    run.steps.keep(end, run.theta, run.slope)
+    run.samples.keep(end, run.theta)
+    times, states = run.steps.arrays()
+    known = np.array(run.steps.slopes) if run.objective.dim > DENSE_LIMIT else None
+    losses, slopes, drift = along(run.objective, states, known)
+    rise = float(np.max(np.diff(losses), initial=0.0)) / max(float(np.abs(losses).max()), 1e-300)
+    largest = max(float(states.max()), -float(states.min()))
+    noise = run.curvature * (run.rtol * largest) ** 2 * states.shape[1]
+    flat = status in (Status.CONVERGED, Status.ROUNDOFF)
+    met = plateaus(times, states, losses, slopes, noise, flat)
+    if sampled:
+        times, states = run.samples.arrays()
+        losses, slopes, _ = along(run.objective, states)
+    states *= theta_unit
+    # with entries near 1e150 the loss may leave the range of a double
+    with np.errstate(over="ignore"):
+        losses, slopes = losses * unit * unit, slopes * (unit * (unit / theta_unit))
+    return Trajectory(
+        times=times * time_unit,
+        states=states,
+        losses=losses,
+        gradient_norms=slopes,
+        status=status,
+        message=message,
+        method=run.solvers.name,
+        plateaus=tuple(plateau.scaled(unit * unit, time_unit, theta_unit) for plateau in met),
+        conservation_drift=drift,
+        monotonicity_defect=rise,
+        n_gradients=run.n_gradients,
+        n_hessians=run.n_hessians,
+        n_steps=run.n_steps,
+    )
