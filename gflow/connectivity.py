@@ -19,6 +19,9 @@ from gflow.problems import MatrixCompletion
 if TYPE_CHECKING:
     import networkx as nx
 
+FEW = 100
+"""Graphs on up to so many vertices, and with up to so many edges, are searched without scipy."""
+
 
 class Kind(StrEnum):
     """The three kinds of data of Bai et al. 2024, Definitions 2 and 3."""
@@ -214,12 +217,8 @@ def _bipartite_graph(rows: np.ndarray, columns: np.ndarray) -> nx.Graph:
 
 def _components(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> tuple[Component, ...]:
     """Return the components of the bipartite graph with these edges, by smallest row, in time O(edges + d1 + d2)."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     d1, size = shape[0], sum(shape)
-    edges = coo_array((np.ones(len(rows), dtype=bool), (rows, columns + d1)), shape=(size, size))
-    _, labels = connected_components(edges, directed=False)
+    labels = (_few_labels if max(len(rows), size) <= FEW else _labels)(rows, columns + d1, size)
     used = np.zeros(size, dtype=bool)
     used[rows], used[columns + d1] = True, True
     nodes = np.nonzero(used)[0]
@@ -232,6 +231,25 @@ def _components(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -
         complete = int(n_edges[labels[group[0]]]) == len(at_rows) * len(at_columns)
         found.append(Component(tuple(at_rows.tolist()), tuple(at_columns.tolist()), complete))
     return tuple(sorted(found, key=lambda component: component.rows[0]))
+
+
+def _labels(tails: np.ndarray, heads: np.ndarray, size: int) -> np.ndarray:
+    """Return a number for each of ``size`` vertices, equal for those that the edges connect."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = coo_array((np.ones(len(tails), dtype=bool), (tails, heads)), shape=(size, size))
+    return connected_components(edges, directed=False)[1]
+
+
+def _few_labels(tails: np.ndarray, heads: np.ndarray, size: int) -> np.ndarray:
+    """Return the same with less overhead, in time O(edges + (d1 + d2)^2)."""
+    labels = list(range(size))
+    for tail, head in zip(tails.tolist(), heads.tolist(), strict=True):
+        kept, dropped = labels[tail], labels[head]
+        if kept != dropped:
+            labels = [kept if label == dropped else label for label in labels]
+    return np.array(labels)
 
 
 def _missing(length: int, groups: Iterable[tuple[int, ...]]) -> tuple[int, ...]:

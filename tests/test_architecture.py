@@ -52,8 +52,8 @@ ROOMS = {
     "gflow.manifolds": room(),
     "gflow.escape": room("gflow.connectivity gflow.objective gflow.flow gflow.critical", "scipy"),
     "gflow.traversal": room(
-        "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical "
-        "gflow.escape"
+        "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.fast gflow.flow "
+        "gflow.critical gflow.escape"
     ),
     "gflow.symmetric_traversal": room(
         "gflow.problems gflow.models gflow.objective gflow.flow gflow.critical gflow.traversal"
@@ -77,7 +77,7 @@ ROOMS = {
     "analysis.limit_study": room("gflow", "joblib threadpoolctl"),
     "analysis.plots": room(outside="matplotlib cycler"),
     "analysis.sweep": room("gflow analysis.limit_study analysis.mask_study", "joblib threadpoolctl scipy distributed"),
-    "analysis.benchmarks": room("gflow analysis.data", "autograd scipy diffrax heyoka jax sksundae"),
+    "analysis.benchmarks": room("gflow analysis.data", "autograd cvxpy scipy diffrax heyoka jax sksundae"),
     "analysis.report": room("analysis.claims analysis.plots", "jinja2 markupsafe matplotlib"),
     "analysis.certificates": room("gflow analysis.report analysis.theorems"),
     "analysis.trajectory_figures": room("gflow analysis.plots analysis.report analysis.theorems"),

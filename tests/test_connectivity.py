@@ -303,6 +303,15 @@ def test_transposing_exchanges_rows_and_columns(matrix: np.ndarray) -> None:
         assert {(columns, rows) for rows, columns in blocks(getattr(flipped, name))} == blocks(getattr(found, name))
 
 
+@pytest.mark.parametrize("density", [0.04, 0.1, 0.3])
+def test_few_edges_are_searched_as_many_are(density: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    problems = [MatrixCompletion(np.where(rng.random((12, 15)) < density, 1.0, GAP)) for _ in range(30)]
+    few = [connectivity(problem).to_dict() for problem in problems]
+    monkeypatch.setattr(sys.modules[connectivity.__module__], "FEW", 0)
+    assert [connectivity(problem).to_dict() for problem in problems] == few
+
+
 @settings(deadline=None, max_examples=100)
 @given(matrix=gappy_matrices(), factor=st.sampled_from([-1.0, 0.5, 3.0, 1e-140, 1e140]))
 def test_rescaling_the_data_changes_nothing(matrix: np.ndarray, factor: float) -> None:

@@ -572,3 +572,30 @@ def test_records_are_frozen_and_say_what_they_hold() -> None:
         assert not array.flags.writeable
     with pytest.raises(dataclasses.FrozenInstanceError):
         path.status = Status.BUDGET  # type: ignore[misc]
+
+
+# Drift
+
+
+def test_a_flow_whose_conserved_quantity_drifts_is_integrated_again_more_finely() -> None:
+    model, objective, start = setting(M_3, 1e-4)
+    plain = gradient_flow(objective, start, rtol=1e-5)
+    drifts = plain.conservation_drift
+    assert drifts is not None and drifts > 1e-7
+    kept = gradient_flow(objective, start, rtol=1e-5, drift_tol=drifts)
+    assert kept.message == plain.message and np.array_equal(kept.states, plain.states)
+    finer = gradient_flow(objective, start, rtol=1e-5, drift_tol=1e-9)
+    assert finer.conservation_drift is not None and finer.conservation_drift <= 1e-9
+    assert finer.status == plain.status and "integrated again with rtol = 1e-0" in finer.message
+    assert finer.n_gradients > plain.n_gradients
+    assert np.allclose(model.matrix(finer.final), model.matrix(plain.final), atol=1e-3)
+
+
+def test_a_drift_that_no_tolerance_can_meet_is_reported_as_it_is() -> None:
+    _, objective, start = setting(M_3, 1e-4)
+    path = gradient_flow(objective, start, rtol=1e-12, drift_tol=1e-300)
+    assert "rtol = 1e-13" in path.message and path.conservation_drift is not None and path.conservation_drift > 1e-300
+    free = Objective.autodiff(lambda theta: anp.sum(theta**2), 2, lower_bound=0.0)
+    assert gradient_flow(free, np.ones(2), drift_tol=1e-300).conservation_drift is None
+    with pytest.raises(ValueError, match="drift_tol must be positive; got -1"):
+        gradient_flow(objective, start, drift_tol=-1.0)

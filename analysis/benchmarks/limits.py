@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,14 @@ FAR = 0.1
 """Predicted distances above this fraction of the data predict nothing."""
 SLACK = 100.0
 """The flow may end this many times as far from the limit as predicted: powers of alpha come with factors."""
+
+COMPILES = find_spec("numba") is not None
+TITLES = {
+    "flow_seconds": ("flow from 1e-8, ms", 1e3),
+    "limit_seconds": ("saddle_to_saddle, ms", 1e3),
+    "compiled_seconds": ("saddle_to_saddle, compiled, ms", 1e3),
+    "ratio": ("limit / flow, same problem", 1.0),
+}
 
 
 def random_problems(count: int, shape: tuple[int, int] = (4, 4), seed: int = 0) -> list[gflow.MatrixCompletion]:
@@ -43,7 +52,7 @@ def random_problems(count: int, shape: tuple[int, int] = (4, 4), seed: int = 0) 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The limit and the flow from alpha = 1e-8 on one problem.
+    """The limit and the flow from alpha = 1e-8 on one problem; ``compiled_seconds`` is None without numba.
 
     ``predicted`` is the distance of the flow's end from the limit, relative to max|M|, that the limit's order and gains
     predict (None where they predict none), ``distance`` the distance found (None where either has no end).
@@ -55,6 +64,7 @@ class Comparison:
     flow_status: str
     predicted: float | None
     distance: float | None
+    compiled_seconds: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -95,18 +105,23 @@ def compared(problem: gflow.MatrixCompletion) -> Comparison:
     """Return the comparison of limit and flow on one problem; each is timed ``REPEATS`` times, in turn."""
     seconds = []
     for _ in range(REPEATS):
-        begin = time.process_time()
+        times = [time.process_time()]
         limit = gflow.saddle_to_saddle(problem)
-        between = time.process_time()
+        times.append(time.process_time())
         W, path = flow_end(problem)
-        seconds.append((between - begin, time.process_time() - between))
-    limit_seconds, flow_seconds = np.median(seconds, axis=0).tolist()
+        times.append(time.process_time())
+        if COMPILES:
+            gflow.saddle_to_saddle(problem, compiled=True)
+            times.append(time.process_time())
+        seconds.append(np.diff(times))
+    limit_seconds, flow_seconds, *compiled_seconds = np.median(seconds, axis=0).tolist()
     distance = predicted = None
     if limit.matrix is not None:
         predicted = predicted_distance(limit)
         if path.status == gflow.Status.CONVERGED:
             distance = float(np.abs(W - limit.matrix).max()) / problem.size
-    return Comparison(limit_seconds, flow_seconds, str(limit.status), str(path.status), predicted, distance)
+    ended = str(limit.status), str(path.status)
+    return Comparison(limit_seconds, flow_seconds, *ended, predicted, distance, *compiled_seconds)
 
 
 def comparison(number: int = NUMBER) -> tuple[str, dict[str, Any]]:
@@ -114,17 +129,13 @@ def comparison(number: int = NUMBER) -> tuple[str, dict[str, Any]]:
     problems = random_problems(number)
     compared(problems[0])
     cases = [compared(problem) for problem in problems]
-    numbers: dict[str, Any] = {
-        name: quantiles([getattr(case, name) for case in cases]) for name in ("limit_seconds", "flow_seconds", "ratio")
-    }
+    times = ["flow_seconds", "limit_seconds", *(["compiled_seconds"] if COMPILES else []), "ratio"]
+    numbers: dict[str, Any] = {name: quantiles([getattr(case, name) for case in cases]) for name in times}
     for name in ("limit_status", "flow_status", "verdict"):
         numbers[name] = dict(Counter(getattr(case, name) for case in cases))
     lines = [f"{number} random 4 x 4 problems                   median     90 %    worst"]
-    for name, title, factor in (
-        ("flow_seconds", "flow from 1e-8, ms", 1e3),
-        ("limit_seconds", "saddle_to_saddle, ms", 1e3),
-        ("ratio", "limit / flow, same problem", 1.0),
-    ):
+    for name in times:
+        title, factor = TITLES[name]
         lines.append(f"{title:38}" + "".join(f"{factor * x:9.2f}" for x in numbers[name]))
     for name in ("flow_status", "limit_status", "verdict"):
         lines.append(f"{name}: " + ", ".join(f"{count} {word}" for word, count in sorted(numbers[name].items())))
@@ -141,9 +152,9 @@ def _small_sides() -> tuple[Side, ...]:
     """Return the traversal and the flow from 1e-8 on the random problems; the answer is how many ended."""
     problems = random_problems(NUMBER)
 
-    def limits() -> tuple[np.ndarray, int]:
-        ended = [gflow.saddle_to_saddle(problem).status in ("converged", "diverging") for problem in problems]
-        return np.array(float(sum(ended))), 0
+    def limits(compiled: bool) -> tuple[np.ndarray, int]:
+        found = [gflow.saddle_to_saddle(problem, compiled=compiled) for problem in problems]
+        return np.array(float(sum(limit.status in ("converged", "diverging") for limit in found))), 0
 
     def flows() -> tuple[np.ndarray, int]:
         paths = [flow_end(problem)[1] for problem in problems]
@@ -155,10 +166,12 @@ def _small_sides() -> tuple[Side, ...]:
 
     models = [gflow.Factorization(problem.shape) for problem in problems]
     starts = [model.random(np.random.default_rng(0), ALPHA) for model in models]
+    quick = [Side("gflow saddle_to_saddle, compiled (P3b)", partial(limits, True))] if COMPILES else []
     return (
         Side("gflow flow from 1e-8 (P3a)", flows),
         Side("gflow gradient_flows from 1e-8 (P3a)", ensemble),
-        Side("gflow saddle_to_saddle (P3b)", limits),
+        Side("gflow saddle_to_saddle (P3b)", partial(limits, False)),
+        *quick,
     )
 
 

@@ -29,7 +29,7 @@ PAYS = 5.0
 """A step of the Rosenbrock method costs as much as this many explicit ones."""
 
 NOW = np.dtype(
-    [(name, float) for name in ("t", "h", "drive", "rate", "slope", "size", "before", "explicit_h")]
+    [(name, float) for name in ("t", "h", "drive", "rate", "slope", "radius", "before", "explicit_h")]
     + [(name, float) for name in ("peak", "low", "arrived", "clock", "highest", "minimum_below")]
     + [(name, np.int64) for name in ("implicit", "count", "patience", "evaluations", "hessians", "steps", "rejected")]
 )
@@ -51,13 +51,13 @@ class Limits(NamedTuple):
 @compiled
 def advance(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, memory: Work) -> bool:
     """Return whether a step of acceptable error was taken from Z; the length of the next trial is set either way."""
-    reach = now.slope / now.rate if now.rate > 0.0 else now.size
+    reach = now.slope / now.rate if now.rate > 0.0 else now.radius
     # at a saddle slope / rate is below the distance to it, at a minimum it stays of the order of the state
-    tol = limits.rtol * min(now.size, reach)
+    tol = limits.rtol * min(now.radius, reach)
     growth = ROSENBROCK_GROWTH if now.implicit else EXPLICIT_GROWTH
     h = min(now.h, growth / max(now.rate, 1e-300), limits.t_end - now.t)
-    curvature = 2.0 / entries.targets.size * now.size**2 + now.drive
-    tol = max(tol, min(ROUNDING * EPS * (1.0 + h * curvature), limits.rtol) * now.size)
+    curvature = 2.0 / entries.targets.size * now.radius**2 + now.drive
+    tol = max(tol, min(ROUNDING * EPS * (1.0 + h * curvature), limits.rtol) * now.radius)
     stiffness = 0.0
     if now.implicit:
         error, drive = rosenbrock_step(entries, Z, h, memory)
@@ -100,7 +100,7 @@ def choose(entries: Entries, Z: np.ndarray, now: Any, memory: Work) -> None:
     if now.implicit:
         hessian(entries, Z, memory.hessian)
         now.hessians += 1
-        bound(now, memory, 4.0 * EPS * (now.drive + 2.0 / entries.targets.size * now.size**2))
+        bound(now, memory, 4.0 * EPS * (now.drive + 2.0 / entries.targets.size * now.radius**2))
     else:
         now.rate = now.drive
 
@@ -123,7 +123,7 @@ def bound(now: Any, memory: Work, lowest: float) -> None:
 @compiled
 def look(entries: Entries, Z: np.ndarray, now: Any, bottom: Bottom, memory: Work) -> bool:
     """Return whether the run can be trusted past the present state: no escape was left to rounding errors."""
-    now.size, now.slope = norm(Z), norm(memory.velocity)
+    now.radius, now.slope = norm(Z), norm(memory.velocity)
     now.highest, now.peak = max(now.highest, now.slope), max(now.peak, now.slope)
     if now.slope < now.low:
         now.low = now.slope
@@ -149,9 +149,9 @@ def verdict(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, memory: W
             return FLAT
         if now.slope <= LOST * now.highest:
             return DOUBTFUL
-    if now.slope == 0.0 or not np.isfinite(now.size):
+    if now.slope == 0.0 or not np.isfinite(now.radius):
         return DOUBTFUL
-    if now.size > limits.far:
+    if now.radius > limits.far:
         return DIVERGING
     if now.t >= limits.t_end:
         return HORIZON
@@ -164,10 +164,10 @@ def verdict(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, memory: W
 def run(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, bottom: Bottom, memory: Work) -> int:
     """Return how the flow from Z ends; Z becomes the last state and ``now`` says when and at what cost."""
     now.drive = velocity(entries, Z, memory.velocity)
-    now.size, now.slope, now.evaluations = norm(Z), norm(memory.velocity), 1
+    now.radius, now.slope, now.evaluations = norm(Z), norm(memory.velocity), 1
     now.peak, now.low, now.highest = now.slope, now.slope, now.slope
     now.arrived, now.minimum_below, now.before, now.patience = np.inf, np.inf, 1e-4, PATIENCE
-    now.h = 0.1 / max(now.drive, now.size**2, 1e-300)
+    now.h = 0.1 / max(now.drive, now.radius**2, 1e-300)
     copy(Z, bottom.state)
     ending = verdict(entries, Z, limits, now, memory)
     while ending == GOING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,11 @@ from gflow.flow.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
+
+COARSEST, FINEST = 1e-2, 1e-13
+"""Range of ``rtol``."""
+TIGHTER = 10.0
+"""Factor by which ``rtol`` falls from one integration to the next while the conserved quantity drifts too far."""
 
 
 def gradient_flow(
@@ -26,6 +32,7 @@ def gradient_flow(
     loss_tol: float = 1e-20,
     gradient_tol: float = 1e-12,
     norm_limit: float = 1e4,
+    drift_tol: float | None = None,
     max_evaluations: int = 200_000,
     callback: Callback | None = None,
 ) -> Trajectory:
@@ -64,8 +71,12 @@ def gradient_flow(
         -1e-8 times its norm.
     norm_limit : float
         Diverging when |theta| > norm_limit * max(theta_unit, |start|).
+    drift_tol : float, optional
+        While ``conservation_drift`` > drift_tol, the flow is integrated again with a tenth of ``rtol``, which is not
+        taken below 1e-13; the message names the last one. Default: once. The steps of a slow stage are each accurate
+        to ``rtol``, but their errors add up.
     max_evaluations : int
-        Budget of gradient evaluations.
+        Budget of gradient evaluations, of each integration.
     callback : (t, theta, loss) -> object, optional
         Called after every step; a true answer stops the integration (status ``horizon``).
 
@@ -82,7 +93,7 @@ def gradient_flow(
     start = _checked(objective, start, method, rtol, max_evaluations)
     center = None if center is None else _checked(objective, center, method, rtol, max_evaluations)
     limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
-    for name, limit in limits.items():
+    for name, limit in {**limits, "drift_tol": np.inf if drift_tol is None else drift_tol}.items():
         if not limit > 0:
             raise ValueError(f"{name} must be positive; got {limit!r}")
     if t_end is not None and not t_end > 0:
@@ -90,8 +101,21 @@ def gradient_flow(
     wanted = _wanted_times(t_eval)
     if t_end is None and wanted is not None:
         t_end = float(wanted[-1])
-    run = Run(objective, start, center, method, rtol, t_end, max_evaluations, **limits)
-    return run.trajectory(wanted, callback)
+    path = Run(objective, start, center, method, rtol, t_end, max_evaluations, **limits).trajectory(wanted, callback)
+    if drift_tol is None or path.conservation_drift is None:
+        return path
+    finer = rtol
+    while path.conservation_drift > drift_tol and finer / TIGHTER >= FINEST:
+        finer /= TIGHTER
+        run = Run(objective, start, center, method, finer, t_end, max_evaluations, **limits)
+        path = _continued(path, run.trajectory(wanted, callback), finer)
+    return path
+
+
+def _continued(path: Trajectory, finer: Trajectory, rtol: float) -> Trajectory:
+    """Return the finer trajectory with the counts of both and a message that names its tolerance."""
+    counts = {name: getattr(path, name) + getattr(finer, name) for name in ("n_gradients", "n_hessians", "n_steps")}
+    return replace(finer, message=f"{finer.message}; integrated again with rtol = {rtol:.3g}", **counts)
 
 
 def _checked(objective: Objective, start: np.ndarray, method: str, rtol: float, max_evaluations: int) -> np.ndarray:
@@ -102,7 +126,7 @@ def _checked(objective: Objective, start: np.ndarray, method: str, rtol: float, 
         raise ValueError("start must be finite")
     if method != "auto" and method not in METHODS:
         raise ValueError(f"method must be 'auto' or one of {', '.join(METHODS)}; got {method!r}")
-    if not 1e-13 <= rtol <= 1e-2:
+    if not FINEST <= rtol <= COARSEST:
         raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {rtol!r}")
     if isinstance(max_evaluations, bool) or not isinstance(max_evaluations, (int, np.integer)) or max_evaluations < 1:
         raise ValueError(f"max_evaluations must be a positive integer; got {max_evaluations!r}")

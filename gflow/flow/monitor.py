@@ -26,7 +26,7 @@ LARGE, DRIFT_STATES = 1000, 16
 
 def norm(vector: np.ndarray) -> float:
     """Return the Euclidean norm of a flat array, also where squares underflow."""
-    square = float(vector @ vector)
+    square = vector.dot(vector)
     if square > 1e-280:
         return sqrt(square)
     size = float(np.abs(vector).max())

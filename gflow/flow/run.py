@@ -60,7 +60,8 @@ class Run:
         delta = start / objective.theta_unit
         origin = np.zeros_like(delta) if center is None else center / objective.theta_unit
         self.theta = origin + delta
-        self.norm_limit = limits["norm_limit"] * max(1.0, norm(self.theta))
+        self.size = norm(self.theta)
+        self.norm_limit = limits["norm_limit"] * max(1.0, self.size)
         self.n_gradients = self.n_hessians = self.n_steps = 0
         self.steps, self.samples = Record(objective.dim), Record(objective.dim)
         self.clock = Clock()
@@ -77,19 +78,19 @@ class Run:
     def _enter(self, t: float, delta: np.ndarray, grows: float) -> None:
         """Start the solver afresh at ``center + delta``, with tolerances relative to ``grows``, what can still grow."""
         precise = self.local.deviation is not None or not self.center.any()
-        before = self.allowed if self.n_steps else None
+        before, self.reach = self.allowed if self.n_steps else None, norm(delta)
         self.tolerance = max(self.rtol * grows, 1e-300 if precise else 100 * EPS * norm(self.center))
         if before is None:
             first = self.solvers.first_step(self.curvature)
         else:
-            tighter = min(1.0, max(self.tolerance, self.rtol * norm(delta)) / before)
+            tighter = min(1.0, self.allowed / before)
             first = self.solvers.next_step(self.solver, tighter)
         self.solver: Any = self._solver_at(t, delta, self.tolerance / np.sqrt(self.local.dim), first)
 
     @property
     def allowed(self) -> float:
         """Return the error that a step may make."""
-        return max(self.tolerance, self.rtol * norm(self.solver.y))
+        return max(self.tolerance, self.rtol * self.reach)
 
     def _turn(self) -> None:
         """Forget the stay that has ended: the gradient norm rises."""
@@ -147,8 +148,8 @@ class Run:
             ending = self.depart(t)
         if ending is None and self.unresolved():
             return self.examine(t)
-        if ending is None and self.tolerance < 10 * EPS * (size := norm(self.solver.y)):
-            self._enter(t, self.solver.y, size)  # rounding errors of the state exceed the tolerance
+        if ending is None and self.tolerance < 10 * EPS * self.reach:
+            self._enter(t, self.solver.y, self.reach)  # rounding errors of the state exceed the tolerance
         if ending is None and self.solvers.changed(self.solver):
             self.solver = self._solver_at(t, self.solver.y, self.solvers.atol)
         return ending
@@ -157,12 +158,13 @@ class Run:
         """Keep the state of one more step of the solver and what the endings are judged by."""
         said = self.solver.step()
         self.n_steps += 1
-        if self.solver.status == "failed" or not isfinite(norm(self.solver.y)):
+        self.theta = self.center + self.solver.y
+        self.size, self.reach = norm(self.theta), norm(self.solver.y)
+        if self.solver.status == "failed" or not isfinite(self.size):
             raise IntegrationFailed(
                 f"{self.solvers.name} gave up at t = {self.solver.t * self.units[1]:.6g} after {self.n_steps} steps "
                 f"({said or 'the state is not finite'}); try another method or another rtol"
             )
-        self.theta = self.center + self.solver.y
         self.slope = norm(self.velocity)
         self.highest, self.peak = max(self.highest, self.slope), max(self.peak, self.slope)
         if self.slope < self.low:
@@ -190,7 +192,7 @@ class Run:
             return Status.CONVERGED, "the gradient vanished where the Hessian has no negative eigenvalue"
         if self.slope == 0.0:
             return Status.ROUNDOFF, "the gradient is exactly zero at a strict saddle: only rounding could leave it"
-        if norm(self.theta) > self.norm_limit:
+        if self.size > self.norm_limit:
             return Status.DIVERGING, f"|theta| passed {self.norm_limit * self.units[0]:.3g}"
         if self.solver.status == "finished":
             return Status.HORIZON, "t_end was reached"
@@ -269,7 +271,7 @@ class Run:
         """Go on towards a minimum: there errors are forgotten, and only must not exceed the distance that is left."""
         floor, distance = self.objective.lower_bound, self.slope / self.curvature
         below = 0.0 if floor is None else np.sqrt(2.0 * (self.objective.value(self.theta) - floor) / self.curvature)
-        damped = min(self.rtol * norm(self.theta), DAMPED * max(distance, below))
+        damped = min(self.rtol * self.size, DAMPED * max(distance, below))
         if self.solvers.damps(self.solver, damped / np.sqrt(self.objective.dim)):
             self.retry_below = 0.0
             return

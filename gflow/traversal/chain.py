@@ -18,9 +18,10 @@ from gflow.traversal.large import large_orbit
 from gflow.traversal.modes import LEADING, loss_at, residual_modes
 from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
+from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
 from gflow.traversal.sizes import LARGE_CELLS, is_isolating, is_large
-from gflow.traversal.stages import LAUNCH, Ending, Orbit, Settings, orbit
+from gflow.traversal.stages import LAUNCH, Ending, Orbit, orbit
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
 SUPPORT_TOL = 1e-7
@@ -49,7 +50,8 @@ def chain(
 
     A ``greedy`` chain takes every new inner direction orthogonal to the old ones, also where the flow would not.
     """
-    part = problem.restricted(rows, columns)
+    whole = (len(rows), len(columns)) == problem.shape
+    part = problem if whole else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
     A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
     exponents, memory = np.ones(stage.tracked(width)), np.inf

@@ -35,11 +35,12 @@ def orientation(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, width: 
     if problem.shape != (d, d) or width != d or d > LARGEST_ORIENTED:
         return 0.0
     W = A @ B
-    E = problem.residual(W)
-    parts = [part / np.linalg.norm(part, 2) for part in (W, -E) if part.any()]
-    if sum(np.linalg.matrix_rank(part, NO_MODE) for part in parts) < d:
+    parts = np.array([W, -problem.residual(W)])
+    sizes = np.linalg.svd(parts, compute_uv=False)
+    if int(np.sum(sizes > NO_MODE * sizes[:, :1])) < d:
         return 0.0
-    return float(np.linalg.slogdet(np.sum(parts, axis=0))[0])
+    parts /= np.maximum(sizes[:, :1, None], 1e-300)
+    return float(np.linalg.slogdet(parts[0] + parts[1])[0])
 
 
 def turned(exponents: np.ndarray, before: float, here: float) -> np.ndarray:

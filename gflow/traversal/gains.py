@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.flow import Trajectory
+from gflow.flow.monitor import norm
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 
@@ -42,9 +43,11 @@ def passive_gain(
     S[:, :d1, d1:], S[:, d1:, :d1] = middle, middle.mT
     growths, bases = np.linalg.eigh(S)
     gain = -float(sigma[1] / sigma[0]) * float(np.log(1.0 / launch))
-    for growth, basis in zip(growths * np.diff(path.times)[:, None], bases, strict=True):
-        x = basis @ (np.exp(growth - growth[-1]) * (basis.T @ x))
-        size = float(np.linalg.norm(x))
-        gain += float(growth[-1]) + float(np.log(size))
-        x = x / size
-    return gain
+    growths *= np.diff(path.times)[:, None]
+    largest = growths[:, -1:]
+    sizes = []
+    for propagator in (bases * np.exp(growths - largest)[:, None, :]) @ bases.mT:
+        x = propagator.dot(x)
+        sizes.append(norm(x))
+        x = x / sizes[-1]
+    return gain + float(largest.sum() + np.log(sizes).sum())

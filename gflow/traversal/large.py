@@ -20,7 +20,8 @@ from gflow.problems import MatrixCompletion
 from gflow.traversal.chebyshev import ChebyshevSteps
 from gflow.traversal.modes import errors_at
 from gflow.traversal.polish import krylov_polish
-from gflow.traversal.stages import Ending, Orbit, Settings
+from gflow.traversal.settings import Settings
+from gflow.traversal.stages import Ending, Orbit
 
 BUDGET = 5000
 """Gradients after which an orbit counts as too slow for this method."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gflow.connectivity import connectivity
-from gflow.problems import MatrixCompletion
+from gflow.connectivity import Connectivity
 from gflow.traversal.frames import Frame
 from gflow.traversal.records import Chain, TraversalStatus
 
@@ -89,10 +88,9 @@ def orders(chains: tuple[Chain, ...], cross: bool, idle: bool) -> tuple[float | 
     return (None if undecided else min(least, default=None)), min(safe, default=None)
 
 
-def remarks(problem: MatrixCompletion, chains: tuple[Chain, ...], order: float | None) -> tuple[str, ...]:
+def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None) -> tuple[str, ...]:
     """Return what a reader of the limit should be warned of."""
     said = []
-    parts = connectivity(problem)
     for name, lost in (("row", parts.unobserved_rows), ("column", parts.unobserved_columns)):
         said += [f"{name} {index + 1} has no observation: its entries tend to 0" for index in lost]
     for number, each in enumerate(chains):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 
 LARGE_CELLS = 20_000
 """Components with more entries than this, observed or not, are large."""
+COMPILED_DIM = 120
+"""Largest number of variables for which compiled steps were measured to pay."""
 
 
 def is_large(problem: MatrixCompletion) -> bool:
@@ -25,3 +28,9 @@ def is_isolating(problem: MatrixCompletion, rank: int) -> bool:
         return False
     counts = np.bincount(problem.rows, minlength=d1), np.bincount(problem.columns, minlength=d2)
     return min(int(count.min()) for count in counts) >= min(rank, d1, d2)
+
+
+def is_compilable(problem: MatrixCompletion, model: Factorization) -> bool:
+    """Return whether compiled steps cover the problem and pay; a subclass may have changed the loss."""
+    exact = type(problem) is MatrixCompletion and type(model) is Factorization
+    return exact and problem.unit == 1.0 and model.dim <= COMPILED_DIM

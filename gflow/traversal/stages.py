@@ -16,8 +16,10 @@ from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import Curvature
 from gflow.traversal.drift import drift
-from gflow.traversal.rosenbrock import METHOD, rosenbrock_flow
+from gflow.traversal.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
+from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, Finding, Watch
+from gflow.traversal.sizes import is_compilable
 from gflow.traversal.uniqueness import locally_unique
 
 LAUNCH = 1e-6
@@ -70,27 +72,6 @@ class Orbit:
     spread: Callable[[], float]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How stages are integrated and when singular values count as equal; see ``saddle_to_saddle``."""
-
-    rtol: float = 1e-8
-    simple_tol: float = 1e-9
-    norm_limit: float = 2e2
-    max_evaluations: int = 200_000
-    tight: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1e-13 <= self.rtol <= 1e-2:
-            raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {self.rtol!r}")
-        if not 0.0 <= self.simple_tol < 1.0:
-            raise ValueError(f"simple_tol must lie between 0 and 1; got {self.simple_tol!r}")
-        if not self.norm_limit > 1.0:
-            raise ValueError(f"norm_limit must exceed 1; got {self.norm_limit!r}")
-        if not self.max_evaluations >= 1:
-            raise ValueError(f"max_evaluations must be a positive integer; got {self.max_evaluations!r}")
-
-
 def orbit(
     problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, u: np.ndarray, v: np.ndarray, use: Settings
 ) -> Orbit:
@@ -136,7 +117,7 @@ class _Stage:
         coarse = watch if first == self.coarse else None
         if watch.finding == Finding.NOTHING and path.status == Status.BUDGET:
             path, watch = self.followed(path, watch)
-        done = self.use.tight or (first == self.use.rtol and path.method == METHOD)
+        done = self.use.tight or (first == self.use.rtol and path.method in (METHOD, COMPILED_METHOD))
         if (watch.finding == Finding.VALLEY and not done) or (watch.is_unresolved and not self.use.tight):
             path, watch = self.integrated(self.use.rtol, tight=True, completes=watch.is_completion)
         if watch.is_unresolved:
@@ -195,6 +176,8 @@ class _Stage:
                 return path, watch
             watch = self.watch(rtol, tight, completes)
         steps = min(LOOSE_STEPS if brief or not tight else STEPS, self.use.max_evaluations // 3 + 1)
+        if self.use.compiled and is_compilable(self.problem, self.model):
+            options["compiled_for"] = self.problem, self.model
         path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch.sees, max_steps=steps, **options)
         self.rest(path, watch)
         return path, watch
