@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,9 @@ COMPILED_SIDE, COMPILED_DIM = 8, 128
 """Largest number of rows or columns, and of parameters, for which the compiled flow was measured to pay."""
 DRIFT = 100.0
 """A compiled run whose conserved quantity moved by more than this many times ``rtol`` is left to scipy."""
+IN_FLIGHT = 2
+"""Runs, for each worker process, that are followed or wait in its queue."""
+WORKER_DIED = "the worker process died while it followed this run alone"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,10 +126,12 @@ def gradient_flows(
 ) -> list[FlowEnd]:
     """Return where the gradient flows of many problems, or from many starts, end: one record for each, in order.
 
-    A run that raises an error is a record that says so; the others are not lost. The result does not depend on
-    ``jobs``. With numba installed (extra ``fast``), matrix completion problems of at most 8 rows and columns are
-    integrated in compiled code; where rounding errors may have decided an escape from a saddle there, ``gradient_flow``
-    follows that run from its start. ``method`` of each record says which it was.
+    A run that raises an error is a record that says so; the others are not lost. Nor are they where a worker process
+    dies (killed, or out of memory): what it may have died of is followed once more, each run alone, and one that ends
+    its worker again is a failed record. The result does not depend on ``jobs``. With numba installed (extra ``fast``),
+    matrix completion problems of at most 8 rows and columns are integrated in compiled code; where rounding errors may
+    have decided an escape from a saddle there, ``gradient_flow`` follows that run from its start. ``method`` of each
+    record says which it was.
 
     Parameters
     ----------
@@ -202,14 +208,57 @@ def _fill(
     elif jobs == 1 or len(runs) < 2:
         with _one_thread():
             found = [follow(run, settings) for run in runs]
-    else:
-        from joblib import Parallel, delayed, parallel_config
+    elif how == "threading":
+        from joblib import Parallel, delayed
 
-        limit = {} if how == "threading" else {"inner_max_num_threads": 1}
-        with parallel_config(backend=how, **limit):
-            found = Parallel(n_jobs=jobs)(delayed(follow)(run, settings) for run in runs)
+        found = Parallel(n_jobs=jobs, backend=how)(delayed(follow)(run, settings) for run in runs)
+    else:
+        found = _apart(runs, settings, jobs)
     for place, end in zip(places, found, strict=True):
         ends[place] = end
+
+
+def _apart(runs: list[_Run], settings: Any, jobs: int) -> list[FlowEnd]:
+    """Return the ends of the runs, followed in worker processes, ``jobs`` at a time.
+
+    Where a worker dies, those that it may have died of are followed again, each alone, and the rest in new workers.
+    """
+    from joblib import effective_n_jobs
+
+    ends: dict[int, FlowEnd] = {}
+    pending = dict(enumerate(runs))
+    while pending:
+        try:
+            for place, end in _arriving(pending, settings, jobs):
+                ends[place] = end
+                del pending[place]
+        except BrokenProcessPool:
+            for place in list(pending)[: IN_FLIGHT * effective_n_jobs(jobs)]:
+                ends[place] = _alone(pending.pop(place), settings, jobs)
+    return [ends[place] for place in range(len(runs))]
+
+
+def _alone(run: _Run, settings: Any, jobs: int) -> FlowEnd:
+    try:
+        ((_, end),) = _arriving({0: run}, settings, jobs)
+    except BrokenProcessPool:
+        return FlowEnd(run.start, 0.0, None, WORKER_DIED, settings["method"])
+    return end
+
+
+def _arriving(runs: dict[int, _Run], settings: Any, jobs: int) -> Iterator[tuple[int, FlowEnd]]:
+    """Return an iterator over the places of the runs and their ends, as they arrive from the workers."""
+    from joblib import Parallel, delayed, parallel_config
+
+    calls = [delayed(_placed)(place, run, settings) for place, run in runs.items()]
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        yield from Parallel(
+            n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=f"{IN_FLIGHT} * n_jobs"
+        )(calls)
+
+
+def _placed(place: int, run: _Run, settings: Any) -> tuple[int, FlowEnd]:
+    return place, _followed(run, settings)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import test_cli
 from hypothesis import given, settings, strategies as st
+from scipy import sparse
 from test_cli import assert_refused, saved, saved_start
 
 import gflow
@@ -326,6 +327,16 @@ def test_escape_analyses_a_point(run: Any) -> None:
     assert (row["loss"], row["escape_rate"], row["gap"]) == tuple(map(pytest.approx, (5, 2, 2)))
     assert (row["assumption_1"], row["assumption_2"], found["status"]) == (True, True, None)
     assert "multiplicity" in run("escape", "--example", "fig4", "--at", "p.npz").out
+
+
+def test_the_matrix_of_a_large_point_is_neither_printed_nor_written(run: Any) -> None:
+    """One observed entry 3 at the origin: its residual has the one singular value 3, n = 1."""
+    entry = sparse.coo_array(([3.0], ([5], [7])), shape=(1100, 1000))
+    gflow.write_matrix(gflow.MatrixCompletion(entry), "m.npz")
+    given = ("escape", "m.npz", "--at", saved_start("p.npz", np.zeros((1100, 1)), np.zeros((1, 1000))))
+    (row,) = run(*given, "--json").result["saddles"]
+    assert row["matrix"] is None and row["escape_rate"] == pytest.approx(6.0)
+    assert "W: too large to print" in run(*given).out
 
 
 def test_the_saddles_of_the_limit_are_critical_points_with_the_same_escape(run: Any) -> None:

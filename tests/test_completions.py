@@ -14,11 +14,15 @@ from gflow.completions import (
     Completion,
     InaccurateSolution,
     RankBracket,
+    barrier,
     minimum_nuclear_norm,
     minimum_rank,
     nearest_interpolant,
+    nuclear,
     rank_fit,
+    semidefinite,
 )
+from gflow.completions.barrier import _Point
 from gflow.completions.exact import forced, rational_completion, table
 from gflow.completions.fit import neighbours, normal_matrix
 from gflow.completions.newton import newton_certificate
@@ -102,7 +106,7 @@ def test_figure_4_has_nuclear_norm_15_and_many_minimisers() -> None:
 
 
 @pytest.mark.parametrize("matrix", [FIG4, M2, [[1, 2, GAP], [0, 0, 3], [0, 0, 4]], [[3, GAP, 4]], [[1, 2], [3, 4]]])
-@pytest.mark.parametrize("solver", ["clarabel", "scs", "interior point"])
+@pytest.mark.parametrize("solver", ["clarabel", "scs", "interior point", "barrier"])
 def test_the_closed_form_agrees_with_every_solver(matrix: Any, solver: str) -> None:
     problem = problem_of(matrix)
     closed, solved = minimum_nuclear_norm(problem), minimum_nuclear_norm(problem, solver=solver)
@@ -150,9 +154,11 @@ def test_a_planted_low_rank_matrix_is_recovered_by_scs_as_the_unique_minimiser()
     assert np.abs(completion.matrix - planted).max() < 1e-5 * np.abs(planted).max()
 
 
-def test_the_interior_point_method_agrees_with_both_conic_solvers() -> None:
-    problem = random_problem(2, (9, 12), 4, 0.5)
-    completions = [minimum_nuclear_norm(problem, solver=name) for name in ("clarabel", "scs", "interior point")]
+@pytest.mark.parametrize("shape", [(9, 12), (12, 9), (10, 10)])
+def test_both_newton_methods_agree_with_both_conic_solvers(shape: tuple[int, int]) -> None:
+    problem = random_problem(2, shape, 4, 0.5)
+    names = ("clarabel", "scs", "interior point", "barrier")
+    completions = [minimum_nuclear_norm(problem, solver=name) for name in names]
     for completion in completions:
         check_certificate(problem, completion)
         assert completion.value == pytest.approx(completions[0].value, rel=2e-8)
@@ -247,6 +253,116 @@ def test_the_interior_point_method_survives_a_nearly_singular_newton_system() ->
     M = rng.standard_normal((40, 5)) @ rng.standard_normal((5, 40))
     problem = MatrixCompletion(M, np.tri(40, dtype=bool))
     check_certificate(problem, minimum_nuclear_norm(problem, solver="interior point", gap_tol=1e-9), 1e-9)
+
+
+def schur_entry_by_entry(problem: MatrixCompletion, G: np.ndarray, Z: np.ndarray) -> np.ndarray:
+    """Return trace(E_k G E_l Z) for the symmetric units E of the observed entries, from these matrices themselves."""
+    units = []
+    for i, j in zip(problem.rows, problem.columns + problem.shape[0], strict=True):
+        E = np.zeros(G.shape)
+        E[i, j] = E[j, i] = 1.0
+        units.append(E)
+    return np.array([[np.trace(E @ G @ other @ Z) for other in units] for E in units])
+
+
+@pytest.mark.parametrize("numbers", [1, 64, 2**19])
+def test_the_newton_matrix_is_that_of_its_definition(monkeypatch: pytest.MonkeyPatch, numbers: int) -> None:
+    monkeypatch.setattr(semidefinite, "NUMBERS", numbers)
+    problem = random_problem(3, (4, 6), 2, 0.6)
+    G, Z = (X + X.T for X in np.random.default_rng(0).standard_normal((2, 10, 10)))
+    np.testing.assert_allclose(semidefinite._schur(problem, G, Z), schur_entry_by_entry(problem, G, Z), atol=1e-13)
+
+
+def test_a_newton_matrix_that_rounding_made_indefinite_is_factored_with_a_shift() -> None:
+    X = np.random.default_rng(0).standard_normal((30, 3))
+    H = X @ X.T
+    with pytest.raises(np.linalg.LinAlgError):
+        np.linalg.cholesky(H)
+    factor, lower = semidefinite._factor(H.copy())
+    root = np.tril(factor) if lower else np.triu(factor).T
+    assert np.abs(root @ root.T - H).max() < 1e-11
+    with pytest.raises(np.linalg.LinAlgError, match="indefinite"):
+        semidefinite._factor(H - np.eye(30))
+
+
+def smoothed(W: np.ndarray, mu: float) -> float:
+    """Return the least (trace U + trace V)/2 - mu log det [[U, W], [W^T, V]] over U and V, by its formula."""
+    sigma = np.linalg.svd(W, compute_uv=False)
+    u = mu + np.hypot(mu, sigma)
+    return float(np.sum(u - mu * np.log(2 * mu * u)))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (5, 3)])
+def test_the_smoothed_norm_has_its_gradient_its_drift_and_its_hessian(shape: tuple[int, int]) -> None:
+    rng, mu, h = np.random.default_rng(1), 0.3, 1e-5
+    W, D = rng.standard_normal((2, *shape))
+    point, ahead, behind = (_Point(W + t * D, mu) for t in (0.0, h, -h))
+    assert np.sum(point.gradient * D) == pytest.approx(
+        (smoothed(W + h * D, mu) - smoothed(W - h * D, mu)) / (2 * h), rel=1e-8
+    )
+    np.testing.assert_allclose(point.curvature(D), (ahead.gradient - behind.gradient) / (2 * h), atol=1e-8)
+    moved = (_Point(W, mu + h).gradient - _Point(W, mu - h).gradient) / (2 * h)
+    np.testing.assert_allclose(point.drift, moved, atol=1e-8)
+    i, j = np.nonzero(rng.random(shape) < 0.6)
+    for column, place in zip(point.hessian(i, j).T, zip(i, j, strict=True), strict=True):
+        unit = np.zeros(shape)
+        unit[place] = 1.0
+        np.testing.assert_allclose(column, point.curvature(unit)[i, j], atol=1e-13)
+
+
+def test_the_smoothed_norm_is_the_least_barrier_over_the_diagonal_blocks() -> None:
+    W, mu = np.random.default_rng(4).standard_normal((3, 3)), 0.2
+    left, sigma, right = np.linalg.svd(W)
+    u = mu + np.hypot(mu, sigma)
+
+    def barrier(U: np.ndarray, V: np.ndarray) -> float:
+        blocks = np.block([[U, W], [W.T, V]])
+        return float((np.trace(U) + np.trace(V)) / 2 - mu * np.linalg.slogdet(blocks)[1])
+
+    least = barrier((left * u) @ left.T, (right.T * u) @ right)
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        dU, dV = 0.05 * rng.standard_normal((2, 3, 3))
+        assert barrier((left * u) @ left.T + dU + dU.T, (right.T * u) @ right + dV + dV.T) > least
+    assert least == pytest.approx(smoothed(W, mu), rel=1e-12)
+
+
+def cauchy(d: int) -> MatrixCompletion:
+    i = np.arange(1, d + 1)
+    return MatrixCompletion(1 / (i[:, None] + i - 0.5), np.random.default_rng(0).random((d, d)) < 0.98)
+
+
+def test_a_nearly_observed_matrix_without_a_spectral_gap_is_certified_in_few_newton_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps: list[float] = []
+
+    class Counted(_Point):
+        def __init__(self, W: np.ndarray, mu: float) -> None:
+            steps.append(mu)
+            super().__init__(W, mu)
+
+    monkeypatch.setattr(barrier, "_Point", Counted)
+    problem = cauchy(60)
+    completion = minimum_nuclear_norm(problem)
+    check_certificate(problem, completion)
+    assert completion.solver == "barrier" and len(steps) <= 60
+    wide = MatrixCompletion(problem.values[:40], problem.observed[:40])
+    assert minimum_nuclear_norm(wide).value == pytest.approx(minimum_nuclear_norm(wide.transpose).value, rel=2e-8)
+
+
+def test_a_barrier_cut_short_is_refused_with_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(barrier, "REDUCTION", 1.0)  # mu stays where it starts: the gap cannot close
+    with pytest.raises(InaccurateSolution, match="barrier"):
+        minimum_nuclear_norm(problem_of(FIG3), solver="barrier")
+
+
+def test_a_conic_answer_with_few_entries_unobserved_is_refined_in_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nuclear, "_chosen", lambda part: "scs")
+    monkeypatch.setitem(semidefinite.OPTIONS, "scs", {"max_iters": 5})
+    completion = minimum_nuclear_norm(cauchy(30))
+    check_certificate(cauchy(30), completion)
+    assert completion.solver == "scs + barrier"
 
 
 def test_the_interior_point_method_keeps_both_sides_feasible() -> None:

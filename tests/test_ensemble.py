@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +90,53 @@ def test_an_error_in_one_run_does_not_lose_the_others(jobs: int) -> None:
     assert ends[2].message == "ValueError: start must have shape (32,); got (3,)"
     assert "failed" in repr(ends[1]) and ends[1].to_dict()["loss"] is None
     np.testing.assert_array_equal(ends[1].theta, start())
+
+
+def deadly(told: Path, deaths: int) -> gflow.Objective:
+    """Return an objective whose gradient kills its process, the first so many times that it is evaluated."""
+
+    def kills(theta: np.ndarray) -> np.ndarray:
+        if len(list(told.iterdir())) < deaths:
+            (told / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return good.gradient(theta)
+
+    good = replace(objective(example("fig3").normalized), normalized=None)
+    return replace(good, gradient=kills)
+
+
+def watched(told: Path) -> gflow.Objective:
+    """Return an objective whose gradient leaves the number of its process behind."""
+
+    def tells(theta: np.ndarray) -> np.ndarray:
+        (told / str(os.getpid())).touch()
+        return good.gradient(theta)
+
+    good = replace(objective(example("fig3").normalized), normalized=None)
+    return replace(good, gradient=tells)
+
+
+def folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def test_a_run_that_kills_its_worker_twice_is_a_failed_record_and_the_others_are_kept(tmp_path: Path) -> None:
+    places = [folder(tmp_path / str(number)) for number in range(9)]
+    given = [watched(place) for place in places[:-1]] + [deadly(places[-1], 99)]
+    ends = gflow.gradient_flows(given, start(), jobs=2)
+    assert [end.status for end in ends] == ["converged"] * 8 + [None]
+    assert ends[-1].failed and ends[-1].message == ensemble.WORKER_DIED
+    assert len(list(places[-1].iterdir())) == 2  # in the pool, and alone
+    assert sum(len(list(place.iterdir())) == 1 for place in places[:-1]) >= 6  # finished before, not followed again
+    np.testing.assert_array_equal(ends[-1].theta, start())
+    (alone,) = gflow.gradient_flows(watched(places[0]), start())
+    assert summary(ends[:1]) == summary([alone])
+
+
+def test_a_run_whose_worker_dies_once_is_followed_again(tmp_path: Path) -> None:
+    ends = gflow.gradient_flows([deadly(folder(tmp_path / "told"), 1), objective(example("fig3"))], start(), jobs=2)
+    assert [end.status for end in ends] == ["converged", "converged"]
 
 
 @pytest.mark.parametrize("scale", [np.nan, np.inf])

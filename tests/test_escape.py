@@ -1,6 +1,7 @@
 """Tests of escape directions and of the escape limit (Theorem 2): textbook and published saddles, planted bugs."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -9,6 +10,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy import sparse
 
 from gflow.critical import NotConverged, find_critical_point
 from gflow.escape import (
@@ -18,6 +20,9 @@ from gflow.escape import (
     ResidualEscape,
     escape_directions,
     escape_limit,
+    escape_pair,
+    inside,
+    residual,
     residual_escape,
 )
 from gflow.escape.routes import Routes
@@ -312,6 +317,94 @@ def test_many_copies_of_the_top_eigenvalue_are_found_in_large_problems() -> None
     assert np.linalg.norm(found.basis - dense.project(found.basis)) < 1e-8
     few = escape_directions(Objective.of(problem, model), np.zeros(model.dim), k=4)
     assert (few.multiplicity, few.complete, few.gap) == (4, False, None)
+
+
+def without_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every size count as large."""
+    monkeypatch.setattr(residual, "DENSE_CELLS", 0)
+    monkeypatch.setattr(residual, "DENSE_SIDE", 1)
+    monkeypatch.setattr(residual, "EXPLICIT", 0)
+    monkeypatch.setattr(residual, "LEADING", 2)
+    monkeypatch.setattr(inside, "DENSE_INSIDE", 0)
+
+
+def fitted(seed: int, shape: tuple[int, int], width: int) -> tuple[MatrixCompletion, Factorization, np.ndarray]:
+    """Return a random problem and a rank-2 critical point of its flow, in the first of ``width`` inner directions."""
+    rng = np.random.default_rng(seed)
+    problem = MatrixCompletion(rng.standard_normal(shape), rng.random(shape) < 0.7)
+    narrow, model = Factorization(shape, 2), Factorization(shape, width)
+    while True:
+        try:
+            point = find_critical_point(Objective.of(problem, narrow), narrow.random(rng), radius=np.inf)
+            break
+        except NotConverged:
+            continue
+    A, B = narrow.factors(point.theta)
+    return problem, model, model.theta(np.pad(A, ((0, 0), (0, width - 2))), np.pad(B, ((0, width - 2), (0, 0))))
+
+
+@pytest.mark.parametrize("where", [*[(seed, (12, 10), 4) for seed in range(4)], (4, (9, 40), 3), "M3, k = 1", "origin"])
+def test_a_large_residual_has_the_escape_of_a_small_one(where: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if where == "origin":
+        rng = np.random.default_rng(0)
+        blocks = np.zeros((14, 12), dtype=bool)
+        blocks[:7, :6] = blocks[7:, 6:] = True
+        problem, model = MatrixCompletion(rng.standard_normal((14, 12)), blocks), Factorization((14, 12))
+        point = problem, model, np.zeros(model.dim)
+    else:
+        point = case(where) if isinstance(where, str) else fitted(*where)
+    dense = residual_escape(*point)
+    without_matrices(monkeypatch)
+    found = residual_escape(*point)
+    assert len(found.singular_values) < len(dense.singular_values)
+    assert found.singular_values == pytest.approx(dense.singular_values[: len(found.singular_values)], rel=1e-9)
+    assert (found.rank, found.multiplicity) == (dense.rank, dense.multiplicity)
+    assert (found.assumption_1, found.assumption_2) == (dense.assumption_1, dense.assumption_2)
+    for name in ("rate", "gap", "loss", "u", "v"):
+        assert getattr(found, name) == pytest.approx(getattr(dense, name), rel=1e-7, abs=1e-9)
+    assert found.inside_rate == pytest.approx(dense.inside_rate, rel=1e-6, abs=1e-9)
+    assert projector_difference(found.basis, dense.basis) < 1e-6
+    assert found.basis.T @ found.basis == pytest.approx(np.eye(found.multiplicity), abs=1e-12)
+
+
+def test_the_cases_above_include_minima_and_saddles_of_their_manifold() -> None:
+    assert residual_escape(*case("M3, k = 1")).assumption_2 is True
+    assert {residual_escape(*fitted(seed, (12, 10), 4)).assumption_2 for seed in range(2)} == {False}
+
+
+def test_a_repeated_top_singular_value_is_counted_whole_in_a_large_residual(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = MatrixCompletion(np.diag([*[2.0] * 5, *[1.0] * 7]))
+    model = Factorization(problem.shape, 2)
+    without_matrices(monkeypatch)
+    found = residual_escape(problem, model, np.zeros(model.dim))
+    assert (found.assumption_1, found.multiplicity, found.gap) == (False, 5 * 2, pytest.approx(0.0, abs=1e-12))
+    assert agrees(found, escape_directions(Objective.of(problem, model), np.zeros(model.dim)))
+
+
+def test_a_lowest_eigenvalue_that_is_not_found_leaves_assumption_2_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = fitted(0, (12, 10), 4)
+    without_matrices(monkeypatch)
+    monkeypatch.setattr(inside, "LANCZOS_VECTORS", 3)
+    monkeypatch.setattr(inside, "RESTARTS", 1)
+    assert residual_escape(*point).assumption_2 is None
+
+
+def test_the_escape_from_a_large_saddle_needs_less_memory_than_its_matrix() -> None:
+    rng, d = np.random.default_rng(0), 1000
+    cells = np.sort(rng.choice(d * d, 20_000, replace=False))
+    rows, columns = np.divmod(cells, d)
+    a, b = rng.standard_normal((2, d))
+    problem = MatrixCompletion(sparse.coo_array((a[rows] * b[columns], (rows, columns)), shape=(d, d)))
+    model = Factorization(problem.shape, 2)
+    tracemalloc.start()
+    origin = residual_escape(problem, model, np.zeros(model.dim))
+    memory = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    pair = escape_pair(problem, model, np.zeros(model.dim))
+    assert (origin.rate, origin.gap) == (pytest.approx(pair.rate), pytest.approx(pair.rate - pair.next_rate))
+    assert origin.multiplicity == 2 and origin.u == pytest.approx(pair.u, abs=1e-9)
+    assert memory < 8 * d * d
+    assert len(origin.to_dict()["matrix"]) == d
 
 
 def test_the_analysis_of_a_point_is_json() -> None:

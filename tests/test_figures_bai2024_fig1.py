@@ -12,6 +12,7 @@ from analysis.data import example
 from analysis.figures import bai2024_fig1 as study, repeats, study_report
 from analysis.figures.mask_orbits import mask_orbits, random_mask
 from analysis.figures.repeats_drawing import FAINTEST, opacity
+from gflow import fast
 from gflow.connectivity import Kind
 
 TINY = study.Config(ranks=(1,), count=1)
@@ -30,6 +31,18 @@ def tiny() -> study.Result:
 
 def verdicts(result: study.Result) -> dict[str, Verdict]:
     return {claim.id: claim.verdict for claim in study.claims(result)}
+
+
+def test_verdicts_and_statuses_are_the_same_without_numba(tiny: study.Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not fast.installed():
+        pytest.skip("numba is not installed")
+    asked: list[bool] = []
+    monkeypatch.setattr(fast, "installed", lambda: bool(asked.append(True)))
+    plain = study.run(TINY)
+    assert len(asked) >= len(plain.cases) and verdicts(plain) == verdicts(tiny)
+    for one, other in zip(plain.cases, tiny.cases, strict=True):
+        assert [run.status for run in one.runs] == [run.status for run in other.runs]
+        assert np.abs(one.runs[0].singular_values - other.runs[0].singular_values).max() <= 1e-5 * one.problem.size
 
 
 def test_the_orbits_hold_every_mask_once_and_count_every_kind() -> None:

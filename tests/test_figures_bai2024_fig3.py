@@ -11,6 +11,8 @@ from analysis.claims import Claim, Verdict
 from analysis.data import example
 from analysis.figures import bai2024_fig3 as study, passages, study_report
 from analysis.figures.one_hole import chosen_holes, with_hole
+from analysis.figures.variances import learned, random_starts
+from gflow import fast
 
 TINY = replace(study.QUICK, variances=(1.0, 1e-8, 1e-12), repeats=2, holes=2, fits=4)
 
@@ -28,6 +30,19 @@ def test_every_claim_about_the_published_matrix_holds(result: study.Result) -> N
     found = verdicts(result)
     assert {name: claim.reason for name, claim in found.items() if claim.verdict is not Verdict.HOLDS} == {}
     assert {"rank-4", "rank-3", "order", "ranks", "best-losses", "masks-rank", "masks-recovery"} <= found.keys()
+
+
+def test_the_sweep_over_variances_learns_the_same_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not fast.installed():
+        pytest.skip("numba is not installed")
+    problem, variances = example("fig3"), (1.0, 1e-4, 1e-16)
+    starts = random_starts(gflow.Factorization(problem.shape), (0,), 3)
+    every = np.broadcast_to(starts, (len(variances), *starts.shape))
+    compiled = learned(problem, variances, every, rtol=1e-10)
+    monkeypatch.setattr(fast, "installed", lambda: False)
+    plain = learned(problem, variances, every, rtol=1e-10)
+    assert (plain.statuses == compiled.statuses).all() and not np.array_equal(plain.matrices, compiled.matrices)
+    np.testing.assert_allclose(plain.matrices, compiled.matrices, atol=1e-7 * problem.size)
 
 
 def test_the_loss_at_the_origin_is_the_mean_square_of_the_data(result: study.Result) -> None:

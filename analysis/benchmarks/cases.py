@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 import gflow
+from analysis.benchmarks.full_width import FULL_WIDTH_STUDIES
 from analysis.benchmarks.growth import growth_study
 from analysis.benchmarks.limits import LIMIT_CASES, LIMIT_STUDIES
 from analysis.benchmarks.peers import PEER_CASES, PEER_STUDIES, largest_step, peer_sides
+from analysis.benchmarks.references import REFERENCE_CASES, REFERENCE_STUDIES
 from analysis.benchmarks.scale import SCALE_CASES
 from analysis.benchmarks.timing import Case, Side
 from analysis.data import example
@@ -135,11 +137,14 @@ CASES = (
     *LIMIT_CASES,
     *PEER_CASES,
     *SCALE_CASES,
+    *REFERENCE_CASES,
 )
 
 STUDIES: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
     **PEER_STUDIES,
     **LIMIT_STUDIES,
+    **FULL_WIDTH_STUDIES,
+    **REFERENCE_STUDIES,
     "growth": growth_study,
 }
 """What a table of times leaves out, by the case it belongs to or alone: text to print, and its numbers."""

@@ -198,6 +198,8 @@ def _escape_parts(payload: dict[str, Any]) -> Iterator[Any]:
 def _matrix_of(saddle: dict[str, Any]) -> Any:
     import numpy as np
 
+    if saddle["matrix"] is None:
+        return "W: too large to print"
     return matrix("W (rows and columns counted from 0)", np.array(saddle["matrix"]))
 
 

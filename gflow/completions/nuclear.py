@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from gflow.completions.barrier import barrier_solution
 from gflow.completions.records import Completion, InaccurateSolution, frozen
 from gflow.completions.semidefinite import Pair, conic_solution, interior_point
 from gflow.completions.uniqueness import certified_uniqueness
 from gflow.connectivity import connectivity
 from gflow.problems import MatrixCompletion
 
-SOLVERS = ("auto", "closed form", "clarabel", "scs", "interior point")
-LARGEST_FOR_CLARABEL = 25
+SOLVERS = ("auto", "closed form", "clarabel", "scs", "interior point", "barrier")
+LARGEST_FOR_CLARABEL = 12
+FEW = 4
+"""Newton steps in the unobserved entries are quicker than in the observed ones when these are so many times as many."""
 CLOSED_FORM = "closed form"
 
 
@@ -28,9 +31,10 @@ def minimum_nuclear_norm(problem: MatrixCompletion, *, solver: str = "auto", gap
     solver : str
         "auto" splits the problem along the components of the observation graph, where the minimum decouples
         (pinching), and takes for each: the closed form where all its entries are observed; else "clarabel" up to
-        25 rows and columns; else "scs". "closed form", "clarabel", "scs" and "interior point" treat the whole matrix
-        by one method. Where a conic solver leaves a gap above ``gap_tol``, an interior-point method refines it.
-        ``Completion.solver`` names every method that contributed.
+        12 rows and columns; else "barrier", Newton steps in the unobserved entries, where they are at most d1 + d2;
+        else "scs". "closed form", "clarabel", "scs", "interior point" and "barrier" treat the whole matrix by one
+        method. Where a conic solver leaves a gap above ``gap_tol``, "barrier" refines it if less than a fifth of the
+        entries is unobserved, else "interior point". ``Completion.solver`` names every method that contributed.
     gap_tol : float
         The result satisfies upper - lower <= gap_tol * upper.
 
@@ -94,23 +98,35 @@ def _decoupled(problem: MatrixCompletion, gap_tol: float) -> tuple[np.ndarray, n
         if part.observed.all():
             chosen = CLOSED_FORM
         else:
-            chosen = "clarabel" if max(part.shape) <= LARGEST_FOR_CLARABEL else "scs"
+            chosen = _chosen(part)
         W_part, Y[block], name = _solved(part.normalized, chosen, gap_tol)
         W[block] = W_part * part.unit
         names.append(name)
     return W, Y, ", ".join(sorted(set(names))) or CLOSED_FORM
 
 
+def _chosen(part: MatrixCompletion) -> str:
+    if max(part.shape) <= LARGEST_FOR_CLARABEL:
+        return "clarabel"
+    return "barrier" if _unobserved(part) <= sum(part.shape) else "scs"
+
+
+def _unobserved(problem: MatrixCompletion) -> int:
+    return problem.shape[0] * problem.shape[1] - problem.n_observed
+
+
 def _solved(problem: MatrixCompletion, solver: str, gap_tol: float) -> tuple[np.ndarray, np.ndarray, str]:
     if solver == CLOSED_FORM or problem.size == 0:
         return *_closed_form(problem), CLOSED_FORM
-    if solver == "interior point":
-        return *interior_point(problem, gap_tol / 100), "interior point"
+    newton = {"interior point": interior_point, "barrier": barrier_solution}
+    if solver in newton:
+        return *newton[solver](problem, gap_tol / 100), solver
+    refining = "barrier" if FEW * _unobserved(problem) < problem.n_observed else "interior point"
     pairs = [pair for pair in [conic_solution(problem, solver)] if pair is not None]
     name = solver if pairs else f"{solver} (failed)"
     if not pairs or _gap(problem, *pairs[0]) > gap_tol:
-        pairs.append(interior_point(problem, gap_tol / 100))
-        name += " + interior point"
+        pairs.append(newton[refining](problem, gap_tol / 100))
+        name += f" + {refining}"
     W = min((np.where(problem.observed, problem.values, W) for W, _ in pairs), key=nuclear_norm)
     Y = max((feasible(problem, Y) for _, Y in pairs), key=lambda Y: dual_bound(problem, Y))
     return W, Y, name

@@ -16,11 +16,13 @@ import scipy.sparse
 from gflow.problems import MatrixCompletion
 
 Pair = tuple[np.ndarray, np.ndarray]
+NUMBERS = 2**19
+"""Numbers held while a block of rows of a Newton matrix is made."""
 
 SHIFTS = (0.0, 1e-14, 1e-12)
 OPTIONS: dict[str, dict[str, Any]] = {
     "clarabel": {"tol_gap_rel": 1e-11, "tol_gap_abs": 1e-11, "tol_feas": 1e-11},
-    "scs": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 2000},
+    "scs": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 1000},
 }
 
 
@@ -67,7 +69,7 @@ def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: in
         if np.trace(Z) - b @ y <= gap_tol * np.trace(Z):
             break
         try:
-            step = _Step(i, j, b, F, Z)
+            step = _Step(problem, F, Z)
         except np.linalg.LinAlgError:
             break
         mu = float(np.sum(F * Z)) / D
@@ -84,20 +86,16 @@ def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: in
 class _Step:
     """The Newton system of one interior-point iteration, factorised once and used for predictor and corrector."""
 
-    def __init__(self, i: np.ndarray, j: np.ndarray, b: np.ndarray, F: np.ndarray, Z: np.ndarray) -> None:
-        self.i, self.j, self.b, self.Z = i, j, b, Z
+    def __init__(self, problem: MatrixCompletion, F: np.ndarray, Z: np.ndarray) -> None:
+        self.i, self.j, self.b, self.Z = problem.rows, problem.columns + problem.shape[0], problem.targets, Z
         self.dual_root, self.primal_root = np.linalg.cholesky(F), np.linalg.cholesky(Z)
-        self.G = G = _symmetric(scipy.linalg.cho_solve((self.dual_root, True), np.eye(len(F))))
-        H = G[np.ix_(j, i)] * Z[np.ix_(i, j)]
-        H += H.T
-        H += G[np.ix_(j, j)] * Z[np.ix_(i, i)]
-        H += G[np.ix_(i, i)] * Z[np.ix_(j, j)]
-        self.factor = _factor(H)
+        self.G = _symmetric(scipy.linalg.cho_solve((self.dual_root, True), np.eye(len(F))))
+        self.factor = _factor(_schur(problem, self.G, Z))
 
     def direction(self, target: float, correction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (dy, dF, dZ) towards F Z = target I."""
         aim = target * self.G - correction
-        dy = scipy.linalg.cho_solve(self.factor, self.b + 2 * aim[self.i, self.j])
+        dy = scipy.linalg.cho_solve(self.factor, self.b + 2 * aim[self.i, self.j], check_finite=False)
         dF = np.zeros_like(self.Z)
         dF[self.i, self.j] = dF[self.j, self.i] = dy
         return dy, dF, aim - self.Z - _symmetric(self.G @ dF @ self.Z)
@@ -111,15 +109,37 @@ class _Step:
         return _length(self.primal_root, dZ)
 
 
+def _schur(problem: MatrixCompletion, G: np.ndarray, Z: np.ndarray) -> np.ndarray:
+    """Return the Newton matrix between observed entries, H[k, l] = sum of the four products of entries of G and Z.
+
+    Row k is a matrix of rank 4 at all places (i, j), of which the observed ones are kept: this is far quicker than to
+    look up its factors one by one.
+    """
+    (d1, d2), i, j = problem.shape, problem.rows, problem.columns + problem.shape[0]
+    places, H = problem.rows * d2 + problem.columns, np.empty((len(i), len(i)))
+    block = max(NUMBERS // (d1 * d2), 1)
+    for begin in range(0, len(i), block):
+        rows = slice(begin, begin + block)
+        g_i, g_j, z_i, z_j = G[i[rows]], G[j[rows]], Z[i[rows]], Z[j[rows]]
+        left = np.stack([part[:, :d1] for part in (g_j, z_j, z_i, g_i)], axis=2)
+        right = np.stack([part[:, d1:] for part in (z_i, g_i, g_j, z_j)], axis=1)
+        np.take((left @ right).reshape(len(left), -1), places, axis=1, out=H[rows], mode="clip")
+    return H
+
+
 def _factor(H: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return the Cholesky factor of H, its diagonal raised by a relative SHIFTS if rounding made it indefinite."""
+    """Return the Cholesky factor of H, its diagonal raised by a relative SHIFTS if rounding made it indefinite.
+
+    It is written over one triangle of H; the other one serves the next attempt.
+    """
     diagonal = np.diag(H).copy()
     for shift in SHIFTS:
         np.fill_diagonal(H, (1 + shift) * diagonal)
         try:
-            return scipy.linalg.cho_factor(H, lower=True)
+            return scipy.linalg.cho_factor(H.T, lower=True, overwrite_a=True)
         except np.linalg.LinAlgError:
-            continue
+            H = np.tril(H, -1)
+            H += H.T
     raise np.linalg.LinAlgError("the Newton system is indefinite")
 
 

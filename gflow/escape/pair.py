@@ -93,10 +93,10 @@ def escape_pair(
     inner = problem.normalized
     A, B = (factor / np.sqrt(problem.unit) for factor in model.factors(theta))
     E = inner.scattered(inner.observed_product(A, B) - inner.targets)
-    _require_critical(E, A, B, inner.weight, critical_tol)
+    require_critical(E, A, B, inner.weight, critical_tol)
     U, sizes, Vt = _pairs(E)
     u, v = (U[:, 0], Vt[0]) if U[np.argmax(np.abs(U[:, 0])), 0] > 0 else (-U[:, 0], -Vt[0])
-    gram, frame = np.linalg.eigh(_equations(inner, A, B, u, v))
+    gram, frame = np.linalg.eigh(equations_gram(inner, A, B, u[:, None], v[:, None]))
     count = int(np.sum(gram <= rank_tol**2)) if sizes[0] > 0 else 0
     w = frame[:, 0]
     direction = model.theta(np.outer(u, w), -np.outer(w, v)) / np.sqrt(2.0) if count else None
@@ -104,7 +104,8 @@ def escape_pair(
     return EscapePair(rate, after, u, v, count, direction)
 
 
-def _require_critical(E: Any, A: np.ndarray, B: np.ndarray, weight: float, critical_tol: float) -> None:
+def require_critical(E: Any, A: np.ndarray, B: np.ndarray, weight: float, critical_tol: float) -> None:
+    """Raise ``ValueError`` unless (A, B), with the residual E in the problem's own unit, is a critical point."""
     slope = 2.0 * weight * float(np.hypot(np.linalg.norm(E @ B.T), np.linalg.norm(E.T @ A)))
     size = float(np.hypot(np.linalg.norm(A), np.linalg.norm(B)))
     allowed = critical_tol * 2.0 * weight * (1.0 + size * size) * max(size, 1.0)
@@ -129,10 +130,15 @@ def _pairs(E: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return U[:, order], sizes[order], Vt[order]
 
 
-def _equations(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Return G, shape (r, r)."""
-    rows, columns = problem.rows, problem.columns
-    on_columns = np.bincount(columns, u[rows] ** 2, minlength=len(v))
-    on_rows = np.bincount(rows, v[columns] ** 2, minlength=len(u))
-    crossed = B @ (problem.scattered(u[rows] * v[columns]).T @ A)
-    return (B * on_columns) @ B.T + (A.T * on_rows) @ A - crossed - crossed.T
+def equations_gram(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """Return the sum over observed (i, j) of g g^T for g = (u_pi b_j - v_pj a_i), p = 1 ... m, shape (m r, m r)."""
+    rows, columns, m, r = problem.rows, problem.columns, U.shape[1], A.shape[1]
+    G = np.empty((m, r, m, r))
+    for p in range(m):
+        for q in range(m):
+            on_columns = np.bincount(columns, U[rows, p] * U[rows, q], minlength=len(V))
+            on_rows = np.bincount(rows, V[columns, p] * V[columns, q], minlength=len(U))
+            crossed = B @ (problem.scattered(U[rows, p] * V[columns, q]).T @ A)
+            turned = B @ (problem.scattered(U[rows, q] * V[columns, p]).T @ A)
+            G[p, :, q] = (B * on_columns) @ B.T + (A.T * on_rows) @ A - crossed - turned.T
+    return G.reshape(m * r, m * r)

@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.connectivity import connectivity
+from gflow.escape.inside import second_order_inside
+from gflow.escape.pair import DENSE_SIDE, equations_gram, require_critical
 
 if TYPE_CHECKING:
     from gflow.models import Factorization
     from gflow.problems import MatrixCompletion
+
+DENSE_CELLS = 250_000
+"""Up to this many entries all singular values of the residual are computed."""
+LEADING = 10
+"""Singular triples asked for first beyond it."""
+EXPLICIT = 4_000_000
+"""Up to this many numbers the equations for w are written out; beyond it their Gram matrix is, half as accurate."""
+LARGEST_TABLE = 1_000_000
+"""Matrices with more entries than this are null in JSON."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,22 +37,26 @@ class ResidualEscape:
         Rank k of [A; B^T].
     loss : float
         Sum of the squared residual over the total n. Scales as s^2.
-    matrix : (d1, d2) array
-        W = A B, zero outside the component.
+    A, B : (d1, r) and (r, d2) arrays
+        Factors of ``matrix``: those of the point, zero outside the component.
     singular_values : array
-        Singular values of E = P o (W - M), as many as the smaller side of the component.
+        Singular values of E = P o (W - M), as many as the smaller side of the component; above 250000 entries the
+        leading ones.
     u, v : (d1,) and (d2,) arrays or None
         The top singular pair; the sign makes the largest entry of u positive. None where E = 0.
     rate : float
         2 sigma_1 / n, an upper bound of the eigenvalues of -H everywhere; 0.0 where E = 0. Scales as s.
     gap : float or None
         2 (sigma_1 - sigma_2) / n, None where E = 0.
-    basis : (dim, multiplicity) array
-        Orthonormal basis of the eigenvectors of -H with eigenvalue ``rate``.
+    U, V : (d1, m) and (d2, m) arrays
+        Singular pairs of E whose singular values count as equal to the top one; m = 0 where E = 0.
+    frame : (multiplicity, m, r) array
+        The w with which (U w, -w^T V^T) / sqrt 2 is an eigenvector of -H with eigenvalue ``rate``, orthonormal.
     assumption_1 : bool or None
         sigma_1(E) is simple; None where E = 0.
     assumption_2 : bool or None
-        No negative curvature inside the active manifold; None where E = 0 or rounding hides the sign.
+        No negative curvature inside the active manifold; None where E = 0, rounding hides the sign, or the lowest
+        eigenvalue of a large manifold was not found.
     inside_rate : float
         Largest eigenvalue of -H inside the active manifold, 0.0 where there is no negative curvature.
     """
@@ -49,34 +64,49 @@ class ResidualEscape:
     component: int | None
     rank: int
     loss: float
-    matrix: np.ndarray
+    A: np.ndarray
+    B: np.ndarray
     singular_values: np.ndarray
     u: np.ndarray | None
     v: np.ndarray | None
     rate: float
     gap: float | None
-    basis: np.ndarray
+    U: np.ndarray
+    V: np.ndarray
+    frame: np.ndarray
     assumption_1: bool | None
     assumption_2: bool | None
     inside_rate: float
 
     def __post_init__(self) -> None:
-        for array in (self.matrix, self.singular_values, self.u, self.v, self.basis):
+        for array in (self.A, self.B, self.singular_values, self.u, self.v, self.U, self.V, self.frame):
             if array is not None:
                 array.setflags(write=False)
 
     @property
     def multiplicity(self) -> int:
         """Return the multiplicity of ``rate``: r - dim S where sigma_1 is simple, 0 where E = 0."""
-        return self.basis.shape[1]
+        return len(self.frame)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Return W = A B, shape (d1, d2), zero outside the component."""
+        return self.A @ self.B
+
+    @property
+    def basis(self) -> np.ndarray:
+        """Return an orthonormal basis of the eigenvectors of -H with eigenvalue ``rate``, (dim, multiplicity)."""
+        upper = np.einsum("im,cmr->cir", self.U, self.frame).reshape(len(self.frame), -1)
+        lower = -np.einsum("cmr,jm->crj", self.frame, self.V).reshape(len(self.frame), -1)
+        return np.hstack([upper, lower]).T / np.sqrt(2.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the basis for JSON."""
+        """Return everything but factors and basis for JSON, with the matrix up to 1000000 entries."""
         return {
             "component": self.component,
             "rank": self.rank,
             "loss": self.loss,
-            "matrix": self.matrix.tolist(),
+            "matrix": self.matrix.tolist() if len(self.A) * self.B.shape[1] <= LARGEST_TABLE else None,
             "residual_singular_values": self.singular_values.tolist(),
             "escape_rate": self.rate,
             "multiplicity": self.multiplicity,
@@ -137,97 +167,85 @@ def residual_escape(
     Rates scale as s when M is multiplied by s. Bai et al. 2024, Theorem 2 and its Assumptions 1 and 2.
     """
     inner, theta = problem.normalized, _point(problem, model, saddle)
-    groups = _groups(problem, component)
-    block = np.zeros(problem.shape, dtype=bool)
-    for rows, columns in groups:
-        block[np.ix_(rows, columns)] = True
-    W = model.matrix(theta)
-    _require_critical(inner, model, theta, W, critical_tol)
-    E = np.where(block, inner.residual(W), 0.0)
-    U, sigma, Vt = np.linalg.svd(E)
-    sigma = sigma[: min(np.count_nonzero(block.any(axis=1)), np.count_nonzero(block.any(axis=0)))]
+    groups, (A, B) = _groups(problem, component), model.factors(theta)
+    rows, columns = (np.sort(np.concatenate(sides)) for sides in zip(*groups, strict=True))
+    errors = inner.observed_product(A, B) - inner.targets
+    require_critical(inner.scattered(errors), A, B, inner.weight, critical_tol)
+    here = np.zeros(problem.shape[0], dtype=bool)
+    here[rows] = True
+    errors = np.where(here[inner.rows], errors, 0.0)
+    left, sigma, right = _leading(inner.scattered(errors)[rows][:, columns], simple_tol)
     escapes = bool(sigma[0] > residual_tol)
     top = int(np.sum(sigma[0] - sigma <= simple_tol * sigma[0])) if escapes else 0
+    U, V = np.zeros((problem.shape[0], max(top, 1))), np.zeros((problem.shape[1], max(top, 1)))
+    U[rows], V[columns] = left[:, : max(top, 1)], right[:, : max(top, 1)]
     sign = 1.0 if U[np.argmax(np.abs(U[:, 0])), 0] > 0 else -1.0
     slope, second = 2.0 * problem.weight * problem.unit, float(np.append(sigma, 0.0)[1])
-    stable, inside = _second_order_inside(inner, model, theta, groups, rank_tol) if escapes else (None, 0.0)
-    lines = [*(i for rows, _ in groups for i in rows), *(model.shape[0] + j for _, columns in groups for j in columns)]
+    stable, inside = second_order_inside(inner, model, theta, groups, rank_tol) if escapes else (None, 0.0)
+    lines = np.concatenate([rows, model.shape[0] + columns])
     return ResidualEscape(
         component=component,
         rank=int(np.sum(np.linalg.svd(model.stacked(theta)[lines], compute_uv=False) > rank_tol)),
-        loss=problem.unit * (problem.unit * problem.weight * float(np.sum(E * E))),
-        matrix=problem.unit * np.where(block | (component is None), W, 0.0),
+        loss=problem.unit * (problem.unit * problem.weight * float(errors @ errors)),
+        **_factors(problem, model, saddle, None if component is None else (rows, columns)),
         singular_values=problem.unit * sigma,
         u=sign * U[:, 0] if escapes else None,
-        v=sign * Vt[0] if escapes else None,
+        v=sign * V[:, 0] if escapes else None,
         rate=slope * float(sigma[0]) if escapes else 0.0,
         gap=slope * (float(sigma[0]) - second) if escapes else None,
-        basis=_eigenspace(inner, model, theta, U[:, :top], Vt[:top].T, rank_tol),
+        U=U[:, :top],
+        V=V[:, :top],
+        frame=_frame(inner, A, B, U[:, :top], V[:, :top], rank_tol),
         assumption_1=top == 1 if escapes else None,
         assumption_2=stable,
         inside_rate=problem.unit * inside,
     )
 
 
-def _eigenspace(
-    problem: MatrixCompletion, model: Factorization, theta: np.ndarray, U: np.ndarray, V: np.ndarray, rank_tol: float
+def _factors(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray, block: Any) -> dict[str, np.ndarray]:
+    """Return copies of the factors, zero outside the block of rows and columns."""
+    A, B = (factor.copy() for factor in model.factors(np.asarray(saddle, dtype=float)))
+    if block is not None:
+        A[np.setdiff1d(np.arange(problem.shape[0]), block[0])] = 0.0
+        B[:, np.setdiff1d(np.arange(problem.shape[1]), block[1])] = 0.0
+    return {"A": A, "B": B}
+
+
+def _leading(E: Any, simple_tol: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all singular triples of a sparse array, or enough leading ones to tell how many belong to the top."""
+    most = min(E.shape)
+    if E.shape[0] * E.shape[1] <= DENSE_CELLS or most <= DENSE_SIDE:
+        U, sigma, Vt = np.linalg.svd(E.toarray(), full_matrices=False)
+        return U, sigma, Vt.T
+    if not E.data.any():
+        return np.eye(E.shape[0], 1), np.zeros(1), np.eye(E.shape[1], 1)
+    from scipy.sparse.linalg import svds
+
+    count, start = LEADING, np.random.default_rng(0).standard_normal(most)
+    while True:
+        U, sigma, Vt = svds(E, k=min(count, most - 1), v0=start)
+        order = np.argsort(-sigma)
+        U, sigma, V = U[:, order], sigma[order], Vt[order].T
+        if sigma[0] - sigma[-1] > simple_tol * sigma[0] or count >= most - 1:
+            return U, sigma, V
+        count *= 2
+
+
+def _frame(
+    problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray, rank_tol: float
 ) -> np.ndarray:
-    """Return the directions (U w, -w^T V^T) / sqrt 2 that change no observed entry, orthonormal, in columns."""
-    A, B = model.factors(theta)
-    m, r = U.shape[1], model.rank
+    """Return the w, shape (count, m, r), with which (U w, -w^T V^T) changes no observed entry, orthonormal."""
+    m, r, rows, columns = U.shape[1], A.shape[1], problem.rows, problem.columns
     if not m:
-        return np.empty((model.dim, 0))
-    rows, columns = problem.rows, problem.columns
+        return np.empty((0, 0, r))
+    if len(rows) * m * r > EXPLICIT:
+        values, vectors = np.linalg.eigh(equations_gram(problem, A, B, U, V))
+        return vectors[:, values <= rank_tol**2].T.reshape(-1, m, r).copy()
     left = U[rows][:, :, None] * B.T[columns][:, None, :]
     right = V[columns][:, :, None] * A[rows][:, None, :]
     equations = np.linalg.qr((left - right).reshape(len(rows), m * r), mode="r")
     _, sizes, Wt = np.linalg.svd(equations)
-    free = Wt[int(np.sum(sizes > rank_tol)) :].reshape(-1, m, r)
-    directions = [model.theta(U @ w, -(w.T @ V.T)) for w in free]
-    return np.array(directions).reshape(-1, model.dim).T / np.sqrt(2.0)
-
-
-def _second_order_inside(
-    problem: MatrixCompletion,
-    model: Factorization,
-    theta: np.ndarray,
-    groups: list[tuple[list[int], list[int]]],
-    rank_tol: float,
-) -> tuple[bool | None, float]:
-    """Return whether the Hessian inside the active manifold has no negative eigenvalue, and the growth rate there."""
-    T = _active_tangent(model, theta, groups, rank_tol)
-    if not len(T):
-        return True, 0.0
-    G = problem.gradient(model.matrix(theta))
-    HT = [model.pullback(theta, problem.curvature(model.tangent(theta, t))) + model.bend(t, G) for t in T]
-    inside = T @ np.array(HT).T
-    values = np.linalg.eigvalsh((inside + inside.T) / 2)
-    slope = float(np.linalg.norm(model.pullback(theta, G))) / float(np.linalg.norm(theta))
-    noise = 1e-12 * float(np.abs(values).max()) + 4.0 * slope
-    if values[0] >= -noise:
-        return True, 0.0
-    return (False if values[0] < -100 * noise else None), -float(values[0])
-
-
-def _active_tangent(
-    model: Factorization, theta: np.ndarray, groups: list[tuple[list[int], list[int]]], rank_tol: float
-) -> np.ndarray:
-    """Return an orthonormal basis, in rows, of the manifold on which the point lives.
-
-    It is the product over coupling components of sub-Omega_(k_c) with the frame Q_c of the component's active rank
-    k_c: rows A[I_c] = a Q_c^T and columns B[:, J_c] = Q_c b.
-    """
-    Z = model.stacked(theta)
-    tangents = []
-    for rows, columns in groups:
-        lines = [*rows, *(model.shape[0] + j for j in columns)]
-        _, sizes, Vt = np.linalg.svd(Z[lines], full_matrices=False)
-        for line in lines:
-            for direction in Vt[: int(np.sum(sizes > rank_tol))]:
-                T = np.zeros_like(Z)
-                T[line] = direction
-                tangents.append(model.unstacked(T))
-    return np.array(tangents).reshape(-1, model.dim)
+    return Wt[int(np.sum(sizes > rank_tol)) :].reshape(-1, m, r).copy()
 
 
 def _groups(problem: MatrixCompletion, component: int | None) -> list[tuple[list[int], list[int]]]:
@@ -248,16 +266,3 @@ def _point(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray) 
     if theta.shape != (model.dim,) or not np.isfinite(theta).all():
         raise ValueError(f"saddle must be finite and of shape ({model.dim},); got shape {theta.shape}")
     return theta / np.sqrt(problem.unit)
-
-
-def _require_critical(
-    problem: MatrixCompletion, model: Factorization, theta: np.ndarray, W: np.ndarray, critical_tol: float
-) -> None:
-    slope = float(np.linalg.norm(model.pullback(theta, problem.gradient(W))))
-    size = float(np.linalg.norm(theta))
-    allowed = critical_tol * 2.0 * problem.weight * (1.0 + size * size) * max(size, 1.0)
-    if slope > allowed:
-        raise ValueError(
-            f"saddle must be a critical point: in the problem's own unit its gradient norm is {slope:.3g}, allowed "
-            f"{allowed:.3g}; polish it with find_critical_point"
-        )
