@@ -286,3 +286,21 @@ def test_a_deviation_form_without_the_quadratic_term_would_not_agree_with_exact_
     center, delta = figure_4_saddle(model), np.random.default_rng(0).standard_normal(model.dim)
     linear = Objective.of(FIGURE_4, model).hvp(center, delta)
     assert relative_error(linear, exact_deviation(FIGURE_4, model, center, delta)[1]) > 1e-2
+
+
+def test_a_hessian_product_never_takes_the_slope_of_another_point() -> None:
+    rng = np.random.default_rng(0)
+    problem = MatrixCompletion(rng.uniform(-1, 1, (24, 23)), rng.random((24, 23)) < 0.5)
+    model = Factorization(problem.shape)
+    objective = Objective.of(problem, model)
+    assert objective.normalized is None  # so that it sees the caller's own arrays
+    theta, v = model.random(rng), model.random(rng)
+    here, there = (Objective.of(problem, model).hvp(point, v) for point in (theta, theta + 0.1 * v))
+    assert not np.allclose(here, there)
+    for _ in range(2):
+        assert np.array_equal(objective.hvp(theta, v), here)
+        assert np.array_equal(objective.hvp(theta + 0.1 * v, v), there)
+    point = theta.copy()
+    assert np.array_equal(objective.hvp(point, v), here)
+    point += 0.1 * v
+    assert np.array_equal(objective.hvp(point, v), there)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 DENSE_LIMIT = 1000
 """Largest dimension for which the Hessian is formed when all eigenvalues are wanted by default."""
 
-NORM_STEPS = 30
+NORM_STEPS = 20
 """Lanczos steps for the norm of the Hessian."""
-GUARD_TOL = 1e-4
+VECTORS = 30
+"""Lanczos vectors kept at a restart beyond 2 k: far fewer products than with the usual 20, at little more work."""
+GUARD_TOL = 1e-3
 """Accuracy at which the complement of the eigenvalues found is searched for a lower one."""
 
 
@@ -114,7 +116,7 @@ def _lowest(operator: Any, k: int, tol: float, first: np.ndarray, which: str) ->
     from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
     try:
-        return eigsh(operator, k=k, which=which, tol=tol, v0=first)
+        return eigsh(operator, k=k, which=which, tol=tol, v0=first, ncv=min(2 * k + VECTORS, operator.shape[0]))
     except ArpackNoConvergence as failure:
         raise SpectrumNotConverged(len(failure.eigenvalues), k, tol) from failure
 

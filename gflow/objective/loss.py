@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gflow.objective.modes import escape_modes
-from gflow.objective.record import Array, Objective, shifted_argument
+from gflow.objective.record import Array, LastPoint, Objective, shifted_argument
 from gflow.objective.sampled import observed_hessian, sampled_loss
 
 SPARSE_DENSITY = 0.1
@@ -33,9 +33,11 @@ def _composed(problem: Any, model: Any) -> Objective:
     """Return the loss of a problem whose unit is 1."""
     twice = 2.0 * problem.weight
 
+    slope = LastPoint(lambda theta: problem.gradient(model.matrix(theta)))
+
     def hvp(theta: Array, v: Array) -> Array:
         change = problem.curvature(model.tangent(theta, v))
-        return model.pullback(theta, change) + model.bend(v, problem.gradient(model.matrix(theta)))
+        return model.pullback(theta, change) + model.bend(v, slope(theta))
 
     def hessian(theta: Array) -> Array:
         J = problem.measure(model.jacobian(theta))

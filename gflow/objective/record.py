@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray
+KEPT_DIM = 1000
+"""Above this dimension the slope in W-space is kept from one Hessian product to the next at the same point."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,3 +153,22 @@ def _vector(theta: Array, dim: int) -> Array:
 def shifted_argument(function: Callable[[Array], Any] | None, origin: Array) -> Callable[[Array], Any] | None:
     """Return delta -> function(origin + delta), None for None."""
     return None if function is None else (lambda delta: function(origin + delta))
+
+
+class LastPoint:
+    """A function of theta that keeps its last value: products of one Hessian with many vectors share what they can.
+
+    In small dimensions a comparison costs as much as it spares, so nothing is kept.
+    """
+
+    def __init__(self, function: Callable[[Array], Array]) -> None:
+        self.function = function
+        self.last: tuple[Array, Array] | None = None
+
+    def __call__(self, theta: Array) -> Array:
+        if theta.size < KEPT_DIM:
+            return self.function(theta)
+        last = self.last
+        if last is None or not np.array_equal(last[0], theta):
+            last = self.last = theta.copy(), self.function(theta)
+        return last[1]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gflow.objective.modes import escape_modes
-from gflow.objective.record import Array, Objective, shifted_argument
+from gflow.objective.record import Array, LastPoint, Objective, shifted_argument
 
 LARGEST_HESSIAN = 10_000
 """Largest dimension for which a dense Hessian is formed."""
@@ -26,15 +26,11 @@ class Sampled:
     def __init__(self, problem: Any, model: Any) -> None:
         self.problem, self.model = problem, model
         self.twice = 2.0 * problem.weight
-        self._at: Array | None = None
-        self._errors = np.empty(0)
+        self.errors = LastPoint(self._errors)
 
-    def errors(self, theta: Array) -> Array:
-        """Return A B - M at the observed entries, shape (n,); the last ones are kept for products at the same point."""
-        if self._at is None or not np.array_equal(self._at, theta):
-            self._errors = self.problem.observed_product(*self.model.factors(theta)) - self.problem.targets
-            self._at = theta.copy()
-        return self._errors
+    def _errors(self, theta: Array) -> Array:
+        """Return A B - M at the observed entries, shape (n,)."""
+        return self.problem.observed_product(*self.model.factors(theta)) - self.problem.targets
 
     def pullback(self, theta: Array, weights: Array) -> Array:
         """Return (S B^T, A^T S), shape (dim,), for the sparse matrix S with ``weights`` at the observed entries."""

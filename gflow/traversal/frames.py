@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from gflow.models import Factorization
-from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
+from gflow.traversal.krylov import leading_triples
+from gflow.traversal.modes import errors_at
+from gflow.traversal.passive import is_wide, propagated
 from gflow.traversal.records import Chain, TraversalStatus
 
 PIVOT_TOL = 1e-3
 """A pivot this small against its row leaves the sign of a frame vector undecided."""
-PARTS = 4
-"""Each step of an orbit is divided into so many steps of the passive modes."""
-STIFF = 3.0
-"""Longest step, times the largest curvature, in which an orbit is a cubic in time; longer ones are nearly at rest."""
+PAIR_TOL = 1e-12
+"""Residual of the singular pairs of large parts, relative to the largest singular value."""
 
 
 class FrameFailure(ValueError):
@@ -53,7 +54,8 @@ def frame_of(
     """
     k = chain.end.rank
     part = problem.restricted(chain.rows, chain.columns)
-    U, sigma, Vt = np.linalg.svd(part.values)
+    E = part.scattered(part.targets) if is_wide(part) else part.values
+    sigma, u, v = _leading_pairs(E, min(k + 1, *part.shape))
     following = np.append(sigma, 0.0)[1 : k + 1]
     if np.sum(sigma > 1e-10 * sigma[0]) < k:
         reason = f"P o M on the component has a rank below {k}: its frame comes from passive kernel modes"
@@ -61,7 +63,7 @@ def frame_of(
     if (sigma[: k - 1] - following[: k - 1] <= simple_tol * sigma[0]).any():
         raise FrameFailure(TraversalStatus.DEGENERATE, f"the {k} leading singular values of P o M are not distinct")
     A0, B0 = model.factors(start)
-    u, v = U[:, :k].copy(), Vt[:k].T.copy()
+    u, v = u[:, :k], v[:, :k]
     first = chain.saddles[0]
     u[:, 0], v[:, 0] = first.u, -first.v
     g = A0[list(chain.rows)].T @ u + B0[:, list(chain.columns)] @ v
@@ -84,9 +86,10 @@ def passive_signs(part: MatrixCompletion, chain: Chain, modes: np.ndarray) -> np
     for saddle, path in zip(chain.saddles[1:], chain.orbits, strict=False):
         if saddle.rank >= k:
             break
-        carried = _propagated(part.normalized, saddle.rank, path.times, path.states, passive)
-        U, _, Vt = np.linalg.svd(part.residual(saddle.matrix))
-        u, v = U[:, : k - saddle.rank].copy(), Vt[: k - saddle.rank].T.copy()
+        carried = propagated(part.normalized, saddle.rank, path.times, path.states, passive)
+        wide = is_wide(part)
+        E = part.scattered(errors_at(part, saddle.A, saddle.B)) if wide else part.residual(saddle.matrix)
+        sigma, u, v = _leading_pairs(E, k - saddle.rank)
         u[:, 0], v[:, 0] = saddle.u, saddle.v
         pivots = _pivots(np.concatenate([u, -v]).T @ carried)
         signs[saddle.rank] = pivots[0]
@@ -94,29 +97,19 @@ def passive_signs(part: MatrixCompletion, chain: Chain, modes: np.ndarray) -> np
     return signs
 
 
-def _propagated(
-    part: MatrixCompletion, rank: int, times: np.ndarray, states: np.ndarray, passive: np.ndarray
-) -> np.ndarray:
-    """Return orthonormal passive modes at the end of an orbit, up to an upper triangular factor."""
-    model = Factorization(part.shape, rank)
-    objective, d1 = Objective.of(part, model), part.shape[0]
-    slopes = -objective.gradient(states)
-    X = np.linalg.qr(passive)[0] * np.sign(np.diag(np.linalg.qr(passive)[1]))
-    S = np.zeros((sum(part.shape),) * 2)
-    for i in range(len(times) - 1):
-        h = float(times[i + 1] - times[i])
-        curvature = 2.0 * part.weight * float(states[i] @ states[i])
-        bent = float(h * curvature <= STIFF)
-        for s in (np.arange(PARTS) + 0.5) / PARTS:
-            cubic = bent * h * s * (1 - s) * ((1 - s) * slopes[i] - s * slopes[i + 1])
-            straight = 3 * s * s - 2 * s**3 if bent else s
-            E = part.residual(model.matrix(states[i] + straight * (states[i + 1] - states[i]) + cubic))
-            S[:d1, d1:], S[d1:, :d1] = -E, -E.T
-            rates, basis = np.linalg.eigh(2.0 * part.weight * S)
-            growth = np.exp((rates - rates[-1]) * h / PARTS)
-            X, R = np.linalg.qr(basis @ (growth[:, None] * (basis.T @ X)))
-            X = X * np.sign(np.diag(R))
-    return X
+def _leading_pairs(E: Any, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ``count`` largest singular values of E, falling, with their vectors u and v in columns.
+
+    Raises ``FrameFailure`` where the iteration for a sparse array does not separate them.
+    """
+    if isinstance(E, np.ndarray):
+        U, sigma, Vt = np.linalg.svd(E)
+        return sigma[:count], U[:, :count].copy(), Vt[:count].T.copy()
+    found = leading_triples(E, count, tol=PAIR_TOL)
+    if not found.converged:
+        reason = f"the {count} leading singular pairs of a residual are too close together to be found"
+        raise FrameFailure(TraversalStatus.UNDECIDED, reason)
+    return found.sigma, found.U, found.V
 
 
 def _pivots(overlaps: np.ndarray) -> np.ndarray:

@@ -1,0 +1,121 @@
+"""The passive modes of a component along an orbit: they follow a linear equation with the residual in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gflow.models import Factorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion
+from gflow.traversal.modes import errors_at
+
+LARGE_SIDES = 120
+"""Parts with more rows and columns together than this are propagated by products with their sparse residual."""
+PARTS = 4
+"""Each step of an orbit is divided into so many steps of the passive modes."""
+STIFF = 3.0
+"""Longest step, times the largest curvature, in which an orbit is a cubic in time; longer ones are nearly at rest."""
+REACH = 8.0
+"""Longest time, times a bound of the norm, of one Chebyshev series: rounding costs it a factor below e^8."""
+TERMS_TOL = 1e-17
+"""The series ends at coefficients below this fraction of the first one."""
+SETTLED = 1e-10
+"""Modes that would turn by less than this in the rest of a step with a constant residual have settled."""
+
+
+def is_wide(part: MatrixCompletion) -> bool:
+    """Return whether the residual is held as a sparse array and its modes are found by products."""
+    return sum(part.shape) > LARGE_SIDES
+
+
+def propagated(
+    part: MatrixCompletion, rank: int, times: np.ndarray, states: np.ndarray, passive: np.ndarray
+) -> np.ndarray:
+    """Return orthonormal passive modes at the end of an orbit, up to an upper triangular factor.
+
+    Parameters
+    ----------
+    part : MatrixCompletion, in its own unit
+    rank : int
+        That of the model in which the orbit runs.
+    times, states : (T,) and (T, dim) arrays
+    passive : (d1 + d2, m) array
+        The modes at its beginning.
+
+    They follow x' = -(2/n) [[0, E], [E^T, 0]] x and are made orthonormal, column after column, as they grow.
+    """
+    model = Factorization(part.shape, rank)
+    gradient = Objective.of(part, model).gradient
+    advanced = _by_products if is_wide(part) else _by_eigenvectors
+    X, slope = _orthonormal(passive), -gradient(states[0])
+    for i in range(len(times) - 1):
+        h, before, slope = float(times[i + 1] - times[i]), slope, -gradient(states[i + 1])
+        curvature = 2.0 * part.weight * float(states[i] @ states[i])
+        bent = float(h * curvature <= STIFF)
+        for s in (np.arange(PARTS) + 0.5) / PARTS:
+            cubic = bent * h * s * (1 - s) * ((1 - s) * before - s * slope)
+            straight = 3 * s * s - 2 * s**3 if bent else s
+            theta = states[i] + straight * (states[i + 1] - states[i]) + cubic
+            X = advanced(part, *model.factors(theta), X, h / PARTS)
+    return X
+
+
+def _by_eigenvectors(part: MatrixCompletion, A: np.ndarray, B: np.ndarray, X: np.ndarray, time: float) -> np.ndarray:
+    """Return the modes after some time with the residual of A B, by an eigendecomposition."""
+    d1, E = part.shape[0], part.residual(A @ B)
+    S = np.zeros((sum(part.shape),) * 2)
+    S[:d1, d1:], S[d1:, :d1] = -E, -E.T
+    rates, basis = np.linalg.eigh(2.0 * part.weight * S)
+    growth = np.exp((rates - rates[-1]) * time)
+    return _orthonormal(basis @ (growth[:, None] * (basis.T @ X)))
+
+
+def _by_products(part: MatrixCompletion, A: np.ndarray, B: np.ndarray, X: np.ndarray, time: float) -> np.ndarray:
+    """Return the modes after some time with the residual of A B, by products with it.
+
+    The time is divided into pieces short enough for one series each, until the modes have settled.
+    """
+    E = part.scattered(2.0 * part.weight * errors_at(part, A, B))
+    sizes = abs(E)
+    bound = float(np.sqrt(sizes.sum(axis=0).max() * sizes.sum(axis=1).max()))
+    left = max(1, int(np.ceil(bound * time / REACH)))
+    coefficients = _series(bound * time / left)
+    while left:
+        before, X, left = X, _orthonormal(_exponential(E, bound, coefficients, X)), left - 1
+        if left * float(np.abs(X - before).max()) <= SETTLED:
+            break
+    return X
+
+
+def _series(reach: float) -> np.ndarray:
+    """Return the coefficients of exp(reach x - reach) in Chebyshev polynomials on [-1, 1]."""
+    from scipy.special import ive
+
+    c = 2.0 * ive(np.arange(60), reach)
+    c[0] /= 2.0
+    return c[: max(2, int(np.sum(c > TERMS_TOL * c[0])))]
+
+
+def _exponential(E: Any, bound: float, coefficients: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return the series of ``coefficients`` in the matrix -[[0, E], [E^T, 0]] / bound, applied to X."""
+    if not bound:
+        return X
+    d1, Et = E.shape[0], E.T.tocsr()
+
+    def turned(Y: np.ndarray) -> np.ndarray:
+        return np.concatenate([E @ Y[d1:], Et @ Y[:d1]]) / -bound
+
+    before, now = X, turned(X)
+    total = coefficients[0] * before + coefficients[1] * now
+    for c in coefficients[2:]:
+        before, now = now, 2.0 * turned(now) - before
+        total += c * now
+    return total
+
+
+def _orthonormal(X: np.ndarray) -> np.ndarray:
+    """Return the Q of X = Q R with a positive diagonal of R."""
+    Q, R = np.linalg.qr(X)
+    return Q * np.sign(np.diag(R))
