@@ -89,7 +89,12 @@ def _is_sampled(problem: Any, model: Any) -> bool:
     """Return whether the loss is evaluated on the observed entries alone: these are few, or the matrix is large."""
     if not (_of_one_class(problem, SAMPLED_PROBLEM) and _of_one_class(model, ("factors", "conserved", *MASKED_MODEL))):
         return False
-    cells = model.shape[0] * model.shape[1]
+    return is_sparse(problem)
+
+
+def is_sparse(problem: Any) -> bool:
+    """Return whether arithmetic on the observed entries costs less than on whole matrices, or these are too large."""
+    cells = problem.shape[0] * problem.shape[1]
     return cells > DENSE_CELLS or (cells >= SPARSE_CELLS and problem.density <= SPARSE_DENSITY)
 
 

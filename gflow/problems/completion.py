@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from typing import Any, Self
 
@@ -163,11 +164,13 @@ class MatrixCompletion:
     def scattered(self, weights: np.ndarray) -> Any:
         """Return the scipy CSR array of shape (d1, d2) that stores ``weights``, shape (n,), at the observed positions.
 
-        All such arrays share their indices.
+        All such arrays share their indices. ``ValueError`` if the number of weights is another one.
         """
-        from scipy import sparse
-
-        return sparse.csr_array((weights, *self._pattern), shape=self.shape)
+        if np.shape(weights) != self.targets.shape:
+            raise ValueError(f"weights must have shape {self.targets.shape}; got {np.shape(weights)}")
+        array = copy(self._pattern)
+        array.data = np.asarray(weights)
+        return array
 
     @cached_property
     def pointers(self) -> np.ndarray:
@@ -175,10 +178,13 @@ class MatrixCompletion:
         return np.searchsorted(self.rows, np.arange(self.shape[0] + 1))
 
     @cached_property
-    def _pattern(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return column indices and row pointers as scipy keeps them."""
+    def _pattern(self) -> Any:
+        """Return the array whose indices all scattered ones share: to copy it spares scipy's checks of the indices."""
+        from scipy import sparse
+
         kind = np.int32 if max(self.n_observed, *self.shape) < 2**31 else np.int64
-        return self.columns.astype(kind), self.pointers.astype(kind)
+        indices = self.columns.astype(kind), self.pointers.astype(kind)
+        return sparse.csr_array((self.targets, *indices), shape=self.shape)
 
     def residual(self, W: np.ndarray) -> np.ndarray:
         """Return E = P o (W - M), shape (d1, d2), zero outside the mask."""

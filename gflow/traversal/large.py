@@ -8,6 +8,7 @@ in the quadratic surroundings of one critical point, the one to which Newton's i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from gflow.critical.spectra import hessian_norm
 from gflow.flow import Status, Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.objective.loss import is_sparse
 from gflow.problems import MatrixCompletion
 from gflow.traversal.chebyshev import ChebyshevSteps
 from gflow.traversal.modes import errors_at
@@ -101,6 +103,10 @@ class _LargeOrbit:
         reason = f"{steps.n_gradients} gradients led to t = {steps.time:.3g} and the loss {self.losses[-1]:.6g}"
         return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
 
+    @cached_property
+    def sparse(self) -> bool:
+        return is_sparse(self.problem)
+
     def curvature(self, theta: np.ndarray) -> float:
         return MARGIN * hessian_norm(self.objective, theta, CURVATURE_STEPS)
 
@@ -116,6 +122,11 @@ class _LargeOrbit:
     def gradient(self, theta: np.ndarray) -> np.ndarray:
         """Return the gradient, and keep the loss."""
         A, B = self.model.factors(theta)
+        if not self.sparse:
+            E = self.problem.residual(A @ B)
+            self.loss = self.problem.weight * float(np.vdot(E, E))
+            E *= 2.0 * self.problem.weight
+            return np.concatenate([(E @ B.T).ravel(), (A.T @ E).ravel()])
         errors = self.problem.observed_product(A, B) - self.problem.targets
         self.loss = self.problem.weight * float(errors @ errors)
         E = self.problem.scattered(2.0 * self.problem.weight * errors)
