@@ -241,7 +241,7 @@ def test_a_large_problem_converges_through_its_saddles_without_a_matrix() -> Non
     start = model.random(np.random.default_rng(1), 1e-6)
     path = gradient_flow(Objective.of(MatrixCompletion(M), model), start)
     sigma = np.linalg.svd(M, compute_uv=False)
-    assert path.status == Status.CONVERGED and path.method.startswith("DOP853") and path.n_gradients < 1200
+    assert path.status == Status.CONVERGED and path.method == "Krylov, DOP853" and path.n_gradients < 900
     assert np.isclose(path.plateaus[0].loss, (sigma**2).sum() / 400, rtol=1e-6)
     assert np.allclose(model.matrix(path.final), M, atol=1e-8)
 

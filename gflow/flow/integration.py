@@ -55,7 +55,8 @@ def gradient_flow(
     method : {'auto', 'LSODA', 'Radau', 'BDF', 'DOP853', 'RK45', 'RKC'}
         A solver of ``scipy.integrate``, or the stabilised explicit Runge-Kutta-Chebyshev steps. 'auto' is LSODA with
         the closed-form Jacobian up to dimension 1000; above, where no matrix is formed, DOP853, and RKC as long as
-        stability and not accuracy would limit its steps. DOP853 holds 16 vectors of length dim and RKC 8: a 3000 x 3000
+        stability and not accuracy would limit its steps, after the exact exponential of a Krylov space while a tiny
+        start keeps the flow linear. DOP853 holds 16 vectors of length dim and RKC 8: a 3000 x 3000
         matrix at full width, dim 1.8e7, takes several GiB, at width 5 (dim 3e4) next to nothing.
     rtol : float
         Relative tolerance of each step, between 1e-13 and 1e-2.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,14 @@ class Run:
             self.n_hessians += 1
             return -hessian(y)
 
-        return self.solvers.at(t, delta, self.t_end, atol, velocity, jacobian, first=first)
+        seen = partial(setattr, self, "velocity")
+        phase = self.solvers.phase(t, delta, self.t_end, atol, lambda y: -velocity(y), self._product, seen)
+        return phase or self.solvers.at(t, delta, self.t_end, atol, velocity, jacobian, first=first)
+
+    def _product(self, v: np.ndarray) -> np.ndarray:
+        """Return the Hessian at the center times v."""
+        self.n_gradients += 1
+        return self.local.hvp(np.zeros_like(v), v)
 
     def _radius(self, y: np.ndarray) -> float:
         self.n_hessians += 1
@@ -151,7 +159,8 @@ class Run:
         if ending is None and self.tolerance < 10 * EPS * self.reach:
             self._enter(t, self.solver.y, self.reach)  # rounding errors of the state exceed the tolerance
         if ending is None and self.solvers.changed(self.solver):
-            self.solver = self._solver_at(t, self.solver.y, self.solvers.atol)
+            first = self.solvers.next_step(self.solver, 1.0)
+            self.solver = self._solver_at(t, self.solver.y, self.solvers.atol, first)
         return ending
 
     def step(self) -> None:
@@ -284,4 +293,5 @@ class Run:
         """Go on in coordinates around ``center``, with tolerances relative to ``grows``, the distance by default."""
         delta = (self.center - center) + self.solver.y
         self.center, self.local, self.rate = center, local, rate
+        self.solvers.linear = False
         self._enter(t, delta, self.slope / rate if grows is None else grows)

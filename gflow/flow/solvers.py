@@ -9,6 +9,7 @@ import numpy as np
 
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.chebyshev import Chebyshev, step_error
+from gflow.flow.exponential import LinearPhase
 
 IMPLICIT = ("LSODA", "Radau", "BDF")
 METHODS = (*IMPLICIT, "DOP853", "RK45", "RKC")
@@ -26,6 +27,7 @@ FIRST = 5.0
 """The first step of an explicit method is this many times rtol^(1 / order), in units of 1 / curvature."""
 
 Field = Callable[[np.ndarray], np.ndarray]
+Seen = Callable[[np.ndarray], object]
 
 
 class Solvers:
@@ -45,9 +47,10 @@ class Solvers:
         explicit = "DOP853" if dim > DENSE_LIMIT else "LSODA"
         self.kind = explicit if method == "auto" else method
         self.switches = method == "auto" and explicit == "DOP853"
-        self.used = [self.kind]
+        self.used: list[str] = []
         self.rtol, self.radius, self.atol = rtol, radius, 0.0
         self.steps, self.window = 0, WINDOW
+        self.linear = self.switches
 
     @property
     def name(self) -> str:
@@ -73,12 +76,26 @@ class Solvers:
         order = ORDERS.get(self.kind)
         return float(solver.t - solver.t_old) * tighter ** (1 / order) if order and solver.t_old is not None else 0.0
 
+    def phase(
+        self, t: float, y: np.ndarray, t_end: float, atol: float, gradient: Field, product: Field, seen: Seen
+    ) -> LinearPhase | None:
+        """Return the linear phase of a flow that is close to the critical point y = 0, None where there is none."""
+        if not self.linear:
+            return None
+        self.atol = atol
+        phase = LinearPhase(gradient, product, t, y, t_end, rtol=self.rtol, seen=seen)
+        self.linear = phase.goes_on
+        if phase.is_useful:
+            self._note("Krylov")
+        return phase if phase.is_useful else None
+
     def at(
         self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, jacobian: Field, *, first: float
     ) -> Any:
         """Return the solver in use, set to start at ``y`` with a step of length ``first`` (0: what it thinks best)."""
         self.atol = atol
         self._watch()
+        self._use(self.kind)
         if self.kind == "RKC":
             return Chebyshev(velocity, t, y, t_end, radius=self.radius, rtol=self.rtol, atol=atol)
         from scipy import integrate
@@ -96,6 +113,8 @@ class Solvers:
         DOP853 gives way where its steps are limited by stability while order two would be accurate enough; stabilised
         steps give way where they are so short that they need not be stabilised.
         """
+        if isinstance(solver, LinearPhase):
+            return solver.status == "over"
         if not self.switches:
             return False
         self.steps += 1
@@ -106,6 +125,9 @@ class Solvers:
 
     def _use(self, kind: str) -> None:
         self.kind = kind
+        self._note(kind)
+
+    def _note(self, kind: str) -> None:
         if kind not in self.used:
             self.used.append(kind)
 

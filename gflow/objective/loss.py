@@ -36,6 +36,8 @@ def _composed(problem: Any, model: Any) -> Objective:
     slope = LastPoint(lambda theta: problem.gradient(model.matrix(theta)))
 
     def hvp(theta: Array, v: Array) -> Array:
+        if model.degree > 1 and not theta.any():  # W moves to second order only
+            return model.bend(v, slope(theta))
         change = problem.curvature(model.tangent(theta, v))
         return model.pullback(theta, change) + model.bend(v, slope(theta))
 

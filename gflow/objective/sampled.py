@@ -61,6 +61,8 @@ class Sampled:
 
     def hvp(self, theta: Array, move: Array) -> Array:
         """Return (2/n) (dE B^T + E dB^T, A^T dE + dA^T E), shape (dim,)."""
+        if not theta.any():  # W moves to second order only
+            return self.pullback(move, self.twice * self.errors(theta))
         along = self.pullback(theta, self.twice * self.change(theta, move))
         along += self.pullback(move, self.twice * self.errors(theta))
         return along
