@@ -76,7 +76,7 @@ class LinearPhase:
             self.states = self._states(self.grid)
 
     def step(self) -> None:
-        """Move on to the next state that is kept."""
+        """Keep the next state, and the velocity there."""
         self.t_old, self.t, self.y = self.t, float(self.grid[self.place]), self.states[self.place]
         self.seen(-(self.slopes(np.array([self.t])) @ self.basis)[0])
         self.place += 1
