@@ -122,6 +122,7 @@ def gradient_flows(
     loss_tol: float = 1e-20,
     gradient_tol: float = 1e-12,
     norm_limit: float = 1e4,
+    drift_tol: float | None = None,
     max_evaluations: int = 200_000,
 ) -> list[FlowEnd]:
     """Return where the gradient flows of many problems, or from many starts, end: one record for each, in order.
@@ -145,8 +146,8 @@ def gradient_flows(
         Number of runs at a time; -1 for one per core. Each uses a single BLAS thread.
     compiled : bool, optional
         Whether to use compiled code. Default: where it is installed and ``method`` is 'auto'. True demands numba.
-    method, rtol, t_end, loss_tol, gradient_tol, norm_limit, max_evaluations
-        As for ``gradient_flow``.
+    method, rtol, t_end, loss_tol, gradient_tol, norm_limit, drift_tol, max_evaluations
+        As for ``gradient_flow``, which follows compiled runs whose conserved quantity drifts too far, too.
 
     Raises
     ------
@@ -157,7 +158,7 @@ def gradient_flows(
     Times scale as 1 / s and states as sqrt(s) for a factorisation when M is multiplied by s.
     """
     settings: dict[str, Any] = {"rtol": rtol, "t_end": t_end, "loss_tol": loss_tol, "gradient_tol": gradient_tol}
-    settings |= {"norm_limit": norm_limit, "max_evaluations": max_evaluations}
+    settings |= {"norm_limit": norm_limit, "drift_tol": drift_tol, "max_evaluations": max_evaluations}
     _checked(method=method, **settings)
     if isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer)) or (jobs < 1 and jobs != -1):
         raise ValueError(f"jobs must be a positive integer or -1; got {jobs!r}")
@@ -274,8 +275,10 @@ def _compiled(run: _Run, settings: Any) -> FlowEnd | None:
     """Return where the compiled flow ends, or None where it cannot be trusted."""
     from gflow.fast.flow import METHOD, compiled_end
 
-    end = compiled_end(run.subject, run.model, run.start, **settings)
-    if end is None or end.conservation_drift > DRIFT * settings["rtol"]:
+    drift_tol = min(DRIFT * settings["rtol"], settings["drift_tol"] or np.inf)
+    use = {name: setting for name, setting in settings.items() if name != "drift_tol"}
+    end = compiled_end(run.subject, run.model, run.start, **use)
+    if end is None or end.conservation_drift > drift_tol:
         return None
     return FlowEnd(**(end._asdict() | {"status": Status(end.status)}), method=METHOD)
 

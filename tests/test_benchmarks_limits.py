@@ -57,7 +57,7 @@ def test_the_comparison_prints_quantiles_of_times_and_of_ratios_problem_by_probl
     assert sum(numbers["verdict"].values()) == sum(numbers["limit_status"].values()) == 3
     json.dumps(numbers, allow_nan=False)
     assert quantiles([1.0, 2.0, 9.0]) == (2.0, pytest.approx(7.6), 9.0)
-    assert Comparison(3.0, 1.5, "converged", "converged", None, None).ratio == 2.0
+    assert Comparison(3.0, 1.5, "converged", "converged", None, None, 1e-9).ratio == 2.0
 
 
 def test_gradient_descent_needs_tens_of_millions_of_steps_on_the_slow_case() -> None:

@@ -237,3 +237,13 @@ def test_records_are_read_only_and_ready_for_json() -> None:
     assert (
         told["status"] == "horizon" and told["time"] == pytest.approx(0.1) and repr(end).startswith("FlowEnd(horizon")
     )
+
+
+def test_a_run_that_drifts_too_far_is_followed_again_more_finely() -> None:
+    problem, start = example("m3"), gflow.Factorization((3, 3)).random(np.random.default_rng(0), 1e-4)
+    for compiled in (False, None):
+        (plain,) = gflow.gradient_flows(problem, start, rtol=1e-5, compiled=compiled)
+        assert plain.conservation_drift is not None and plain.conservation_drift > 1e-10
+        (finer,) = gflow.gradient_flows(problem, start, rtol=1e-5, drift_tol=1e-10, compiled=compiled)
+        assert finer.conservation_drift is not None and finer.conservation_drift <= 1e-10
+        assert "integrated again" in finer.message and finer.method == "LSODA"

@@ -11,7 +11,7 @@ import numpy as np
 import gflow
 from analysis.benchmarks.full_width import FULL_WIDTH_STUDIES
 from analysis.benchmarks.growth import growth_study
-from analysis.benchmarks.limits import LIMIT_CASES, LIMIT_STUDIES
+from analysis.benchmarks.limits import DRIFT, LIMIT_CASES, LIMIT_STUDIES
 from analysis.benchmarks.peers import PEER_CASES, PEER_STUDIES, largest_step, peer_sides
 from analysis.benchmarks.references import REFERENCE_CASES, REFERENCE_STUDIES
 from analysis.benchmarks.scale import SCALE_CASES
@@ -30,6 +30,8 @@ def _flow_sides(problem: gflow.MatrixCompletion, seed: int, scale: float, loss: 
 
     def ours() -> tuple[np.ndarray, int]:
         path = gflow.gradient_flow(objective, start, rtol=RTOL, loss_tol=target)
+        if path.conservation_drift is None or path.conservation_drift > DRIFT:
+            raise ValueError(f"the conserved quantity drifts by {path.conservation_drift}")
         return model.matrix(path.final), path.n_gradients
 
     bare = _solve_ivp(objective, model, start, loss, rtol=RTOL, atol=RTOL * scale)

@@ -18,6 +18,8 @@ from analysis.data import example
 
 ALPHA, RTOL = 1e-8, 1e-8
 NUMBER = 200
+DRIFT = 1e-8
+"""Largest drift of the conserved quantity of a flow that is timed: it is integrated again more finely above."""
 REPEATS = 3
 FAR = 0.1
 """Predicted distances above this fraction of the data predict nothing."""
@@ -64,6 +66,7 @@ class Comparison:
     flow_status: str
     predicted: float | None
     distance: float | None
+    drift: float
     compiled_seconds: float | None = None
 
     @property
@@ -85,7 +88,7 @@ def flow_end(problem: gflow.MatrixCompletion) -> tuple[np.ndarray, gflow.Traject
     """Return where the flow from alpha = 1e-8, seed 0, ends, and its trajectory."""
     model = gflow.Factorization(problem.shape)
     start = model.random(np.random.default_rng(0), ALPHA)
-    path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=RTOL)
+    path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=RTOL, drift_tol=DRIFT)
     return model.matrix(path.final), path
 
 
@@ -121,7 +124,8 @@ def compared(problem: gflow.MatrixCompletion) -> Comparison:
         if path.status == gflow.Status.CONVERGED:
             distance = float(np.abs(W - limit.matrix).max()) / problem.size
     ended = str(limit.status), str(path.status)
-    return Comparison(limit_seconds, flow_seconds, *ended, predicted, distance, *compiled_seconds)
+    drift = path.conservation_drift or 0.0
+    return Comparison(limit_seconds, flow_seconds, *ended, predicted, distance, drift, *compiled_seconds)
 
 
 def comparison(number: int = NUMBER) -> tuple[str, dict[str, Any]]:
@@ -139,6 +143,8 @@ def comparison(number: int = NUMBER) -> tuple[str, dict[str, Any]]:
         lines.append(f"{title:38}" + "".join(f"{factor * x:9.2f}" for x in numbers[name]))
     for name in ("flow_status", "limit_status", "verdict"):
         lines.append(f"{name}: " + ", ".join(f"{count} {word}" for word, count in sorted(numbers[name].items())))
+    numbers["drift"] = max(case.drift for case in cases)
+    lines.append(f"largest drift of the conserved quantity of a flow: {numbers['drift']:.1e}")
     return "\n".join(lines), numbers
 
 
@@ -161,7 +167,7 @@ def _small_sides() -> tuple[Side, ...]:
         return np.array(float(sum(path.status == "converged" for path in paths))), sum(p.n_gradients for p in paths)
 
     def ensemble() -> tuple[np.ndarray, int]:
-        ends = gflow.gradient_flows(problems, starts, rtol=RTOL)
+        ends = gflow.gradient_flows(problems, starts, rtol=RTOL, drift_tol=DRIFT)
         return np.array(float(sum(end.status == "converged" for end in ends))), sum(end.n_gradients for end in ends)
 
     models = [gflow.Factorization(problem.shape) for problem in problems]
