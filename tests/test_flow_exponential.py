@@ -108,6 +108,14 @@ def test_no_phase_is_taken_where_the_flow_is_not_linear_or_does_not_grow(flaw: s
     assert not found.is_useful and not found.goes_on
 
 
+def test_no_phase_is_tried_where_its_basis_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    y = 1e-9 * np.ones(DIM)
+    assert phase(hessian(), y).is_useful
+    monkeypatch.setattr("gflow.flow.exponential.LARGEST_BASIS", 9 * DIM)
+    found = LinearPhase(None, None, 0.0, y, FAR, rtol=1e-8, seen=lambda velocity: None)  # type: ignore[arg-type]
+    assert not found.is_useful
+
+
 # Flows
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from gflow.flow.monitor import norm
 
-MOST_VECTORS, LARGEST_BASIS = 30, 2**27
-"""Lanczos vectors of one phase, and numbers that they may hold together."""
+FEWEST_VECTORS, MOST_VECTORS, LARGEST_BASIS = 10, 30, 2**27
+"""Lanczos vectors of one phase: how many must be possible, how many are made, and the numbers they hold together."""
 CHECK = 3
 """The length that a phase can have is looked at every so many vectors."""
 TRUNCATED = 0.1
@@ -63,7 +63,8 @@ class LinearPhase:
         self.begin, self.t, self.t_old, self.t_bound, self.y = t, t, t, t_bound, y
         self.status, self.size, self.length, self.place = "running", norm(y), 0.0, 0
         self.values, self.left = np.zeros(1), 0.0
-        if self.size > 0.0:
+        self.most = min(MOST_VECTORS, len(y) - 1, LARGEST_BASIS // len(y))
+        if self.size > 0.0 and self.most >= FEWEST_VECTORS:
             promised = self._promised(self._bent(y, product(y)))
             if promised > 0.0:
                 self._expand(promised + BEYOND)
@@ -119,11 +120,10 @@ class LinearPhase:
 
     def _expand(self, foldings: float) -> None:
         """Enlarge the Krylov space until the flow in it is accurate for so many e-foldings, and find its length."""
-        most = min(MOST_VECTORS, len(self.y) - 1, LARGEST_BASIS // len(self.y))
-        basis = np.empty((most + 1, len(self.y)))
+        basis = np.empty((self.most + 1, len(self.y)))
         basis[0] = self.y / self.size
-        T = np.zeros((most + 1, most + 1))
-        for j in range(most):
+        T = np.zeros((self.most + 1, self.most + 1))
+        for j in range(self.most):
             w = self.product(basis[j])
             for _ in range(2):
                 overlaps = basis[: j + 1] @ w
@@ -131,14 +131,14 @@ class LinearPhase:
                 T[j, j] += overlaps[j]
             T[j, j + 1] = T[j + 1, j] = beta = norm(w)
             complete = beta <= EPS * float(np.abs(T).max())
-            if complete or (j + 1) % CHECK == 0 or j + 1 == most:
+            if complete or (j + 1) % CHECK == 0 or j + 1 == self.most:
                 self.values, self.vectors = np.linalg.eigh(T[: j + 1, : j + 1])
                 self.basis = basis[: j + 1]
                 if self.rate <= 0.0:
                     return
                 wanted = foldings / self.rate
                 reached = wanted if complete else self._accurate(beta, wanted)
-                if reached == wanted or j + 1 == most:
+                if reached == wanted or j + 1 == self.most:
                     self.length = self._linear(min(reached, self.t_bound - self.begin))
                     return
             basis[j + 1] = w / beta
