@@ -252,10 +252,9 @@ def _arriving(runs: dict[int, _Run], settings: Any, jobs: int) -> Iterator[tuple
     from joblib import Parallel, delayed, parallel_config
 
     calls = [delayed(_placed)(place, run, settings) for place, run in runs.items()]
+    waiting = f"{IN_FLIGHT} * n_jobs"
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        yield from Parallel(
-            n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=f"{IN_FLIGHT} * n_jobs"
-        )(calls)
+        yield from Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=waiting)(calls)
 
 
 def _placed(place: int, run: _Run, settings: Any) -> tuple[int, FlowEnd]:

@@ -5,35 +5,32 @@ OMP_NUM_THREADS=1 python scripts/benchmark.py [CASE ...] [--repeats 5] [--json F
 
 import argparse
 import json
+import os
 import platform
+from pathlib import Path
 
 from analysis.benchmarks import CASES, STUDIES, measure, table
 
-
-def main() -> None:
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = list(dict.fromkeys([*(case.name for case in CASES), *STUDIES]))
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(known))
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", metavar="FILE", type=Path)
     asked = parser.parse_args()
+    if asked.repeats < 1 or (asked.json and not os.access(asked.json.resolve().parent, os.W_OK)):
+        parser.error("--repeats must be positive, and the folder of --json one that can be written to")
     if unknown := set(asked.cases) - set(known):
         parser.error(f"unknown case {', '.join(sorted(unknown))}; known are {', '.join(known)}")
     cases, rows, studies = {case.name: case for case in CASES}, [], {}
     for name in known if not asked.cases else [name for name in known if name in asked.cases]:
         if name in cases:
             timed = measure(cases[name], asked.repeats)
-            print(f"{name}: {cases[name].title}\n{table(timed)}", flush=True)
+            print(f"{name}: {cases[name].title}\n{table(timed)}", end="\n" if name in STUDIES else "\n\n", flush=True)
             rows += [row.to_dict() for row in timed]
         if name in STUDIES:
             text, studies[name] = STUDIES[name]()
-            print(text)
-        print(flush=True)
+            print(text, end="\n\n", flush=True)
     if asked.json:
-        with open(asked.json, "w", encoding="utf-8") as file:
-            record = {"machine": platform.machine(), "python": platform.python_version(), "rows": rows}
-            json.dump(record | {"studies": studies}, file)
-
-
-if __name__ == "__main__":
-    main()
+        machine = {"machine": platform.machine(), "python": platform.python_version()}
+        asked.json.write_text(json.dumps(machine | {"rows": rows, "studies": studies}), encoding="utf-8")

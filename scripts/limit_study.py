@@ -3,20 +3,25 @@
 usage: python scripts/limit_study.py [NUMBER] [FILE.json] [SEED]
 """
 
+import argparse
 import json
 import sys
+from pathlib import Path
 
 from analysis.limit_study import Outcome, limit_study
 
 if __name__ == "__main__":
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    study = limit_study(number, seed=int(sys.argv[3]) if len(sys.argv) > 3 else 0, n_jobs=2)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("number", nargs="?", type=int, default=200, metavar="NUMBER")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE.json")
+    parser.add_argument("seed", nargs="?", type=int, default=0, metavar="SEED")
+    asked = parser.parse_args()
+    study = limit_study(asked.number, seed=asked.seed, n_jobs=2)
     for name, count in study.counts.items():
         print(f"{name}: {count}")
     for case in study.cases:
         if case.outcome not in (Outcome.AGREE, Outcome.DIVERGING):
             print(f"  {case!r} {case.reason or case.difference}")
-    if len(sys.argv) > 2:
-        with open(sys.argv[2], "w", encoding="utf-8") as file:
-            json.dump(study.to_dict(), file, indent=1)
+    if asked.file:
+        asked.file.write_text(json.dumps(study.to_dict(), indent=1), encoding="utf-8")
     sys.exit(study.counts[Outcome.DISAGREE] > 0)

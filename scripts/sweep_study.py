@@ -1,8 +1,6 @@
-"""Run a sweep (by default masks-4x4) four ways and compare the tables; usage: python scripts/sweep_study.py [SWEEP]
+"""Run a sweep four ways and compare the tables (extra ``cluster``); the kills leave warnings of clean-up."""
 
-Needs the extra ``cluster``. The kills leave warnings of the killed processes' own clean-up.
-"""
-
+import argparse
 import os
 import sys
 import tempfile
@@ -18,7 +16,9 @@ sweep, told = sweep_named(sys.argv[1]), lambda progress: print(progress.done, fl
 run_sweep(sweep, sys.argv[2], jobs=2, resume=True, on_progress=told)"""
 
 if __name__ == "__main__":
-    sweep, folder, times = sweep_named([*sys.argv, "masks-4x4"][1]), tempfile.mkdtemp(), [time.perf_counter()]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sweep", nargs="?", type=sweep_named, default="masks-4x4", metavar="SWEEP")
+    sweep, folder, times = parser.parse_args().sweep, tempfile.mkdtemp(), [time.perf_counter()]
     total, tables = len(sweep.configurations()), {}
     for jobs in (1, 2):
         tables[f"{jobs} jobs"] = run_sweep(sweep, f"{folder}/{jobs}", jobs=jobs).csv()

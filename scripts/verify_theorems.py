@@ -3,6 +3,7 @@
 usage: python scripts/verify_theorems.py [FOLDER]
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from analysis.data import example, example_description, example_names
 from analysis.report import write_index, write_report
 from analysis.verification import verification
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "theorems")
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("folder", nargs="?", type=Path, default=Path("theorems"), metavar="FOLDER")
+folder = parser.parse_args().folder
 entries, codes = [], []
 for name in example_names():
     report = verification(example(name), name=name)

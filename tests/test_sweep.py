@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_info
 import gflow
 from analysis.cli import main, sweeps as command
 from analysis.sweep import SWEEPS, Progress, RowStatus, Sweep, Table, run_sweep, store, sweep_named, workers
+from gflow import fast
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = SWEEPS["demo"]
@@ -433,7 +434,7 @@ def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: Table, tmp_path: P
         assert ran.stderr is not None and ran.stdout is not None
         for line in ran.stderr:
             lines.append(line)
-            if line.startswith("gflow: demo: 6 of 24"):
+            if line.startswith("gflow: demo: 1 of 24"):
                 os.killpg(ran.pid, signal.SIGINT)
         assert ran.stdout.read() == ""
     assert ran.returncode == 130
@@ -559,3 +560,26 @@ def test_orders_lie_above_their_safe_bound() -> None:
         assert (
             0 < row["safe_order"] <= row["order"] * (1 + 1e-12) and 4 <= row["rows"] <= 6 and 4 <= row["columns"] <= 7
         )
+
+
+@pytest.mark.parametrize(("name", "every"), [("masks-4x4", 250), ("order", 100)])
+def test_limits_are_of_the_same_kind_without_numba(name: str, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not fast.installed():
+        pytest.skip("numba is not installed")
+    chosen = list(range(0, len(SWEEPS[name].configurations()), every))
+    quick = of(SWEEPS[name], chosen)
+    asked: list[bool] = []
+    monkeypatch.setattr(fast, "installed", lambda: bool(asked.append(True)))
+    plain = of(SWEEPS[name], chosen)
+    assert len(asked) == len(chosen) >= 10
+    for row, same in zip(quick, plain, strict=True):
+        assert row == {
+            key: pytest.approx(value, rel=1e-5) if isinstance(value, float) else value for key, value in same.items()
+        }
+
+
+def test_a_sweep_of_limits_does_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
+    few = SWEEPS["masks-4x4"].configurations()[::200]
+    sweep = replace(SWEEPS["masks-4x4"], configurations=lambda: few)
+    one, two = (run_sweep(sweep, tmp_path / f"{jobs}.sqlite", jobs=jobs) for jobs in (1, 2))
+    assert one.csv() == two.csv() and {row.status for row in one.rows} == {RowStatus.DONE}
