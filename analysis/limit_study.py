@@ -130,7 +130,7 @@ def limit_case(problem: gflow.MatrixCompletion, start: np.ndarray) -> LimitCase:
     Where the limit is out of reach of any start, two runs at smaller scales must approach it with its order.
     """
     connected = len(gflow.connectivity(problem).coupling_components) == 1
-    limit = gflow.saddle_to_saddle(problem, start)
+    limit = gflow.saddle_to_saddle(problem, start, compiled=None)
     if limit.matrix is None:
         return LimitCase(problem, connected, Outcome(str(limit.status)), limit.reason, None, None)
     needed = limit.log10_alpha(ACCURACY)

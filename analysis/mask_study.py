@@ -186,7 +186,7 @@ def mask_case(mask: np.ndarray, rank: int, seed: int | Sequence[int]) -> MaskCas
     rng = np.random.default_rng(seed)
     problem = gflow.MatrixCompletion(integer_matrix(rng, mask.shape, rank), mask)
     start = gflow.Factorization(problem.shape).random(rng)
-    traversal, bracket = gflow.saddle_to_saddle(problem, start), gflow.minimum_rank(problem)
+    traversal, bracket = gflow.saddle_to_saddle(problem, start, compiled=None), gflow.minimum_rank(problem)
     group, W, reason = _group(problem), traversal.matrix, ""
     learned = None if W is None else _rank(W)
     if W is None or (group is Group.CONNECTED and learned != bracket.lower):

@@ -10,6 +10,7 @@ import gflow
 from analysis.claims import Verdict
 from analysis.figures import limit_order as study, orders, study_report
 from analysis.figures.orders import Check, Completion
+from gflow import fast
 
 TINY = study.Config(count=6, checks=0)
 
@@ -103,6 +104,19 @@ def test_the_result_does_not_depend_on_the_number_of_processes() -> None:
     one, two = (study.run(TINY, jobs=jobs) for jobs in (1, 2))
     for first, second in zip(one.cases, two.cases, strict=True):
         assert repr(first) == repr(second) and first.scale == second.scale
+
+
+def test_the_orders_are_the_same_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not fast.installed():
+        pytest.skip("numba is not installed")
+    quick = study.run(TINY)
+    asked: list[bool] = []
+    monkeypatch.setattr(fast, "installed", lambda: bool(asked.append(True)))
+    plain = study.run(TINY)
+    assert len(asked) >= TINY.count and verdicts(plain) == verdicts(quick)
+    for one, other in zip(plain.cases, quick.cases, strict=True):
+        assert (one.status, one.completion, one.rank) == (other.status, other.completion, other.rank)
+        assert one.order == (None if other.order is None else pytest.approx(other.order, rel=1e-5))
 
 
 def test_every_panel_is_drawn(result: study.Result, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,14 @@ def test_leading_triples_are_those_of_the_dense_decomposition(seed: int, shape: 
     assert E.T @ found.U[:, 0] == pytest.approx(found.sigma[0] * found.V[:, 0], abs=1e-11 * exact[0])
 
 
+@pytest.mark.parametrize("shape", [(10, 300), (300, 10)])
+def test_all_triples_of_a_long_matrix_are_found(shape: tuple[int, int]) -> None:
+    E = np.random.default_rng(0).standard_normal(shape)
+    found, exact = leading_triples(E, 10), np.linalg.svd(E, compute_uv=False)
+    assert found.converged and found.sigma == pytest.approx(exact, rel=1e-12)
+    assert found.U * found.sigma @ found.V.T == pytest.approx(E, abs=1e-11)
+
+
 def test_triples_that_need_more_steps_than_allowed_say_so() -> None:
     E = np.diag(1.0 + np.linspace(0.0, 1e-3, 60))
     assert not leading_triples(E, 2, max_steps=5).converged

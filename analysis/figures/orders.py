@@ -113,7 +113,7 @@ class Check:
 def order_case(number: int, seed: np.random.SeedSequence, accuracy: float) -> OrderCase:
     """Return the order of the limit of one random problem."""
     problem, start = _drawn(seed)
-    limit = gflow.saddle_to_saddle(problem, start)
+    limit = gflow.saddle_to_saddle(problem, start, compiled=None)
     return OrderCase(
         number=number,
         shape=problem.shape,
@@ -130,7 +130,7 @@ def order_case(number: int, seed: np.random.SeedSequence, accuracy: float) -> Or
 def order_check(case: OrderCase, seed: np.random.SeedSequence) -> Check:
     """Return how flows from the scales of WINDOW end, for a case with a known order."""
     problem, start = _drawn(seed)
-    limit = gflow.saddle_to_saddle(problem, start)
+    limit = gflow.saddle_to_saddle(problem, start, compiled=None)
     if limit.matrix is None or case.scale is None:
         raise ValueError(f"problem number {case.number} has no order to check: its traversal is {case.status}")
     scales = np.array([limit.log10_alpha(accuracy) for accuracy in WINDOW], dtype=float)

@@ -177,7 +177,7 @@ def case(kind: gflow.Kind, rank: int, n: int, repeat: int, alphas: Sequence[floa
     truth = rng.standard_normal((SHAPE[0], rank)) @ rng.standard_normal((rank, SHAPE[1]))
     problem = gflow.MatrixCompletion(truth, random_mask(rng, SHAPE, kind, n))
     start = gflow.Factorization(SHAPE).random(rng)
-    limit, parts = gflow.saddle_to_saddle(problem, start), _parts_rank(problem)
+    limit, parts = gflow.saddle_to_saddle(problem, start, compiled=None), _parts_rank(problem)
     return Case(
         kind=kind,
         rank=rank,

@@ -60,7 +60,7 @@ def order_limit(configuration: dict[str, Plain], seed: np.random.SeedSequence) -
 
 
 def _limit(problem: gflow.MatrixCompletion, start: np.ndarray) -> dict[str, Plain]:
-    graphs, found = gflow.connectivity(problem), gflow.saddle_to_saddle(problem, start)
+    graphs, found = gflow.connectivity(problem), gflow.saddle_to_saddle(problem, start, compiled=None)
     return {
         "kind": str(graphs.kind),
         "unobserved_lines": len(graphs.unobserved_rows) + len(graphs.unobserved_columns),

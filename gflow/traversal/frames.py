@@ -11,21 +11,13 @@ from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 from gflow.traversal.krylov import leading_triples
 from gflow.traversal.modes import errors_at
-from gflow.traversal.passive import is_wide, propagated
+from gflow.traversal.passive import FrameFailure, is_wide, propagated
 from gflow.traversal.records import Chain, TraversalStatus
 
 PIVOT_TOL = 1e-3
 """A pivot this small against its row leaves the sign of a frame vector undecided."""
 PAIR_TOL = 1e-12
 """Residual of the singular pairs of large parts, relative to the largest singular value."""
-
-
-class FrameFailure(ValueError):
-    """The frame of a component is not determined by these formulas; carries the ``status`` of the traversal."""
-
-    def __init__(self, status: TraversalStatus, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +64,12 @@ def frame_of(
     return Frame(chain, Q * passive_signs(part, chain, np.concatenate([u, v])))
 
 
+def in_joint_span(frames: list[Frame]) -> list[Frame]:
+    """Return the frames in an orthonormal basis of their joint span: the limit, as a product, stays what it is."""
+    basis, _ = np.linalg.qr(np.hstack([frame.Q for frame in frames]))
+    return [Frame(frame.chain, basis.T @ frame.Q) for frame in frames]
+
+
 def passive_signs(part: MatrixCompletion, chain: Chain, modes: np.ndarray) -> np.ndarray:
     """Return the sign with which each frame vector enters its stage, shape (k,); the first is 1.
 
@@ -89,7 +87,10 @@ def passive_signs(part: MatrixCompletion, chain: Chain, modes: np.ndarray) -> np
         carried = propagated(part.normalized, saddle.rank, path.times, path.states, passive)
         wide = is_wide(part)
         E = part.scattered(errors_at(part, saddle.A, saddle.B)) if wide else part.residual(saddle.matrix)
-        sigma, u, v = _leading_pairs(E, k - saddle.rank)
+        _, u, v = _leading_pairs(E, k - saddle.rank)
+        if u.shape[1] < k - saddle.rank:
+            reason = f"the residual at rank {saddle.rank} has a rank below {k - saddle.rank}"
+            raise FrameFailure(TraversalStatus.UNDECIDED, reason)
         u[:, 0], v[:, 0] = saddle.u, saddle.v
         pivots = _pivots(np.concatenate([u, -v]).T @ carried)
         signs[saddle.rank] = pivots[0]

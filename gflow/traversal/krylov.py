@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,9 @@ def leading_triples(
     """
     d1, d2 = E.shape
     Et, most = E.T.tocsr() if hasattr(E, "tocsr") else E.T, min(max_steps, d1, d2)
+    if d1 < d2:  # all of the smaller space can be reached only from the larger one
+        found = leading_triples(Et, count, first_tol=first_tol, tol=tol, max_steps=max_steps)
+        return replace(found, U=found.V, V=found.U)
     U, V = np.zeros((most + 1, d1)), np.zeros((most + 1, d2))
     alphas, betas = np.zeros(most), np.zeros(most)
     V[0] = _unit(np.random.default_rng(0).standard_normal(d2))

@@ -10,10 +10,11 @@ from gflow.connectivity import Connectivity, connectivity
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 from gflow.traversal.chain import chain
-from gflow.traversal.frames import FrameFailure, frame_of
+from gflow.traversal.frames import FrameFailure, frame_of, in_joint_span
 from gflow.traversal.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.traversal.records import Chain, TraversalStatus
 from gflow.traversal.settings import Settings
+from gflow.traversal.sizes import is_large
 from gflow.traversal.traversal import Traversal
 
 WORST_FIRST = (TraversalStatus.DIVERGING, TraversalStatus.DEGENERATE, TraversalStatus.UNDECIDED)
@@ -36,7 +37,8 @@ def saddle_to_saddle(
     Each coupling component goes from the origin along a chain of saddles, one rank at a time: the unstable direction
     is the top singular pair of the residual, the orbit from there is followed in reduced rank-(k+1) coordinates.
     Components of more than 20000 entries, observed or not, are treated with memory O(n + k (d1 + d2)): their saddles
-    hold the leading singular values of the residual alone, and no index.
+    hold the leading singular values of the residual alone, and no index. Where there are several components and a
+    start, their orbits are followed to ``rtol``, several times the work: the entries between them remember the way.
 
     Parameters
     ----------
@@ -143,8 +145,10 @@ def _factors(
 ) -> tuple[np.ndarray, np.ndarray]:
     if theta is None or not crosses(chains):
         return side_by_side(problem.shape, chains)
-    active = [each for each in chains if each.end.rank]
-    return assembled(problem.shape, model.rank, [frame_of(problem, model, c, theta, simple_tol) for c in active])
+    frames = [frame_of(problem, model, each, theta, simple_tol) for each in chains if each.end.rank]
+    if is_large(problem):
+        frames = in_joint_span(frames)
+    return assembled(problem.shape, len(frames[0].Q), frames)
 
 
 def greedy_low_rank(problem: MatrixCompletion, *, rank: int | None = None, **settings: Any) -> Chain:

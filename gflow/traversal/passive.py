@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.modes import errors_at
+from gflow.traversal.records import TraversalStatus
 
 LARGE_SIDES = 120
 """Parts with more rows and columns together than this are propagated by products with their sparse residual."""
@@ -18,11 +21,22 @@ PARTS = 4
 STIFF = 3.0
 """Longest step, times the largest curvature, in which an orbit is a cubic in time; longer ones are nearly at rest."""
 REACH = 8.0
-"""Longest time, times a bound of the norm, of one Chebyshev series: rounding costs it a factor below e^8."""
-TERMS_TOL = 1e-17
-"""The series ends at coefficients below this fraction of the first one."""
-SETTLED = 1e-10
-"""Modes that would turn by less than this in the rest of a step with a constant residual have settled."""
+"""Longest time, times the largest rate, between two orthogonalisations: modes that grow more slowly lose digits to the
+fastest one, at most a factor e^16."""
+DEGREE, TERMS_TOL = 40, 1e-17
+"""Longest series, more than such a piece needs; it ends where coefficients fall below this fraction of the first."""
+SETTLED = 1e-14
+"""Modes that turn by no more than this from one orthogonalisation to the next have settled."""
+MOST_PIECES = 10_000
+"""Orthogonalisations allowed within a step in which the residual is constant."""
+
+
+class FrameFailure(ValueError):
+    """The frame of a component is not determined by these formulas; carries the ``status`` of the traversal."""
+
+    def __init__(self, status: TraversalStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 def is_wide(part: MatrixCompletion) -> bool:
@@ -68,34 +82,52 @@ def _by_eigenvectors(part: MatrixCompletion, A: np.ndarray, B: np.ndarray, X: np
     S = np.zeros((sum(part.shape),) * 2)
     S[:d1, d1:], S[d1:, :d1] = -E, -E.T
     rates, basis = np.linalg.eigh(2.0 * part.weight * S)
-    growth = np.exp((rates - rates[-1]) * time)
-    return _orthonormal(basis @ (growth[:, None] * (basis.T @ X)))
+    pieces = _pieces(rates[-1], time)
+    growth = np.exp((rates - rates[-1]) * time / pieces)[:, None]
+    return basis @ _repeated(lambda Y: growth * Y, basis.T @ X, pieces)
 
 
 def _by_products(part: MatrixCompletion, A: np.ndarray, B: np.ndarray, X: np.ndarray, time: float) -> np.ndarray:
-    """Return the modes after some time with the residual of A B, by products with it.
-
-    The time is divided into pieces short enough for one series each, until the modes have settled.
-    """
+    """Return the modes after some time with the residual of A B, by products with it."""
     E = part.scattered(2.0 * part.weight * errors_at(part, A, B))
     sizes = abs(E)
     bound = float(np.sqrt(sizes.sum(axis=0).max() * sizes.sum(axis=1).max()))
-    left = max(1, int(np.ceil(bound * time / REACH)))
-    coefficients = _series(bound * time / left)
-    while left:
-        before, X, left = X, _orthonormal(_exponential(E, bound, coefficients, X)), left - 1
-        if left * float(np.abs(X - before).max()) <= SETTLED:
-            break
+    pieces = _pieces(bound, time)
+    return _repeated(partial(_exponential, E, bound, _series(bound * time / pieces)), X, pieces)
+
+
+def _pieces(rate: float, time: float) -> int:
+    """Return into how many pieces a time is divided in which modes grow by at most e^(rate time)."""
+    return max(1, int(np.ceil(rate * time / REACH)))
+
+
+def _repeated(step: Callable[[np.ndarray], np.ndarray], X: np.ndarray, pieces: int) -> np.ndarray:
+    """Return X after so many steps, made orthonormal after each, or when it has settled.
+
+    Raises ``FrameFailure`` where that takes too many.
+    """
+    for _ in range(min(pieces, MOST_PIECES)):
+        before, X = X, _orthonormal(step(X))
+        if float(np.abs(X - before).max()) <= SETTLED:
+            return X
+    if pieces > MOST_PIECES:
+        reason = f"the passive modes turn on after {MOST_PIECES} steps of an orbit at rest: their rates are too close"
+        raise FrameFailure(TraversalStatus.UNDECIDED, reason)
     return X
 
 
 def _series(reach: float) -> np.ndarray:
-    """Return the coefficients of exp(reach x - reach) in Chebyshev polynomials on [-1, 1]."""
-    from scipy.special import ive
+    """Return the coefficients of exp(reach x - reach) in Chebyshev polynomials on [-1, 1], for a reach up to REACH.
 
-    c = 2.0 * ive(np.arange(60), reach)
-    c[0] /= 2.0
-    return c[: max(2, int(np.sum(c > TERMS_TOL * c[0])))]
+    They are Bessel functions: relative to the first, number j is at most 2 (reach / 2)^j / j!.
+    """
+
+    def growth(x: Any) -> Any:
+        return np.exp(reach * (x - 1.0))
+
+    c = np.polynomial.chebyshev.chebinterpolate(growth, DEGREE)
+    bounds = 2.0 * np.cumprod(0.5 * reach / np.arange(1, DEGREE + 1))
+    return c[: max(2, 1 + int(np.sum(bounds > TERMS_TOL)))]
 
 
 def _exponential(E: Any, bound: float, coefficients: np.ndarray, X: np.ndarray) -> np.ndarray:
