@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import sparse
 from scipy.linalg import expm
+from scipy.optimize import least_squares
+from scipy.spatial.transform import Rotation
 
 from gflow.graded import graded_flow
 from gflow.models import Factorization
@@ -313,3 +315,28 @@ def test_a_residual_of_too_low_a_rank_has_no_frame(monkeypatch: pytest.MonkeyPat
     with pytest.raises(FrameFailure, match="a rank below 3"):
         frame_of(blocks([(16, 14)], [1], 1.0), model, learned, model.random(np.random.default_rng(0)), 1e-9)
     assert isinstance(frame_of(problem, model, learned, model.random(np.random.default_rng(0)), 1e-9), Frame)
+
+
+def test_a_frame_whose_last_mode_ties_with_the_next_is_degenerate() -> None:
+    rng = np.random.default_rng(3)
+    w = rng.standard_normal(3)
+    stretched = np.eye(3) + np.outer(w, w) / (w @ w)  # singular values 2, 1 and 1, also after a rotation
+
+    def turned(r: np.ndarray) -> np.ndarray:
+        return Rotation.from_rotvec(r).as_matrix() @ stretched
+
+    r = least_squares(lambda r: np.diag(turned(r)), rng.standard_normal(3), xtol=1e-15, ftol=1e-15, gtol=1e-15).x
+    M = np.full((5, 5), GAP)
+    M[:3, :3], M[3:, 3:] = turned(r), [[1.0, 2.0], [2.0, 4.0]]
+    assert np.abs(np.diag(M)[:3]).max() < 1e-12
+    M[range(3), range(3)] = GAP
+    problem, start = MatrixCompletion(M), Factorization((5, 5)).random(rng)
+    plain, found = saddle_to_saddle(problem), saddle_to_saddle(problem, start)
+    assert (plain.status, [chain.end.rank for chain in plain.chains]) == (CONVERGED, [2, 1])
+    assert found.status == TraversalStatus.DEGENERATE and "and from the next" in found.reason
+    paths = [graded_flow(problem, factor * start) for factor in (1e-30, 1e-60)]
+    ends = [Factorization((5, 5)).matrix(path.final)[:3, 3:] for path in paths]
+    guess = frame_of(problem, Factorization((5, 5)), plain.chains[0], start, -1.0)
+    other = frame_of(problem, Factorization((5, 5)), plain.chains[1], start, 1e-9)
+    cross = guess.chain.end.A @ guess.Q.T @ other.Q @ other.chain.end.B
+    assert np.abs(ends[0] - ends[1]).max() < 0.1 * np.abs(ends[1] - cross).max()  # the formula would be wrong

@@ -41,8 +41,8 @@ def frame_of(
     Gram-Schmidt of g_j = A_0[I]^T u_j + B_0[:, J] v_j over the top singular pairs of P o M, with the signs of the
     passive modes carried along the orbits.
 
-    Raises ``FrameFailure`` where the k leading singular values of P o M are not distinct and positive, or a sign
-    cannot be told.
+    Raises ``FrameFailure`` where the k leading singular values of P o M are not positive, distinct and above the
+    next, or a sign cannot be told.
     """
     k = chain.end.rank
     part = problem.restricted(chain.rows, chain.columns)
@@ -52,8 +52,9 @@ def frame_of(
     if np.sum(sigma > 1e-10 * sigma[0]) < k:
         reason = f"P o M on the component has a rank below {k}: its frame comes from passive kernel modes"
         raise FrameFailure(TraversalStatus.UNDECIDED, reason)
-    if (sigma[: k - 1] - following[: k - 1] <= simple_tol * sigma[0]).any():
-        raise FrameFailure(TraversalStatus.DEGENERATE, f"the {k} leading singular values of P o M are not distinct")
+    if (sigma[:k] - following <= simple_tol * sigma[0]).any():
+        reason = f"the {k} leading singular values of P o M are not distinct from each other and from the next"
+        raise FrameFailure(TraversalStatus.DEGENERATE, reason)
     A0, B0 = model.factors(start)
     u, v = u[:, :k], v[:, :k]
     first = chain.saddles[0]
