@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,12 @@ def is_sparse(problem: Any) -> bool:
 
 def _of_one_class(thing: Any, names: tuple[str, ...]) -> bool:
     """Return whether one class defines all these attributes of ``thing``."""
-    found = {next((cls for cls in type(thing).__mro__ if name in cls.__dict__), None) for name in names}
+    return _defined_together(type(thing), names)
+
+
+@lru_cache
+def _defined_together(kind: type, names: tuple[str, ...]) -> bool:
+    found = {next((cls for cls in kind.__mro__ if name in cls.__dict__), None) for name in names}
     return len(found) == 1 and None not in found
 
 

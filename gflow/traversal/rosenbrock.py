@@ -205,8 +205,8 @@ class _CompiledFlow(_Flow):
 
     def look(self) -> None:
         """Read what the compiled code says of the present state."""
-        self.speed, self.n_gradients = float(self.now.speed), int(self.now.gradients)
-        self.at_rest = not self.now.moving
+        self.speed, self.n_gradients = float(self.now["speed"]), int(self.now["gradients"])
+        self.at_rest = not self.now["moving"]
 
 
 def phi_functions(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
