@@ -268,6 +268,74 @@ def test_greedy_low_rank_learning_can_be_degenerate_where_the_limit_is_not(run: 
     assert "degenerate" in run("limit", name).out
 
 
+def blocks(d: int, parts: int) -> str:
+    """The name of a file with so many observed d x d blocks of rank 1 on the diagonal, each with an entry missing."""
+    M = np.full((parts * d, parts * d), np.nan)
+    for i in range(parts):
+        M[i * d : (i + 1) * d, i * d : (i + 1) * d] = (i + 1.0) * np.outer(np.arange(1, d + 1), np.ones(d)) / d
+        M[i * d, i * d] = np.nan
+    return saved("m.npy", M)
+
+
+def refused(*_: Any, **__: Any) -> gflow.Chain:
+    raise AssertionError("greedy low-rank learning was run")
+
+
+def test_greedy_low_rank_learning_on_one_component_is_the_limit_also_beside_unobserved_rows(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gflow, "greedy_low_rank", refused)
+    found = run("limit", saved("m.npy", [[1, 2, np.nan], [3, np.nan, np.nan], [np.nan] * 3]), "--json").result
+    greedy = found["greedy_low_rank"]
+    assert (greedy["status"], greedy["agrees"], greedy["difference"], greedy["cross_difference"]) == (
+        *("converged", True, 0, 0),
+    )
+    assert greedy["matrix"] == found["matrix"] and greedy["nuclear_norm"] == pytest.approx(found["nuclear_norm"])
+
+
+def test_greedy_low_rank_learning_leaves_unobserved_rows_out(run: Any) -> None:
+    M = [[1, 2, np.nan, np.nan], [np.nan] * 4, [np.nan, np.nan, np.nan, 3]]
+    found = run("limit", saved("m.npy", M), "--json").result["greedy_low_rank"]
+    assert (found["status"], found["rank"], found["agrees"]) == ("converged", 2, False)
+    assert np.allclose(found["matrix"], np.nan_to_num(M), atol=1e-9)
+
+
+def test_greedy_low_rank_learning_on_large_disconnected_data_is_left_out_with_a_reason(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gflow, "greedy_low_rank", refused)
+    monkeypatch.setattr("analysis.cli.traversals.LARGEST_GREEDY", 15)
+    name = blocks(2, 2)
+    found = run("limit", name, "--json").result
+    reason = "not computed above 15 entries with more than one coupling component"
+    assert found["status"] == "converged" and found["greedy_low_rank"]["reason"] == reason
+    assert {found["greedy_low_rank"][key] for key in ("status", "rank", "matrix", "agrees", "difference")} == {None}
+    assert reason in " ".join(run("limit", name).out.split())
+    assert "not computed above 15 entries with no limit" in run("limit", "--example", "c1").out
+
+
+def test_large_limits_are_given_by_their_factors(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("gflow.traversal.records", "gflow.traversal.traversal", "analysis.cli.traversals"):
+        monkeypatch.setattr(f"{module}.LARGEST_TABLE", 15)
+    found = run("limit", "--example", "fig3", "--json").result
+    M = gflow.saddle_to_saddle(example("fig3")).matrix
+    for each in (found, found["greedy_low_rank"], found["saddles"][-1]):
+        A, B = map(np.array, each["factors"])
+        assert each["matrix"] is None and pytest.approx(M, abs=1e-9) == A @ B
+    assert "W: 4 x 4, too large to print: --json holds its factors A (4 x 3) and B (3 x 4)" in (
+        run("limit", "--example", "fig3").out
+    )
+
+
+def test_long_lists_of_rows_are_cut_and_a_known_order_is_printed_without_its_factor(run: Any) -> None:
+    out = " ".join(run("limit", blocks(101, 1)).out.split())
+    assert "times a factor that is not computed for a component of this size" in out and "alpha = 1e-10 leaves" in out
+    entries = sparse.coo_array((np.ones(300), (np.arange(300), np.repeat([0, 1], [200, 100]))), shape=(300, 2))
+    gflow.write_matrix(gflow.MatrixCompletion(entries), "tall.npz")
+    out = " ".join(run("limit", "tall.npz").out.split())
+    assert "17, 18, 19, ... (200 in all)" in out and "199" not in out
+
+
 # escape
 
 

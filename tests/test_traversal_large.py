@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -23,9 +25,11 @@ from gflow.traversal import (
 )
 from gflow.traversal.chebyshev import ChebyshevSteps
 from gflow.traversal.krylov import leading_triples, lowest_eigenvalue
+from gflow.traversal.law import drawn_norms, draws
 from gflow.traversal.polish import balanced, gauge_basis, product_svd, smallest_off_gauge
-from gflow.traversal.sizes import is_isolating
+from gflow.traversal.sizes import is_isolating, shortage
 from gflow.traversal.stages import Settings
+from gflow.traversal.uniqueness import locally_unique, short_directions
 
 CONVERGED = TraversalStatus.CONVERGED
 
@@ -39,12 +43,23 @@ def gaussian_completion(d: int, fraction: float, k: int, seed: int = 0) -> tuple
     return MatrixCompletion(M, mask.reshape(d, d)), M
 
 
-def by_large_path(problem: MatrixCompletion, monkeypatch: pytest.MonkeyPatch) -> Traversal:
+def with_a_short_row(d: int, k: int, seed: int, left: int = 1) -> MatrixCompletion:
+    """Return the problem with so few observations left in row 3."""
+    problem, M = gaussian_completion(d, 0.5, k, seed)
+    mask = np.zeros((d, d), dtype=bool)
+    mask[problem.rows, problem.columns] = True
+    mask[3, np.flatnonzero(mask[3])[left:]] = False
+    return MatrixCompletion(M, mask)
+
+
+def by_large_path(
+    problem: MatrixCompletion, monkeypatch: pytest.MonkeyPatch, start: np.ndarray | None = None
+) -> Traversal:
     """Return the limit by the path of large problems, however small the problem."""
     with monkeypatch.context() as patch:
         for module in (sizes_module, chain_module, polish_module, traversal_module):
             patch.setattr(module, "LARGE_CELLS", 0)
-        return saddle_to_saddle(problem)
+        return saddle_to_saddle(problem, start)
 
 
 # linear algebra
@@ -245,3 +260,123 @@ def test_an_orbit_too_slow_for_the_method_of_large_problems_is_followed_with_den
     found = by_large_path(problem, monkeypatch)
     assert found.status == CONVERGED and found.matrix == pytest.approx(M, abs=1e-9)
     assert "Runge-Kutta-Chebyshev" not in {path.method for path in found.chains[0].orbits}
+
+
+# rows and columns with fewer observations than the rank
+
+
+def test_the_shortage_of_observations_is_named() -> None:
+    problem = with_a_short_row(20, 2, 0)
+    assert shortage(problem, 1) == ""
+    assert shortage(problem, 2) == "row 3 (counted from 0) has 1 observation, fewer than the rank 2"
+    assert shortage(problem.transpose, 2, columns=tuple(range(10, 30))).startswith("column 13 (counted from 0) ")
+    two = MatrixCompletion([[1.0, 2.0, np.nan], [3.0, np.nan, 1.0], [np.nan, 1.0, 1.0]])
+    assert shortage(two, 2) == "6 observations are fewer than the 8 parameters of rank 2"
+
+
+@pytest.mark.parametrize(("k", "left"), [(2, 1), (3, 1), (3, 2)])
+def test_the_free_directions_of_short_rows_and_columns_leave_the_observed_entries_alone(k: int, left: int) -> None:
+    problem, rng = with_a_short_row(20, 3, 0, left), np.random.default_rng(0)
+    for each in (problem, problem.transpose):
+        model = Factorization(each.shape, k)
+        theta = model.theta(rng.standard_normal((20, k)), rng.standard_normal((k, 20)))
+        free = short_directions(each, model, theta)
+        assert free is not None and free.shape == (model.dim, k - left)
+        assert free.T @ free == pytest.approx(np.eye(k - left), abs=1e-14)
+        J = each.measure(model.jacobian(theta))
+        assert np.abs(J @ free).max() < 1e-13 < np.abs(J @ rng.permuted(free, axis=0)).max()
+        assert locally_unique(each, *model.factors(theta)) is False
+
+
+def test_free_directions_that_would_take_too_much_memory_are_not_formed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gflow.traversal.uniqueness.MOST_FREE", 10)
+    problem = with_a_short_row(20, 2, 0)
+    model = Factorization(problem.shape, 2)
+    assert short_directions(problem, model, model.random(np.random.default_rng(0), 1.0)) is None
+
+
+@pytest.mark.parametrize(("k", "seed"), [(2, 0), (3, 1)])
+def test_a_short_row_of_a_large_component_is_completed_within_the_stated_error(
+    k: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = with_a_short_row(40, k, seed)
+    plain, large = saddle_to_saddle(problem), by_large_path(problem, monkeypatch)
+    assert plain.status == large.status == CONVERGED and plain.rank == large.rank == k
+    for one, other in zip(plain.saddles[1:], large.saddles[1:], strict=True):
+        assert (other.flat, other.mu) == (one.flat, pytest.approx(one.mu, rel=1e-5))
+    assert large.order == pytest.approx(plain.order, rel=1e-6) and large.chains[0].unique is False
+    assert {path.method for path in large.chains[0].orbits} == {"Runge-Kutta-Chebyshev"}
+    assert plain.error is not None and large.error is not None and plain.error < large.error < 1e-3
+    assert np.abs(large.matrix - plain.matrix).max() < large.error
+    others = np.arange(40) != 3
+    assert np.abs((large.matrix - plain.matrix)[others]).max() < 1e-9
+
+
+def test_a_short_row_whose_way_is_not_followed_finely_ends_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = with_a_short_row(40, 2, 0)
+    plain = saddle_to_saddle(problem)
+    monkeypatch.setattr(large_module, "is_isolating", lambda problem, rank: True)
+    coarse = by_large_path(problem, monkeypatch)
+    assert coarse.error is not None and np.abs(coarse.matrix - plain.matrix).max() > 10.0 * coarse.error
+
+
+def test_an_orbit_too_slow_for_its_budget_is_undecided_and_names_the_short_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain_module, "LARGE_BUDGET", 200)
+    monkeypatch.setattr(chain_module, "DENSE_POLISH", 0)
+    found = by_large_path(with_a_short_row(30, 2, 0), monkeypatch)
+    assert found.status == TraversalStatus.UNDECIDED and found.matrix is None
+    assert "; row 3 (counted from 0) has 1 observation, fewer than the rank 2" in found.reason
+
+
+def test_the_row_or_column_that_still_grows_is_named() -> None:
+    problem, _ = gaussian_completion(30, 0.6, 1)
+    modes = modes_module.residual_modes(problem.normalized, np.zeros((30, 0)), np.zeros((0, 30)))
+    empty = np.zeros((30, 0)), np.zeros((0, 30))
+    found = large_module.large_orbit(problem.normalized, *empty, modes.u, modes.v, Settings())
+    path, model = found.path, found.model
+    assert path is not None and large_module.growing(model, path, tuple(range(30)), tuple(range(30))) != ""
+    at_rest = replace(path, states=np.repeat(path.final[None], len(path.times), axis=0))
+    assert large_module.growing(model, at_rest, tuple(range(30)), tuple(range(30))) == ""
+    states = at_rest.states.copy()
+    states[-1, 34] *= 3.0
+    told = large_module.growing(model, replace(path, states=states), tuple(range(30)), tuple(range(100, 130)))
+    assert told.startswith("the factor of column 104 (counted from 0) grew from ")
+
+
+def test_the_orbits_of_large_components_from_a_start_keep_to_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, _ = gaussian_completion(20, 0.6, 1)
+    values = np.full((40, 40), np.nan)
+    values[:20, :20] = values[20:, 20:] = problem.with_gaps()
+    two = MatrixCompletion(values)
+    start = np.random.default_rng(0).standard_normal(40 * 80)
+    monkeypatch.setattr(chain_module, "LARGE_BUDGET", 30)
+    found = by_large_path(two, monkeypatch, start)
+    assert found.status == TraversalStatus.UNDECIDED
+    assert all(path.n_gradients < 100 for each in found.chains for path in each.orbits)
+
+
+# the nuclear norm
+
+
+def test_the_nuclear_norms_of_draws_are_found_without_forming_them() -> None:
+    values = np.full((9, 8), np.nan)
+    values[:5, :4], values[5:, 4:] = np.outer(range(1, 6), [1, 2, 1, 3]), np.outer([1, 2, 3, 4], [2, 1, 1, 1])
+    values[0, 0] = values[6, 5] = np.nan
+    found = saddle_to_saddle(MatrixCompletion(values))
+    for width in (2, 8):
+        rng, again = np.random.default_rng(3), np.random.default_rng(3)
+        dense = [np.linalg.norm(draws(found.shape, width, found.chains, rng, 1)[0], "nuc") for _ in range(4)]
+        assert drawn_norms(found.shape, width, found.chains, again, 4) == pytest.approx(dense, rel=1e-12)
+
+
+# tables
+
+
+def test_saddles_too_large_for_a_table_give_their_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, _ = gaussian_completion(12, 0.7, 1)
+    saddle = saddle_to_saddle(problem).saddles[-1]
+    assert "factors" not in saddle.to_dict() and saddle.to_dict()["matrix"] is not None
+    monkeypatch.setattr("gflow.traversal.records.LARGEST_TABLE", 100)
+    table = saddle.to_dict()
+    assert table["matrix"] is None
+    assert np.array(table["factors"][0]) @ np.array(table["factors"][1]) == pytest.approx(saddle.matrix, abs=1e-14)

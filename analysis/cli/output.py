@@ -19,6 +19,8 @@ REFRESH = 0.1
 """Seconds between two updates of the progress."""
 LARGEST_SHOWN = (24, 10)
 """Rows and columns up to which a matrix is printed."""
+LISTED = 20
+"""Singular values, and indices of a long list, that are printed."""
 MISSING = "-"
 RULED = "    \n    \n -- \n    \n    \n    \n    \n    \n"
 """Lines of a table: one under its head."""
@@ -130,6 +132,13 @@ def number(value: Any, digits: int = 8) -> str:
 def indices(values: Sequence[int]) -> str:
     """Return integers separated by commas."""
     return ", ".join(map(str, values)) or "none"
+
+
+def few(values: Sequence[int]) -> str:
+    """Return integers separated by commas, of more than 100 the first 20 and their number."""
+    if len(values) <= 100:
+        return indices(values)
+    return f"{indices(values[:LISTED])}, ... ({len(values)} in all)"
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli.inputs import check_size, check_writable_file, one_blas_thread, problem_of, read_start
-from analysis.cli.output import MISSING, Outcome, Refused, facts, indices, matrix, number, progress, refusing, table
+from analysis.cli.output import MISSING, Outcome, Refused, facts, few, matrix, number, progress, refusing, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,14 @@ SIMPLE_TOL = 1e-9
 """sigma_1 of a residual counts as repeated when sigma_1 - sigma_2 is at most this times sigma_1."""
 ACCURACY = 1e-6
 """The accuracy for which the alpha it needs is printed."""
+LARGEST_GREEDY = 20_000
+"""Greedy low-rank learning is left out above so many entries, unless its chain is that of the limit."""
+GREEDY_BUDGET = 20_000
+"""Gradients granted to each of its orbits."""
+LARGEST_TABLE = 10_000
+"""Matrices with more entries than this are left to their factors."""
+GREEDY_KEYS = "status reason rank nuclear_norm matrix agrees difference cross_difference".split()
+"""What is said of greedy low-rank learning; None where nothing is known."""
 MOST_NUMBERS = 6
 """Exponents and entries of vectors that a line of text shows."""
 
@@ -87,22 +95,35 @@ def _start(arguments: Namespace, shape: tuple[int, int]) -> tuple[gflow.Factoriz
 def _greedy(problem: gflow.MatrixCompletion, found: gflow.Traversal) -> dict[str, Any]:
     """Return where greedy low-rank learning ends, and how far from the limit (root mean square over unknown starts).
 
-    On one coupling component that holds all rows and columns its chain is the chain of the limit.
+    On one coupling component its chain is the chain of the limit. On several large ones, or where a large one has no
+    limit, nothing is computed: it would take longer than the limit.
     """
     import numpy as np
 
     import gflow
 
-    (d1, d2), chains = found.shape, found.chains
-    alone = len(chains) == 1 and (len(chains[0].rows), len(chains[0].columns)) == (d1, d2)
-    same = alone and found.matrix is not None
-    end = chains[0] if same else gflow.greedy_low_rank(problem, rank=found.width, simple_tol=SIMPLE_TOL)
-    result: dict[str, Any] = {"status": str(end.status), "reason": end.reason, "rank": None, "nuclear_norm": None}
-    result |= {"matrix": None, "agrees": None, "difference": None, "cross_difference": None}
+    result: dict[str, Any] = dict.fromkeys(GREEDY_KEYS)
+    chains = found.chains
+    rows = np.sort(np.concatenate([each.rows for each in chains]))
+    columns = np.sort(np.concatenate([each.columns for each in chains]))
+    if len(chains) == 1 and found.factors is not None:
+        same = {"agrees": True, "difference": 0.0, "cross_difference": 0.0, "nuclear_norm": found.nuclear_norm}
+        result |= {"status": "converged", "reason": chains[0].reason, "rank": chains[0].end.rank} | same
+        return result | _tabled(*found.factors)
+    if len(rows) * len(columns) > LARGEST_GREEDY:
+        left = "more than one coupling component" if len(chains) > 1 else "no limit found"
+        return result | {"reason": f"not computed above {LARGEST_GREEDY} entries with {left}"}
+    end = gflow.greedy_low_rank(
+        problem.restricted(rows, columns), rank=found.width, simple_tol=SIMPLE_TOL, max_evaluations=GREEDY_BUDGET
+    )
+    result |= {"status": str(end.status), "reason": end.reason}
     if end.status != "converged":
         return result
-    W = end.end.matrix
-    result |= {"matrix": W, "rank": end.end.rank, "nuclear_norm": float(np.linalg.svd(W, compute_uv=False).sum())}
+    A, B = np.zeros((found.shape[0], end.end.rank)), np.zeros((end.end.rank, found.shape[1]))
+    A[rows], B[:, columns] = end.end.A, end.end.B
+    W = A @ B
+    nuclear = float(np.linalg.svd(end.end.matrix, compute_uv=False).sum())
+    result |= {"rank": end.end.rank, "nuclear_norm": nuclear} | _tabled(A, B)
     if found.matrix is None:
         return result
     difference = np.hypot(found.matrix - W, 0.0 if found.from_start else found.std)
@@ -111,6 +132,11 @@ def _greedy(problem: gflow.MatrixCompletion, found: gflow.Traversal) -> dict[str
         "difference": float(np.where(found.determined, difference, 0.0).max()),
         "cross_difference": float(np.where(found.determined, 0.0, difference).max()),
     }
+
+
+def _tabled(A: np.ndarray, B: np.ndarray) -> dict[str, Any]:
+    """Return the matrix A B for the output, or its factors where it is too large for a table."""
+    return {"matrix": A @ B} if len(A) * B.shape[1] <= LARGEST_TABLE else {"factors": [A, B]}
 
 
 def _escape(problem: gflow.MatrixCompletion, model: gflow.Factorization, saddle: gflow.Saddle) -> dict[str, Any]:
@@ -160,7 +186,7 @@ def _limit_parts(found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[An
         ]
     )
     if len(found.chains) > 1:
-        rows = ((str(i), indices(each.rows), indices(each.columns)) for i, each in enumerate(found.chains))
+        rows = ((str(i), few(each.rows), few(each.columns)) for i, each in enumerate(found.chains))
         yield table("coupling components (rows and columns counted from 0)", ["", "rows ", "columns "], rows)
     head = ["component", "rank", "loss", "escape rate", "gap", "mu", "A1", "A2", "plateau time", "exponents "]
     keys = ("component", "rank", "loss", "escape_rate", "gap", "mu", "assumption_1", "assumption_2", "plateau_time")
@@ -169,8 +195,11 @@ def _limit_parts(found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[An
         "mu: smallest curvature inside the manifold; A1: sigma_1 of the residual is simple; A2: no negative curvature\n"
         "inside; plateau time: in units of log(1/alpha); exponents p: passive modes of size alpha^p on arrival"
     )
-    if found.matrix is None:
+    if found.factors is None:
         yield "W: there is no limit"
+    elif "factors" in payload:
+        (d1, k), d2 = found.factors[0].shape, found.shape[1]
+        yield f"W: {d1} x {d2}, too large to print: --json holds its factors A ({d1} x {k}) and B ({k} x {d2})"
     else:
         yield matrix("W (rows and columns counted from 0)", found.matrix, None if found.from_start else found.std)
     yield from (f"warning: {text}" for text in found.warnings)
@@ -214,18 +243,22 @@ def _dependent(found: gflow.Traversal) -> str:
 
 def _order(found: gflow.Traversal) -> str:
     """Return what the order says about a small alpha."""
-    exponent = found.log10_alpha(ACCURACY) if found.order else None
-    if found.order is None or exponent is None:
+    if found.order is None:
         return MISSING
-    return (
-        f"{found.order:.6g}: alpha = 1e-10 leaves about 10^({-10 * found.order:.3g}), and {ACCURACY:g} needs about "
-        f"alpha = 10^({exponent:.4g})"
-    )
+    known = f"{found.order:.6g}: alpha = 1e-10 leaves about 10^({-10 * found.order:.3g})"
+    exponent = found.log10_alpha(ACCURACY) if found.order else None
+    if exponent is not None:
+        return f"{known}, and {ACCURACY:g} needs about alpha = 10^({exponent:.4g})"
+    if None in [saddle.gain for saddle in found.saddles]:
+        return f"{known}, times a factor that is not computed for a component of this size"
+    return known
 
 
 def _comparison(greedy: dict[str, Any], found: gflow.Traversal) -> str:
     """Return whether greedy low-rank learning ends at the limit."""
-    if greedy["matrix"] is None:
+    if greedy["status"] is None:
+        return str(greedy["reason"])
+    if greedy["status"] != "converged":
         return f"{greedy['status']}: {greedy['reason']}"
     end = f"rank {greedy['rank']}, nuclear norm {number(greedy['nuclear_norm'])}"
     if greedy["agrees"] is None:

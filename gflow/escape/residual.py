@@ -21,7 +21,7 @@ LEADING = 10
 """Singular triples asked for first beyond it."""
 EXPLICIT = 4_000_000
 """Up to this many numbers the equations for w are written out; beyond it their Gram matrix is, half as accurate."""
-LARGEST_TABLE = 1_000_000
+LARGEST_TABLE = 10_000
 """Matrices with more entries than this are null in JSON."""
 
 
@@ -101,7 +101,7 @@ class ResidualEscape:
         return np.hstack([upper, lower]).T / np.sqrt(2.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but factors and basis for JSON, with the matrix up to 1000000 entries."""
+        """Return everything but factors and basis for JSON, with the matrix up to 10000 entries."""
         return {
             "component": self.component,
             "rank": self.rank,

@@ -102,7 +102,7 @@ def is_sparse(problem: Any) -> bool:
 
 def _of_one_class(thing: Any, names: tuple[str, ...]) -> bool:
     """Return whether one class defines all these attributes of ``thing``."""
-    return _defined_together(type(thing), names)
+    return _defined_together(type(thing), names)  # type: ignore[arg-type]
 
 
 @lru_cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,15 +15,15 @@ from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.exponents import fallen, frame_order, landed, orientation, predicted_orders, remembered, turned
 from gflow.traversal.gains import passive_gain
-from gflow.traversal.large import large_orbit
+from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import LEADING, loss_at, residual_modes
 from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
-from gflow.traversal.sizes import LARGE_CELLS, is_isolating, is_large
+from gflow.traversal.sizes import LARGE_CELLS, is_large, shortage
 from gflow.traversal.stages import LAUNCH, Ending, Orbit, orbit
-from gflow.traversal.uniqueness import flat_directions, locally_unique
+from gflow.traversal.uniqueness import flat_directions, locally_unique, short_directions
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
@@ -31,6 +32,8 @@ SPAN_TOL = 1e-6
 EPS = float(np.finfo(float).eps)
 COARSE = 1e-6
 """An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
+LARGE_BUDGET = 10_000
+"""Gradients granted to an orbit of a large component."""
 STATUS = {Ending.DIVERGING: TraversalStatus.DIVERGING, Ending.UNDECIDED: TraversalStatus.UNDECIDED}
 
 Stop = tuple[TraversalStatus, str]
@@ -55,7 +58,7 @@ def chain(
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
     A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
     exponents, memory = np.ones(stage.tracked(width)), np.inf
-    reached: Orbit | None = None
+    spreads: list[Callable[[], float]] = []
     gain: float | None = 0.0
     saddles: list[Saddle] = []
     orbits: list[Trajectory] = []
@@ -70,6 +73,7 @@ def chain(
             break
         reached = stage.orbit(saddle, A, B)
         orbits += [] if reached.path is None else [reached.path]
+        spreads.append(reached.spread)
         if reached.ending in STATUS:
             stop = STATUS[reached.ending], f"from rank {saddle.rank}: {reached.reason}"
             break
@@ -85,7 +89,8 @@ def chain(
     orders = predicted_orders(saddles, complete, unique) if converged else (None, None)
     frame = frame_order(saddles, complete) if converged else None
     left = float(np.sqrt(loss_at(stage.problem, A, B))) if unique else 0.0
-    spread = 0.0 if reached is None else reached.spread()
+    counted = spreads if is_large(stage.problem) and not unique else spreads[-1:]
+    spread = sum(each() for each in counted)
     error = part.unit * spread + rounding(saddles, left)
     return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders, frame, error)
 
@@ -189,13 +194,23 @@ class _Stage:
     def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Orbit:
         """Return the orbit that leaves a saddle with the factors A and B, in the component's unit.
 
-        Orbits too slow for the method of large components are followed with dense matrices where those are small.
+        Orbits too slow for the method of large components are followed with dense matrices where those are small;
+        that method does not look at the way, and entries between components depend on it.
         """
-        if is_large(self.problem) and is_isolating(self.problem, saddle.rank + 1):
-            found = large_orbit(self.problem, A, B, saddle.u, saddle.v, self.use)
-            if found.ending != Ending.UNDECIDED or found.model.dim > DENSE_POLISH:
-                return found
-        return orbit(self.problem, A, B, saddle.u, saddle.v, self.use)
+        large, use = is_large(self.problem), self.use
+        if large:
+            use = replace(use, max_evaluations=min(use.max_evaluations, LARGE_BUDGET))
+        found = None
+        if large and not use.tight:
+            found = large_orbit(self.problem, A, B, saddle.u, saddle.v, use)
+        if found is None or (found.ending == Ending.UNDECIDED and found.model.dim <= DENSE_POLISH):
+            found = orbit(self.problem, A, B, saddle.u, saddle.v, use)
+        if not large or found.ending != Ending.UNDECIDED:
+            return found
+        said = [found.reason, shortage(self.problem, saddle.rank + 1, self.rows, self.columns)]
+        if found.path is not None:
+            said.append(growing(found.model, found.path, self.rows, self.columns))
+        return replace(found, reason="; ".join(filter(None, said)))
 
     def stop(self, saddle: Saddle, memory: float) -> Stop | None:
         """Return why the chain ends at ``saddle``, or None; ``memory`` is the exponent of the error inside."""
@@ -233,10 +248,12 @@ class _Stage:
         model = Factorization(self.problem.shape, k)
         objective, theta = Objective.of(self.problem, model), model.theta(A, B)
         if model.dim > DENSE_LIMIT or is_large(self.problem):
-            least, largest = smallest_off_gauge(partial(objective.hvp, theta), objective, model, theta)
-            if least is None or abs(least) <= COARSE * largest:
+            idle = short_directions(self.problem, model, theta)
+            least, largest = smallest_off_gauge(partial(objective.hvp, theta), objective, model, theta, idle)
+            if least is None or idle is None or abs(least) <= COARSE * largest:
                 return Inside(None, None, None, 0.0, largest)
-            return Inside(least, 0, 0, 0.0, largest) if least > 0 else Inside(None, None, 1, -least, largest)
+            n = idle.shape[1]
+            return Inside(least, n, 0, 0.0, largest) if least > 0 else Inside(None, None, 1, -least, largest)
         free = complement(gauge_basis(model, theta))
         values, vectors = np.linalg.eigh(free.T @ objective.hessian(theta) @ free)
         largest = float(np.abs(values).max(initial=0.0))

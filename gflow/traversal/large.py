@@ -1,13 +1,14 @@
 """Heteroclinic orbits of large components: memory O(n + k (d1 + d2)), stabilised explicit steps, Newton by Krylov.
 
-Only orbits whose end forgets the way are followed like this: every row and column has enough observations for
-critical points to be isolated. The escape and the relaxation are integrated until two states, with slopes 2 : 1, lie
-in the quadratic surroundings of one critical point, the one to which Newton's iteration leads.
+The escape and the relaxation are integrated until two states, with slopes 2 : 1, lie in the quadratic surroundings of
+one critical point, the one to which Newton's iteration leads. Where a row or column has too few observations for
+critical points to be isolated, its factor remembers the way: steps are finer, Newton's iterations from two states must
+lead to one point, and what the tolerance leaves is measured by a coarser orbit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,8 +22,9 @@ from gflow.objective.loss import is_sparse
 from gflow.problems import MatrixCompletion
 from gflow.traversal.chebyshev import ChebyshevSteps
 from gflow.traversal.modes import errors_at
-from gflow.traversal.polish import krylov_polish
+from gflow.traversal.polish import krylov_polish, product_svd
 from gflow.traversal.settings import Settings
+from gflow.traversal.sizes import is_isolating
 from gflow.traversal.stages import Ending, Orbit
 
 BUDGET = 5000
@@ -31,6 +33,10 @@ LAUNCH = 1e-2
 """Start on the unstable manifold, in the square root of the unit; |theta| is of the order of the square root of d."""
 TOL = 3e-4
 """Error of a step, relative to |theta| at its end."""
+FINE_LAUNCH, FINE_TOL, COARSER = 1e-4, 1e-6, 30.0
+"""The same where the end remembers the way, and how much coarser the orbit is that shows the error of that."""
+AGREEMENT = 1e-6
+"""Largest entry, in the unit, by which two such ends may differ."""
 FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
 """Newton's iteration is tried from slopes below this fraction of the peak, and again when they have fallen by the
 second factor; once it has led to a point, when they have fallen by the third one without confirming it."""
@@ -40,6 +46,8 @@ REACH = 0.3
 """Longest way to the critical point, relative to |theta|."""
 EXPLAINED = 0.1
 """The loss is quadratic between orbit and end where Newton's decrement is its fall but for this fraction."""
+GROWN = 1.2
+"""A row of a factor that has become this much longer over a decade of time still grows."""
 CURVATURE_STEPS, MARGIN = 6, 1.25
 """Products for an estimate of the largest curvature, and the factor that makes it a bound."""
 
@@ -51,17 +59,55 @@ def large_orbit(
 
     Parameters
     ----------
-    problem : MatrixCompletion, in its own unit, isolating at rank k + 1
+    problem : MatrixCompletion, in its own unit
     A, B : (d1, k) and (k, d2) arrays
         A critical point of the rank-k model.
     u, v : top singular pair of the residual there
     use : Settings
     """
+    sigma = abs(float(u @ (problem.scattered(errors_at(problem, A, B)) @ v)))
     model = Factorization(problem.shape, A.shape[1] + 1)
     objective = Objective.of(problem, model)
-    start = model.theta(np.c_[A, LAUNCH * u], np.r_[B, -LAUNCH * v[None]])
-    sigma = abs(float(u @ (problem.scattered(errors_at(problem, A, B)) @ v)))
-    return _LargeOrbit(problem, model, objective, start, sigma, use).orbit()
+
+    def followed(launch: float, tol: float, remembers: bool) -> Orbit:
+        start = model.theta(np.c_[A, launch * u], np.r_[B, -launch * v[None]])
+        return _LargeOrbit(problem, model, objective, start, sigma, use, tol, remembers).orbit()
+
+    if is_isolating(problem, model.rank):
+        return followed(LAUNCH, TOL, False)
+    found = followed(FINE_LAUNCH, FINE_TOL, True)
+    if found.ending != Ending.MINIMUM:
+        return found
+
+    def spread() -> float:
+        coarse = followed(np.sqrt(COARSER) * FINE_LAUNCH, COARSER * FINE_TOL, True)
+        return largest_difference(model, found.end, coarse.end) if coarse.ending == Ending.MINIMUM else np.inf
+
+    return replace(found, spread=spread)
+
+
+def largest_difference(model: Factorization, theta: np.ndarray, other: np.ndarray) -> float:
+    """Return the spectral norm of the difference of two matrices, which bounds its entries."""
+    (A, B), (A_other, B_other) = model.factors(theta), model.factors(other)
+    return float(product_svd(np.hstack([A, -A_other]), np.vstack([B, B_other]))[1][0])
+
+
+def growing(model: Factorization, path: Trajectory, rows: tuple[int, ...], columns: tuple[int, ...]) -> str:
+    """Return which row or column of the factors grew most over the last decade of time, by its number; nothing if none.
+
+    An orbit that is too slow for its budget may be on its way to infinity, or to a minimum far away.
+    """
+    last, before = float(path.times[-1]), path.states[int(np.searchsorted(path.times, path.times[-1] / 10.0))]
+    sizes = []
+    for theta in (before, path.final):
+        A, B = model.factors(theta)
+        sizes.append(np.concatenate([np.linalg.norm(A, axis=1), np.linalg.norm(B, axis=0)]))
+    most = int(np.argmax(sizes[1] - sizes[0]))
+    early, late = float(sizes[0][most]), float(sizes[1][most])
+    if late <= GROWN * early:
+        return ""
+    name = f"row {rows[most]}" if most < len(rows) else f"column {columns[most - len(rows)]}"
+    return f"the factor of {name} (counted from 0) grew from {early:.3g} to {late:.3g} since t = {last / 10.0:.3g}"
 
 
 @dataclass
@@ -72,6 +118,8 @@ class _LargeOrbit:
     start: np.ndarray
     sigma: float
     use: Settings
+    tol: float
+    remembers: bool
     times: list[float] = field(default_factory=list)
     states: list[np.ndarray] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -85,7 +133,7 @@ class _LargeOrbit:
         """Return the orbit, with the critical point at its end."""
         d1, d2 = self.problem.shape
         size = float(np.sqrt(2.0 * self.sigma * d1 * d2 / self.problem.n_observed))
-        steps = ChebyshevSteps(self.gradient, self.curvature, self.start, TOL, size)
+        steps = ChebyshevSteps(self.gradient, self.curvature, self.start, self.tol, size)
         far = self.use.norm_limit * float(np.sqrt(sum(self.problem.shape)))
         peak = next_try = 0.0
         self.keep(steps)
@@ -142,7 +190,16 @@ class _LargeOrbit:
         drop = self.losses[-1] - self.end_loss
         explained = abs(0.5 * float(gradient @ (theta - self.end)) - drop) <= EXPLAINED * drop
         self.explained_from = max(self.explained_from, self.slopes[-1]) if explained else 0.0
-        return self.slopes[-1] <= self.explained_from / APART
+        if self.slopes[-1] > self.explained_from / APART:
+            return False
+        return not self.remembers or self.agrees(theta)
+
+    def agrees(self, theta: np.ndarray) -> bool:
+        """Return whether Newton's iteration leads from this state to the end expected; else expect its own."""
+        before, self.explained_from = self.end, self.slopes[-1]
+        if not self.polished(theta) or before is None or self.end is None:
+            return False
+        return largest_difference(self.model, before, self.end) <= AGREEMENT
 
     def polished(self, theta: np.ndarray) -> bool:
         """Return whether Newton's iteration leads from theta to a critical point, and keep that as the end expected."""

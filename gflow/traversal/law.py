@@ -6,6 +6,7 @@ import numpy as np
 
 from gflow.connectivity import Connectivity
 from gflow.traversal.frames import Frame
+from gflow.traversal.polish import product_svd
 from gflow.traversal.records import Chain, TraversalStatus
 
 SLOW = 0.01
@@ -62,11 +63,32 @@ def draws(
     """Return n draws of the limit over Gaussian starts, shape (n, d1, d2): the frames are Haar distributed."""
     A, B = np.zeros((n, shape[0], width)), np.zeros((n, width, shape[1]))
     for each in chains:
-        Q, R = np.linalg.qr(rng.standard_normal((n, width, each.end.rank)))
-        Q = Q * np.sign(np.einsum("nkk->nk", R))[:, None, :]
+        Q = haar(width, each.end.rank, rng, n)
         A[:, list(each.rows)] = each.end.A @ Q.mT
         B[:, :, list(each.columns)] = Q @ each.end.B
     return A @ B
+
+
+def haar(width: int, k: int, rng: np.random.Generator, n: int) -> np.ndarray:
+    """Return n frames of k orthonormal columns in R^width, Haar distributed; shape (n, width, k)."""
+    Q, R = np.linalg.qr(rng.standard_normal((n, width, k)))
+    return np.asarray(Q * np.sign(np.einsum("nkk->nk", R))[:, None, :])
+
+
+def drawn_norms(
+    shape: tuple[int, int], width: int, chains: tuple[Chain, ...], rng: np.random.Generator, n: int
+) -> np.ndarray:
+    """Return the nuclear norms of n draws of the limit over Gaussian starts; nothing of their shape is formed.
+
+    Only the angles between the frames matter: with all frames side by side, Q = P R, the draw is A R^T R B.
+    """
+    A, B = side_by_side(shape, chains)
+    norms = []
+    for _ in range(n):
+        Q = np.concatenate([haar(width, each.end.rank, rng, 1)[0] for each in chains], axis=1)
+        R = np.linalg.qr(Q)[1]
+        norms.append(product_svd(A @ R.T, R @ B)[1].sum())
+    return np.array(norms)
 
 
 def orders(chains: tuple[Chain, ...], cross: bool, idle: bool) -> tuple[float | None, float | None]:

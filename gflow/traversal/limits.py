@@ -58,7 +58,7 @@ def saddle_to_saddle(
         A stage diverges when |theta| exceeds norm_limit * max(sqrt(unit), |theta| at the saddle before), or when its
         slope has sunk into rounding errors while |theta| still grows as a power of time.
     max_evaluations : int
-        Budget of gradients for each orbit.
+        Budget of gradients for each orbit; large components get no more than 10000.
     compiled : bool or None
         Whether numba (extra ``fast``) compiles the steps of orbits in up to 120 variables, k (d1 + d2) at rank k. The
         limits are the same to rounding, in half the time; loading the code takes half a second, the gain of about

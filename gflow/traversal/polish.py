@@ -152,13 +152,20 @@ def complement(Q: np.ndarray) -> np.ndarray:
 
 
 def smallest_off_gauge(
-    product: Callable[[np.ndarray], np.ndarray], objective: Objective, model: Factorization, theta: np.ndarray
+    product: Callable[[np.ndarray], np.ndarray],
+    objective: Objective,
+    model: Factorization,
+    theta: np.ndarray,
+    free: np.ndarray | None = None,
 ) -> tuple[float | None, float]:
     """Return the smallest eigenvalue of a symmetric operator off the gauge directions, and its largest one.
 
-    Dense up to dimension 300; above, by Lanczos iterations. The smallest is None where these do not converge.
+    Directions in the columns of ``free`` are set aside as well. Dense up to dimension 300; above, by Lanczos
+    iterations. The smallest is None where these do not converge.
     """
     Q = gauge_basis(model, theta)
+    if free is not None and free.shape[1]:
+        Q = np.linalg.qr(np.hstack([Q, free]))[0]
     if objective.dim <= DENSE_PRODUCTS:
         free = complement(Q)
         values = np.linalg.eigvalsh(free.T @ np.column_stack([product(v) for v in free.T]))

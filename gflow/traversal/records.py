@@ -11,8 +11,8 @@ import numpy as np
 from gflow.flow import Trajectory
 from gflow.models import Factorization
 
-LARGEST_TABLE = 1_000_000
-"""Matrices with more entries than this are null in JSON."""
+LARGEST_TABLE = 10_000
+"""Matrices with more entries than this are null in JSON, where factors take their place."""
 
 
 class TraversalStatus(StrEnum):
@@ -111,12 +111,14 @@ class Saddle:
         return model.theta(A, B)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the saddle for JSON."""
+        """Return the saddle for JSON; above 1e4 entries ``matrix`` is null and ``factors`` holds A and B."""
+        whole = len(self.A) * self.B.shape[1] <= LARGEST_TABLE
         return {
             "component": self.component,
             "rank": self.rank,
             "loss": self.loss,
-            "matrix": self.matrix.tolist() if self.A.shape[0] * self.B.shape[1] <= LARGEST_TABLE else None,
+            "matrix": self.matrix.tolist() if whole else None,
+            **({} if whole else {"factors": [self.A.tolist(), self.B.tolist()]}),
             "residual_singular_values": self.residual_singular_values.tolist(),
             "escape_rate": self.escape_rate,
             "gap": self.gap,

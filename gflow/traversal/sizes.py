@@ -23,11 +23,27 @@ def is_isolating(problem: MatrixCompletion, rank: int) -> bool:
 
     Fewer than k (d1 + d2 - k) observations, or fewer than k in a row or column, leave a continuum.
     """
+    return not shortage(problem, rank)
+
+
+def shortage(
+    problem: MatrixCompletion, rank: int, rows: tuple[int, ...] | None = None, columns: tuple[int, ...] | None = None
+) -> str:
+    """Return why counting observations leaves critical points of this rank a continuum; nothing if it does not.
+
+    Names the row or column with the fewest observations by its number in ``rows`` or ``columns``.
+    """
     (d1, d2), n = problem.shape, problem.n_observed
+    sides = ("row", problem.rows, rows or range(d1)), ("column", problem.columns, columns or range(d2))
+    for name, indices, numbers in sides:
+        observed = np.bincount(indices, minlength=len(numbers))
+        least = int(observed.argmin())
+        if observed[least] < min(rank, d1, d2):
+            few = f"{observed[least]} observation" + ("" if observed[least] == 1 else "s")
+            return f"{name} {numbers[least]} (counted from 0) has {few}, fewer than the rank {rank}"
     if n < rank * (d1 + d2 - rank):
-        return False
-    counts = np.bincount(problem.rows, minlength=d1), np.bincount(problem.columns, minlength=d2)
-    return min(int(count.min()) for count in counts) >= min(rank, d1, d2)
+        return f"{n} observations are fewer than the {rank * (d1 + d2 - rank)} parameters of rank {rank}"
+    return ""
 
 
 def is_compilable(problem: MatrixCompletion, model: Factorization) -> bool:

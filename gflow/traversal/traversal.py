@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gflow.flow import Plateau, Trajectory
-from gflow.traversal.law import crosses, draws, law
+from gflow.traversal.law import crosses, drawn_norms, draws, law
 from gflow.traversal.polish import product_svd
 from gflow.traversal.records import LARGEST_TABLE, Chain, Saddle, TraversalStatus
 from gflow.traversal.sizes import LARGE_CELLS
@@ -122,7 +122,7 @@ class Traversal:
         sizes = self.singular_values
         if sizes is not None:
             return float(sizes.sum())
-        norms = np.linalg.svd(self.sample(np.random.default_rng(0), 5), compute_uv=False).sum(axis=1)
+        norms = drawn_norms(self.shape, self.width, self.chains, np.random.default_rng(0), 5)
         return float(norms[0]) if np.ptp(norms) <= SAME_NORM * norms[0] else None
 
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -170,7 +170,7 @@ class Traversal:
     def to_dict(self) -> dict[str, Any]:
         """Return the limit for JSON; entries of ``matrix`` that depend on an unknown start are null.
 
-        Above 1e6 entries ``matrix``, ``determined`` and ``std`` are null and ``factors`` holds A and B.
+        Above 1e4 entries ``matrix``, ``determined`` and ``std`` are null and ``factors`` holds A and B.
         """
         whole = self.shape[0] * self.shape[1] <= LARGEST_TABLE
         W = self.matrix if whole else None

@@ -8,12 +8,14 @@ from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.polish import smallest_off_gauge
-from gflow.traversal.sizes import is_large
+from gflow.traversal.sizes import is_isolating, is_large
 
 SILENT = 1e-10
 """A direction leaves the observed entries alone if they change by less than this fraction of the largest change."""
 SQUARED_TOL = 1e-4
 """Ratios of singular values below this cannot be told from zero by their squares."""
+MOST_FREE = 10_000_000
+"""Free directions with more entries than this are never formed."""
 LARGE = 4_000_000
 """Jacobians with more entries than this are never formed."""
 
@@ -29,7 +31,7 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     wanted = k * (sum(problem.shape) - k)
     if wanted == 0:
         return True
-    if problem.n_observed < wanted:
+    if not is_isolating(problem, k):
         return False
     model = Factorization(problem.shape, k)
     theta = model.theta(A, B)
@@ -47,6 +49,30 @@ def flat_directions(problem: MatrixCompletion, model: Factorization, theta: np.n
     """
     J = problem.measure(model.jacobian(theta))
     return float(np.linalg.norm(J @ modes, 2)) <= SILENT * float(np.linalg.norm(J, 2))
+
+
+def short_directions(problem: MatrixCompletion, model: Factorization, theta: np.ndarray) -> np.ndarray | None:
+    """Return the directions, in columns, that rows and columns with fewer observations than the rank leave free.
+
+    Such a row of A moves freely where it meets none of the observed columns of B, and keeps its entries: at a critical
+    point with independent columns there its residual vanishes. None if they were more than 1e7 numbers.
+    """
+    A, B = model.factors(theta)
+    (d1, d2), k, found = problem.shape, model.rank, []
+    sides = ((problem.rows, problem.columns, d1, B.T, 0), (problem.columns, problem.rows, d2, A, d1 * k))
+    for own, other, length, factor, first in sides:
+        counts = np.bincount(own, minlength=length)
+        met = np.split(other[np.argsort(own, kind="stable")], np.cumsum(counts)[:-1])
+        for index in np.flatnonzero(counts < k):
+            null = np.linalg.svd(factor[met[index]])[2][counts[index] :]
+            places = first + (index * k + np.arange(k) if first == 0 else index + d2 * np.arange(k))
+            found += [(places, vector) for vector in null]
+    if len(found) * model.dim > MOST_FREE:
+        return None
+    directions = np.zeros((model.dim, len(found)))
+    for number, (places, vector) in enumerate(found):
+        directions[places, number] = vector
+    return directions
 
 
 def _ratio_of_squares(problem: MatrixCompletion, model: Factorization, theta: np.ndarray) -> float:
