@@ -404,7 +404,7 @@ def test_the_escape_from_a_large_saddle_needs_less_memory_than_its_matrix() -> N
     assert (origin.rate, origin.gap) == (pytest.approx(pair.rate), pytest.approx(pair.rate - pair.next_rate))
     assert origin.multiplicity == 2 and origin.u == pytest.approx(pair.u, abs=1e-9)
     assert memory < 8 * d * d
-    assert len(origin.to_dict()["matrix"]) == d
+    assert origin.to_dict()["matrix"] is None
 
 
 def test_the_analysis_of_a_point_is_json() -> None:
