@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,15 +11,46 @@ import numpy as np
 from analysis.plots import draw_gradient_norm, draw_loss, draw_observation_graph, draw_singular_values, figure_svg
 from analysis.report import Figure
 from analysis.theorems import Study
+from analysis.theorems.study import singular_values
 from gflow import diagnostics
 
+NAMES = ("observation-graph", "loss", "gradient-norm", "singular-values")
 MOST_POINTS = 1500
 """Figures show at most this many states of a trajectory."""
+MOST_EDGES = 2000
+"""Observation graphs with more edges are not drawn: nobody could follow one of them."""
+MOST_WORK = 1e10
+"""Up to this many multiplications, states times d1 d2 min(d1, d2), the singular values of W are computed and drawn."""
 
 
-def trajectory_figures(study: Study) -> list[Figure]:
+@dataclass(frozen=True, slots=True, eq=False)
+class TrajectoryFigures:
+    """The figures that are drawn, and for each of the others one sentence that says why not."""
+
+    figures: tuple[Figure, ...]
+    left_out: MappingProxyType[str, str]
+
+    def __repr__(self) -> str:
+        drawn = ", ".join(figure.name for figure in self.figures) or "none"
+        return f"TrajectoryFigures({drawn}; left out: {', '.join(self.left_out) or 'none'})"
+
+
+def trajectory_figures(study: Study) -> TrajectoryFigures:
     """Return the observation graph, and loss, gradient norm and singular values along the trajectory."""
-    return [_graph_figure(study), _loss_figure(study), _gradient_figure(study), _singular_value_figure(study)]
+    left_out = _too_large(study)
+    makers = (_graph_figure, _loss_figure, _gradient_figure, _singular_value_figure)
+    drawn = tuple(make(study) for name, make in zip(NAMES, makers, strict=True) if name not in left_out)
+    return TrajectoryFigures(drawn, MappingProxyType(left_out))
+
+
+def _too_large(study: Study) -> dict[str, str]:
+    """Return why figures are not drawn, by name, for those that are too large."""
+    found, (d1, d2), states = {}, study.problem.shape, len(_moments(study)[0])
+    if study.problem.n_observed > MOST_EDGES:
+        found["observation-graph"] = f"not drawn with {study.problem.n_observed} edges, which exceed {MOST_EDGES}"
+    if states * d1 * d2 * min(d1, d2) > MOST_WORK:
+        found["singular-values"] = f"not drawn: those of {states} states of {d1} x {d2} take too long"
+    return found
 
 
 def _graph_figure(study: Study) -> Figure:
@@ -83,7 +116,8 @@ def _gradient_figure(study: Study) -> Figure:
 def _singular_value_figure(study: Study) -> Figure:
     shown, times = _moments(study)
     path, root = study.trajectory, np.sqrt(study.unit)
-    panels = {"W": ("W", study.unit * diagnostics.singular_values(study.model, path)[shown])}
+    sizes = np.array([singular_values(study.model, theta) for theta in path.states[shown]])
+    panels = {"W": ("W", study.unit * sizes)}
     for key, label in (("A", "A"), ("B", "B"), ("stacked", r"[A; B$^T$]")):
         panels[key] = label, root * diagnostics.factor_singular_values(study.model, path, key)[shown]
 

@@ -9,16 +9,20 @@ import numpy as np
 
 import gflow
 from analysis.certificates import certificate_table
-from analysis.limit_figures import LimitFigures, limit_figures
+from analysis.limit_figures import limit_figures
+from analysis.limit_figures.figures import NAMES as LIMIT_NAMES
 from analysis.plots import EntryStatus
-from analysis.report import MatrixView, Report, Table, format_number
+from analysis.report import Figure, MatrixView, Report, Table, format_number
 from analysis.theorems import STATEMENTS, Saddle, Statement, Study, completions
 from analysis.theorems.spectrum import multiplicity, predicted_zero_modes
-from analysis.trajectory_figures import trajectory_figures
+from analysis.theorems.study import singular_values
+from analysis.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
 from gflow import diagnostics, manifolds, symbolic
 
 LARGEST_EQUATIONS = 50
 """Up to this dimension (5 x 5 at full width) the equations of the flow are listed."""
+LARGEST_VIEW = 250_000
+"""Number of entries up to which the matrix learned is part of the report, entry by entry."""
 RANK_TOL = 1e-4
 
 
@@ -27,6 +31,7 @@ def verification(
     *,
     name: str = "a matrix",
     statements: Sequence[Statement] = STATEMENTS,
+    drawn: bool = True,
     **settings: Any,
 ) -> Report:
     """Return the report on ``problem``: claims, figures, tables and the learned matrix.
@@ -38,6 +43,8 @@ def verification(
         What the report calls it.
     statements : sequence of functions Study -> claims
         Default: all of ``analysis.theorems``.
+    drawn : bool
+        Whether the figures are made, which a report that is not written does not need.
     settings
         Keywords of ``Study.of``: seed, scale, start, rank, method, rtol, t_end, max_evaluations.
 
@@ -51,17 +58,22 @@ def verification(
     Equal arguments give equal reports. Losses scale as s^2 and times as 1 / s when M is multiplied by s and the start
     by sqrt(s); verdicts do not change.
     """
-    return study_report(Study.of(problem, **settings), name, statements)
+    return study_report(Study.of(problem, **settings), name, statements, drawn=drawn)
 
 
-def study_report(study: Study, name: str, statements: Sequence[Statement] = STATEMENTS) -> Report:
+def study_report(
+    study: Study, name: str, statements: Sequence[Statement] = STATEMENTS, *, drawn: bool = True
+) -> Report:
     """Return the report on a study that has been made."""
-    limit = limit_figures(study)
+    figures, left_out = _figures(study, drawn)
+    matrix = matrix_view(study)
+    if matrix is None:
+        left_out["matrix"] = f"not listed with {np.prod(study.problem.shape)} entries, which exceed {LARGEST_VIEW}"
     return Report(
         title=f"Theorems verified on {name}",
         lead=_lead(study, name),
         claims=[claim for statement in statements for claim in statement(study)],
-        figures=[*trajectory_figures(study), *limit.figures],
+        figures=figures,
         tables=[
             saddle_table(study),
             certificate_table(study),
@@ -69,16 +81,24 @@ def study_report(study: Study, name: str, statements: Sequence[Statement] = STAT
             Table(**completions(study)),
             *_equation_tables(study),
         ],
-        configuration=_configuration(study, name, limit),
-        matrix=matrix_view(study),
+        configuration=_configuration(study, name, left_out),
+        matrix=matrix,
         seed=study.seed,
     )
 
 
+def _figures(study: Study, drawn: bool) -> tuple[list[Figure], dict[str, str]]:
+    """Return the figures, and by name why others are left out."""
+    if not drawn:
+        return [], dict.fromkeys((*TRAJECTORY_NAMES, *LIMIT_NAMES), "not drawn: no report is written")
+    path, limit = trajectory_figures(study), limit_figures(study)
+    return [*path.figures, *limit.figures], {**path.left_out, **limit.left_out}
+
+
 def _lead(study: Study, name: str) -> str:
     (d1, d2), n, trajectory = study.problem.shape, study.problem.n_observed, study.trajectory
-    W = study.model.matrix(trajectory.final)
-    rank, norm = int(diagnostics.numerical_rank(W, RANK_TOL)), float(diagnostics.nuclear_norm(W)) * study.unit
+    sizes = singular_values(study.model, trajectory.final)
+    rank, norm = int(np.sum(sizes > RANK_TOL * sizes[0])), float(sizes.sum()) * study.unit
     count = study.connectivity.n_components
     return (
         f"{name}: {d1} x {d2}, {n} of {d1 * d2} entries observed, {study.connectivity.kind} ({count} "
@@ -98,7 +118,7 @@ def _theta(study: Study, values: np.ndarray) -> np.ndarray:
     return np.sqrt(study.unit) * values
 
 
-def _configuration(study: Study, name: str, limit: LimitFigures) -> dict[str, Any]:
+def _configuration(study: Study, name: str, left_out: dict[str, str]) -> dict[str, Any]:
     trajectory = study.trajectory
     return {
         "matrix": name,
@@ -119,15 +139,19 @@ def _configuration(study: Study, name: str, limit: LimitFigures) -> dict[str, An
             "conservation_drift": trajectory.conservation_drift,
             "monotonicity_defect": trajectory.monotonicity_defect,
         },
-        "figures_left_out": dict(limit.left_out),
+        "figures_left_out": left_out,
     }
 
 
-def matrix_view(study: Study) -> MatrixView:
+def matrix_view(study: Study) -> MatrixView | None:
     """Return W at the end of the trajectory with what is known of the limit of each entry as the start shrinks.
 
-    Entries within a coupling component are determined; undecided if a hypothesis of that fails.
+    Entries within a coupling component are determined; undecided if a hypothesis of that fails. None above 250,000
+    entries.
     """
+    d1, d2 = study.problem.shape
+    if d1 * d2 > LARGEST_VIEW:
+        return None
     observed = study.problem.observed
     statuses = np.full(observed.shape, EntryStatus.SEED_DEPENDENT, dtype=object)
     graph = study.connectivity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from analysis.claims import Claim
-from analysis.cli import arguments, commands, inputs, main
+from analysis.cli import arguments, commands, inputs, main, survey
 from analysis.cli.arguments import Command, parsed
 from analysis.cli.output import PLAIN_WIDTH, Outcome
 from analysis.data import example, example_names
@@ -319,7 +320,7 @@ def test_verify_passes_on_what_was_asked_for(run: Any, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "analysis.verification", module)
     run("verify", "--example", "slides3", "--scale", "1e-3", "--seed", 2, "--rank", 1, "--rtol", "1e-6", "--t-end", 9)
     expected = {"name": "slides3", "seed": 2, "scale": 1e-3, "rank": 1, "method": "auto", "rtol": 1e-6, "t_end": 9.0}
-    assert module.calls == [expected]
+    assert module.calls == [expected | {"drawn": False}]
     start = saved_start("start.npz", np.ones((2, 2)), np.ones((2, 2)))
     run("verify", "--example", "slides3", "--start", start)
     assert module.calls[1]["start"].tolist() == [1.0] * 8 and "scale" not in module.calls[1]
@@ -389,7 +390,7 @@ BAD_USAGE: list[tuple[tuple[str, ...], str]] = [
     (("verify", *GOOD, "--out", "good.csv"), "cannot write good.csv: Not a directory"),
     (("verify", *GOOD, "--out", "good.csv/report/deep"), "cannot write good.csv/report/deep: Not a directory"),
     (("verify", *GOOD, "--method", "graded"), "--method"),
-    (("critical", *GOOD, "--rank", "300"), "r (d1 + d2) = 1200 exceeds 1000"),
+    (("critical", *GOOD, "--rank", "300"), "r (d1 + d2) = 1200 exceeds 1000; choose a --rank of at most 250"),
     (("critical", *GOOD, "--starts", "0"), "--starts: must be a positive integer"),
 ]
 
@@ -563,6 +564,43 @@ def test_a_large_matrix_is_left_to_json(run: Any) -> None:
     assert len(run("flow", name, "--rank", 1, "--json").result["matrix"]) == 12
 
 
+def test_a_matrix_that_is_not_printed_is_kept_by_the_option_that_is_named(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "LARGEST_MATRIX", 3)
+    assert "W has more than 3 entries; --out FILE keeps its factors" in run("flow", "--example", "slides3").out
+    run("flow", "--example", "slides3", "--out", "path.npz")
+    assert Path("path.npz").exists()
+
+
+def test_a_matrix_too_large_for_a_survey_at_any_width_is_not_advised_a_smaller_one(run: Any) -> None:
+    name = saved("long.npy", np.ones((1, 1000)))
+    assert_refused(run("critical", name), "the matrix is too large for a survey even at --rank 1")
+
+
+def test_a_survey_shows_which_start_it_is_at(run: Any) -> None:
+    arguments = parsed(commands.COMMANDS, ["critical", "--example", "slides3", "--starts", "3"])
+    asked, told = inputs.Run.of(arguments), []
+    survey.surveyed(asked, asked.trajectory(), 3, told.append)
+    assert told == ["start 1 of 3", "start 2 of 3", "start 3 of 3"]
+
+
+@pytest.mark.parametrize("command", ["flow", "verify", "ledger"])
+def test_the_cost_of_a_large_default_width_is_said_before_it_is_spent(
+    run: Any, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(inputs, "COSTLY", 7)
+    monkeypatch.setattr(inputs, "ADVISED", 1)
+    monkeypatch.setitem(sys.modules, "analysis.verification", reported(HOLDS))
+    said = run(command, "--example", "slides3", "--json").err
+    assert re.fullmatch(
+        r"gflow: width 2: 8 numbers, one evaluation takes about \S+ s; try --rank 1, or gflow limit\n", said
+    )
+    assert run(command, "--example", "slides3", "--rank", "2").err == ""
+    monkeypatch.setattr(inputs, "COSTLY", 8)
+    assert run(command, "--example", "slides3").err == ""
+
+
 def test_help_and_version_need_no_numpy_and_classify_no_scipy() -> None:
     code = "import sys; from analysis.cli import main; print(main({}), [m for m in {} if m in sys.modules])"
     heavy = ["numpy", "rich", "gflow.files", "networkx", "matplotlib", "scipy"]
@@ -610,6 +648,20 @@ def test_an_interrupt_of_a_long_run_is_one_line_and_leaves_no_file(tmp_path: Pat
         rest, err = running.communicate(timeout=60)
     assert (running.returncode, rest, err) == (130, "", "gflow: interrupted\n")
     assert os.listdir(tmp_path) == []
+
+
+def test_an_interrupt_while_the_command_loads_is_one_line() -> None:
+    code = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'analysis.cli.arguments':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "import analysis.cli\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "gflow: interrupted\n")
 
 
 def test_a_reader_that_went_away_is_no_error() -> None:

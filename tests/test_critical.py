@@ -284,6 +284,37 @@ def test_a_hessian_that_vanishes_has_a_spectrum_of_zeros() -> None:
     assert classify(Objective.of(MatrixCompletion([[0.0]]), DirectMatrix((1, 1))), np.zeros(1)).n_zero == 0
 
 
+def test_a_large_global_minimum_is_known_by_its_loss_and_its_spectrum_is_left_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, objective = objective_of(MatrixCompletion(np.eye(23)))
+    minimum = model.theta(np.eye(23), np.eye(23))
+    known = classify(objective, minimum, k=3)
+    monkeypatch.setattr("gflow.critical.spectra._lanczos", lambda *_: pytest.fail("a spectrum was computed"))
+    point = classify(objective, minimum)
+    assert (point.kind, point.index, point.n_zero, point.escape_rate) == (Kind.GLOBAL_MINIMUM, 0, None, 0.0)
+    assert (known.kind, known.n_zero, known.index) == (Kind.GLOBAL_MINIMUM, 3, 0)
+    assert point.zero_cut == pytest.approx(known.zero_cut, rel=0.2)
+    described = json.loads(json.dumps(point.to_dict(), allow_nan=False))
+    assert described["n_zero"] is None and described["spectrum"]["values"] == []
+    assert "zeros=not computed" in repr(point) and "not computed" in repr(point.spectrum)
+
+
+def test_a_large_point_whose_loss_is_not_the_bound_gets_its_spectrum() -> None:
+    model, objective = objective_of(MatrixCompletion(np.eye(23)))
+    saddle = model.theta(np.diag([1.0] * 22 + [0.0]), np.diag([1.0] * 22 + [0.0]))
+    point = classify(objective, saddle)
+    assert (point.kind, point.index) == (Kind.STRICT_SADDLE, 1) and len(point.spectrum.values) == 6
+
+
+def test_a_lanczos_iteration_is_given_up_after_the_restarts_it_is_allowed() -> None:
+    model, objective = objective_of(MatrixCompletion(np.diag(np.linspace(1.0, 2.0, 23))))
+    theta = model.random(np.random.default_rng(0), 1.0)
+    assert hessian_spectrum(objective, theta, 6).values[0] < 0
+    with pytest.raises(SpectrumNotConverged):
+        hessian_spectrum(objective, theta, 6, max_restarts=1)
+
+
 def test_lanczos_that_stalls_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
     def stalled(operator: object, *, which: str, **_: object) -> tuple[np.ndarray, None]:
         if which == "LM":
@@ -307,6 +338,13 @@ def test_the_survey_of_figure_3_meets_its_saddles_and_global_minima() -> None:
     assert {(3, 3), (4, 4)} <= {orbit.ranks for orbit in orbits if Kind.GLOBAL_MINIMUM in orbit.kinds}
     assert all(set(orbit.kinds) <= {Kind.STRICT_SADDLE, Kind.GLOBAL_MINIMUM} for orbit in orbits)
     json.dumps([orbit.to_dict() for orbit in orbits], allow_nan=False)
+
+
+def test_a_survey_tells_the_number_of_every_start() -> None:
+    model, objective = objective_of(MatrixCompletion([[1.0, 2.0]]))
+    told: list[int] = []
+    critical_orbits(objective, model, np.random.default_rng(0), n_starts=4, callback=told.append)
+    assert told == [0, 1, 2, 3]
 
 
 def test_escape_rates_change_along_an_orbit_outside_omega() -> None:

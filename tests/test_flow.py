@@ -17,7 +17,7 @@ from gflow.files import read_arrays, write_arrays
 from gflow.flow import IntegrationFailed, monitor
 from gflow.flow.integration import METHODS
 from gflow.flow.run import Run
-from gflow.flow.saddles import Clock
+from gflow.flow.saddles import Clock, saddle_at
 
 GAP = np.nan
 FIG_3 = np.array([[4, 0.6, 1.8, 0.8], [6, 0.9, 2.7, GAP], [8, 2.2, 2.6, 1.6], [8, 2.7, 5.1, 3.6]])
@@ -572,6 +572,31 @@ def test_records_are_frozen_and_say_what_they_hold() -> None:
         assert not array.flags.writeable
     with pytest.raises(dataclasses.FrozenInstanceError):
         path.status = Status.BUDGET  # type: ignore[misc]
+
+
+# Saddles at large dimensions
+
+
+def large_setting(sizes: tuple[float, float], rank: int) -> tuple[Factorization, Objective, np.ndarray, np.ndarray]:
+    """Return model, objective and orthonormal vectors U, V of a full 600 x 500 matrix of these singular values."""
+    rng = np.random.default_rng(0)
+    U, V = (np.linalg.qr(rng.standard_normal((side, len(sizes))))[0] for side in (600, 500))
+    problem, model = MatrixCompletion(U * sizes @ V.T), Factorization((600, 500), rank)
+    assert problem.unit == 1.0
+    return model, Objective.of(problem, model), U, V
+
+
+def test_where_every_direction_is_active_a_small_residual_proves_a_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, objective, U, V = large_setting((32.0, 16.0), 2)
+    monkeypatch.setattr("gflow.flow.saddles.hessian_spectrum", lambda *_, **__: pytest.fail("a spectrum was computed"))
+    root = np.sqrt([32.0, 16.0])
+    assert not saddle_at(objective, model.theta(U * root, (V * root).T)).rates.size
+
+
+def test_where_every_direction_is_active_a_large_residual_is_still_searched_for_a_way_out() -> None:
+    model, objective, U, V = large_setting((32.0, 16.0), 1)
+    saddle = saddle_at(objective, model.theta(4.0 * U[:, 1:], 4.0 * V[:, 1:].T))
+    assert saddle.rates == pytest.approx([2 * (32.0 - 16.0) / 300_000], rel=1e-3)
 
 
 # Drift

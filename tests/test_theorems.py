@@ -28,7 +28,8 @@ from analysis.theorems import (
     thm1,
 )
 from analysis.theorems.rounding import EPS, grown_rounding, growth
-from gflow import symbolic
+from analysis.theorems.study import singular_values
+from gflow import critical, symbolic
 
 NUMERICAL = tuple(statement for statement in TRAJECTORY_STATEMENTS if statement is not identities.claims)
 GAP = np.nan
@@ -105,8 +106,36 @@ def test_predicted_zero_modes_of_figure_3_are_those_of_the_theory() -> None:
 
 
 def test_a_representative_part_keeps_every_component_it_has_room_for() -> None:
-    graph = gflow.connectivity(gflow.MatrixCompletion(np.where(np.eye(9) > 0, 1.0, GAP)))
-    assert identities.representative(graph) == ([0, 1, 2, 3], [0, 1, 2, 3])
+    problem = gflow.MatrixCompletion(np.where(np.eye(9) > 0, 1.0, GAP))
+    assert identities.representative(problem, gflow.connectivity(problem)) == ([0, 1, 2, 3], [0, 1, 2, 3])
+    values = np.full((7, 7), GAP)
+    values[:5, :5], values[5:, 5:] = 1.0, 2.0
+    problem = gflow.MatrixCompletion(values)
+    assert identities.representative(problem, gflow.connectivity(problem)) == ([0, 1, 5, 6], [0, 1, 5, 6])
+
+
+@settings(deadline=None, max_examples=50)
+@given(shape=st.tuples(*[st.integers(1, 9)] * 2), seed=st.integers(0, 999), density=st.floats(0.0, 1.0))
+def test_every_line_of_a_representative_part_holds_an_observed_entry(
+    shape: tuple[int, int], seed: int, density: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    mask = rng.random(shape) < density
+    mask[rng.integers(shape[0]), rng.integers(shape[1])] = True
+    problem = gflow.MatrixCompletion(np.ones(shape), mask)
+    graph = gflow.connectivity(problem)
+    rows, columns = identities.representative(problem, graph)
+    part = mask[np.ix_(rows, columns)]
+    assert part.any(axis=0).all() and part.any(axis=1).all() and max(part.shape) <= 4
+    owners = {k for k, c in enumerate(graph.coupling_components) if set(c.rows) & set(rows)}
+    assert len(owners) == min(4, len(graph.coupling_components))
+
+
+def test_a_mask_whose_first_block_is_blank_has_its_identities_checked_where_it_is_observed() -> None:
+    values = np.arange(1.0, 37.0).reshape(6, 6)
+    values[:4, :4] = GAP
+    claims = identities.claims(study_of(values, max_evaluations=5))
+    assert {claim.verdict for claim in claims} == {Verdict.HOLDS}
 
 
 def test_a_large_mask_is_checked_on_a_part_and_the_claims_say_so() -> None:
@@ -234,6 +263,29 @@ def test_a_dimension_too_large_for_newton_leaves_the_saddles_undecided() -> None
     assert ids_with(claims, Verdict.CONTRADICTED) == set()
     assert claims["prop1.1"].verdict is Verdict.HOLDS and "no trajectory" in claims["prop1.1"].reason
     assert claims["assumption1"].verdict is Verdict.UNDECIDED
+
+
+def test_a_large_end_whose_eigenvalues_are_not_found_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stalled(*_: Any, **__: Any) -> None:
+        raise critical.SpectrumNotConverged(0, 6, 1e-10)
+
+    assert study_of(np.ones((1, 1100))).end is not None
+    monkeypatch.setattr(gflow, "classify", stalled)
+    assert study_of(np.ones((1, 1100))).end is None
+    assert thm1.claims(study_of(np.ones((1, 1100))))[0].verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (4, 9)])
+def test_singular_values_of_factors_are_those_of_their_product(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = gflow.Factorization(shape, 3)
+    theta = model.random(np.random.default_rng(0), 1.0)
+    whole = singular_values(model, theta)
+    monkeypatch.setattr("analysis.theorems.study.LARGEST_MATRIX", 1)
+    assert len(whole) == min(shape) and singular_values(model, theta) == pytest.approx(whole[:3], rel=1e-12)
+    full = gflow.Factorization(shape)
+    assert len(singular_values(full, full.random(np.random.default_rng(0), 1.0))) == min(shape)
 
 
 def test_one_long_row_is_verified_at_a_large_dimension() -> None:

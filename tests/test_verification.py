@@ -104,6 +104,27 @@ def test_a_figure_that_is_left_out_is_named_in_the_configuration_with_its_reason
     assert all("there is no limit: the traversal is degenerate" in reason for reason in left_out.values())
 
 
+def test_what_is_too_large_to_be_shown_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.trajectory_figures.MOST_EDGES", 4)
+    monkeypatch.setattr("analysis.trajectory_figures.MOST_WORK", 1e2)
+    monkeypatch.setattr("analysis.verification.LARGEST_VIEW", 8)
+    report = verification(example("fig4"), name="fig4", statements=FEW)
+    left_out = report.configuration["figures_left_out"]
+    assert left_out["observation-graph"] == "not drawn with 5 edges, which exceed 4"
+    assert "states of 3 x 3 take too long" in left_out["singular-values"]
+    assert left_out["matrix"] == "not listed with 9 entries, which exceed 8" and report.matrix is None
+    assert {"loss", "gradient-norm"} <= {figure.name for figure in report.figures} and len(left_out) == 3
+    assert "not drawn with 5 edges" in report_html(report)
+
+
+def test_a_report_that_is_not_written_has_no_figures_and_the_same_claims() -> None:
+    plain = verification(example("fig4"), name="fig4", statements=FEW, drawn=False)
+    whole = verification(example("fig4"), name="fig4", statements=FEW)
+    assert plain.figures == () and len(whole.figures) == 8
+    assert [claim.to_dict() for claim in plain.claims] == [claim.to_dict() for claim in whole.claims]
+    assert set(plain.configuration["figures_left_out"]) == {figure.name for figure in whole.figures}
+
+
 def test_greedy_learning_and_the_limit_differ_on_disconnected_data_alone() -> None:
     for name, apart in (("fig3", False), ("fig4", True)):
         table = next(table for table in verified(name).tables if table.name == "completions")

@@ -15,9 +15,13 @@ from __future__ import annotations
 
 import sys
 
-from analysis.cli.arguments import parsed
-from analysis.cli.commands import COMMANDS
-from analysis.cli.output import Refused, one_line, recorded_warnings, silence_stdout, write
+try:
+    from analysis.cli.arguments import parsed
+    from analysis.cli.commands import COMMANDS
+    from analysis.cli.output import Refused, one_line, recorded_warnings, silence_stdout, write
+except KeyboardInterrupt:  # before there is a ``main`` to catch it
+    print("gflow: interrupted", file=sys.stderr)
+    raise SystemExit(130) from None
 
 __all__ = ["main"]
 

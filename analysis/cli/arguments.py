@@ -15,6 +15,7 @@ SCALE = 1e-8
 """The scale of the random start where neither --scale nor --start is given, times sqrt(max|M|) if that is below 1."""
 SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
 METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
+STARTS_HELP = "starts of the survey (default %(default)s); each takes a few dense Hessians, so fewer are quicker"
 EPILOG = (
     "exit status: 0 done and nothing contradicted; 1 a claim is contradicted; 2 bad usage or input, or a computation "
     "that failed; 130 interrupted. Results go to standard output, everything else to standard error."
@@ -90,7 +91,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--rtol": {"type": tolerance, "metavar": "TOL", "help": "relative tolerance of each step of the integration"},
     "--t-end": {"type": positive, "metavar": "T", "help": "time horizon (default: none)"},
     "--max-evaluations": {"type": count, "metavar": "N", "help": "budget of gradient evaluations (default 200000)"},
-    "--starts": {"type": count, "metavar": "N", "default": 60, "help": "starts of the survey (default %(default)s)"},
+    "--starts": {"type": count, "metavar": "N", "default": 60, "help": STARTS_HELP},
     "--save": {"flags": ("--out",), "type": archive, "metavar": "FILE.npz", "help": "write what was computed there"},
     "--name": {"flags": (), "nargs": "?", "metavar": "NAME", "help": "which one; --list shows the names"},
     "--list": {"action": "store_true", "help": "list the names that are known"},

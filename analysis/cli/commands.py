@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli.arguments import Command
 from analysis.cli.figures import figure, report
-from analysis.cli.inputs import Run, check_writable_file, check_writable_folder, one_blas_thread, problem_of
-from analysis.cli.output import Outcome, Refused, facts, indices, matrix, number, progress, refusing, table
+from analysis.cli.inputs import (
+    Run,
+    announce_cost,
+    check_writable_file,
+    check_writable_folder,
+    one_blas_thread,
+    problem_of,
+)
+from analysis.cli.output import LISTED, Outcome, Refused, facts, few, indices, matrix, number, progress, refusing, table
 from analysis.cli.statements import ledger
 from analysis.cli.sweeps import sweep
 from analysis.cli.traversals import escape, limit
@@ -21,9 +28,7 @@ if TYPE_CHECKING:
 LARGEST_DIMENSION = 1000
 """Critical points are found with a dense Hessian up to this dimension."""
 LARGEST_MATRIX = 1_000_000
-"""Number of entries up to which the matrix a trajectory ends at is part of the output; --save keeps its factors."""
-LISTED = 20
-"""Singular values, and indices of a long list, that are printed."""
+"""Number of entries up to which the matrix a trajectory ends at is part of the output; --out keeps its factors."""
 RANK_TOL = 1e-4
 """The rank printed counts singular values above this, relative to max|M| and to the largest of them."""
 
@@ -42,6 +47,7 @@ def flow(arguments: Namespace) -> Outcome:
     check_writable_file(arguments.save)
     with one_blas_thread():
         run = Run.of(arguments)
+        announce_cost(run, arguments)
         with progress("integrating") as more:
             trajectory = run.trajectory(more)
         payload = run.to_dict() | _end(run, trajectory)
@@ -57,19 +63,25 @@ def critical(arguments: Namespace) -> Outcome:
 
     with one_blas_thread():
         run = Run.of(arguments)
-        if run.model.dim > LARGEST_DIMENSION:
-            raise Refused(
-                f"critical needs a dense Hessian: r (d1 + d2) = {run.model.dim} exceeds {LARGEST_DIMENSION}; "
-                "choose a smaller --rank"
-            )
+        _check_dimension(run)
         with progress("integrating") as more:
             trajectory = run.trajectory(more)
-        with progress("searching critical points"):
-            found = surveyed(run, trajectory, arguments.starts)
+        with progress("searching critical points") as more:
+            found = surveyed(run, trajectory, arguments.starts, more)
     survey = {"seed": run.seed, "starts": arguments.starts}
     ending = {"status": str(trajectory.status), "message": trajectory.message, "method": trajectory.method}
     payload = run.to_dict() | ending | {"survey": survey} | found
     return Outcome(payload, lambda: _critical_parts(run, payload))
+
+
+def _check_dimension(run: Run) -> None:
+    """Raise ``Refused`` where a dense Hessian would be too large, with a width that is not, if there is one."""
+    least, dim = sum(run.model.shape), run.model.dim
+    if dim > LARGEST_DIMENSION:
+        advice = f"choose a --rank of at most {LARGEST_DIMENSION // least}"
+        if least > LARGEST_DIMENSION:
+            advice = "the matrix is too large for a survey even at --rank 1"
+        raise Refused(f"critical needs a dense Hessian: r (d1 + d2) = {dim} exceeds {LARGEST_DIMENSION}; {advice}")
 
 
 def verify(arguments: Namespace) -> Outcome:
@@ -82,10 +94,17 @@ def verify(arguments: Namespace) -> Outcome:
         from analysis.verification import verification
 
         run = Run.of(arguments)
+        announce_cost(run, arguments)
         start = {"start": run.theta} if run.scale is None else {"scale": run.scale}
         with progress("verifying"):
             report = verification(
-                run.problem, name=run.name, seed=run.seed, rank=run.model.rank, **start, **run.settings
+                run.problem,
+                name=run.name,
+                seed=run.seed,
+                rank=run.model.rank,
+                drawn=arguments.report is not None,
+                **start,
+                **run.settings,
             )
         page = None
         if arguments.report is not None:
@@ -129,20 +148,13 @@ def _connectivity_parts(graphs: gflow.Connectivity) -> Iterator[Any]:
         [
             ("kind", str(graphs.kind)),
             ("shape", f"{d1} x {d2}, {graphs.n_observed} observed"),
-            ("unobserved rows", _few(graphs.unobserved_rows)),
-            ("unobserved columns", _few(graphs.unobserved_columns)),
+            ("unobserved rows", few(graphs.unobserved_rows)),
+            ("unobserved columns", few(graphs.unobserved_columns)),
         ]
     )
     for name, components in (("components", graphs.components), ("coupling components", graphs.coupling_components)):
-        rows = ((_few(part.rows), _few(part.columns), part.complete_bipartite) for part in components)
+        rows = ((few(part.rows), few(part.columns), part.complete_bipartite) for part in components)
         yield table(f"{name} (rows and columns counted from 0)", ["rows ", "columns ", "complete bipartite "], rows)
-
-
-def _few(values: Sequence[int]) -> str:
-    """Return integers separated by commas, of more than 100 the first 20 and their number."""
-    if len(values) <= 100:
-        return indices(values)
-    return f"{indices(values[:LISTED])}, ... ({len(values)} in all)"
 
 
 def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
@@ -183,7 +195,7 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
     plateaus = ((plateau.loss, plateau.start, plateau.end) for plateau in trajectory.plateaus)
     yield table("plateaus", ["loss", "start", "end"], plateaus)
     if payload["matrix"] is None:
-        yield f"W has more than {LARGEST_MATRIX} entries; --save FILE keeps its factors"
+        yield f"W has more than {LARGEST_MATRIX} entries; --out FILE keeps its factors"
     else:
         yield matrix("W (rows and columns counted from 0)", payload["matrix"])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 GRADED_BELOW = 1e-12
 """Starts below this scale, in the unit of theta, are integrated in graded columns."""
+COSTLY = 2_000_000
+"""Dimension above which a width that nobody chose is announced with its cost."""
+ADVISED = 10
+"""The width that is advised there."""
 LARGEST_START = 1e50
 """Largest entry of a start, in the unit of theta: beyond it the loss leaves the range of a double."""
 
@@ -141,6 +147,22 @@ class Run:
         d1, d2 = self.problem.shape
         size = f"{d1} x {d2}, {self.problem.n_observed} observed, inner width {self.model.rank}"
         return [("matrix", f"{self.name}, {size}"), ("start", start + below)]
+
+
+def announce_cost(run: Run, arguments: Namespace) -> None:
+    """Say on standard error what one evaluation costs, where the width is the default one and large."""
+    chosen = arguments.rank is not None or run.scale is None
+    if chosen or run.model.dim <= COSTLY or run.model.rank <= ADVISED or sys.stderr is None:
+        return
+    began = time.perf_counter()
+    run.objective.gradient(run.theta)
+    seconds = time.perf_counter() - began
+    print(
+        f"gflow: width {run.model.rank}: {run.model.dim:.2g} numbers, one evaluation takes about {seconds:.2g} s; "
+        f"try --rank {ADVISED}, or gflow limit",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def read_start(path: str, shape: tuple[int, int], rank: int | None) -> tuple[gflow.Factorization, np.ndarray]:

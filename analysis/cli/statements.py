@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli.inputs import Run, one_blas_thread
+from analysis.cli.inputs import Run, announce_cost, one_blas_thread
 from analysis.cli.output import Outcome, Refused, facts, progress, table
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def ledger(arguments: Namespace) -> Outcome:
         from analysis.ledger import ledger as of
 
         run = Run.of(arguments)
+        announce_cost(run, arguments)
         start = {"start": run.theta} if run.scale is None else {"scale": run.scale}
         with progress("verifying"):
             found = of(run.problem, seed=run.seed, rank=run.model.rank, **start, **run.settings)

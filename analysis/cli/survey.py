@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,18 @@ OMEGA_TOL = 1e-3
 """A point lies on an Omega_k, up to the size of the start, if at most this fraction of [A; B^T] lies outside."""
 
 
-def surveyed(run: Run, trajectory: gflow.Trajectory, n_starts: int) -> dict[str, Any]:
-    """Return the points near the plateaus of the trajectory, and the orbits met from random starts, JSON-ready."""
+def surveyed(
+    run: Run, trajectory: gflow.Trajectory, n_starts: int, more: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Return the points near the plateaus of the trajectory, and the orbits met from random starts, JSON-ready.
+
+    ``more`` is told about the progress.
+    """
+
+    def told(trial: int) -> None:
+        assert more is not None
+        more(f"start {trial + 1} of {n_starts}")
+
     parts = gflow.connectivity(run.problem).coupling_components
     orbits = gflow.critical_orbits(
         run.objective,
@@ -27,6 +38,7 @@ def surveyed(run: Run, trajectory: gflow.Trajectory, n_starts: int) -> dict[str,
         np.random.default_rng(run.seed),
         n_starts=n_starts,
         components=[(part.rows, part.columns) for part in parts],
+        callback=more and told,
     )
     saddles = [_passed(run, plateau) for plateau in trajectory.plateaus]
     return {"saddles": saddles, "orbits": [_orbit(run, orbit) for orbit in orbits]}

@@ -74,13 +74,13 @@ class Evidence:
         """Return the number of singular values of the limit above 1e-6 of the largest and above its error."""
         if self.matrix is None:
             return None
-        sizes = np.linalg.svd(self.matrix, compute_uv=False)
+        sizes = _sizes(self)
         return int(np.sum(sizes > max(RANK_TOL * sizes[0], 10.0 * self.error))) if sizes[0] > 0 else 0
 
     @property
     def nuclear_norm(self) -> float | None:
         """Return the nuclear norm of the limit."""
-        return None if self.matrix is None else float(np.linalg.svd(self.matrix, compute_uv=False).sum())
+        return None if self.matrix is None else float(_sizes(self).sum())
 
     @property
     def norm_error(self) -> float:
@@ -119,6 +119,13 @@ def evidence(study: Study) -> Evidence:
         nuclear=_nuclear(study.problem) if closed or max(d1, d2) <= LARGEST_NORM else None,
         bracket=gflow.minimum_rank(study.problem) if d1 * d2 <= DENSE_LIMIT else None,
     )
+
+
+@lru_cache(maxsize=4)
+def _sizes(given: Evidence) -> np.ndarray:
+    """Return the singular values of the limit, largest first."""
+    assert given.matrix is not None
+    return np.linalg.svd(given.matrix, compute_uv=False)
 
 
 def best_fit(problem: gflow.MatrixCompletion, k: int) -> gflow.RankFit | None:

@@ -10,6 +10,7 @@ import numpy as np
 import gflow
 from analysis.claims import Claim
 from analysis.theorems.evidence import INTERPOLATION_TOL, RANK_TOL, Evidence
+from analysis.theorems.study import singular_values
 
 FULL_RANK_TOL = 1e-10
 
@@ -57,8 +58,8 @@ def judged(
 
 def full_rank_start(given: Evidence) -> Hypothesis:
     """Return whether W_0 = A_0 B_0 has full rank min(d1, d2)."""
-    W = given.study.model.matrix(given.study.start / (float(np.abs(given.study.start).max()) or 1.0))
-    sizes = np.linalg.svd(W, compute_uv=False)
+    start = given.study.start
+    sizes = singular_values(given.study.model, start / (float(np.abs(start).max()) or 1.0))
     rank = int(np.sum(sizes > FULL_RANK_TOL * sizes[0]))
     full = min(given.problem.shape)
     return Hypothesis("full-rank W_0", rank == full, f"rank {rank} of {full}")

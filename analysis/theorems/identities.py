@@ -23,7 +23,7 @@ def claims(study: Study) -> tuple[Claim, ...]:
     """Return one claim per identity, measured by the number of entries that are not identically zero."""
     problem, rank, reason = study.normalized, study.model.rank, "for this mask and all non-zero values"
     if study.model.dim > LARGEST_DIM:
-        rows, columns = representative(study.connectivity)
+        rows, columns = representative(problem, study.connectivity)
         problem, rank = problem.restricted(rows, columns), min(rank, len(rows), len(columns))
         listed = [", ".join(str(index + 1) for index in lines) for lines in (rows, columns)]
         reason = f"for rows {listed[0]} and columns {listed[1]} alone at width {rank}: the whole is too large for sympy"
@@ -34,17 +34,29 @@ def claims(study: Study) -> tuple[Claim, ...]:
     return (*_claims("symbolic", exact, reason), *_claims("symbolic-general", general, anywhere))
 
 
-def representative(connectivity: gflow.Connectivity) -> tuple[list[int], list[int]]:
+def representative(problem: gflow.MatrixCompletion, connectivity: gflow.Connectivity) -> tuple[list[int], list[int]]:
     """Return up to four rows and four columns that hold entries of as many coupling components as they can."""
-    parts = connectivity.coupling_components
-    rows, columns = (_in_turn([getattr(part, side) for part in parts]) for side in ("rows", "columns"))
-    return sorted(rows), sorted(columns)
+    rows, columns, order = problem.rows, problem.columns, _in_turn(problem, connectivity)
+    chosen = np.zeros(problem.shape[0], dtype=bool), np.zeros(problem.shape[1], dtype=bool)
+    while True:
+        new = ~chosen[0][rows[order]], ~chosen[1][columns[order]]
+        room = [picked.sum() + more <= LARGEST_SIDE for picked, more in zip(chosen, new, strict=True)]
+        fitting = order[(new[0] | new[1]) & room[0] & room[1]]
+        if not fitting.size:
+            return chosen[0].nonzero()[0].tolist(), chosen[1].nonzero()[0].tolist()
+        chosen[0][rows[fitting[0]]] = chosen[1][columns[fitting[0]]] = True
 
 
-def _in_turn(groups: list[tuple[int, ...]]) -> list[int]:
-    longest = max(len(group) for group in groups)
-    taken = [group[turn] for turn in range(longest) for group in groups if turn < len(group)]
-    return taken[:LARGEST_SIDE]
+def _in_turn(problem: gflow.MatrixCompletion, connectivity: gflow.Connectivity) -> np.ndarray:
+    """Return the numbers of the observed entries: the first of every coupling component, the second of each, ..."""
+    part = np.zeros(problem.shape[0], dtype=int)
+    for k, component in enumerate(connectivity.coupling_components):
+        part[list(component.rows)] = k
+    owner = part[problem.rows]
+    grouped = np.argsort(owner, kind="stable")
+    turn = np.empty_like(grouped)
+    turn[grouped] = np.arange(len(owner)) - np.searchsorted(owner[grouped], owner[grouped])
+    return np.lexsort((owner, turn))
 
 
 def _claims(prefix: str, identities: Iterable[symbolic.Identity], reason: str) -> tuple[Claim, ...]:

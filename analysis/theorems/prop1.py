@@ -15,7 +15,7 @@ import gflow
 from analysis.claims import Claim
 from analysis.theorems.invariance import field_ratio, invariance_claim, random_span, widths
 from analysis.theorems.rounding import growth
-from analysis.theorems.study import Study
+from analysis.theorems.study import Study, singular_values
 from gflow import manifolds
 
 N_PROBLEMS = 12
@@ -69,9 +69,9 @@ def _nested(study: Study) -> Claim:
         theta = inner.project(rng.standard_normal(model.dim))
         size = max(float(np.linalg.norm(theta)), 1.0)
         outside = outer.distance(theta) / size
-        excess_rank = float(np.linalg.svd(model.matrix(theta), compute_uv=False)[k]) / size**2
+        excess_rank = float(singular_values(model, theta)[k]) / size**2
         witness = outer.embed(np.eye(model.shape[0], k + 1), np.eye(k + 1, model.shape[1]))
-        distance = float(np.linalg.svd(model.matrix(witness), compute_uv=False)[k])
+        distance = float(singular_values(model, witness)[k])
         worst = min(worst, min(distance, 1.0) - outside - excess_rank)
     reason = (
         f"least distance of an output of Omega_(k+1) from all outputs of Omega_k, k < {len(steps)}, expected 1, less "

@@ -87,7 +87,8 @@ def _zero_modes(study: Study) -> Claim:
     counts = []
     for saddle in study.saddles:
         residual, orbit = predicted_zero_modes(study, saddle), saddle.point.gauge_dimension or 0
-        counts.append((saddle.point.n_zero - max(residual or 0, orbit), saddle.point.n_zero, residual, orbit))
+        counted = saddle.point.n_zero or 0
+        counts.append((counted - max(residual or 0, orbit), counted, residual, orbit))
     found = ", ".join(f"{count} ({residual}, {orbit})" for _, count, residual, orbit in counts)
     reason = f"least surplus; counted (predicted from residual, orbit) {found}"
     return Claim.bounded(id, statement, min(surplus for surplus, *_ in counts), 0.0, None, reason=reason)

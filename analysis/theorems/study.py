@@ -17,6 +17,10 @@ REACH = 0.05
 """A plateau's Omega_k, and the critical point on it, must lie within this fraction of max(|theta|, 1)."""
 SCALE = 1e-8
 """Standard deviation of the entries of a start, times sqrt(max|M|) where that is below 1."""
+RESTARTS = 50
+"""Restarts of a Lanczos iteration after which the kind of the end of a large trajectory is left open."""
+LARGEST_MATRIX = 1_000_000
+"""Number of entries up to which singular values are those of W itself."""
 LARGEST_START = 1e50
 """Largest |theta(0)| in units of sqrt(max|M|): beyond it the loss leaves the range of a double."""
 
@@ -74,7 +78,7 @@ class Study:
     unresolved : tuple of Plateau
         Plateaus at which no critical point was found.
     end : CriticalPoint or None
-        The last state, polished, if the trajectory converged.
+        The last state, polished, if the trajectory converged and its kind could be decided.
     """
 
     problem: gflow.MatrixCompletion
@@ -189,6 +193,19 @@ class Study:
 IntegrationFailed = flow.IntegrationFailed
 
 
+def singular_values(model: gflow.Factorization, theta: np.ndarray) -> np.ndarray:
+    """Return the singular values of W, largest first; above 10^6 entries the first min(d1, d2, r) ones alone.
+
+    Those are the singular values of the product of the two triangular factors of A and of B^T.
+    """
+    d1, d2 = model.shape
+    if d1 * d2 <= LARGEST_MATRIX or model.rank >= min(d1, d2):
+        return np.linalg.svd(model.matrix(theta), compute_uv=False)
+    A, B = model.factors(theta)
+    left, right = (np.asarray(np.linalg.qr(factor, mode="r")) for factor in (A, B.T))
+    return np.linalg.svd(left @ right.T, compute_uv=False)
+
+
 def _start(
     problem: gflow.MatrixCompletion, model: gflow.Factorization, seed: int, scale: float | None, start: Any
 ) -> np.ndarray:
@@ -241,9 +258,17 @@ def _end(objective: gflow.Objective, trajectory: gflow.Trajectory) -> gflow.Crit
     if trajectory.status is not gflow.Status.CONVERGED:
         return None
     if objective.dim > DENSE_LIMIT:
-        return gflow.classify(objective, trajectory.final)
+        return _classified(objective, trajectory.final)
     try:
         size = max(1.0, float(np.linalg.norm(trajectory.final)))
         return gflow.find_critical_point(objective, trajectory.final, radius=REACH * size)
     except critical.NotConverged:
         return gflow.classify(objective, trajectory.final)
+
+
+def _classified(objective: gflow.Objective, theta: np.ndarray) -> gflow.CriticalPoint | None:
+    """Return what a state at a large dimension is, or None where the lowest eigenvalues are not found."""
+    try:
+        return gflow.classify(objective, theta, max_restarts=RESTARTS)
+    except critical.SpectrumNotConverged:
+        return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _in_own_unit, _point, hessian_spectrum
+from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -69,12 +69,17 @@ class CriticalPoint:
 
     @property
     def index(self) -> int:
-        """Return the number of negative eigenvalues (a lower bound unless the spectrum is complete)."""
+        """Return the number of negative eigenvalues (a lower bound unless the spectrum is complete).
+
+        A global minimum whose spectrum was not computed has none.
+        """
         return int(np.sum(self.spectrum.values < -self.zero_cut))
 
     @property
-    def n_zero(self) -> int:
-        """Return the number of zero modes among the known eigenvalues."""
+    def n_zero(self) -> int | None:
+        """Return the number of zero modes among the known eigenvalues, None where none was computed."""
+        if not self.spectrum.values.size:
+            return None
         return int(np.sum(np.abs(self.spectrum.values) <= self.zero_cut))
 
     @property
@@ -102,7 +107,8 @@ class CriticalPoint:
         }
 
     def __repr__(self) -> str:
-        return f"CriticalPoint({self.kind}, value={self.value:.8g}, index={self.index}, zeros={self.n_zero})"
+        zeros = "not computed" if self.n_zero is None else self.n_zero
+        return f"CriticalPoint({self.kind}, value={self.value:.8g}, index={self.index}, zeros={zeros})"
 
 
 def classify(
@@ -113,6 +119,7 @@ def classify(
     zero_tol: float = 1e-9,
     value_tol: float = 1e-18,
     k: int | None = None,
+    max_restarts: int | None = None,
 ) -> CriticalPoint:
     """Return the point ``theta``, unmoved, as a ``CriticalPoint`` with its kind.
 
@@ -129,7 +136,10 @@ def classify(
         eigenvalue, at most twice what a Newton step would still take off (soft modes: the point is one to the
         accuracy of its gradient).
     k : int, optional
-        Number of eigenvalues, as in ``hessian_spectrum``.
+        Number of eigenvalues, as in ``hessian_spectrum``; none are computed by default at a global minimum above
+        dimension 1000 that its loss gives away, where most are zero and Lanczos is slow.
+    max_restarts : int, optional
+        As in ``hessian_spectrum``, which raises ``SpectrumNotConverged`` beyond it.
 
     Raises ``ValueError`` for a theta of another shape or not finite.
     """
@@ -137,14 +147,16 @@ def classify(
     theta.setflags(write=False)
     inner, root = _in_own_unit(objective)
     point = theta / root
-    spectrum = hessian_spectrum(inner, point, k)
     value, gradient = inner.value(point), inner.gradient(point)
+    excess = np.inf if inner.lower_bound is None else value - inner.lower_bound
+    attained = excess <= value_tol * inner.unit**2
+    known = attained and k is None and inner.dim > DENSE_LIMIT
+    spectrum = unknown_spectrum(inner, point) if known else hessian_spectrum(inner, point, k, max_restarts=max_restarts)
     slope = float(np.linalg.norm(gradient))
     length = float(np.linalg.norm(point))
     size = max(length, inner.theta_unit)
     zero_cut = zero_tol * spectrum.norm + slope / size
-    excess = np.inf if inner.lower_bound is None else value - inner.lower_bound
-    if excess <= value_tol * inner.unit**2:
+    if attained:
         kind = Kind.GLOBAL_MINIMUM
     elif slope > gradient_tol * spectrum.norm * size:
         kind = Kind.NOT_CRITICAL

@@ -36,7 +36,8 @@ class Spectrum:
     """Eigenvalues of a Hessian in ascending order, with eigenvectors in columns; arrays are read-only.
 
     ``complete`` says whether these are all eigenvalues; otherwise they are the lowest ones, and multiplicities read
-    off them are lower bounds. ``norm`` is the largest |eigenvalue| known, the scale against which zeros are judged.
+    off them are lower bounds; where none was computed the arrays are empty. ``norm`` is the largest |eigenvalue| known,
+    the scale against which zeros are judged.
     """
 
     values: np.ndarray
@@ -63,6 +64,8 @@ class Spectrum:
         return {"values": self.values.tolist(), "complete": self.complete, "norm": self.norm}
 
     def __repr__(self) -> str:
+        if not self.values.size:
+            return f"Spectrum(not computed, norm about {self.norm:.2g})"
         kind = "all" if self.complete else "lowest"
         return f"Spectrum({kind} {len(self.values)}, from {self.values[0]:.6g} to {self.values[-1]:.6g})"
 
@@ -73,6 +76,7 @@ def hessian_spectrum(
     k: int | None = None,
     *,
     tol: float = 1e-10,
+    max_restarts: int | None = None,
     rng: np.random.Generator | None = None,
 ) -> Spectrum:
     """Return the spectrum of the Hessian at ``theta``.
@@ -85,6 +89,9 @@ def hessian_spectrum(
         How many of the lowest eigenvalues to find. Default: all up to dimension 1000, else 6.
     tol : float
         Relative accuracy of Lanczos eigenvalues: each residual is at most ``tol`` times the norm of the Hessian.
+    max_restarts : int, optional
+        Restarts of a Lanczos iteration, of about k + 30 products with the Hessian each, after which it stalls.
+        Default: 10 dim.
     rng : numpy.random.Generator, optional
         Start vectors of Lanczos; default ``default_rng(0)``.
 
@@ -108,15 +115,19 @@ def hessian_spectrum(
         norm = float(np.abs(values).max())
         spectrum = _spectrum(values[:wanted], vectors[:, :wanted], wanted == objective.dim, norm)
     else:
-        spectrum = _lanczos(inner, theta / root, wanted, tol, np.random.default_rng(0) if rng is None else rng)
+        generator = np.random.default_rng(0) if rng is None else rng
+        spectrum = _lanczos(inner, theta / root, wanted, tol, generator, max_restarts)
     return spectrum.scaled(inner.time_unit / objective.time_unit)
 
 
-def _lowest(operator: Any, k: int, tol: float, first: np.ndarray, which: str) -> tuple[np.ndarray, np.ndarray]:
+def _lowest(
+    operator: Any, k: int, tol: float, first: np.ndarray, max_restarts: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
+    vectors = min(2 * k + VECTORS, operator.shape[0])
     try:
-        return eigsh(operator, k=k, which=which, tol=tol, v0=first, ncv=min(2 * k + VECTORS, operator.shape[0]))
+        return eigsh(operator, k=k, which="SA", tol=tol, v0=first, ncv=vectors, maxiter=max_restarts)
     except ArpackNoConvergence as failure:
         raise SpectrumNotConverged(len(failure.eigenvalues), k, tol) from failure
 
@@ -148,7 +159,9 @@ def hessian_norm(objective: Objective, theta: np.ndarray, steps: int = 12) -> fl
     return float(np.abs(np.linalg.eigvalsh(T)).max())
 
 
-def _lanczos(objective: Objective, theta: np.ndarray, k: int, tol: float, rng: np.random.Generator) -> Spectrum:
+def _lanczos(
+    objective: Objective, theta: np.ndarray, k: int, tol: float, rng: np.random.Generator, max_restarts: int | None
+) -> Spectrum:
     """Return the k lowest eigenpairs; the operator is lowered by its norm, to which ARPACK's ``tol`` then refers."""
     from scipy.sparse.linalg import LinearOperator
 
@@ -166,7 +179,7 @@ def _lanczos(objective: Objective, theta: np.ndarray, k: int, tol: float, rng: n
             ),
             dtype=float,
         )
-        fresh, basis = _lowest(lifted, k, accuracy, rng.standard_normal(dim), "SA")
+        fresh, basis = _lowest(lifted, k, accuracy, rng.standard_normal(dim), max_restarts)
         lower = fresh + norm < (np.inf if len(values) < k else values[k - 1] - 10 * tol * norm)
         if not lower.any():
             return _spectrum(values[:k], vectors[:, :k], False, norm)
@@ -178,6 +191,11 @@ def _lanczos(objective: Objective, theta: np.ndarray, k: int, tol: float, rng: n
         H = basis.T @ np.column_stack([objective.hvp(theta, v) for v in basis.T])
         values, rotation = np.linalg.eigh((H + H.T) / 2)
         vectors = basis @ rotation
+
+
+def unknown_spectrum(objective: Objective, theta: np.ndarray) -> Spectrum:
+    """Return the estimated norm of the Hessian at ``theta`` as a spectrum of which no eigenvalue was computed."""
+    return _spectrum(np.empty(0), np.empty((objective.dim, 0)), False, hessian_norm(objective, theta, NORM_STEPS))
 
 
 def _in_own_unit(objective: Objective) -> tuple[Objective, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,7 @@ def critical_orbits(
     norm_limit: float = 100.0,
     matrix_tol: float = 1e-5,
     rank_tol: float = 1e-6,
+    callback: Callable[[int], object] | None = None,
 ) -> tuple[Orbit, ...]:
     """Return the orbits of critical points reached by Newton's method from random starts, by falling loss.
 
@@ -106,11 +107,15 @@ def critical_orbits(
         minima, and their ranks agree.
     rank_tol : float
         Ranks count singular values above rank_tol times the larger of theta_unit and the largest of [A; B^T].
+    callback : (trial) -> object, optional
+        Called before every start with its number, from 0.
 
     Raises ``ValueError`` for a dimension above 1000. A survey proves nothing about points it did not meet.
     """
     groups: list[list[_Found]] = []
     for trial in range(n_starts):
+        if callback is not None:
+            callback(trial)
         start = _start(objective, model, groups, trial, components, rng)
         try:
             point = find_critical_point(objective, start, radius=np.inf)

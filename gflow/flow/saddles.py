@@ -28,6 +28,8 @@ DOUBT = 2.0
 ATTAINED = 0.9
 """A Ritz value this close to the bound of the negative curvature, as a fraction of it, is its largest one."""
 LARGEST_EXPONENT = 600.0
+RESTARTS = 50
+"""Restarts after which a Lanczos iteration for the unstable modes is given up: a few thousand Hessian products."""
 NORM_STEPS = 5
 """Lanczos steps for the norm of the Hessian where a factor of 1.5 does not matter."""
 
@@ -83,26 +85,26 @@ def saddle_at(objective: Objective, theta: np.ndarray) -> Saddle:
     """Return ``theta``, where the gradient is small, as the critical point nearby."""
     if objective.dim <= DENSE_LIMIT:
         return _saddle(objective, theta, hessian_spectrum(objective, theta, tol=FLATNESS), critical=False)
-    spectrum = _candidates(objective, theta) or hessian_spectrum(objective, theta, tol=LANCZOS_TOL)
+    spectrum = _candidates(objective, theta) or hessian_spectrum(
+        objective, theta, tol=LANCZOS_TOL, max_restarts=RESTARTS
+    )
     return _saddle(objective, theta, spectrum, critical=False)
 
 
 def _candidates(objective: Objective, theta: np.ndarray) -> Spectrum | None:
     """Return the lowest Ritz values of the Hessian on the objective's own candidates for unstable modes.
 
-    None where there are none, or where they show no negative curvature and its bound, if they do not attain it, leaves
-    room for some.
+    None where they show no negative curvature and its bound, if they do not attain it, leaves room for some.
     """
     if objective.escape_modes is None:
         return None
     bound, modes = objective.escape_modes(theta)
-    if not modes.shape[1]:
-        return None
-    H = modes.T @ np.column_stack([objective.hvp(theta, mode) for mode in modes.T])
+    products = np.array([objective.hvp(theta, mode) for mode in modes.T]).reshape(modes.shape[::-1])
+    H = products @ modes
     values, rotation = np.linalg.eigh((H + H.T) / 2)
     spectrum = Spectrum(values, modes @ rotation, False, max(hessian_norm(objective, theta, NORM_STEPS), bound))
     slope = norm(objective.gradient(theta))
-    excluded = bound <= _zero_cut(spectrum, slope, theta) or -values[0] >= ATTAINED * bound
+    excluded = bound <= _zero_cut(spectrum, slope, theta) or (-values[:1] >= ATTAINED * bound).any()
     return spectrum if excluded or unstable(spectrum, slope, theta)[0].size else None
 
 
