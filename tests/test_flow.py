@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from oracles import Taylor, linear_model, logistic, quartic_saddle, rotation
 
 from gflow import DirectMatrix, Factorization, MatrixCompletion, Objective, Status, Trajectory, gradient_flow
-from gflow.critical import find_critical_point
+from gflow.critical import SpectrumNotConverged, find_critical_point
 from gflow.files import read_arrays, write_arrays
 from gflow.flow import IntegrationFailed, monitor
 from gflow.flow.integration import METHODS
@@ -222,6 +222,34 @@ def test_an_explicit_method_starts_and_restarts_with_a_step_of_the_right_length(
         fastest = 2 * np.linalg.norm(M, 2) / M.size  # the escape rate at the origin
         assert path.status == Status.CONVERGED and 0.1 < fastest * steps[0] < 1.0
         assert (steps[1:] / steps[:-1]).min() > 0.1
+
+
+def test_a_point_whose_modes_are_not_found_is_passed_with_tolerances_relative_to_its_distance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stalled(*_: object, **__: object) -> None:
+        raise SpectrumNotConverged(0, 6, 1e-5)
+
+    rng = np.random.default_rng(0)
+    M = rng.standard_normal((24, 2)) @ rng.standard_normal((2, 24))
+    model = Factorization((24, 24))
+    start = model.random(rng, 1e-9)
+    objective = Objective.of(MatrixCompletion(M), model)
+    plain = gradient_flow(objective, start, method="DOP853", loss_tol=1e-16)
+    entered: list[float] = []
+    sound = Run._enter
+
+    def enter(run: Run, t: float, delta: np.ndarray, grows: float) -> None:
+        entered.append(grows)
+        sound(run, t, delta, grows)
+
+    monkeypatch.setattr(Run, "_enter", enter)
+    monkeypatch.setattr("gflow.flow.saddles._candidates", lambda *_: None)
+    monkeypatch.setattr("gflow.flow.saddles.hessian_spectrum", stalled)
+    path = gradient_flow(objective, start, method="DOP853", loss_tol=1e-16)
+    assert path.status == plain.status == Status.CONVERGED
+    assert len(entered) > 1 and min(entered[1:]) < 0.1 * max(entered[1:])
+    assert np.allclose([p.loss for p in path.plateaus[:-1]], [p.loss for p in plain.plateaus[:-1]], rtol=1e-6)
 
 
 def test_stabilised_steps_reach_the_rounding_floor_of_the_loss() -> None:

@@ -258,6 +258,8 @@ class Run:
         try:
             saddle = saddle_near(self.objective, self.theta)
         except (NotConverged, SpectrumNotConverged):
+            if self.objective.dim > DENSE_LIMIT:  # its modes are not known: resolve whatever is there
+                self._recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
             return None
         if not saddle.rates.size:
             self._settle(t)
