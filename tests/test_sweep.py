@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -424,6 +425,7 @@ def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: Table, tmp_path: P
     given = ["sweep", "demo", "--store", "my runs.sqlite", "--jobs", "2", "--csv", "table.csv"]
     options: dict[str, Any] = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "text": True}
     lines: list[str] = []
+    stopped = False
     with subprocess.Popen(
         [sys.executable, "-c", code, *given],
         stdout=subprocess.PIPE,
@@ -434,8 +436,9 @@ def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: Table, tmp_path: P
         assert ran.stderr is not None and ran.stdout is not None
         for line in ran.stderr:
             lines.append(line)
-            if line.startswith("gflow: demo: 1 of 24"):
+            if not stopped and (counted := re.match(r"gflow: demo: (\d+) of 24", line)) and int(counted[1]):
                 os.killpg(ran.pid, signal.SIGINT)
+                stopped = True
         assert ran.stdout.read() == ""
     assert ran.returncode == 130
     *shown, last, end = lines
