@@ -61,9 +61,10 @@ def saddle_to_saddle(
         Budget of gradients for each orbit; large components get no more than 10000.
     compiled : bool or None
         Whether numba (extra ``fast``) compiles the steps of orbits in up to 120 variables, k (d1 + d2) at rank k. The
-        limits are the same to rounding, in half the time; loading the code takes half a second, the gain of about
-        sixty 4 x 4 problems. So it is for loops to ask for: one limit alone is found sooner without, and no limit
-        depends, in its last digits, on what a process has done before. None: where numba is installed.
+        limits are the same to rounding, but for a rare orbit whose end rounding decides, in half the time; loading the
+        code takes half a second, the gain of about sixty 4 x 4 problems. So it is for loops to ask for: one limit alone
+        is found sooner without, and no limit depends, in its last digits, on what a process has done before. None:
+        where numba is installed.
 
     Raises
     ------
