@@ -421,7 +421,10 @@ def test_a_full_disk_keeps_what_was_done(
 
 
 def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: Table, tmp_path: Path) -> None:
-    code = "from analysis.cli import sweeps, main; sweeps.LOG_SECONDS = 0.0; raise SystemExit(main())"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a parent may ignore
+        "from analysis.cli import sweeps, main; sweeps.LOG_SECONDS = 0.0; raise SystemExit(main())"
+    )
     given = ["sweep", "demo", "--store", "my runs.sqlite", "--jobs", "2", "--csv", "table.csv"]
     options: dict[str, Any] = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "text": True}
     lines: list[str] = []
