@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from analysis.plots import draw_gradient_norm, draw_loss, draw_observation_graph, draw_singular_values, figure_svg
-from analysis.report import Figure
+from analysis.report import Figure, FigureSet
 from analysis.theorems import Study
 from analysis.theorems.study import singular_values
 from gflow import diagnostics
@@ -23,24 +22,12 @@ MOST_WORK = 1e10
 """Up to this many multiplications, states times d1 d2 min(d1, d2), the singular values of W are computed and drawn."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TrajectoryFigures:
-    """The figures that are drawn, and for each of the others one sentence that says why not."""
-
-    figures: tuple[Figure, ...]
-    left_out: MappingProxyType[str, str]
-
-    def __repr__(self) -> str:
-        drawn = ", ".join(figure.name for figure in self.figures) or "none"
-        return f"TrajectoryFigures({drawn}; left out: {', '.join(self.left_out) or 'none'})"
-
-
-def trajectory_figures(study: Study) -> TrajectoryFigures:
+def trajectory_figures(study: Study) -> FigureSet:
     """Return the observation graph, and loss, gradient norm and singular values along the trajectory."""
     left_out = _too_large(study)
     makers = (_graph_figure, _loss_figure, _gradient_figure, _singular_value_figure)
     drawn = tuple(make(study) for name, make in zip(NAMES, makers, strict=True) if name not in left_out)
-    return TrajectoryFigures(drawn, MappingProxyType(left_out))
+    return FigureSet(drawn, MappingProxyType(left_out))
 
 
 def _too_large(study: Study) -> dict[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gflow
-from analysis.benchmarks import CASES, STUDIES, Case, full_width, measure, references
+from analysis.benchmarks import CASES, STUDIES, Case, full_width, measure, references, scale
 from analysis.benchmarks.references import PROBLEMS, certified_gap, hilbert, triangular
 from analysis.benchmarks.scale import low_rank
 from analysis.data import example
@@ -94,9 +94,9 @@ def test_the_new_cases_and_studies_are_in_the_tables() -> None:
 def test_the_largest_stable_step_follows_from_the_curvature() -> None:
     objective = gflow.Objective.of(gflow.MatrixCompletion([[2.0]]), gflow.Factorization((1, 1)))
     minimum = np.array([np.sqrt(2.0), np.sqrt(2.0)])  # loss (ab - 2)^2: the largest eigenvalue is 2 (a^2 + b^2) = 8
-    assert full_width.largest_stable_step(objective, minimum) == pytest.approx(1.9 / 8, rel=1e-12)
-    theta, steps, loss = full_width.descent_end(objective, np.array([0.1, 0.1]), 0.1)
-    assert loss <= 1e-12 and steps < full_width.STEPS and theta[0] * theta[1] == pytest.approx(2.0, abs=1e-5)
+    assert scale.largest_stable_step(objective, minimum) == pytest.approx(1.9 / 8, rel=1e-12)
+    theta, steps, loss = scale.descent_end(objective, np.array([0.1, 0.1]), 0.1)
+    assert loss <= 1e-12 and steps < scale.DESCENT_STEPS and theta[0] * theta[1] == pytest.approx(2.0, abs=1e-5)
 
 
 def test_the_study_below_p5_prints_both_times_and_every_distance() -> None:

@@ -12,13 +12,13 @@ from oracles import logistic
 
 import gflow
 from analysis.data import example
-from analysis.limit_figures import LimitFigures, limit_figures
+from analysis.limit_figures import limit_figures
 from analysis.limit_figures.chains import Leg, chain_legs
 from analysis.limit_figures.convergence import completion_series, escape_series, slope_note
 from analysis.limit_figures.plateaus import _slope, crossings, plateau_figure, predicted_waits
 from analysis.limit_figures.polar import View, escape_views
 from analysis.limit_figures.runs import LimitRun, completion_powers, limit_runs, root_mean_square
-from analysis.report import Figure
+from analysis.report import Figure, FigureSet
 from analysis.theorems import Study, thm2
 from analysis.theorems.evidence import evidence
 
@@ -32,7 +32,7 @@ def study(name: str) -> Study:
 
 
 @cache
-def drawn(name: str) -> LimitFigures:
+def drawn(name: str) -> FigureSet:
     return limit_figures(study(name))
 
 

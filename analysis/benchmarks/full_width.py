@@ -9,32 +9,7 @@ from typing import Any
 import numpy as np
 
 import gflow
-from analysis.benchmarks.scale import LOSS, RTOL, SCALE, low_rank
-
-STEPS = 2_000
-"""Steps after which gradient descent is given up."""
-STABLE = 1.9
-"""The largest step of gradient descent times the largest eigenvalue of the Hessian, which must stay below 2."""
-
-
-def largest_stable_step(objective: gflow.Objective, theta: np.ndarray, products: int = 200) -> float:
-    """Return 1.9 / L for the largest eigenvalue L of the Hessian at a minimum, by the power method."""
-    top = np.random.default_rng(0).standard_normal(objective.dim)
-    for _ in range(products):
-        top = objective.hvp(theta, top / np.linalg.norm(top))
-    return STABLE / float(np.linalg.norm(top))
-
-
-def descent_end(objective: gflow.Objective, start: np.ndarray, step: float) -> tuple[np.ndarray, int, float]:
-    """Return where gradient descent stands at the loss 1e-12 or after 2000 steps, the steps, and the loss there."""
-    theta, value = start.copy(), np.inf
-    for count in range(1, STEPS + 1):
-        theta -= step * objective.gradient(theta)
-        if count % 50 == 0:
-            value = float(objective.value(theta))
-            if not np.isfinite(value) or value <= LOSS:
-                break
-    return theta, count, value
+from analysis.benchmarks.scale import LOSS, RTOL, SCALE, descent_end, largest_stable_step, low_rank
 
 
 def full_width(d: int = 200, rank: int = 5, fraction: float = 0.3, repeats: int = 3) -> tuple[str, dict[str, Any]]:

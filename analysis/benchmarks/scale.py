@@ -15,6 +15,8 @@ from analysis.benchmarks.timing import Case, Side
 RTOL, SCALE, LOSS = 1e-8, 1e-6, 1e-12
 DESCENT_STEPS = 2_000
 """Steps after which gradient descent is given up."""
+STABLE = 1.9
+"""The largest step of gradient descent times the largest eigenvalue of the Hessian, which must stay below 2."""
 DRIFT = 1e-8
 """Largest admissible drift of the conserved quantity in a timed flow."""
 
@@ -80,24 +82,35 @@ def _bare(
     return run
 
 
+def largest_stable_step(objective: gflow.Objective, theta: np.ndarray, products: int = 200) -> float:
+    """Return 1.9 / L for the largest eigenvalue L of the Hessian at a minimum, by the power method."""
+    top = np.random.default_rng(0).standard_normal(objective.dim)
+    for _ in range(products):
+        top = objective.hvp(theta, top / np.linalg.norm(top))
+    return STABLE / float(np.linalg.norm(top))
+
+
+def descent_end(objective: gflow.Objective, start: np.ndarray, step: float) -> tuple[np.ndarray, int, float]:
+    """Return where gradient descent stands at the loss 1e-12 or after 2000 steps, the steps, and the loss there."""
+    theta, value = start.copy(), np.inf
+    for count in range(1, DESCENT_STEPS + 1):
+        theta -= step * objective.gradient(theta)
+        if count % 50 == 0:
+            value = float(objective.value(theta))
+            if not np.isfinite(value) or value <= LOSS:
+                break
+    return theta, count, value
+
+
 def _descent(
     inner: gflow.Objective, objective: gflow.Objective, model: gflow.Factorization, start: np.ndarray
 ) -> Callable[[], tuple[np.ndarray, int]]:
     """Return gradient descent to the same loss with the largest step that is stable where the flow ends."""
     end = gflow.gradient_flow(objective, start, rtol=RTOL, loss_tol=LOSS).final / objective.theta_unit
-    top = np.random.default_rng(0).standard_normal(inner.dim)
-    for _ in range(200):
-        top = inner.hvp(end, top / np.linalg.norm(top))
-    step = 1.9 / float(np.linalg.norm(top))
+    step = largest_stable_step(inner, end)
 
     def run() -> tuple[np.ndarray, int]:
-        theta = start / objective.theta_unit
-        for count in range(1, DESCENT_STEPS + 1):
-            theta -= step * inner.gradient(theta)
-            if count % 50 == 0:
-                value = inner.value(theta)
-                if not np.isfinite(value) or value <= LOSS:
-                    break
+        theta, count, _ = descent_end(inner, start / objective.theta_unit, step)
         return objective.unit * model.matrix(theta), count
 
     return run

@@ -1,5 +1,5 @@
 """The figures of the alpha -> 0 limit: what the start forgets, when it leaves each saddle, and along which orbits."""
 
-from analysis.limit_figures.figures import LimitFigures, limit_figures
+from analysis.limit_figures.figures import limit_figures
 
-__all__ = ["LimitFigures", "limit_figures"]
+__all__ = ["limit_figures"]

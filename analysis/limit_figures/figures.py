@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import gflow
@@ -11,26 +10,14 @@ from analysis.limit_figures.convergence import convergence_figure
 from analysis.limit_figures.plateaus import plateau_figure
 from analysis.limit_figures.polar import polar_figure
 from analysis.limit_figures.runs import LeftOut, limit_runs
-from analysis.report import Figure
+from analysis.report import FigureSet
 from analysis.theorems import Study, thm2
 from analysis.theorems.evidence import evidence
 
 NAMES = ("limit-convergence", "plateau-times", "chain-of-losses", "polar-view")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LimitFigures:
-    """The figures that could be drawn, and for each of the others one sentence that says why not."""
-
-    figures: tuple[Figure, ...]
-    left_out: MappingProxyType[str, str]
-
-    def __repr__(self) -> str:
-        drawn = ", ".join(figure.name for figure in self.figures) or "none"
-        return f"LimitFigures({drawn}; left out: {', '.join(self.left_out) or 'none'})"
-
-
-def limit_figures(study: Study) -> LimitFigures:
+def limit_figures(study: Study) -> FigureSet:
     """Return the figures of the limit of a study, in the units of the matrix.
 
     ``limit-convergence``: how fast escapes and completions reach their limits; ``plateau-times``: waiting times,
@@ -40,7 +27,7 @@ def limit_figures(study: Study) -> LimitFigures:
     try:
         _require_limit(study)
     except LeftOut as reason:
-        return LimitFigures((), MappingProxyType(dict.fromkeys(NAMES, str(reason))))
+        return FigureSet((), MappingProxyType(dict.fromkeys(NAMES, str(reason))))
     runs = limit_runs(study)
     makers = (
         lambda: convergence_figure(study, runs),
@@ -54,7 +41,7 @@ def limit_figures(study: Study) -> LimitFigures:
             figures.append(make())
         except LeftOut as reason:
             left_out[name] = str(reason)
-    return LimitFigures(tuple(figures), MappingProxyType(left_out))
+    return FigureSet(tuple(figures), MappingProxyType(left_out))
 
 
 def _require_limit(study: Study) -> None:

@@ -2,10 +2,11 @@
 
 from analysis.report.numbers import format_interval, format_number, json_ready
 from analysis.report.pages import report_html, report_json, report_markdown, write_index, write_report
-from analysis.report.records import Figure, MatrixView, Report, Table, versions
+from analysis.report.records import Figure, FigureSet, MatrixView, Report, Table, versions
 
 __all__ = [
     "Figure",
+    "FigureSet",
     "MatrixView",
     "Report",
     "Table",

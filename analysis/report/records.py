@@ -76,6 +76,18 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FigureSet:
+    """The figures that are drawn, and for each of the others one sentence that says why not."""
+
+    figures: tuple[Figure, ...]
+    left_out: MappingProxyType[str, str]
+
+    def __repr__(self) -> str:
+        drawn = ", ".join(figure.name for figure in self.figures) or "none"
+        return f"FigureSet({drawn}; left out: {', '.join(self.left_out) or 'none'})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """A table: its rows hold numbers, text, None or short sequences of them.
 
