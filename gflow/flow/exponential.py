@@ -95,8 +95,12 @@ class LinearPhase:
 
     def coefficients(self, times: np.ndarray) -> np.ndarray:
         """Return the solution in the basis, shape (m, vectors)."""
+        return self.size * self._relative(times)
+
+    def _relative(self, times: np.ndarray) -> np.ndarray:
+        """Return the same relative to |y|, so that squares of tiny states do not underflow."""
         decay = np.exp(-self.values * (times - self.begin)[:, None])
-        return self.size * (decay * self.vectors[0]) @ self.vectors.T
+        return (decay * self.vectors[0]) @ self.vectors.T
 
     def slopes(self, times: np.ndarray) -> np.ndarray:
         """Return the gradient of the linear flow in the basis, shape (m, vectors)."""
@@ -146,7 +150,7 @@ class LinearPhase:
     def _accurate(self, beta: float, wanted: float) -> float:
         """Return the length, up to the one wanted, for which the Krylov space is large enough."""
         lengths = wanted * np.linspace(0.0, 1.0, 33)
-        parts = self.coefficients(self.begin + lengths)
+        parts = self._relative(self.begin + lengths)
         missed = beta * lengths * np.abs(parts[:, -1])
         poor = missed > TRUNCATED * self.rtol * np.linalg.norm(parts, axis=1)
         return float(lengths[np.argmax(poor) - 1]) if poor.any() else wanted
@@ -164,10 +168,10 @@ class LinearPhase:
         return 0.0
 
     def _size_at(self, length: float) -> float:
-        return float(np.linalg.norm(self.coefficients(np.array([self.begin + length]))))
+        return float(np.linalg.norm(self._relative(np.array([self.begin + length]))))
 
     def _length_to(self, size: float, most: float) -> float:
-        """Return the length after which the state has this norm, by bisection."""
+        """Return the length after which the state has this norm, relative to |y|, by bisection."""
         low, high = 0.0, most
         while high - low > 1e-3 * most:
             middle = (low + high) / 2
