@@ -9,7 +9,8 @@ import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from oracles import Taylor, linear_model, logistic, quartic_saddle, rotation
+from oracles import linear_model, logistic, quartic_saddle, rotation
+from referee import Referee
 
 from gflow import DirectMatrix, Factorization, MatrixCompletion, Objective, Status, Trajectory, gradient_flow
 from gflow.critical import SpectrumNotConverged, find_critical_point
@@ -47,7 +48,7 @@ def crossings(path: Trajectory, levels: tuple[float, ...]) -> np.ndarray:
 
 def escape_times(M: np.ndarray, start: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
     A, B = Factorization((M.shape[0], M.shape[1])).factors(start)
-    return np.array(Taylor(M, ~np.isnan(M), A, B).crossings(levels))
+    return np.array(Referee(M, ~np.isnan(M), A, B).crossings(list(levels)))
 
 
 def saddle_function(x: np.ndarray) -> float:
@@ -59,7 +60,7 @@ def saddle_function(x: np.ndarray) -> float:
 
 def test_the_multiprecision_reference_solves_the_scalar_case_of_mpmath() -> None:
     a, b, m = 0.01, 0.003, 2.0
-    reference = Taylor(np.array([[m]]), np.array([[True]]), np.array([[a]]), np.array([[b]])).crossings([1.0])[0]
+    reference = Referee(np.array([[m]]), np.array([[True]]), np.array([[a]]), np.array([[b]])).crossings([1.0])[0]
     with mpmath.workdps(20):
         solution = mpmath.odefun(lambda t, y: [-2 * (y[0] * y[1] - m) * y[1], -2 * (y[0] * y[1] - m) * y[0]], 0, [a, b])
         at_crossing = solution(reference)
