@@ -183,9 +183,9 @@ class _Stage:
             plateau_time=None if final or not len(exponents) else float(exponents[0]) / rate,
         )
 
-    def index(self, inside: Inside, k: int, sigma: np.ndarray) -> int:
-        """Return the number of negative eigenvalues of the Hessian at full width."""
-        return (inside.negative or 0) + (self.width - k) * int(np.sum(sigma > 1e-10))
+    def index(self, inside: Inside, k: int, sigma: np.ndarray) -> int | None:
+        """Return the number of negative eigenvalues of the Hessian at full width; None where it is not known inside."""
+        return None if inside.negative is None else inside.negative + (self.width - k) * int(np.sum(sigma > 1e-10))
 
     def tracked(self, passive: int) -> int:
         """Return how many exponents of so many passive modes are followed."""
@@ -217,6 +217,9 @@ class _Stage:
         k = saddle.rank
         if saddle.escape_rate == 0.0:
             return TraversalStatus.CONVERGED, f"the residual vanished at rank {k}"
+        if k == self.width and saddle.assumption_2 is not True:
+            where = f"the width {k} of the model is used up at loss {saddle.loss:.6g}"
+            return TraversalStatus.UNDECIDED, f"{where}, at a point {_unstable(saddle)}"
         if k == self.width:
             return TraversalStatus.CONVERGED, f"the width {k} of the model is used up at loss {saddle.loss:.6g}"
         if not saddle.assumption_1:
@@ -258,8 +261,16 @@ class _Stage:
         values, vectors = np.linalg.eigh(free.T @ objective.hessian(theta) @ free)
         largest = float(np.abs(values).max(initial=0.0))
         zero = np.abs(values) <= FLAT * largest
-        if zero.any() and not flat_directions(self.problem, model, theta, free @ vectors[:, zero]):
-            return Inside(None, None, None, 0.0, largest)
         positive, negative = values[~zero & (values > 0.0)], values[~zero & (values < 0.0)]
+        rate = -float(min(negative, default=0.0))
+        if zero.any() and not flat_directions(self.problem, model, theta, free @ vectors[:, zero]):
+            return Inside(None, None, len(negative) or None, rate, largest)
         mu = float(positive.min()) if positive.size else None
-        return Inside(mu, int(zero.sum()), len(negative), -float(min(negative, default=0.0)), largest)
+        return Inside(mu, int(zero.sum()), len(negative), rate, largest)
+
+
+def _unstable(saddle: Saddle) -> str:
+    """Return what is known of a point that is not seen to be a minimum inside its manifold."""
+    if saddle.assumption_2 is False:
+        return f"with growth at rate {saddle.inside_rate:.3g} inside: on which side the flow leaves depends on the start"
+    return "where vanishing curvature inside does not tell whether the flow stays"

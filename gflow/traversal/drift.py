@@ -40,7 +40,6 @@ def drift(
     *,
     watch: Watch,
     escapes: Callable[[list[float], list[np.ndarray]], object],
-    norm_limit: float,
     max_steps: int,
 ) -> Trajectory:
     """Return ``path`` with its continuation by implicit steps.
@@ -54,8 +53,6 @@ def drift(
         Called after every step; a true answer stops (status ``horizon``).
     escapes : (times, states) -> object
         Called after every step; a true answer says that the drift runs to infinity (status ``diverging``).
-    norm_limit : float
-        Diverging, too, when |theta| exceeds it.
     max_steps : int
         Status ``budget`` when they are used up. Status ``converged``: at rest; ``roundoff``: the slope is rounding.
     """
@@ -66,7 +63,7 @@ def drift(
         size = float(np.linalg.norm(run.states[-1]))
         if watch(run.times[-1], run.states[-1], run.slope):
             return run.trajectory(path, Status.HORIZON, "the callback asked to stop")
-        if size > norm_limit or escapes(run.times, run.states):
+        if escapes(run.times, run.states):
             return run.trajectory(path, Status.DIVERGING, f"|theta| = {size:.3g} and growing as a power of time")
         if run.slope <= EPS * run.stiffness * size:
             return run.trajectory(path, Status.ROUNDOFF, "the slope has fallen to rounding errors")
@@ -134,6 +131,8 @@ class _Drift:
             try:
                 move = np.linalg.solve(np.eye(len(theta)) / reach + H, (fixed - theta) / reach - gradient)
             except np.linalg.LinAlgError:  # the step is so long that flat directions are all that is left
+                return None
+            if not float(np.abs(move).max()) <= STRAY * size:
                 return None
             theta, left, length = theta + move, r + J @ move, float(np.linalg.norm(move))
             if not length <= STRAY * size:

@@ -18,6 +18,13 @@ FORCING = 1e-6, 1e-2
 """Bounds of the accuracy of a Newton step: as good as the last step was, squared."""
 DENSE_PRODUCTS = 300
 """Up to this dimension an operator is put together from its products."""
+EPS = float(np.finfo(float).eps)
+LAST_STEP, SHORT_STEP = 0.1, 1e-6
+"""The last Gauss-Newton step to a completion, and a Newton step at a minimum, are at most these fractions of |theta|."""
+MET_LOSS = 1e-6
+"""A completion is met within rounding if the loss has fallen to this fraction on the way to it."""
+FARTHEST = 1e4
+"""Completions and minima are looked for up to this many times |theta|."""
 ENOUGH = 1e-14
 """Gradients below this fraction of curvature times |theta| are rounding."""
 
@@ -104,14 +111,51 @@ def completed(
     """Return the completion to which Gauss-Newton steps of least length lead from ``theta``, or None.
 
     The first step is the limit of the flow linearised at theta, with nothing along the valley of completions. Singular
-    values of the Jacobian below ``soft_tol`` times the first one move nothing.
+    values of the Jacobian below ``soft_tol`` times the first one move nothing. Towards a completion at infinity every
+    step is a fraction of |theta|: the last one must be shorter than ``LAST_STEP``.
     """
-    point = theta
+    point, length, before, first = theta, 0.0, None, float(np.linalg.norm(theta))
     for _ in range(max_steps):
         gap = problem.measure(model.matrix(point)) - problem.targets
-        if float(gap @ gap) * problem.weight <= loss_tol:
+        size = float(np.linalg.norm(point))
+        loss = float(gap @ gap) * problem.weight
+        rounding = (EPS * size * size) ** 2
+        before = loss if before is None else before
+        if loss <= max(loss_tol, min(rounding, MET_LOSS * before)):
+            return point if length <= LAST_STEP * size else None
+        if size > FARTHEST * first:
+            return None
+        move = np.linalg.lstsq(problem.measure(model.jacobian(point)), gap, rcond=soft_tol)[0]
+        point, length = point - move, float(np.linalg.norm(move))
+    return None
+
+
+def rest_ahead(objective: Objective, theta: np.ndarray, *, max_steps: int = 300) -> np.ndarray | None:
+    """Return where damped Newton steps that lower the loss from ``theta`` come to rest, however far, or None.
+
+    On the way to infinity no step is short against |theta| until the slope is rounding, or ``FARTHEST`` times the size
+    of theta is passed.
+    """
+    point, value, first, damping = theta, objective.value(theta), float(np.linalg.norm(theta)), 1e-6
+    for _ in range(max_steps):
+        g = objective.gradient(point)
+        rates, basis = np.linalg.eigh(objective.hessian(point))
+        slopes, norm, size = basis.T @ g, float(np.abs(rates).max()), float(np.linalg.norm(point))
+        if size > FARTHEST * first:
+            return None
+        heard = np.abs(slopes) > 16.0 * EPS * norm * size
+        curved = rates > 64.0 * EPS * norm
+        if not heard[~curved].any() and float(np.linalg.norm((slopes / rates)[curved])) <= SHORT_STEP * size:
             return point
-        point = point - np.linalg.lstsq(problem.measure(model.jacobian(point)), gap, rcond=soft_tol)[0]
+        while damping < 1e6:
+            move = basis @ (heard * slopes / (np.abs(rates) + damping * norm))
+            lower = objective.value(point - move)
+            if lower < value:
+                break
+            damping *= 8.0
+        else:
+            return None
+        point, value, damping = point - move, lower, max(damping / 8.0, 1e-16)
     return None
 
 

@@ -31,6 +31,8 @@ RESOLVED = 1e2
 """A saddle inside is passed at a distance that the integration resolves if it exceeds its error this many times."""
 NOISE_LEVEL = 30.0
 """Differences up to this many times the agreement that have stopped falling are rounding."""
+SOFT_TOLS = 1e-10, 1e-14
+"""Completions ahead are looked for with steps in all but the softest directions, and in all."""
 MET = 1e-13
 """A saddle inside is met exactly if it is passed at less than this distance, relative to |theta|."""
 
@@ -42,6 +44,7 @@ class Finding(StrEnum):
     MINIMUM = "a minimum inside the manifold"
     VALLEY = "a continuum of critical points, which remembers the way"
     NEAR_SADDLE = "a saddle inside the manifold, passed within the error of the integration"
+    DEGENERATE = "a critical point inside the manifold where some curvature vanishes"
 
 
 @dataclass
@@ -103,7 +106,7 @@ class Watch:
         shape = self.polished(theta, REACH * size)
         if shape == Finding.NEAR_SADDLE:
             return shape if self.distance <= RESOLVED * self.accuracy else Finding.NOTHING
-        if shape == Finding.NOTHING or not self.is_quadratic(theta):
+        if shape in (Finding.NOTHING, Finding.DEGENERATE) or not self.is_quadratic(theta):
             return Finding.NOTHING
         self.last = self.compared()
         if shape == Finding.VALLEY and self.stop_at_valley:
@@ -162,18 +165,27 @@ class Watch:
 
     def is_completed(self, theta: np.ndarray, radius: float) -> bool:
         """Return whether Gauss-Newton steps find a completion within ``radius`` of theta, and keep it as ``end``."""
-        if self.objective.dim > DENSE_POLISH:
-            return False
-        end = completed(self.problem, self.model, theta, soft_tol=1e-10, max_steps=40)
+        end = self.completion_ahead(theta)
         if end is None or float(np.linalg.norm(end - theta)) > radius:
             return False
         self.end = end
         return True
 
+    def completion_ahead(self, theta: np.ndarray) -> np.ndarray | None:
+        """Return the completion that Gauss-Newton steps from theta find, however far, or None."""
+        if self.objective.dim > DENSE_POLISH:
+            return None
+        for soft_tol in SOFT_TOLS:
+            end = completed(self.problem, self.model, theta, soft_tol=soft_tol, max_steps=60)
+            if end is not None:
+                return end
+        return None
+
     def surroundings(self, point: CriticalPoint) -> Finding:
         """Return whether a critical point is a minimum, one of a continuum, or a saddle inside the manifold.
 
-        Nothing where zero modes cannot be told from slow ones: a value that is met at infinity always has such modes.
+        Degenerate where the curvature of some mode vanishes, or is too small to be told from zero, though it changes
+        observed entries: a value that is met at infinity always has such modes.
         """
         if point.value <= ZERO_LOSS:
             unique = locally_unique(self.problem, *self.model.factors(point.theta))
@@ -184,7 +196,7 @@ class Watch:
         if values[point.gauge_dimension or 0] > noise:
             return Finding.MINIMUM
         flat = flat_directions(self.problem, self.model, point.theta, point.spectrum.vectors[:, values <= noise])
-        return Finding.VALLEY if flat else Finding.NOTHING
+        return Finding.VALLEY if flat else Finding.DEGENERATE
 
     def is_quadratic(self, theta: np.ndarray) -> bool:
         """Return whether the loss falls from theta to the end as the Newton decrement says, within a tenth."""
