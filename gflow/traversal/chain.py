@@ -17,7 +17,7 @@ from gflow.traversal.exponents import fallen, frame_order, landed, orientation, 
 from gflow.traversal.gains import passive_gain
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import LEADING, loss_at, residual_modes
-from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
+from gflow.traversal.polish import COARSE, balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
@@ -30,8 +30,6 @@ SUPPORT_TOL = 1e-7
 SPAN_TOL = 1e-6
 """Singular values below this, in the square root of the unit, count as zero in dim S."""
 EPS = float(np.finfo(float).eps)
-COARSE = 1e-6
-"""An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
 LARGE_BUDGET = 10_000
 """Gradients granted to an orbit of a large component."""
 STATUS = {Ending.DIVERGING: TraversalStatus.DIVERGING, Ending.UNDECIDED: TraversalStatus.UNDECIDED}
@@ -89,15 +87,25 @@ def chain(
     orders = predicted_orders(saddles, complete, unique) if converged else (None, None)
     frame = frame_order(saddles, complete) if converged else None
     left = float(np.sqrt(loss_at(stage.problem, A, B))) if unique else 0.0
-    counted = spreads if is_large(stage.problem) and not unique else spreads[-1:]
+    counted = spreads[-1:] if unique or not converged else spreads
+    slips = 0.0 if unique else sum(stage.slip(each) for each in saddles)
     spread = sum(each() for each in counted)
-    error = part.unit * spread + rounding(saddles, left)
+    error = part.unit * spread + slips + rounding(saddles, left)
     return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders, frame, error)
 
 
 def padded(exponents: np.ndarray, length: int) -> np.ndarray:
     """Return the exponents of the modes that are tracked: those not known yet are no smaller than the last one."""
     return np.append(exponents, np.full(max(length - len(exponents), 0), exponents[-1:].sum()))
+
+
+def largest_entry(saddle: Saddle) -> float:
+    """Return max|A B|, or a bound of it for large components."""
+    if saddle.rank == 0:
+        return 0.0
+    if saddle.A.shape[0] * saddle.B.shape[1] <= LARGE_CELLS:
+        return float(np.abs(saddle.matrix).max())
+    return float(np.linalg.norm(saddle.A, axis=1).max() * np.linalg.norm(saddle.B, axis=0).max())
 
 
 def rounding(saddles: list[Saddle], left: float) -> float:
@@ -109,12 +117,7 @@ def rounding(saddles: list[Saddle], left: float) -> float:
     end = saddles[-1]
     tilts = sum(saddle.escape_rate / saddle.gap for saddle in saddles[:-1] if saddle.gap)
     softness = np.sqrt(end.curvature / end.mu) if end.mu else (np.inf if end.flat is None else 1.0)
-    size = 0.0
-    if end.rank and end.A.shape[0] * end.B.shape[1] <= LARGE_CELLS:
-        size = float(np.abs(end.matrix).max())
-    elif end.rank:
-        size = float(np.linalg.norm(end.A, axis=1).max() * np.linalg.norm(end.B, axis=0).max())
-    return float(size * (EPS * tilts + max(EPS, left) * softness))
+    return float(largest_entry(end) * (EPS * tilts + max(EPS, left) * softness))
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,21 @@ class _Stage:
     def index(self, inside: Inside, k: int, sigma: np.ndarray) -> int | None:
         """Return the number of negative eigenvalues of the Hessian at full width; None where it is not known inside."""
         return None if inside.negative is None else inside.negative + (self.width - k) * int(np.sum(sigma > 1e-10))
+
+    def slip(self, saddle: Saddle) -> float:
+        """Return the error of the entries of a critical point of positive loss: what its soft directions make of slopes.
+
+        A later completion that is unique forgets it.
+        """
+        if saddle.rank == 0 or saddle.loss == 0.0 or saddle.mu is None:
+            return 0.0
+        root = np.sqrt(self.part.unit)
+        model = Factorization(self.problem.shape, saddle.rank)
+        theta = model.theta(saddle.A / root, saddle.B / root)
+        slope = float(np.linalg.norm(Objective.of(self.problem, model).gradient(theta)))
+        size, time = float(np.linalg.norm(theta)), self.part.unit * self.share
+        slope = max(slope, EPS * saddle.curvature / time * size)
+        return largest_entry(saddle) * 2.0 * slope / (saddle.mu / time * size)
 
     def tracked(self, passive: int) -> int:
         """Return how many exponents of so many passive modes are followed."""

@@ -11,6 +11,7 @@ from gflow.critical import NotConverged
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
+from gflow.traversal.curvature import Curvature
 from gflow.traversal.krylov import lowest_eigenvalue
 from gflow.traversal.sizes import LARGE_CELLS
 
@@ -23,8 +24,14 @@ LAST_STEP, SHORT_STEP = 0.1, 1e-6
 """The last Gauss-Newton step to a completion, and a Newton step at a minimum, are at most these fractions of |theta|."""
 MET_LOSS = 1e-6
 """A completion is met within rounding if the loss has fallen to this fraction on the way to it."""
+PATIENCE = 6
+"""Gauss-Newton steps that have not halved the loss so many steps later lead nowhere."""
 FARTHEST = 1e4
 """Completions and minima are looked for up to this many times |theta|."""
+COARSE = 1e-6
+"""An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
+SHIFT = 1e-10
+"""Curvatures below this fraction of the trace of the Hessian hardly move in a direct Newton step."""
 ENOUGH = 1e-14
 """Gradients below this fraction of curvature times |theta| are rounding."""
 
@@ -73,6 +80,30 @@ def krylov_polish(
     raise NotConverged(slope, allowed, steps, point)
 
 
+def direct_polish(
+    curvature: Curvature, theta: np.ndarray, *, radius: float, gradient_tol: float = 1e-13, max_steps: int = 20
+) -> np.ndarray:
+    """Return the critical point within ``radius`` of theta to which Newton steps lead that halve the gradient.
+
+    Systems are solved directly, shifted by what keeps the gauge directions at rest. Raises ``NotConverged`` if the
+    gradient stalls above gradient_tol times its scale.
+    """
+    point, here, steps = theta, curvature.linearised(theta), 0
+    while True:
+        slope, size = float(np.linalg.norm(here.gradient)), max(1.0, float(np.linalg.norm(point)))
+        move = here.solved(here.residual, max(slope / size, SHIFT * here.trace), -here.gradient)
+        steps += 1
+        following = curvature.linearised(point + move)
+        near = float(np.linalg.norm(point + move - theta)) <= radius
+        if not near or steps > max_steps or float(np.linalg.norm(following.gradient)) > 0.5 * slope:
+            break
+        point, here = point + move, following
+    allowed = gradient_tol * here.trace * size
+    if slope <= allowed:
+        return point
+    raise NotConverged(slope, allowed, steps, point)
+
+
 def off_gauge(product: Callable[[np.ndarray], np.ndarray], Q: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Return P H P v for the projector P on what is orthogonal to the columns of Q."""
     rest = product(v - Q @ (Q.T @ v))
@@ -114,16 +145,14 @@ def completed(
     values of the Jacobian below ``soft_tol`` times the first one move nothing. Towards a completion at infinity every
     step is a fraction of |theta|: the last one must be shorter than ``LAST_STEP``.
     """
-    point, length, before, first = theta, 0.0, None, float(np.linalg.norm(theta))
+    point, length, losses, first = theta, 0.0, [], float(np.linalg.norm(theta))
     for _ in range(max_steps):
         gap = problem.measure(model.matrix(point)) - problem.targets
         size = float(np.linalg.norm(point))
-        loss = float(gap @ gap) * problem.weight
-        rounding = (EPS * size * size) ** 2
-        before = loss if before is None else before
-        if loss <= max(loss_tol, min(rounding, MET_LOSS * before)):
+        losses.append(float(gap @ gap) * problem.weight)
+        if losses[-1] <= max(loss_tol, min((EPS * size * size) ** 2, MET_LOSS * losses[0])):
             return point if length <= LAST_STEP * size else None
-        if size > FARTHEST * first:
+        if size > FARTHEST * first or (len(losses) > PATIENCE and losses[-1] > 0.5 * losses[-PATIENCE]):
             return None
         move = np.linalg.lstsq(problem.measure(model.jacobian(point)), gap, rcond=soft_tol)[0]
         point, length = point - move, float(np.linalg.norm(move))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 
-from gflow.critical import CriticalPoint, NotConverged, find_critical_point
+from gflow.critical import CriticalPoint, NotConverged, classify, find_critical_point
+from gflow.critical.spectra import DENSE_LIMIT
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.polish import balanced, completed, krylov_polish
+from gflow.traversal.curvature import DENSE, Curvature
+from gflow.traversal.polish import COARSE, balanced, completed, direct_polish, krylov_polish, smallest_off_gauge
 from gflow.traversal.sizes import is_isolating
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
-DENSE_POLISH = 400
-"""Largest dimension that is polished with the dense Hessian."""
+DENSE_POLISH = DENSE
+"""Largest dimension that is polished with the eigenvectors of the Hessian."""
 FIRST_TRY = 0.03
 """No Newton step is tried before the slope has fallen below this fraction of its peak."""
 REACH = 0.05
@@ -73,6 +76,7 @@ class Watch:
     problem: MatrixCompletion
     model: Factorization
     objective: Objective
+    curvature: Curvature
     agreement: float
     accuracy: float
     stop_at_valley: bool
@@ -82,6 +86,7 @@ class Watch:
     end: np.ndarray = field(default_factory=lambda: np.empty(0))
     distance: float = np.inf
     peak: float = 0.0
+    slope: float = 0.0
     next_try: float = np.inf
     last: np.ndarray | None = None
     moved: float = np.inf
@@ -92,7 +97,7 @@ class Watch:
 
     def sees(self, t: float, theta: np.ndarray, slope: float) -> bool:
         """Return whether the end is seen from theta, where the gradient has the norm ``slope``."""
-        self.peak = max(self.peak, slope)
+        self.peak, self.slope = max(self.peak, slope), slope
         if slope > min(FIRST_TRY * self.peak, self.next_try):
             return False
         self.next_try = slope / APART
@@ -136,10 +141,13 @@ class Watch:
             self.end = nearest
             return Finding.VALLEY
         try:
-            if self.objective.dim > DENSE_POLISH:
+            if self.objective.dim > DENSE_LIMIT:
                 self.end = krylov_polish(self.objective, self.model, theta, radius=radius)
-                return Finding.MINIMUM if is_isolating(self.problem, self.model.rank) else Finding.VALLEY
-            point = find_critical_point(self.objective, theta, radius=radius, max_steps=12)
+                return self.counted()
+            if self.objective.dim > DENSE_POLISH:
+                point = classify(self.objective, direct_polish(self.curvature, theta, radius=radius))
+            else:
+                point = find_critical_point(self.objective, theta, radius=radius, max_steps=12)
         except NotConverged:
             return Finding.NOTHING
         self.end, shape = point.theta, self.surroundings(point)
@@ -147,11 +155,20 @@ class Watch:
             nearest = completed(self.problem, self.model, theta)
             self.end = point.theta if nearest is None else nearest
         if shape == Finding.NEAR_SADDLE:
-            growing = point.spectrum.negative(FLAT * point.spectrum.norm)
-            rates = -point.spectrum.values[: growing.shape[1]]
-            amplitudes = np.abs(growing.T @ self.objective.gradient(theta)) / rates
-            self.distance = float(amplitudes.max()) / max(float(np.linalg.norm(theta)), 1.0)
+            self.distance = self.passed(theta, point)
         return shape
+
+    def passed(self, theta: np.ndarray, point: CriticalPoint) -> float:
+        """Return the largest part of theta along a growing mode of a saddle, relative to |theta|."""
+        growing = point.spectrum.negative(FLAT * point.spectrum.norm)
+        rates = -point.spectrum.values[: growing.shape[1]]
+        amplitudes = np.abs(growing.T @ self.objective.gradient(theta)) / rates
+        return float(amplitudes.max()) / max(float(np.linalg.norm(theta)), 1.0)
+
+    @property
+    def is_past(self) -> bool:
+        """Return whether the fast part of the orbit is over."""
+        return self.slope <= FIRST_TRY * self.peak
 
     @property
     def is_unresolved(self) -> bool:
@@ -181,6 +198,16 @@ class Watch:
                 return end
         return None
 
+    def counted(self) -> Finding:
+        """Return what the end of a problem without a dense Hessian is: counting tells minima from continua."""
+        least, largest = smallest_off_gauge(
+            partial(self.objective.hvp, self.end), self.objective, self.model, self.end
+        )
+        if least is not None and least < -COARSE * largest:
+            self.distance = np.inf
+            return Finding.NEAR_SADDLE
+        return Finding.MINIMUM if is_isolating(self.problem, self.model.rank) else Finding.VALLEY
+
     def surroundings(self, point: CriticalPoint) -> Finding:
         """Return whether a critical point is a minimum, one of a continuum, or a saddle inside the manifold.
 
@@ -190,7 +217,8 @@ class Watch:
         if point.value <= ZERO_LOSS:
             unique = locally_unique(self.problem, *self.model.factors(point.theta))
             return Finding.MINIMUM if unique is True else Finding.VALLEY
-        values, noise = point.spectrum.values, FLAT * point.spectrum.norm
+        size = max(float(np.linalg.norm(point.theta)), 1.0)
+        values, noise = point.spectrum.values, FLAT * point.spectrum.norm + point.gradient_norm / size
         if values[0] < -noise:
             return Finding.NEAR_SADDLE
         if values[point.gauge_dimension or 0] > noise:

@@ -16,7 +16,7 @@ from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import Curvature
-from gflow.traversal.drift import drift
+from gflow.traversal.drift import IMPLICIT, TOL, drift
 from gflow.traversal.polish import rest_ahead
 from gflow.traversal.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
 from gflow.traversal.settings import Settings
@@ -34,8 +34,8 @@ COARSER = 100.0
 """Factor between the tolerances of two orbits whose difference is the error estimate, 100^(5/6) = 46 times it."""
 LOOSE_STEPS, STEPS, DRIFT_STEPS = 100, 4000, 2000
 """Steps of a brief orbit, of a tight one, and of the implicit method that follows a slow drift."""
-EXPLICIT_BUDGET = 4000
-"""Gradients granted to the explicit method before another one takes over."""
+EXPLICIT_BUDGET, EXPLICIT_STEPS = 4000, 300
+"""Gradients granted to the explicit method before another one takes over, and steps if that needs a slow orbit."""
 FAR_REACH = 0.1
 """An orbit at rest ends at the isolated completion that Gauss-Newton steps find within this distance, relative to
 |theta|."""
@@ -103,7 +103,9 @@ def orbit(
     """
     model = Factorization(problem.shape, A.shape[1] + 1)
     curvature = Curvature(problem, model)
-    objective = replace(Objective.of(problem, model), hessian=curvature.hessian)
+    objective = Objective.of(problem, model)
+    if objective.dim <= DENSE_POLISH:
+        objective = replace(objective, hessian=curvature.hessian)
     center = model.theta(np.c_[A, np.zeros(len(A))], np.r_[B, np.zeros((1, B.shape[1]))])
     launch = model.theta(np.c_[0 * A, LAUNCH * u], np.r_[0 * B, -LAUNCH * v[None]])
     stage = _Stage(problem, model, objective, curvature, center, launch, use)
@@ -175,19 +177,12 @@ class _Stage:
         watch = self.watch(rtol, tight, completes)
         options: dict[str, Any] = {"rtol": rtol, "norm_limit": self.use.norm_limit}
         if self.objective.dim > SMALL:
-            budget = EXPLICIT_BUDGET if self.objective.dim <= DENSE_POLISH else self.use.max_evaluations
-            with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
-                path = gradient_flow(
-                    self.objective,
-                    self.launch,
-                    center=self.center,
-                    method="DOP853",
-                    callback=watch,
-                    max_evaluations=budget,
-                    **options,
-                )
-            if path.status != Status.BUDGET or self.objective.dim > DENSE_POLISH:
+            path = self.explicit(watch, **options)
+            slow = path.status == Status.BUDGET or (path.status == Status.HORIZON and watch.finding == Finding.NOTHING)
+            if not slow:
                 return path, watch
+            if self.objective.dim > DENSE_POLISH:
+                return self.drifted(path, watch, rtol ** (2.0 / 3.0) if tight else TOL)
             watch = self.watch(rtol, tight, completes)
         steps = min(LOOSE_STEPS if brief or not tight else STEPS, self.use.max_evaluations // 3 + 1)
         if self.use.compiled and is_compilable(self.problem, self.model):
@@ -195,6 +190,21 @@ class _Stage:
         path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch.sees, max_steps=steps, **options)
         self.rest(path, watch)
         return path, watch
+
+    def explicit(self, watch: Watch, **options: Any) -> Trajectory:
+        """Return the orbit by explicit steps, within their budget; where only implicit ones follow, past its fast part."""
+        passes = self.objective.dim > DENSE_POLISH
+        budget = self.use.max_evaluations if passes else min(EXPLICIT_BUDGET, self.use.max_evaluations)
+        count = 0
+
+        def callback(t: float, theta: np.ndarray, loss: float) -> bool:
+            nonlocal count
+            count += 1
+            return watch(t, theta, loss) or (passes and count > EXPLICIT_STEPS and watch.is_past)
+
+        options |= {"method": "DOP853", "callback": callback, "max_evaluations": budget}
+        with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
+            return gradient_flow(self.objective, self.launch, center=self.center, **options)
 
     def rest(self, path: Trajectory, watch: Watch) -> None:
         """Keep what an orbit that has come to rest is at as the finding of its watch."""
@@ -215,6 +225,7 @@ class _Stage:
             self.problem,
             self.model,
             self.objective,
+            self.curvature,
             agreement=max(rtol, 1e-13) if tight else 1e-7,
             accuracy=rtol,
             stop_at_valley=not tight,
@@ -242,7 +253,10 @@ class _Stage:
         """Return a slow orbit with its drift, until that is seen to end or to run to infinity."""
         if self.objective.dim > DENSE_POLISH:
             return path, watch
-        watch = self.watch(LOOSE, tight=False)
+        return self.drifted(path, self.watch(LOOSE, tight=False), TOL)
+
+    def drifted(self, path: Trajectory, watch: Watch, tol: float) -> tuple[Trajectory, Watch]:
+        """Return an orbit with its continuation by implicit steps, and the watch that saw it."""
         steps = min(DRIFT_STEPS, self.use.max_evaluations // 3 + 1)
         asked, since = 0.0, peak_time(path)
 
@@ -253,7 +267,8 @@ class _Stage:
             asked = times[-1]
             return not self.leads_on(states[-1], watch)
 
-        tail = drift(self.objective, self.curvature, path, watch=watch.sees, escapes=escapes, max_steps=steps)
+        limits: dict[str, Any] = {"watch": watch.sees, "escapes": escapes, "tol": tol, "max_steps": steps}
+        tail = drift(self.objective, self.curvature, path, **limits)
         self.rest(tail, watch)
         return tail, watch
 
@@ -272,7 +287,12 @@ class _Stage:
         return self.use.norm_limit * max(1.0, float(np.linalg.norm(self.center)))
 
     def leads_on(self, theta: np.ndarray, watch: Watch) -> bool:
-        """Return whether a completion or a minimum is found ahead: then an orbit that grows may be on its way to it."""
+        """Return whether a completion or a minimum is found ahead: then an orbit that grows may be on its way to it.
+
+        True as well for orbits too large for the search.
+        """
+        if self.objective.dim > DENSE_POLISH:
+            return True
         if watch.completion_ahead(theta) is not None:
             return True
         rest = rest_ahead(self.objective, theta)
@@ -284,7 +304,7 @@ class _Stage:
     def unsettled(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that no Newton step has ended: on its way to infinity, or too slow for the steps allowed."""
         size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
-        diverges = path.status == Status.DIVERGING and self.objective.dim <= DENSE_POLISH
+        diverges = path.status == Status.DIVERGING and path.method.endswith(IMPLICIT)
         if not diverges and grows(path.times, path.states, peak_time(path), FAR_GROWTH):
             diverges = not self.leads_on(path.final, watch)
         if diverges:
