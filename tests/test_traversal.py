@@ -830,9 +830,9 @@ def test_the_krylov_polish_finds_the_critical_point_of_the_dense_one() -> None:
     )
     with pytest.raises(NotConverged):
         krylov_polish(objective, model, 2.0 * near, radius=0.01)
-    least, largest = smallest_off_gauge(partial(objective.hvp, exact), objective, model, exact)
+    found = smallest_off_gauge(partial(objective.hvp, exact), objective, model, exact)
     values = np.linalg.eigvalsh(objective.hessian(exact))
-    assert least == pytest.approx(values[4], rel=1e-6) and largest == pytest.approx(values[-1], rel=1e-9)
+    assert found.value == pytest.approx(values[4], rel=1e-6) and found.largest == pytest.approx(values[-1], rel=1e-9)
 
 
 def test_local_uniqueness_is_the_rank_of_the_jacobian() -> None:

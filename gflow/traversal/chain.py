@@ -17,7 +17,7 @@ from gflow.traversal.exponents import fallen, frame_order, landed, orientation, 
 from gflow.traversal.gains import passive_gain
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import LEADING, loss_at, residual_modes
-from gflow.traversal.polish import COARSE, balanced, complement, gauge_basis, smallest_off_gauge
+from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
@@ -125,7 +125,7 @@ class Inside:
     """The spectrum inside the manifold: least positive eigenvalue, flat and negative directions, largest growth rate
     and largest eigenvalue.
 
-    None where a number cannot be told.
+    None where a number cannot be told. Where the negative directions are not ``counted`` there may be more of them.
     """
 
     mu: float | None
@@ -133,6 +133,7 @@ class Inside:
     negative: int | None
     rate: float
     curvature: float
+    counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,9 @@ class _Stage:
 
     def index(self, inside: Inside, k: int, sigma: np.ndarray) -> int | None:
         """Return the number of negative eigenvalues of the Hessian at full width; None where it is not known inside."""
-        return None if inside.negative is None else inside.negative + (self.width - k) * int(np.sum(sigma > 1e-10))
+        if inside.negative is None or not inside.counted:
+            return None
+        return inside.negative + (self.width - k) * int(np.sum(sigma > 1e-10))
 
     def slip(self, saddle: Saddle) -> float:
         """Return the error of the entries of a critical point of positive loss: what its soft directions make of slopes.
@@ -270,11 +273,12 @@ class _Stage:
         objective, theta = Objective.of(self.problem, model), model.theta(A, B)
         if model.dim > DENSE_LIMIT or is_large(self.problem):
             idle = short_directions(self.problem, model, theta)
-            least, largest = smallest_off_gauge(partial(objective.hvp, theta), objective, model, theta, idle)
-            if least is None or idle is None or abs(least) <= COARSE * largest:
-                return Inside(None, None, None, 0.0, largest)
-            n = idle.shape[1]
-            return Inside(least, n, 0, 0.0, largest) if least > 0 else Inside(None, None, 1, -least, largest)
+            found = smallest_off_gauge(partial(objective.hvp, theta), objective, model, theta, idle)
+            if found.is_negative and found.value is not None:
+                return Inside(None, None, 1, -found.value, found.largest, counted=False)
+            if idle is None or not found.is_positive:
+                return Inside(None, None, None, 0.0, found.largest)
+            return Inside(found.value, idle.shape[1], 0, 0.0, found.largest)
         free = complement(gauge_basis(model, theta))
         values, vectors = np.linalg.eigh(free.T @ objective.hessian(theta) @ free)
         largest = float(np.abs(values).max(initial=0.0))

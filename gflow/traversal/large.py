@@ -9,7 +9,7 @@ lead to one point, and what the tolerance leaves is measured by a coarser orbit.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -22,8 +22,9 @@ from gflow.objective.loss import is_sparse
 from gflow.problems import MatrixCompletion
 from gflow.traversal.chebyshev import ChebyshevSteps
 from gflow.traversal.modes import errors_at
-from gflow.traversal.polish import krylov_polish, product_svd
+from gflow.traversal.polish import krylov_polish, product_svd, smallest_off_gauge
 from gflow.traversal.settings import Settings
+from gflow.traversal.settling import MET, RESOLVED, distance_along
 from gflow.traversal.sizes import is_isolating
 from gflow.traversal.stages import Ending, Orbit
 
@@ -35,6 +36,8 @@ TOL = 3e-4
 """Error of a step, relative to |theta| at its end."""
 FINE_LAUNCH, FINE_TOL, COARSER = 1e-4, 1e-6, 30.0
 """The same where the end remembers the way, and how much coarser the orbit is that shows the error of that."""
+FINEST_LAUNCH, FINEST_TOL = 1e-5, 1e-8
+"""The same where a saddle inside is passed very closely."""
 AGREEMENT = 1e-6
 """Largest entry, in the unit, by which two such ends may differ."""
 FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
@@ -69,18 +72,22 @@ def large_orbit(
     model = Factorization(problem.shape, A.shape[1] + 1)
     objective = Objective.of(problem, model)
 
-    def followed(launch: float, tol: float, remembers: bool) -> Orbit:
+    def followed(launch: float, tol: float, remembers: bool) -> _LargeOrbit:
         start = model.theta(np.c_[A, launch * u], np.r_[B, -launch * v[None]])
-        return _LargeOrbit(problem, model, objective, start, sigma, use, tol, remembers).orbit()
+        return _LargeOrbit(problem, model, objective, start, sigma, use, tol, remembers)
 
-    if is_isolating(problem, model.rank):
-        return followed(LAUNCH, TOL, False)
-    found = followed(FINE_LAUNCH, FINE_TOL, True)
-    if found.ending != Ending.MINIMUM:
+    remembers = not is_isolating(problem, model.rank)
+    levels = [(LAUNCH, TOL), (FINE_LAUNCH, FINE_TOL), (FINEST_LAUNCH, FINEST_TOL)]
+    for launch, tol in levels[remembers:]:
+        run = followed(launch, tol, remembers)
+        found = run.orbit()
+        if not run.is_unresolved:
+            break
+    if found.ending != Ending.MINIMUM or not remembers:
         return found
 
     def spread() -> float:
-        coarse = followed(np.sqrt(COARSER) * FINE_LAUNCH, COARSER * FINE_TOL, True)
+        coarse = followed(np.sqrt(COARSER) * launch, COARSER * tol, True).orbit()
         return largest_difference(model, found.end, coarse.end) if coarse.ending == Ending.MINIMUM else np.inf
 
     return replace(found, spread=spread)
@@ -125,9 +132,11 @@ class _LargeOrbit:
     losses: list[float] = field(default_factory=list)
     slopes: list[float] = field(default_factory=list)
     end: np.ndarray | None = None
+    saddle: np.ndarray | None = None
     end_loss: float = 0.0
     loss: float = 0.0
     explained_from: float = 0.0
+    distance: float = np.inf
 
     def orbit(self) -> Orbit:
         """Return the orbit, with the critical point at its end."""
@@ -148,8 +157,29 @@ class _LargeOrbit:
                 return self.ended(steps, Status.HORIZON, Ending.MINIMUM, "a minimum inside the manifold", self.end)
             if slope <= next_try:
                 next_try = slope / (PATIENCE if self.polished(steps.theta) else AGAIN)
+                peak = peak if self.saddle is None else slope
+            if self.is_unresolved or self.is_met:
+                return self.at_saddle(steps)
         reason = f"{steps.n_gradients} gradients led to t = {steps.time:.3g} and the loss {self.losses[-1]:.6g}"
         return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
+
+    @property
+    def is_met(self) -> bool:
+        """Return whether a saddle inside is met exactly."""
+        return self.distance <= MET
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Return whether a saddle inside is passed within the error of the steps, but not met exactly."""
+        return MET < self.distance <= RESOLVED * self.tol
+
+    def at_saddle(self, steps: ChebyshevSteps) -> Orbit:
+        """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
+        if self.is_met:
+            reason = "a saddle inside the manifold, met exactly"
+            return self.ended(steps, Status.HORIZON, Ending.SADDLE, reason, self.saddle)
+        reason = f"a saddle inside the manifold is passed at a relative distance of {self.distance:.2g}"
+        return self.ended(steps, Status.HORIZON, Ending.UNDECIDED, reason)
 
     @cached_property
     def sparse(self) -> bool:
@@ -202,13 +232,21 @@ class _LargeOrbit:
         return largest_difference(self.model, before, self.end) <= AGREEMENT
 
     def polished(self, theta: np.ndarray) -> bool:
-        """Return whether Newton's iteration leads from theta to a critical point, and keep that as the end expected."""
-        radius = REACH * float(np.linalg.norm(theta))
+        """Return whether Newton's iteration leads from theta to a minimum, and keep that as the end expected.
+
+        A saddle is kept apart, with the distance at which it is passed.
+        """
+        radius, self.saddle = REACH * float(np.linalg.norm(theta)), None
         try:
-            self.end = krylov_polish(self.objective, self.model, theta, radius=radius, along_valleys=True)
+            end = krylov_polish(self.objective, self.model, theta, radius=radius, along_valleys=True)
         except NotConverged:
             return False
-        self.end_loss = self.objective.value(self.end)
+        lowest = smallest_off_gauge(partial(self.objective.hvp, end), self.objective, self.model, end)
+        if lowest.is_negative:
+            self.end, self.saddle = None, end
+            self.distance = distance_along(lowest, self.objective.gradient(theta), theta)
+            return False
+        self.end, self.end_loss = end, self.objective.value(end)
         return True
 
     def ended(

@@ -12,7 +12,7 @@ from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import Curvature
-from gflow.traversal.krylov import lowest_eigenvalue
+from gflow.traversal.krylov import Lowest, lowest_eigenvalue
 from gflow.traversal.sizes import LARGE_CELLS
 
 FORCING = 1e-6, 1e-2
@@ -28,8 +28,6 @@ PATIENCE = 6
 """Gauss-Newton steps that have not halved the loss so many steps later lead nowhere."""
 FARTHEST = 1e4
 """Completions and minima are looked for up to this many times |theta|."""
-COARSE = 1e-6
-"""An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
 SHIFT = 1e-10
 """Curvatures below this fraction of the trace of the Hessian hardly move in a direct Newton step."""
 ENOUGH = 1e-14
@@ -230,18 +228,18 @@ def smallest_off_gauge(
     model: Factorization,
     theta: np.ndarray,
     free: np.ndarray | None = None,
-) -> tuple[float | None, float]:
-    """Return the smallest eigenvalue of a symmetric operator off the gauge directions, and its largest one.
+) -> Lowest:
+    """Return the smallest eigenvalue of a symmetric operator off the gauge directions.
 
     Directions in the columns of ``free`` are set aside as well. Dense up to dimension 300; above, by Lanczos
-    iterations. The smallest is None where these do not converge.
+    iterations. 
     """
     Q = gauge_basis(model, theta)
     if free is not None and free.shape[1]:
         Q = np.linalg.qr(np.hstack([Q, free]))[0]
     if objective.dim <= DENSE_PRODUCTS:
         free = complement(Q)
-        values = np.linalg.eigvalsh(free.T @ np.column_stack([product(v) for v in free.T]))
-        return float(values[0]), float(values[-1])
+        values, vectors = np.linalg.eigh(free.T @ np.column_stack([product(v) for v in free.T]))
+        return Lowest(float(values[0]), float(np.abs(values).max()), free @ vectors[:, 0])
     start = np.random.default_rng(0).standard_normal(objective.dim)
     return lowest_eigenvalue(product, start, Q.T)

@@ -14,7 +14,8 @@ from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import DENSE, Curvature
-from gflow.traversal.polish import COARSE, balanced, completed, direct_polish, krylov_polish, smallest_off_gauge
+from gflow.traversal.krylov import Lowest
+from gflow.traversal.polish import balanced, completed, direct_polish, krylov_polish, smallest_off_gauge
 from gflow.traversal.sizes import is_isolating
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
@@ -143,7 +144,7 @@ class Watch:
         try:
             if self.objective.dim > DENSE_LIMIT:
                 self.end = krylov_polish(self.objective, self.model, theta, radius=radius)
-                return self.counted()
+                return self.counted(theta)
             if self.objective.dim > DENSE_POLISH:
                 point = classify(self.objective, direct_polish(self.curvature, theta, radius=radius))
             else:
@@ -198,13 +199,12 @@ class Watch:
                 return end
         return None
 
-    def counted(self) -> Finding:
+    def counted(self, theta: np.ndarray) -> Finding:
         """Return what the end of a problem without a dense Hessian is: counting tells minima from continua."""
-        least, largest = smallest_off_gauge(
-            partial(self.objective.hvp, self.end), self.objective, self.model, self.end
-        )
-        if least is not None and least < -COARSE * largest:
-            self.distance = np.inf
+        hvp = partial(self.objective.hvp, self.end)
+        lowest = smallest_off_gauge(hvp, self.objective, self.model, self.end)
+        if lowest.is_negative:
+            self.distance = distance_along(lowest, self.objective.gradient(theta), theta)
             return Finding.NEAR_SADDLE
         return Finding.MINIMUM if is_isolating(self.problem, self.model.rank) else Finding.VALLEY
 
@@ -231,3 +231,9 @@ class Watch:
         drop = self.objective.value(theta) - self.objective.value(self.end)
         decrement = 0.5 * float(self.objective.gradient(theta) @ (theta - self.end))
         return abs(decrement - drop) <= 0.1 * drop + 1e-14
+
+
+def distance_along(lowest: Lowest, gradient: np.ndarray, theta: np.ndarray) -> float:
+    """Return the part of theta along the growing mode of a saddle nearby, relative to |theta|, from the slope there."""
+    assert lowest.value is not None
+    return abs(float(lowest.vector @ gradient) / lowest.value) / max(float(np.linalg.norm(theta)), 1.0)

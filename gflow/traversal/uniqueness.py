@@ -92,5 +92,5 @@ def _ratio_of_squares(problem: MatrixCompletion, model: Factorization, theta: np
         change = problem.scattered(problem.observed_product(np.hstack([dA, A]), np.vstack([B, dB])))
         return model.theta(change @ B.T, (change.T @ A).T)
 
-    least, largest = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
-    return float(np.sqrt(max(least or 0.0, 0.0) / largest))
+    found = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
+    return float(np.sqrt(max(found.value or 0.0, 0.0) / found.largest))
