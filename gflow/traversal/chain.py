@@ -30,6 +30,10 @@ SUPPORT_TOL = 1e-7
 SPAN_TOL = 1e-6
 """Singular values below this, in the square root of the unit, count as zero in dim S."""
 EPS = float(np.finfo(float).eps)
+SOFTEST = FLAT**-0.5
+"""Amplification of rounding in the softest directions that are told from flat ones."""
+NEARLY_MET = 1e-12
+"""At full width, where every minimum is global, losses below this fraction of unit^2 / n may be zero."""
 LARGE_BUDGET = 10_000
 """Gradients granted to an orbit of a large component."""
 STATUS = {Ending.DIVERGING: TraversalStatus.DIVERGING, Ending.UNDECIDED: TraversalStatus.UNDECIDED}
@@ -116,7 +120,7 @@ def rounding(saddles: list[Saddle], left: float) -> float:
     """
     end = saddles[-1]
     tilts = sum(saddle.escape_rate / saddle.gap for saddle in saddles[:-1] if saddle.gap)
-    softness = np.sqrt(end.curvature / end.mu) if end.mu else (np.inf if end.flat is None else 1.0)
+    softness = np.sqrt(end.curvature / end.mu) if end.mu else (SOFTEST if end.flat is None else 1.0)
     return float(largest_entry(end) * (EPS * tilts + max(EPS, left) * softness))
 
 
@@ -238,7 +242,8 @@ class _Stage:
         k = saddle.rank
         if saddle.escape_rate == 0.0:
             return TraversalStatus.CONVERGED, f"the residual vanished at rank {k}"
-        if k == self.width and saddle.assumption_2 is not True:
+        met = k >= min(self.problem.shape) and saddle.assumption_2 is None and self.is_nearly_met(saddle)
+        if k == self.width and saddle.assumption_2 is not True and not met:
             where = f"the width {k} of the model is used up at loss {saddle.loss:.6g}"
             return TraversalStatus.UNDECIDED, f"{where}, at a point {_unstable(saddle)}"
         if k == self.width:
@@ -254,6 +259,10 @@ class _Stage:
         if not self.greedy and memory <= saddle.inside_rate * (saddle.plateau_time or 0.0):
             return TraversalStatus.UNDECIDED, f"at rank {k} an escape inside the manifold comes first"
         return None
+
+    def is_nearly_met(self, saddle: Saddle) -> bool:
+        """Return whether the data are met but for what Newton steps in soft directions leave."""
+        return saddle.loss <= NEARLY_MET * self.problem.weight * self.share * self.part.unit**2
 
     def span(self, saddle: Saddle) -> int:
         """Return dim S of the multiplicity r - dim S (see ``residual_escape``)."""

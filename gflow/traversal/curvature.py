@@ -13,6 +13,14 @@ from gflow.problems import MatrixCompletion
 
 DENSE = 400
 """Largest dimension whose systems are solved with dense matrices."""
+MOST_BLOCKS, LARGEST_SYSTEM = 20_000_000, 1000
+"""Elimination of the longer factor holds at most so many numbers, and leaves a system of at most this size."""
+
+
+def is_eliminable(problem: MatrixCompletion, rank: int) -> bool:
+    """Return whether the longer factor can be eliminated from systems with the Hessian."""
+    (d1, d2), left = problem.shape, rank * min(problem.shape)
+    return left <= LARGEST_SYSTEM and left * rank * max(d1, d2) <= MOST_BLOCKS
 
 
 class Curvature:
@@ -128,6 +136,6 @@ class BlockLinearised(Linearised):
 
 def _summed(index: np.ndarray, terms: np.ndarray, length: int) -> np.ndarray:
     """Return the sums of the terms with each index, shape (length, ...)."""
-    sums = np.zeros((length, *terms.shape[1:]))
-    np.add.at(sums, index, terms)
-    return sums
+    flat = terms.reshape(len(index), -1)
+    sums = [np.bincount(index, weights=column, minlength=length) for column in flat.T]
+    return np.array(sums).T.reshape(length, *terms.shape[1:])

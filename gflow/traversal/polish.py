@@ -172,7 +172,7 @@ def rest_ahead(objective: Objective, theta: np.ndarray, *, max_steps: int = 300)
             return None
         heard = np.abs(slopes) > 16.0 * EPS * norm * size
         curved = rates > 64.0 * EPS * norm
-        if not heard[~curved].any() and float(np.linalg.norm((slopes / rates)[curved])) <= SHORT_STEP * size:
+        if not heard[~curved].any() and float(np.linalg.norm(slopes[curved] / rates[curved])) <= SHORT_STEP * size:
             return point
         while damping < 1e6:
             move = basis @ (heard * slopes / (np.abs(rates) + damping * norm))
@@ -189,7 +189,8 @@ def rest_ahead(objective: Objective, theta: np.ndarray, *, max_steps: int = 300)
 def balanced(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the factors of A B with A^T A = B B^T that are nearest to (A, B): every orbit from 0 keeps that."""
     k = A.shape[1]
-    U, sizes, Vt = np.linalg.svd(A @ B) if A.shape[0] * B.shape[1] <= LARGE_CELLS else product_svd(A, B)
+    whole = A.shape[0] * B.shape[1] <= LARGE_CELLS
+    U, sizes, Vt = np.linalg.svd(A @ B, full_matrices=False) if whole else product_svd(A, B)
     Z = np.concatenate([U[:, :k], Vt[:k].T]) * np.sqrt(sizes[:k])
     X, _, Yt = np.linalg.svd(Z.T @ np.concatenate([A, B.T]))
     Z = Z @ (X @ Yt)
