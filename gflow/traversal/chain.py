@@ -197,7 +197,7 @@ class _Stage:
         return inside.negative + (self.width - k) * int(np.sum(sigma > 1e-10))
 
     def slip(self, saddle: Saddle) -> float:
-        """Return the error of the entries of a critical point of positive loss: what its soft directions make of slopes.
+        """Return the error of the entries at a positive loss: what soft directions make of slopes.
 
         A later completion that is unique forgets it.
         """
@@ -310,5 +310,7 @@ class _Stage:
 def _unstable(saddle: Saddle) -> str:
     """Return what is known of a point that is not seen to be a minimum inside its manifold."""
     if saddle.assumption_2 is False:
-        return f"with growth at rate {saddle.inside_rate:.3g} inside: on which side the flow leaves depends on the start"
+        return (
+            f"with growth at rate {saddle.inside_rate:.3g} inside: on which side the flow leaves depends on the start"
+        )
     return "where vanishing curvature inside does not tell whether the flow stays"
