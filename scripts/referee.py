@@ -32,7 +32,8 @@ def main() -> int:
     if asked.number < 1:
         parser.error(f"N must be a positive integer; got {asked.number}")
     kinds = tuple(asked.kind or KINDS)
-    os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])])  # for workers
+    found = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *([found] if found else [])])  # workers read it
     cases = Parallel(n_jobs=asked.jobs)(delayed(case)(asked.seed, i, kinds) for i in range(asked.number))
     print(table(cases, kinds))
     for each in cases:
