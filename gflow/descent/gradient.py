@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.descent.quartic import EPS, Quartic, quartic_along
+from gflow.descent.quartic import EPS, quartic_along
 from gflow.descent.record import Callback, Ending, Steps, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along, norm, plateaus
