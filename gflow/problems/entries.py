@@ -57,14 +57,14 @@ def doubles(array: np.ndarray, rows: Any = None, columns: Any = None) -> np.ndar
     """
     with np.errstate(over="ignore", under="ignore"):
         result = array.astype(float)
-    lost = np.argwhere((result == 0) & (array != 0)) if array.dtype.itemsize > result.dtype.itemsize else ()
-    if len(lost):
-        place = tuple(int(i) for i in lost[0])
-        place = place if rows is None else (int(rows[place]), int(columns[place]))
-        where = f"row {place[-2] + 1}, column {place[-1] + 1}" if len(place) > 1 else f"number {place[0] + 1}"
-        raise ValueError(
-            f"{where} holds {array[tuple(lost[0])]!s}, which is too small for a double: choose other units"
-        )
+    if array.dtype.itemsize <= result.dtype.itemsize:
+        return result
+    lost = np.argwhere((result == 0) & (array != 0))
+    if lost.size:
+        first = tuple(lost[0].tolist())
+        place = first if rows is None else (int(rows[first]), int(columns[first]))
+        where = ", ".join(f"{name} {i + 1}" for name, i in zip(("row", "column"), place[-2:], strict=False))
+        raise ValueError(f"{where} holds {array[first]!s}, which is too small for a double: choose other units")
     return result
 
 
