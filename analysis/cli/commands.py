@@ -227,6 +227,9 @@ def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
         for p in payload["saddles"]
     ]
     yield table("critical points that the trajectory passes", head, rows)
+    reasons = [(number(p["loss"]), p["reason"]) for p in payload["saddles"] if p["reason"]]
+    if reasons:
+        yield facts(reasons)
     rows = [
         [
             o["loss"],
