@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ from gflow.flow import Status, gradient_flow
 from gflow.models import DirectMatrix, Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
+from gflow.workers import one_thread, processes
 
 COMPILED_SIDE, COMPILED_DIM = 8, 128
 """Largest number of rows or columns, and of parameters, for which the compiled flow was measured to pay."""
@@ -207,7 +207,7 @@ def _fill(
     if how == "threading" and (jobs == 1 or len(runs) == 1):  # its matrices are too small for threads of BLAS
         found = [follow(run, settings) for run in runs]
     elif jobs == 1 or len(runs) < 2:
-        with _one_thread():
+        with one_thread():
             found = [follow(run, settings) for run in runs]
     elif how == "threading":
         from joblib import Parallel, delayed
@@ -249,25 +249,16 @@ def _alone(run: _Run, settings: Any, jobs: int) -> FlowEnd:
 
 def _arriving(runs: dict[int, _Run], settings: Any, jobs: int) -> Iterator[tuple[int, FlowEnd]]:
     """Return an iterator over the places of the runs and their ends, as they arrive from the workers."""
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import Parallel, delayed
 
     calls = [delayed(_placed)(place, run, settings) for place, run in runs.items()]
     waiting = f"{IN_FLIGHT} * n_jobs"
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    with processes():
         yield from Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=waiting)(calls)
 
 
 def _placed(place: int, run: _Run, settings: Any) -> tuple[int, FlowEnd]:
     return place, _followed(run, settings)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import scipy.linalg  # noqa: F401 - loads the BLAS that is then limited
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):
-        yield
 
 
 def _compiled(run: _Run, settings: Any) -> FlowEnd | None:
