@@ -96,7 +96,7 @@ ROOMS = {
         "gflow analysis analysis.benchmarks analysis.claims analysis.cli analysis.data analysis.figures "
         "analysis.ledger analysis.limit_study analysis.mask_study analysis.plots analysis.report analysis.sweep "
         "analysis.theorems analysis.verification",
-        "court threadpoolctl distributed",
+        "court machines threadpoolctl distributed",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""
