@@ -91,12 +91,12 @@ def escape_limit(
     if not directions.multiplicity:
         reason = f"the point has no direction of escape: no eigenvalue of -H exceeds its error, {directions.error:.2g}"
         return EscapeLimit(EscapeVerdict.VIOLATED, reason, directions)
+    if not directions.clear:
+        return EscapeLimit(EscapeVerdict.UNDECIDED, _unclear(directions), directions)
     if problem is not None and model is not None:
         verdict, reason = _assumptions(problem, model, saddle)
         if verdict != EscapeVerdict.EXISTS:
             return EscapeLimit(verdict, reason, directions)
-    if not directions.clear:
-        return EscapeLimit(EscapeVerdict.UNDECIDED, _unclear(directions), directions)
     launch = directions.project(direction)
     if float(np.linalg.norm(launch)) <= HIDDEN * float(np.linalg.norm(direction)):
         reason = "the direction has no part in the escape eigenspace beyond rounding"

@@ -179,7 +179,7 @@ class Routes:
         if t_eval is not None and not (np.diff(t_eval, prepend=0.0) > 0.0).all():
             raise NotFollowed("two states lie closer in time than rounding tells apart")
         try:
-            with np.errstate(all="ignore"):  # trial steps that are rejected
+            with np.errstate(divide="ignore"):  # trial steps that are rejected
                 path = gradient_flow(
                     _in_units(self.around, length, unit),
                     start / length,
