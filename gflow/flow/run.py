@@ -132,7 +132,7 @@ class Run:
         self.samples.keep(0.0, self.theta)
         times = None if wanted is None else wanted / self.units[1]
         ending = self.verdict(0.0)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
             while ending is None:
                 ending = self.advance(times, callback)
