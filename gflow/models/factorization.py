@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -114,6 +114,11 @@ class Factorization:
     def unstacked(self, Z: np.ndarray) -> np.ndarray:
         """Return the flat parameter whose ``stacked`` form is Z, shape (d1 + d2, r)."""
         return self.theta(Z[: self.shape[0]], Z[self.shape[0] :].T)
+
+    def drive(self, G: Any) -> Callable[[np.ndarray], np.ndarray]:
+        """Return Z -> -[[0, G], [G^T, 0]] Z: how columns of [A; B^T] move where dR/dW = G, shapes (d1 + d2, m)."""
+        cut = self.shape[0]
+        return lambda Z: -np.concatenate([G @ Z[cut:], G.T @ Z[:cut]])
 
     def conserved(self, theta: np.ndarray) -> np.ndarray:
         """Return A^T A - B B^T, shape (r r,), constant along every gradient flow (leading axes are kept)."""

@@ -67,6 +67,9 @@ def _composed(problem: Any, model: Any) -> Objective:
         lower_bound=0.0,
         broadcasts=True,
         escape_modes=modes,
+        output=model.matrix,
+        columns=getattr(model, "stacked", None),
+        drive=(lambda theta: model.drive(slope(theta))) if hasattr(model, "drive") else None,
     )
 
 
@@ -147,6 +150,9 @@ def _deviation(problem: Any, model: Any, center: Array) -> Objective:
         conserved=shifted_argument(base.conserved, origin),
         broadcasts=masked,
         escape_modes=None,
+        output=None,
+        columns=None,
+        drive=None,
         deviation=lambda shift: _deviation(problem, model, origin + shift),
         gauge_dimension=shifted_argument(base.gauge_dimension, origin),
         lower_bound=-offset,
