@@ -4,6 +4,9 @@ Beside a plateau the state holds columns of [A; B^T] that are many orders of mag
 move linearly, Z' = F(t) Z, and so does what rounding puts into them at every step; what both have grown to when such a
 column becomes large says by how much rounding has changed it. Structure that keeps modes apart (an invariant set, a
 symmetry of the data) does not keep rounding errors apart: they fill every mode.
+
+Errors of the steps respect such structure, but a column that has shrunk since it was large keeps what they put into it
+then. That is seen in the conserved quantity A^T A - B B^T: its drift along such a column, relative to the square of it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ SERIES_TOL, MOST_TERMS = 1e-3, 40
 DENSE = 64
 """Up to so many rows the exponential is that of a matrix."""
 LARGEST_EXPONENT = 200.0
+DRIFT_ROUNDING = 16.0
+"""Rounding errors of the conserved quantity along a column, in units of eps times its size and the largest one."""
 HOPELESS = 1e8
 """Errors are not followed beyond this size, relative to the column they are in."""
 
@@ -59,8 +64,9 @@ class Rounding:
             return
         self.rng = np.random.default_rng(0)
         self.sample = np.zeros((len(Z), SAMPLES * Z.shape[1]))
-        self.white: np.ndarray = self.rng.standard_normal(self.sample.shape)
-        self.squares = np.zeros(len(theta))
+        self.white = np.asarray(self.rng.standard_normal(self.sample.shape))
+        self.squares, self.pending, self.n_large = np.zeros(len(theta)), 0.0, Z.shape[1]
+        self.origin = Z
         self._turned(objective.drive(theta))
         self.since, self.next = 0.0, FOLDINGS / max(self._rate(), 1e-300)
 
@@ -139,6 +145,7 @@ class Rounding:
         if sizes[0] == 0.0:
             return
         large = sizes > IDLE * min(1.0, sizes[0])
+        self._watch(Z, sizes, frame, large)
         columns = np.moveaxis(cubes @ frame.T, 2, 0)
         # what lies along a column of larger scale only turns the frame
         along = left.T @ columns
@@ -148,3 +155,15 @@ class Rounding:
         self.worst = max(self.worst, float((errors / np.where(large, sizes, sizes[0])).max()))
         columns[large] = 0.0
         self.sample = (np.moveaxis(columns, 0, 2) @ frame).reshape(len(Z), -1)
+
+    def _watch(self, Z: np.ndarray, sizes: np.ndarray, frame: np.ndarray, large: np.ndarray) -> None:
+        """Keep how far idle columns have drifted; it counts once one of them has become large again."""
+        if np.count_nonzero(large) > self.n_large:
+            self.worst, self.pending = max(self.worst, self.pending), 0.0
+        self.n_large = np.count_nonzero(large)
+        if self.objective.signature is None or large.all():
+            return
+        change = (Z @ frame.T) ** 2 - (self.origin @ frame.T) ** 2
+        drift = np.abs(self.objective.signature @ change) - DRIFT_ROUNDING * EPS * sizes * sizes[0]
+        shrunk = ~large & (drift > 0.0)
+        self.pending = max(self.pending, float(np.max(drift[shrunk] / sizes[shrunk] ** 2, initial=0.0)))

@@ -115,6 +115,11 @@ class Factorization:
         """Return the flat parameter whose ``stacked`` form is Z, shape (d1 + d2, r)."""
         return self.theta(Z[: self.shape[0]], Z[self.shape[0] :].T)
 
+    @property
+    def signature(self) -> np.ndarray:
+        """Return the signs s, shape (d1 + d2,), with A^T A - B B^T = Z^T diag(s) Z for Z = [A; B^T]."""
+        return np.repeat([1.0, -1.0], self.shape)
+
     def drive(self, G: Any) -> Callable[[np.ndarray], np.ndarray]:
         """Return Z -> -[[0, G], [G^T, 0]] Z: how columns of [A; B^T] move where dR/dW = G, shapes (d1 + d2, m)."""
         cut = self.shape[0]

@@ -69,6 +69,7 @@ def _composed(problem: Any, model: Any) -> Objective:
         escape_modes=modes,
         output=model.matrix,
         columns=getattr(model, "stacked", None),
+        signature=getattr(model, "signature", None),
         drive=(lambda theta: model.drive(slope(theta))) if hasattr(model, "drive") else None,
     )
 
@@ -153,6 +154,7 @@ def _deviation(problem: Any, model: Any, center: Array) -> Objective:
         output=None,
         columns=None,
         drive=None,
+        signature=None,
         deviation=lambda shift: _deviation(problem, model, origin + shift),
         gauge_dimension=shifted_argument(base.gauge_dimension, origin),
         lower_bound=-offset,

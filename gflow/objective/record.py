@@ -49,6 +49,8 @@ class Objective:
     columns, drive : theta -> (m, r) array, theta -> linear map of such arrays, optional
         For a factorised model, whose flow is Z' = drive(theta)(Z) with Z = columns(theta): what is too small to change
         the output, rounding errors included, moves likewise.
+    signature : (m,) array, optional
+        Signs s with Z^T diag(s) Z constant along the flow.
     """
 
     dim: int
@@ -68,6 +70,7 @@ class Objective:
     output: Callable[[Array], Array] | None = None
     columns: Callable[[Array], Array] | None = None
     drive: Callable[[Array], Callable[[Array], Array]] | None = None
+    signature: Array | None = None
 
     @staticmethod
     def of(problem: Any, model: Any) -> Objective:
@@ -148,6 +151,7 @@ class Objective:
             output=None,
             columns=None,
             drive=None,
+            signature=None,
         )
 
     def __repr__(self) -> str:

@@ -98,6 +98,7 @@ def sampled_loss(problem: Any, model: Any) -> Objective:
         escape_modes=loss.escape_modes,
         output=model.matrix if model.shape[0] * model.shape[1] <= LARGEST_OUTPUT else None,
         columns=model.stacked,
+        signature=model.signature,
         drive=loss.drive,
     )
 
@@ -137,6 +138,7 @@ def _deviation(loss: Sampled, center: Array) -> Objective:
         output=None,
         columns=None,
         drive=None,
+        signature=None,
     )
 
 
