@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow.flow.mirror import fold_of
 from gflow.flow.run import Callback, Run
 from gflow.flow.solvers import METHODS
 from gflow.flow.trajectory import Trajectory
@@ -109,11 +110,18 @@ def gradient_flow(
     if t_end is None and wanted is not None:
         t_end = float(wanted[-1])
 
-    def follow(rtol: float) -> Followed:
-        run = Run(objective, start, center, method, rtol, t_end, max_evaluations, **limits)
-        return Followed(run.trajectory(wanted, callback), run)
+    fold = None if center is not None else fold_of(objective, start)
+    loss, begin, told = objective, start, callback
+    if fold is not None:
+        loss, begin = fold.objective(objective), fold.project(start)
+        told = None if callback is None else (lambda t, x, value: callback(t, fold.embed(x), value))
 
-    return trusted(follow, rtol, drift_tol, None if center is not None else error_tol)
+    def follow(rtol: float) -> Followed:
+        run = Run(loss, begin, center, method, rtol, t_end, max_evaluations, **limits)
+        return Followed(run.trajectory(wanted, told), run)
+
+    path = trusted(follow, rtol, drift_tol, None if center is not None else error_tol)
+    return path if fold is None else fold.unfolded(path, objective)
 
 
 def _checked(objective: Objective, start: np.ndarray, method: str, rtol: float, max_evaluations: int) -> np.ndarray:

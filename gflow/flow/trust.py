@@ -109,7 +109,7 @@ def _continued(path: Trajectory, finer: Trajectory, rtol: float) -> Trajectory:
 def _by_rounding(path: Trajectory, rounding: float) -> Trajectory:
     if path.status == Status.ROUNDOFF:
         return path
-    said = "a column that became large was not above what rounding errors can have grown to"
+    said = "a column that became large was not above what errors of rounding or of the steps have grown to"
     if np.isfinite(rounding):
         said += f", {rounding:.1e} of it"
     return replace(path, status=Status.ROUNDOFF, message=f"{said}; otherwise {path.message}")

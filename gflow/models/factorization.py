@@ -115,6 +115,11 @@ class Factorization:
         """Return the flat parameter whose ``stacked`` form is Z, shape (d1 + d2, r)."""
         return self.theta(Z[: self.shape[0]], Z[self.shape[0] :].T)
 
+    def mirror(self, theta: np.ndarray) -> np.ndarray:
+        """Return the parameters with A and B^T exchanged, those of W^T, for a square W."""
+        A, B = self.factors(theta)
+        return self.theta(B.T, A.T)
+
     @property
     def signature(self) -> np.ndarray:
         """Return the signs s, shape (d1 + d2,), with A^T A - B B^T = Z^T diag(s) Z for Z = [A; B^T]."""

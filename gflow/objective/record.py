@@ -51,6 +51,8 @@ class Objective:
         the output, rounding errors included, moves likewise.
     signature : (m,) array, optional
         Signs s with Z^T diag(s) Z constant along the flow.
+    mirror : theta -> theta, optional
+        A permutation of the parameters, its own inverse, that leaves the function unchanged and none of them in place.
     """
 
     dim: int
@@ -71,6 +73,7 @@ class Objective:
     columns: Callable[[Array], Array] | None = None
     drive: Callable[[Array], Callable[[Array], Array]] | None = None
     signature: Array | None = None
+    mirror: Callable[[Array], Array] | None = None
 
     @staticmethod
     def of(problem: Any, model: Any) -> Objective:
@@ -152,6 +155,7 @@ class Objective:
             columns=None,
             drive=None,
             signature=None,
+            mirror=None,
         )
 
     def __repr__(self) -> str:

@@ -139,6 +139,7 @@ def _deviation(loss: Sampled, center: Array) -> Objective:
         columns=None,
         drive=None,
         signature=None,
+        mirror=None,
     )
 
 
