@@ -122,7 +122,8 @@ class GradedColumns:
         """Return what every column holds in every group, and how much of it counts, shapes (number of groups, k).
 
         A column belongs to the group where it is largest. In another group it may err by as much as the smallest
-        column that belongs there: its own content counts only if it is larger, and never more than the column.
+        column that belongs there, or as the largest content there if none does: its own content counts only if it is
+        larger, and never more than the column.
         """
         own, logs = self.largest(self.z), self.logs[self.home]
         needed = np.where(own > 0.0, own, 1.0)
@@ -134,7 +135,8 @@ class GradedColumns:
             belongs = here[np.argmax(real[here[:, None], alive], axis=0)]
             for group in here:
                 mine = real[group, alive[belongs == group]]
-                counts = np.maximum(real[group], mine.min()) if mine.size else real[group]
+                least = mine.min() if mine.size else real[group, alive].max(initial=-np.inf)
+                counts = np.maximum(real[group], least)
                 needed[group] = np.where(self.alive[c], np.exp(np.minimum(counts - logs[group], 0.0)), 1.0)
         return own, needed
 
