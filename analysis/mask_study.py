@@ -192,7 +192,7 @@ def mask_case(mask: np.ndarray, rank: int, seed: int | Sequence[int]) -> MaskCas
     if W is None or (group is Group.CONNECTED and learned != bracket.lower):
         given = evidence(Study.of(problem, start=1e-8 * start))
         premise = thm3_premise.claim(given)
-        W, learned, reason = given.matrix, given.rank, f"premise {premise.verdict}: {premise.reason}"
+        W, learned, reason = given.matrix, given.rank, f"premise {premise.label}: {premise.reason}"
         if W is not None and group is Group.CONNECTED:
             reason += f"; theorem {thm3.claim(given, premise).verdict}"
     return MaskCase(

@@ -14,7 +14,7 @@ from analysis.limit_figures.figures import NAMES as LIMIT_NAMES
 from analysis.plots import EntryStatus
 from analysis.report import Figure, MatrixView, Report, Table, format_number
 from analysis.theorems import STATEMENTS, Saddle, Statement, Study, completions
-from analysis.theorems.spectrum import multiplicity, predicted_zero_modes
+from analysis.theorems.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
 from analysis.theorems.study import singular_values
 from analysis.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
 from gflow import diagnostics, manifolds, symbolic
@@ -206,7 +206,7 @@ def _saddle_row(study: Study, saddle: Saddle) -> list[Any]:
         point.escape_rate * study.unit,
         leaves.rate * study.unit,
         multiplicity(study, saddle) if point.index else 0,
-        leaves.multiplicity,
+        predicted_multiplicity(study, saddle) if point.index else 0,
         leaves.assumption_1,
         leaves.assumption_2,
     ]

@@ -95,7 +95,7 @@ ROOMS = {
         "gflow analysis analysis.benchmarks analysis.claims analysis.cli analysis.data analysis.figures "
         "analysis.ledger analysis.limit_study analysis.mask_study analysis.plots analysis.report analysis.sweep "
         "analysis.theorems analysis.verification",
-        "threadpoolctl distributed",
+        "court threadpoolctl distributed",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""

@@ -24,10 +24,9 @@ def claims(study: Study) -> tuple[Claim, ...]:
     reason = f"least relative gap, at the saddle of loss {worst.point.value * study.unit * study.unit:.6g}"
     if gap <= SIMPLE_TOL:
         reason += f": the largest singular value {worst.escape.singular_values[0] * study.unit:.6g} is repeated"
-        return (Claim.unmet("assumption1", STATEMENT, reason, gap),)
-    if study.doubt:
+    elif study.doubt:
         return (Claim.undecided("assumption1", STATEMENT, study.doubt, gap),)
-    return (Claim.bounded("assumption1", STATEMENT, gap, SIMPLE_TOL, None, reason=reason),)
+    return (Claim.hypothesis("assumption1", STATEMENT, gap, SIMPLE_TOL, None, reason=reason),)
 
 
 def relative_gap(saddle: Saddle) -> float:

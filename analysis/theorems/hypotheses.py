@@ -77,8 +77,9 @@ def interpolates(given: Evidence) -> Hypothesis:
     """Return whether the limit meets the data."""
     if given.misfit is None:
         return Hypothesis("limit interpolates", None, "no limit is known")
-    allowed = max(INTERPOLATION_TOL, given.error / (given.problem.size or 1.0))
-    return Hypothesis("limit interpolates", given.misfit <= allowed, f"max|P o (W - M)| = {given.misfit:.2g} max|M|")
+    error = given.error / (given.problem.size or 1.0)
+    met = True if given.misfit <= INTERPOLATION_TOL else (None if given.misfit <= error else False)
+    return Hypothesis("limit interpolates", met, f"max|P o (W - M)| = {given.misfit:.2g} max|M|")
 
 
 def norms(given: Evidence) -> str:
@@ -92,7 +93,9 @@ def norms(given: Evidence) -> str:
 
 def ranks(given: Evidence) -> str:
     """Return the rank of the limit and the bracket of the minimum, as text."""
-    found = _without_limit(given) if given.rank is None else f"the limit has rank {given.rank}"
+    found = _without_limit(given) if given.matrix is None else f"the limit has rank {given.rank}"
+    if given.matrix is not None and given.rank is None:
+        found = f"the rank of the limit is hidden by its error, {given.error:.2g} in an entry"
     if given.bracket is None:
         return f"{found}; the minimum rank was not bracketed"
     ends = given.bracket

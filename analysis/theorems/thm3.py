@@ -17,7 +17,7 @@ from analysis.theorems.study import Study
 
 ID = "thm3"
 STATEMENT = "the limit has the minimum rank of all completions"
-_MET = {Verdict.HOLDS: True, Verdict.CONTRADICTED: False}
+_MET = {Verdict.HOLDS: True, Verdict.HYPOTHESIS_NOT_MET: False}
 
 
 def claims(study: Study) -> tuple[Claim, ...]:
