@@ -313,10 +313,16 @@ def test_a_function_without_minimum_diverges() -> None:
 def test_a_solver_that_gives_up_says_so() -> None:
     _, objective, start = setting(M_3, 0.1)
     broken = dataclasses.replace(
-        objective.normalized, gradient=lambda theta: np.full(18, np.nan) if theta @ theta > 1.0 else -theta
+        objective.normalized,
+        gradient=lambda theta: np.full(18, np.nan) if theta @ theta > 1.0 else -theta,
+        broadcasts=False,
     )
-    with pytest.raises(IntegrationFailed, match=r"LSODA gave up at t = \S+ after \d+ steps .*; try another method"):
-        gradient_flow(broken, start)
+    said = r"LSODA gave up at t = \S+ after \d+ steps .*; try another method"
+    path = gradient_flow(broken, start)
+    assert path.status == Status.BUDGET and re.match(said, path.message) and np.isfinite(path.states).all()
+    never = dataclasses.replace(broken, gradient=lambda theta: np.full(18, np.nan))
+    with pytest.raises(IntegrationFailed, match=said):
+        gradient_flow(never, start)
 
 
 def test_a_start_at_a_minimum_has_converged() -> None:
