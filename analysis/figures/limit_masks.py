@@ -11,11 +11,11 @@ import numpy as np
 from analysis.claims import FAILS, Claim
 from analysis.figures.mask_orbits import Orbit, mask_orbits
 from analysis.figures.mask_outcomes import Outcome, Sort, outcome, sort_of
-from analysis.figures.processes import mapped
 from analysis.figures.shares_drawing import draw_bars, draw_lines
 from analysis.figures.study import Columns, Panel
 from analysis.mask_study import NORM_TOL, MaskCase, mask_case
 from analysis.report import Table
+from gflow.workers import mapped
 
 TITLE = "The 4 x 4 masks by class, rank and outcome: what the limit alpha -> 0 learns"
 SETTING = (

@@ -10,9 +10,9 @@ import numpy as np
 import gflow
 from analysis.claims import Claim
 from analysis.figures.mask_orbits import random_mask
-from analysis.figures.processes import mapped
 from analysis.theorems import Study, thm3_premise
 from analysis.theorems.evidence import evidence
+from gflow.workers import mapped
 
 SHAPE = (4, 4)
 RANK_TOL = 1e-4
