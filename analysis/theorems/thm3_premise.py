@@ -1,8 +1,8 @@
 """The premise of Theorem 3: the limit passes the best point of every Omega_k that it visits.
 
 Each saddle of the limit is compared with the best of many fits of its rank, for every coupling component alone and for
-the whole matrix. It is a hypothesis about the data, not a published result: where it is contradicted, Theorem 3 does
-not apply. The reason is one of
+the whole matrix. It is a hypothesis about the data, not a published result: where it fails, it and Theorem 3 are
+``hypothesis-not-met``. The reason is one of
 
 - ``critical value at infinity``: the factors of a stage grow without bound, and a better matrix of its rank exists
   (where no better one is known the premise is undecided: the stage may tend to the infimum of its Omega_k);
@@ -87,7 +87,7 @@ def claim(given: Evidence) -> Claim:
     at_infinity = [_at_infinity(given, chain) for chain in diverging]
     failures = [found for beaten, found in at_infinity if beaten] + better
     if failures:
-        return Claim.bounded(ID, STATEMENT, len(failures), 0.0, 0.0, reason="; ".join(failures))
+        return Claim.hypothesis(ID, STATEMENT, len(failures), 0.0, 0.0, reason="; ".join(failures))
     if unended:
         reason = "; ".join(f"a chain is {chain.status}: {chain.reason}" for chain in unended)
         reason += "".join(f"; no better fit is known: {found}" for _, found in at_infinity)
@@ -98,7 +98,7 @@ def claim(given: Evidence) -> Claim:
             ID, STATEMENT, f"no fits are searched at shape {given.problem.shape}, rank {missing[0].rank}"
         )
     found = "; ".join(map(str, compared)) or "the limit passes no saddle between rank 0 and its end"
-    return Claim.bounded(ID, STATEMENT, 0.0, 0.0, 0.0, reason=f"number of better fits; {found}")
+    return Claim.hypothesis(ID, STATEMENT, 0.0, 0.0, 0.0, reason=f"number of better fits; {found}")
 
 
 def rounding_loss(problem: gflow.MatrixCompletion) -> float:
