@@ -19,9 +19,9 @@ from gflow.models import SymmetricFactorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion, MatrixSensing
 from gflow.traversal import TraversalStatus
+from gflow.traversal.growth import FAR_GROWTH, Growth, grows, growth, peak_time
 from gflow.traversal.polish import rest_ahead
 from gflow.traversal.settling import FLAT
-from gflow.traversal.stages import FAR_GROWTH as GROWTH, grows, growth, peak_time
 
 LAUNCH = 1e-5
 """Length of the first step along an unstable manifold, in the square root of the unit: errors are of its square."""
@@ -34,8 +34,6 @@ SMALL_LOSS = 1e-7
 """A minimum whose loss is below this fraction of that at the origin cannot be told from one at infinity."""
 REACH = 0.05
 """Longest way from the end of an orbit to the critical point, relative to |U|."""
-FAR = 20.0
-"""An orbit is asked whether it runs to infinity from this size on, relative to the saddle before."""
 MOST_EVALUATIONS = 200_000
 
 
@@ -254,11 +252,13 @@ class _Chain:
         where = f"from rank {k}: "
         try:
             limits: dict[str, Any] = {"rtol": self.rtol, "max_evaluations": self.max_evaluations}
-            limits |= {"loss_tol": 1e-22, "callback": _Growth(objective, launch.ravel(), center.ravel())}
+            limits |= {"loss_tol": 1e-22, "callback": Growth(objective, launch.ravel(), center.ravel())}
             path = gradient_flow(objective, launch.ravel(), center=center.ravel(), **limits)
         except IntegrationFailed as failure:
             return TraversalStatus.UNDECIDED, f"{where}{failure}"
-        if path.status in (Status.DIVERGING, Status.HORIZON) or grows(path.times, path.states, peak_time(path), GROWTH):
+        if path.status in (Status.DIVERGING, Status.HORIZON) or grows(
+            path.times, path.states, peak_time(path), FAR_GROWTH
+        ):
             return self.far_away(objective, path, where)
         end = path.final.reshape(d, k + 1)
         size = float(np.linalg.norm(end))
@@ -279,23 +279,6 @@ class _Chain:
             return TraversalStatus.UNDECIDED, f"{reason}; a minimum lies far ahead"
         power = growth(path.times, path.states)
         return TraversalStatus.DIVERGING, f"{reason}; it grows as t^{power:.2f}, and no minimum is found ahead"
-
-
-class _Growth:
-    """Stop an orbit once |U| is seen to grow as a power of time over two decades: a callback of ``gradient_flow``."""
-
-    def __init__(self, objective: Objective, launch: np.ndarray, center: np.ndarray) -> None:
-        self.far = FAR * max(1.0, float(np.linalg.norm(center)))
-        self.objective, self.peak, self.since = objective, 0.0, 0.0
-        self.times, self.states = [0.0], [center + launch]
-
-    def __call__(self, t: float, theta: np.ndarray, loss: float) -> bool:
-        slope = float(np.linalg.norm(self.objective.gradient(theta)))
-        if slope > self.peak:
-            self.peak, self.since = slope, t
-        self.times.append(t)
-        self.states.append(theta)
-        return float(np.linalg.norm(theta)) > self.far and grows(self.times, self.states, self.since, GROWTH)
 
 
 def _is_minimum(objective: Objective, U: np.ndarray, columns: int) -> bool:

@@ -39,10 +39,10 @@ from gflow.traversal.curvature import Curvature
 from gflow.traversal.drift import drift
 from gflow.traversal.exponents import fallen
 from gflow.traversal.frames import FrameFailure, frame_of
+from gflow.traversal.orbits import Ending
 from gflow.traversal.polish import completed, krylov_polish, smallest_off_gauge
 from gflow.traversal.rosenbrock import phi_functions, rosenbrock_flow
 from gflow.traversal.settling import Finding, Watch
-from gflow.traversal.stages import Ending
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
 GAP = np.nan

@@ -109,7 +109,7 @@ def test_a_tall_table_of_unequal_columns_has_one_limit_with_and_without_eliminat
     assert found.status == plain.status == CONVERGED and found.rank == plain.rank == 4
     assert plain.error is not None and found.error is not None and max(plain.error, found.error) < 0.1
     assert np.abs(found.matrix - plain.matrix).max() <= plain.error + found.error
-    assert any(path.method == "DOP853, then implicit steps" for path in found.chains[0].orbits)
+    assert any(path.method.endswith("implicit steps") for path in found.chains[0].orbits)
 
 
 # saddles

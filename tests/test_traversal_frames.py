@@ -20,6 +20,7 @@ from gflow.traversal import (
     Traversal,
     TraversalStatus,
     chain as chain_module,
+    errors as errors_module,
     frames as frames_module,
     passive as passive_module,
     polish as polish_module,
@@ -68,7 +69,7 @@ def by_path(problem: MatrixCompletion, start: np.ndarray, sides: int, monkeypatc
 def by_large_path(problem: MatrixCompletion, start: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Traversal:
     """Return the limit by the path of large problems, however small the problem."""
     with monkeypatch.context() as patch:
-        for module in (sizes_module, chain_module, polish_module, traversal_module):
+        for module in (sizes_module, errors_module, polish_module, traversal_module):
             patch.setattr(module, "LARGE_CELLS", 0)
         return by_path(problem, start, 0, monkeypatch)
 

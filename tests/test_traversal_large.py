@@ -16,6 +16,7 @@ from gflow.traversal import (
     Traversal,
     TraversalStatus,
     chain as chain_module,
+    errors as errors_module,
     large as large_module,
     modes as modes_module,
     polish as polish_module,
@@ -57,7 +58,7 @@ def by_large_path(
 ) -> Traversal:
     """Return the limit by the path of large problems, however small the problem."""
     with monkeypatch.context() as patch:
-        for module in (sizes_module, chain_module, polish_module, traversal_module):
+        for module in (sizes_module, errors_module, polish_module, traversal_module):
             patch.setattr(module, "LARGE_CELLS", 0)
         return saddle_to_saddle(problem, start)
 
@@ -260,7 +261,7 @@ def test_an_orbit_too_slow_for_the_method_of_large_problems_is_followed_with_den
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     problem, M = gaussian_completion(40, 0.5, 2)
-    monkeypatch.setattr(large_module, "BUDGET", 10)
+    monkeypatch.setattr("gflow.traversal.large_steps.BUDGET", 10)
     found = by_large_path(problem, monkeypatch)
     assert found.status == CONVERGED and found.matrix == pytest.approx(M, abs=1e-9)
     assert "Runge-Kutta-Chebyshev" not in {path.method for path in found.chains[0].orbits}
@@ -326,7 +327,7 @@ def test_a_continuum_that_counting_misses_is_told_by_its_flat_directions(monkeyp
 
 def test_an_orbit_too_slow_for_its_budget_is_undecided_and_names_the_short_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain_module, "LARGE_BUDGET", 200)
-    monkeypatch.setattr(large_module, "is_eliminable", lambda problem, rank: False)
+    monkeypatch.setattr("gflow.traversal.large_steps.is_eliminable", lambda problem, rank: False)
     monkeypatch.setattr(chain_module, "DENSE_POLISH", 0)
     found = by_large_path(with_a_short_row(30, 2, 0), monkeypatch)
     assert found.status == TraversalStatus.UNDECIDED and found.matrix is None

@@ -13,25 +13,24 @@ from gflow.flow import Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
+from gflow.traversal.errors import rounding, slip
 from gflow.traversal.exponents import fallen, frame_order, landed, orientation, predicted_orders, remembered, turned
 from gflow.traversal.gains import passive_gain
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import LEADING, loss_at, residual_modes
+from gflow.traversal.orbits import Ending, Orbit
 from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
-from gflow.traversal.sizes import LARGE_CELLS, is_large, shortage
-from gflow.traversal.stages import LAUNCH, Ending, Orbit, orbit
+from gflow.traversal.sizes import is_large, shortage
+from gflow.traversal.stages import LAUNCH, orbit
 from gflow.traversal.uniqueness import completion_error, flat_directions, locally_unique, short_directions
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
 SPAN_TOL = 1e-6
 """Singular values below this, in the square root of the unit, count as zero in dim S."""
-EPS = float(np.finfo(float).eps)
-SOFTEST = FLAT**-0.5
-"""Amplification of rounding in the softest directions that are told from flat ones."""
 NEARLY_MET = 1e-12
 """At full width, where every minimum is global, losses below this fraction of unit^2 / n may be zero."""
 LARGE_BUDGET = 10_000
@@ -100,27 +99,6 @@ def chain(
 def padded(exponents: np.ndarray, length: int) -> np.ndarray:
     """Return the exponents of the modes that are tracked: those not known yet are no smaller than the last one."""
     return np.append(exponents, np.full(max(length - len(exponents), 0), exponents[-1:].sum()))
-
-
-def largest_entry(saddle: Saddle) -> float:
-    """Return max|A B|, or a bound of it for large components."""
-    if saddle.rank == 0:
-        return 0.0
-    if saddle.A.shape[0] * saddle.B.shape[1] <= LARGE_CELLS:
-        return float(np.abs(saddle.matrix).max())
-    return float(np.linalg.norm(saddle.A, axis=1).max() * np.linalg.norm(saddle.B, axis=0).max())
-
-
-def rounding(saddles: list[Saddle], left: float) -> float:
-    """Return what rounding errors do to the entries at the end of a chain.
-
-    At each saddle they tilt the escape direction by eps sigma_1 / (sigma_1 - sigma_2); at the end they are magnified by
-    the condition of the completion, as is what is ``left`` of the residual there, relative to the data.
-    """
-    end = saddles[-1]
-    tilts = sum(saddle.escape_rate / saddle.gap for saddle in saddles[:-1] if saddle.gap)
-    softness = np.sqrt(end.curvature / end.mu) if end.mu else (SOFTEST if end.flat is None else 1.0)
-    return float(largest_entry(end) * (EPS * tilts + max(EPS, left) * softness))
 
 
 @dataclass(frozen=True)
@@ -196,28 +174,15 @@ class _Stage:
             return None
         return inside.negative + (self.width - k) * int(np.sum(sigma > 1e-10))
 
-    def slip(self, saddle: Saddle) -> float:
-        """Return the error of the entries at a positive loss: what soft directions make of slopes.
-
-        A later completion that is unique forgets it.
-        """
-        if saddle.rank == 0 or saddle.loss == 0.0 or saddle.mu is None:
-            return 0.0
-        root = np.sqrt(self.part.unit)
-        model = Factorization(self.problem.shape, saddle.rank)
-        theta = model.theta(saddle.A / root, saddle.B / root)
-        slope = float(np.linalg.norm(Objective.of(self.problem, model).gradient(theta)))
-        size, time = float(np.linalg.norm(theta)), self.part.unit * self.share
-        slope = max(slope, EPS * saddle.curvature / time * size)
-        return largest_entry(saddle) * 2.0 * slope / (saddle.mu / time * size)
-
     def carried(self, saddles: list[Saddle], A: np.ndarray, B: np.ndarray, unique: bool | None) -> float:
         """Return what rounding and unfinished Newton steps do to the entries at the end of a chain."""
         left = float(np.sqrt(loss_at(self.problem, A, B))) if unique else 0.0
         error = rounding(saddles, left)
-        if unique and saddles[-1].loss == 0.0 and A.size + B.size <= DENSE_POLISH:
+        if unique and saddles[-1].loss == 0.0 and A.size + B.size <= DENSE_POLISH and not is_large(self.problem):
             error += self.part.unit * completion_error(self.problem, A, B)
-        return error + sum(self.slip(each) for each in (saddles[-1:] if unique else saddles))
+        return error + sum(
+            slip(self.problem, each, self.part.unit, self.share) for each in (saddles[-1:] if unique else saddles)
+        )
 
     def tracked(self, passive: int) -> int:
         """Return how many exponents of so many passive modes are followed."""

@@ -16,7 +16,7 @@ from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import DENSE, Curvature
 from gflow.traversal.krylov import Lowest
 from gflow.traversal.polish import balanced, completed, direct_polish, krylov_polish, smallest_off_gauge
-from gflow.traversal.sizes import is_isolating
+from gflow.traversal.sizes import is_isolating, is_large
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
 DENSE_POLISH = DENSE
@@ -143,7 +143,7 @@ class Watch:
             self.end = nearest
             return Finding.VALLEY
         try:
-            if self.objective.dim > DENSE_LIMIT:
+            if self.objective.dim > DENSE_LIMIT or is_large(self.problem):
                 self.end = krylov_polish(self.objective, self.model, theta, radius=radius)
                 return self.counted(theta)
             if self.objective.dim > DENSE_POLISH:

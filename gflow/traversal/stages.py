@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -18,11 +16,13 @@ from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import Curvature
 from gflow.traversal.drift import IMPLICIT, TOL, drift
+from gflow.traversal.growth import FAR_GROWTH, arrives, grows, growth, peak_time
+from gflow.traversal.orbits import Ending, Orbit
 from gflow.traversal.polish import rest_ahead
 from gflow.traversal.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, Finding, Watch
-from gflow.traversal.sizes import is_compilable, is_isolating
+from gflow.traversal.sizes import is_compilable, is_isolating, is_large
 from gflow.traversal.uniqueness import locally_unique
 
 LAUNCH = 1e-6
@@ -42,49 +42,14 @@ FAR_REACH = 0.1
 |theta|."""
 AT_REST = 0.01
 """An orbit at rest is polished within this distance, relative to |theta|."""
-GROWTH, FAR_GROWTH = 0.2, 0.1
-"""A slow orbit runs to infinity if |theta| grew faster than this power of time in each of its last two decades, and
-nothing is found ahead of it; beyond the norm limit, or where steps or slope are used up, faster than the second power.
-
-Generically it grows like t^(1/4), and like t^(1/6) where the loss falls to 0 on the way or a rest is far off."""
 LEVEL = 0.99
 """A drift within the norm limit whose loss fell below this fraction within a decade of time is followed further."""
 LATER = 30.0
 """Whether something lies ahead of an orbit is asked again when its time has grown by this factor."""
-FAR_SLOPE, LATE_SLOPE = 1e-5, 1e-8
-"""An orbit arrives exponentially if its distance from the end fell along with the slope, between these fractions of
-the peak of the slope, but for ``STRAGGLE``."""
-STRAGGLE = 10.0
 
 
 REMEMBER = Finding.VALLEY, Finding.DEGENERATE
 """Findings whose place depends on the way to it."""
-
-
-class Ending(StrEnum):
-    """Where an orbit leads."""
-
-    MINIMUM = "minimum inside the manifold"
-    SADDLE = "saddle inside the manifold"
-    DEGENERATE = "critical point of vanishing curvature inside the manifold"
-    DIVERGING = "infinity"
-    UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Orbit:
-    """An orbit in reduced coordinates, its critical point, and how it ended; no path if solvers failed.
-
-    ``spread()`` estimates the largest error of an entry of its matrix, in the problem's own unit: what the tolerance
-    leaves where the end remembers the way (this takes another, coarser orbit), 0.0 elsewhere.
-    """
-
-    model: Factorization
-    path: Trajectory | None
-    end: np.ndarray
-    ending: Ending
-    reason: str
-    spread: Callable[[], float]
 
 
 def orbit(
@@ -182,9 +147,9 @@ class _Stage:
             if path.status != Status.BUDGET:
                 return path, watch
             if self.objective.dim > DENSE_POLISH:
-                if not watch.is_past and self.objective.dim <= DENSE_LIMIT:
+                if not watch.is_past and self.objective.dim <= DENSE_LIMIT and not is_large(self.problem):
                     path, watch = self.exponential(watch, **options)
-                if watch.finding != Finding.NOTHING or not watch.is_past:
+                if watch.finding != Finding.NOTHING or not watch.is_past or is_large(self.problem):
                     return path, watch
                 return self.drifted(path, watch, rtol ** (2.0 / 3.0) if tight else TOL)
             watch = self.watch(rtol, tight, completes)
@@ -197,10 +162,11 @@ class _Stage:
 
     def explicit(self, watch: Watch, **options: Any) -> Trajectory:
         """Return the orbit by explicit steps, within their budget."""
-        budget = EXPLICIT_BUDGET if self.objective.dim <= DENSE_LIMIT else self.use.max_evaluations
+        dense = self.objective.dim <= DENSE_LIMIT and not is_large(self.problem)
+        budget = EXPLICIT_BUDGET if dense else self.use.max_evaluations
         options |= {"method": "DOP853", "callback": watch, "max_evaluations": min(budget, self.use.max_evaluations)}
         with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
-            return gradient_flow(self.objective, self.launch, center=self.center, **options)
+            return gradient_flow(replace(self.objective, output=None), self.launch, center=self.center, **options)
 
     def exponential(self, watch: Watch, **options: Any) -> tuple[Trajectory, Watch]:
         """Return an orbit whose escape is slow against its fastest decay, past the escape, and a watch of its own."""
@@ -326,34 +292,3 @@ class _Stage:
             reason += "; its slope has sunk into rounding errors"
         ending = Ending.DIVERGING if diverges else Ending.UNDECIDED
         return Orbit(self.model, path, path.final, ending, reason, lambda: np.inf)
-
-
-def peak_time(path: Trajectory) -> float:
-    """Return when the slope of an orbit was largest: its launch lies before that."""
-    return float(path.times[int(np.argmax(path.gradient_norms))])
-
-
-def arrives(path: Trajectory, end: np.ndarray) -> bool:
-    """Return whether an orbit comes to ``end`` exponentially: its distance falls along with its slope."""
-    slopes, peak = path.gradient_norms, int(np.argmax(path.gradient_norms))
-    falls = [np.flatnonzero(slopes[peak:] <= share * slopes[peak]) for share in (FAR_SLOPE, LATE_SLOPE)]
-    if not all(fall.size for fall in falls):
-        return False
-    far, late = (peak + int(fall[0]) for fall in falls)
-    distances = [float(np.linalg.norm(path.states[i] - end)) for i in (far, late)]
-    return distances[1] <= STRAGGLE * slopes[late] / slopes[far] * distances[0]
-
-
-def grows(times: Any, states: Any, since: float = 0.0, power: float = GROWTH) -> bool:
-    """Return whether |theta| grew faster than a power of time in each of the last two decades, all after ``since``."""
-    return times[-1] >= 100.0 * since and growth(times, states) > power and growth(times, states, 0.1) > power
-
-
-def growth(times: Any, states: Any, until: float = 1.0) -> float:
-    """Return d log |theta| / d log t over the decade that ends at ``until`` times the last time; 0.0 without one."""
-    last = int(np.searchsorted(times, until * times[-1]))
-    early = int(np.searchsorted(times, until * times[-1] / 10.0))
-    if times[early] <= 0.0 or early == last:
-        return 0.0
-    sizes = np.log([np.linalg.norm(states[early]), np.linalg.norm(states[last])])
-    return float((sizes[1] - sizes[0]) / np.log(times[last] / times[early]))
