@@ -8,11 +8,11 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
+from gflow_studies.figures.stage_drifts import random_problem
+from gflow_studies.limit_study import LimitStudy, Outcome, limit_case, limit_study
 from hypothesis import example, given, settings, strategies as st
 from scipy import stats
 
-from analysis.figures.stage_drifts import random_problem
-from analysis.limit_study import LimitStudy, Outcome, limit_case, limit_study
 from gflow.critical import NotConverged, classify
 from gflow.escape import residual_escape
 from gflow.files import write_arrays

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import analysis.data
 import gflow
-from analysis.claims import Claim, Verdict, exit_code
-from analysis.data import example
-from analysis.plots import EntryStatus
-from analysis.report import Report, report_html, report_json, report_markdown
-from analysis.theorems import TRAJECTORY_STATEMENTS, Study, assumption1, conservation, derivatives
-from analysis.verification import matrix_view, saddle_table, verification
+import gflow.data
+from gflow.data import example
+from gflow.plots import EntryStatus
+from gflow.report import Report, report_html, report_json, report_markdown
+from gflow.report.verification import matrix_view, saddle_table, verification
+from gflow.statements import TRAJECTORY_STATEMENTS, Study, assumption1, conservation, derivatives
+from gflow.statements.claims import Claim, Verdict, exit_code
 
 FEW = (assumption1.claims, conservation.claims)
 GAP = np.nan
@@ -105,9 +105,9 @@ def test_a_figure_that_is_left_out_is_named_in_the_configuration_with_its_reason
 
 
 def test_what_is_too_large_to_be_shown_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.trajectory_figures.MOST_EDGES", 4)
-    monkeypatch.setattr("analysis.trajectory_figures.MOST_WORK", 1e2)
-    monkeypatch.setattr("analysis.verification.LARGEST_VIEW", 8)
+    monkeypatch.setattr("gflow.report.trajectory_figures.MOST_EDGES", 4)
+    monkeypatch.setattr("gflow.report.trajectory_figures.MOST_WORK", 1e2)
+    monkeypatch.setattr("gflow.report.verification.LARGEST_VIEW", 8)
     report = verification(example("fig4"), name="fig4", statements=FEW)
     left_out = report.configuration["figures_left_out"]
     assert left_out["observation-graph"] == "not drawn with 5 edges, which exceed 4"
@@ -231,7 +231,7 @@ def test_the_script_writes_a_report_for_every_matrix_and_a_page_that_leads_to_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert len(SCRIPT.read_text(encoding="utf-8").splitlines()) <= 40
-    monkeypatch.setattr(analysis.data, "example_names", lambda: ("slides2",))
+    monkeypatch.setattr(gflow.data, "example_names", lambda: ("slides2",))
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(SCRIPT), run_name="__main__")

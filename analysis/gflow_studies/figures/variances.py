@@ -1,0 +1,88 @@
+"""What gradient flow learns from starts of several variances, run by run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import gflow
+from gflow_studies.figures.processes import mapped
+
+GRADED_BELOW = 1e-12
+"""Starts of a smaller scale are integrated in graded columns."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """The matrices in which v x m flows ended: m starts for each of v variances.
+
+    Attributes
+    ----------
+    problem : gflow.MatrixCompletion
+    variances : (v,) array
+        Variance of the entries of A and B at the start; the scale alpha is its square root.
+    matrices : (v, m, d1, d2) array
+    statuses : (v, m) array of str
+    """
+
+    problem: gflow.MatrixCompletion
+    variances: np.ndarray
+    matrices: np.ndarray
+    statuses: np.ndarray
+
+    @property
+    def scales(self) -> np.ndarray:
+        """Return alpha, shape (v,)."""
+        return np.sqrt(self.variances)
+
+    @property
+    def singular_values(self) -> np.ndarray:
+        """Return the singular values, largest first, shape (v, m, min(d1, d2))."""
+        return np.linalg.svd(self.matrices, compute_uv=False)
+
+    @property
+    def unfinished(self) -> int:
+        """Return the number of flows that did not converge."""
+        return int(np.sum(self.statuses != str(gflow.Status.CONVERGED)))
+
+    def __repr__(self) -> str:
+        v, m = self.statuses.shape
+        return f"Learned({v} variances, {m} runs each, {self.unfinished} not converged)"
+
+
+def learned(
+    problem: gflow.MatrixCompletion, variances: Sequence[float], starts: np.ndarray, *, rtol: float, jobs: int = 1
+) -> Learned:
+    """Return what is learned from the square root of every variance times its starts, shape (v, m, dim)."""
+    scales = np.sqrt(np.asarray(variances, dtype=float))
+    tasks = [(problem, scale * start, scale, rtol) for scale, row in zip(scales, starts, strict=True) for start in row]
+    ends = mapped(_end, tasks, jobs)
+    shape = (len(scales), starts.shape[1])
+    matrices = np.array([W for W, _ in ends]).reshape(*shape, *problem.shape)
+    return Learned(problem, scales**2, matrices, np.array([status for _, status in ends]).reshape(shape))
+
+
+def random_starts(model: gflow.Factorization, seed: Sequence[int], number: int) -> np.ndarray:
+    """Return independent starts of variance 1, shape (number, dim)."""
+    return np.array([model.random(rng) for rng in np.random.default_rng(seed).spawn(number)])
+
+
+def flow(problem: gflow.MatrixCompletion, start: np.ndarray, scale: float, rtol: float) -> gflow.Trajectory:
+    """Return the gradient flow of the full-width factorisation from a start whose entries are of size ``scale``."""
+    if scale < GRADED_BELOW:
+        return gflow.graded_flow(problem, start, rtol=rtol)
+    objective = gflow.Objective.of(problem, gflow.Factorization(problem.shape))
+    return gflow.gradient_flow(objective, start, rtol=rtol)
+
+
+def _end(problem: gflow.MatrixCompletion, start: np.ndarray, scale: float, rtol: float) -> tuple[np.ndarray, str]:
+    model = gflow.Factorization(problem.shape)
+    if scale < GRADED_BELOW:
+        path = gflow.graded_flow(problem, start, rtol=rtol)
+        return model.matrix(path.final), str(path.status)
+    (end,) = gflow.gradient_flows(problem, start, rtol=rtol)
+    if end.failed:
+        raise RuntimeError(end.message)
+    return model.matrix(end.theta), str(end.status)
