@@ -9,19 +9,14 @@ limits within reach of the referee are answered. Problem number i depends on SEE
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from court import ANSWERED, KINDS, METHODS, Outcome, answered, case, table
+from court import ANSWERED, KINDS, answered, judged_cases, silently_wrong, table
 
-
-def main() -> int:
-    """Run the comparison and return the exit code."""
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("number", nargs="?", type=int, default=200, metavar="N")
     parser.add_argument("seed", nargs="?", type=int, default=0, metavar="SEED")
@@ -32,20 +27,10 @@ def main() -> int:
     if asked.number < 1:
         parser.error(f"N must be a positive integer; got {asked.number}")
     kinds = tuple(asked.kind or KINDS)
-    found = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *([found] if found else [])])  # workers read it
-    cases = Parallel(n_jobs=asked.jobs)(delayed(case)(asked.seed, i, kinds) for i in range(asked.number))
-    print(table(cases, kinds))
-    for each in cases:
-        for name in METHODS:
-            if each.outcomes[name] == Outcome.WRONG:
-                print(f"{name}, problem {each.number} ({each.kind}): {each.notes[name]}\n  {each.matrix}")
-    share, wrong = answered(cases), sum(Outcome.WRONG in each.outcomes.values() for each in cases)
-    print(f"{wrong} problems silently wrong; {share:.1%} of the limits within reach answered")
+    cases = judged_cases(asked.number, asked.seed, kinds, asked.jobs)
+    wrong, share = silently_wrong(cases), answered(cases)
+    print(table(cases, kinds), *wrong, sep="\n")
+    print(f"{len(wrong)} answers silently wrong; {share:.1%} of the limits within reach answered")
     if asked.json:
         asked.json.write_text(json.dumps([vars(each) for each in cases], indent=1), encoding="utf-8")
-    return int(wrong > 0 or share < ANSWERED)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bool(wrong) or share < ANSWERED)

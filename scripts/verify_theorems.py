@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gflow.data import example, example_description, example_names
 from gflow.report import write_index, write_report
-from gflow.report.verification import verification
+from gflow.report.verification import verify
 from gflow.statements.claims import exit_code, summary
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -17,7 +17,7 @@ parser.add_argument("folder", nargs="?", type=Path, default=Path("theorems"), me
 folder = parser.parse_args().folder
 entries, codes = [], []
 for name in example_names():
-    report = verification(example(name), name=name)
+    report = verify(example(name), name=name)
     write_report(report, folder / name)
     counts = summary(report.claims)
     entries.append((f"{name}: {example_description(name)}", f"{name}/report.html", counts))

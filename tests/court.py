@@ -3,12 +3,15 @@
 ``scripts/referee.py`` prints what it finds. Problem number i depends on the seed and i alone.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from referee import Ending, Referee, Verdict
 from threadpoolctl import threadpool_limits
 
@@ -297,6 +300,13 @@ def case(seed: int, number: int, kinds: tuple[str, ...]) -> Case:
     return Case(number, kind, rows, outcomes, notes)
 
 
+def judged_cases(number: int, seed: int, kinds: tuple[str, ...], jobs: int) -> list[Case]:
+    """Return the first ``number`` problems of a seed, judged; the kinds take turns."""
+    here, known = str(Path(__file__).parent), os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([here, *([known] if known else [])])  # workers import this module
+    return Parallel(n_jobs=jobs)(delayed(case)(seed, i, kinds) for i in range(number))
+
+
 def table(cases: list[Case], kinds: tuple[str, ...]) -> str:
     """Return the counts, one block per method and one line per kind."""
     lines = []
@@ -306,6 +316,16 @@ def table(cases: list[Case], kinds: tuple[str, ...]) -> str:
             found = Counter(each.outcomes[name] for each in cases if kind in (each.kind, "all"))
             lines.append(f"  {kind:18}" + "".join(f"{found[outcome]:22}" for outcome in Outcome))
     return "\n".join(lines)
+
+
+def silently_wrong(cases: list[Case]) -> list[str]:
+    """Return a line for every wrong answer, with the problem that shows it."""
+    return [
+        f"{name}, problem {each.number} ({each.kind}): {each.notes[name]}\n  {each.matrix}"
+        for each in cases
+        for name in METHODS
+        if each.outcomes[name] == Outcome.WRONG
+    ]
 
 
 def answered(cases: list[Case]) -> float:

@@ -61,7 +61,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 
 def process(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gflow.cli", *argv]
+    command = [sys.executable, "-m", "gflow", *argv]
     return subprocess.run(command, cwd=ROOT, text=True, timeout=60, **{"capture_output": True, **options})
 
 
@@ -281,11 +281,11 @@ def reported(*claims: Claim) -> types.ModuleType:
     module = types.ModuleType("gflow.report.verification")
     module.calls = []  # type: ignore[attr-defined]
 
-    def verification(problem: gflow.MatrixCompletion, **options: Any) -> Report:
+    def verify(problem: gflow.MatrixCompletion, **options: Any) -> Report:
         module.calls.append(options)  # type: ignore[attr-defined]
         return Report(f"On {options['name']}", "α ≤ 1", claims, seed=options["seed"], versions={})
 
-    module.verification = verification  # type: ignore[attr-defined]
+    module.verify = verify  # type: ignore[attr-defined]
     return module
 
 
@@ -677,7 +677,7 @@ def test_a_reader_that_went_away_is_no_error() -> None:
 def test_an_output_that_cannot_be_written_is_one_line(target: str) -> None:
     if target == "/dev/full" and not os.path.exists(target):
         pytest.skip("no such device")
-    command = f'"{sys.executable}" -m gflow.cli classify --example fig3 >{target}'
+    command = f'"{sys.executable}" -m gflow classify --example fig3 >{target}'
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and done.stderr.startswith("gflow: standard output") and done.stderr.count("\n") == 1
 

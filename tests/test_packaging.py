@@ -138,6 +138,18 @@ def test_public_names_are_listed() -> None:
     assert {"MatrixCompletion", "connectivity", "gradient_flow", "__version__"} <= set(dir(gflow))
 
 
+def test_nothing_else_is_listed() -> None:
+    listed = {name for name in dir(gflow) if not name.startswith("__")}
+    modules = {
+        path.stem for path in (ROOT / "gflow").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert listed - set(gflow.__all__) <= modules
+
+
+def test_help_begins_with_what_the_package_is_for() -> None:
+    assert (gflow.__doc__ or "").startswith("What gradient flow from small starts learns")
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'gflow' has no attribute 'gradient_flux'"):
         _ = gflow.gradient_flux  # type: ignore[attr-defined]

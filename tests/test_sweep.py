@@ -448,7 +448,7 @@ def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: Table, tmp_path: P
     assert all(line.startswith("gflow: demo: ") for line in shown) and end == "gflow: interrupted\n"
     assert "of 24 results are kept; to go on: gflow sweep demo --store 'my runs.sqlite' --jobs 2" in last
     again = shlex.split(last.split("to go on: gflow ")[1])
-    done = subprocess.run([sys.executable, "-m", "gflow.cli", *again], capture_output=True, **options)
+    done = subprocess.run([sys.executable, "-m", "gflow", *again], capture_output=True, **options)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "table.csv").read_bytes() == demo.csv().encode()
 
@@ -478,7 +478,7 @@ def test_the_list_names_every_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     ("argv", "message"),
     [
         ((), "argument NAME: name a sweep"),
-        (("nope", "--store", "a"), "argument NAME: unknown sweep 'nope'; known are masks-4x4, order, demo"),
+        (("nope", "--store", "a"), "argument NAME: unknown sweep 'nope'; known are demo, masks-4x4, order"),
         (("demo",), "argument --store: name the file"),
         (("demo", "--store", "a", "--jobs", "0"), "argument --jobs: must be a positive integer; got '0'"),
         (("demo", "--store", "a", "--jobs", "2", "--scheduler", "tcp://h:1"), "leave out --jobs"),
@@ -513,7 +513,7 @@ def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
     import pty
 
     main_end, terminal = pty.openpty()
-    given = [sys.executable, "-m", "gflow.cli", "sweep", "demo", "--store", str(tmp_path / "runs.sqlite"), "--json"]
+    given = [sys.executable, "-m", "gflow", "sweep", "demo", "--store", str(tmp_path / "runs.sqlite"), "--json"]
     options: dict[str, Any] = {"cwd": ROOT, "env": os.environ | {"TERM": "xterm", "COLUMNS": "100"}}
     pieces: list[bytes] = []
     with subprocess.Popen(given, stdout=subprocess.PIPE, stderr=terminal, **options) as ran:
@@ -533,7 +533,7 @@ def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
 
 
 def test_an_unknown_sweep_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown sweep 'masks'; known are masks-4x4, order, demo"):
+    with pytest.raises(ValueError, match="unknown sweep 'masks'; known are demo, masks-4x4, order"):
         sweep_named("masks")
     assert sweep_named("order").name == "order"
 

@@ -103,14 +103,14 @@ def verify(arguments: Namespace) -> Outcome:
     if arguments.method == "graded":
         raise Refused("argument --method: graded is for 'gflow flow' and 'gflow critical' (see gflow verify --help)")
     with one_blas_thread():
-        from gflow.report.verification import verification
+        from gflow.report.verification import verify
         from gflow.statements.claims import exit_code
 
         run = Run.of(arguments)
         announce_cost(run, arguments)
         start = {"start": run.theta} if run.scale is None else {"scale": run.scale}
         with progress("verifying"):
-            report = verification(
+            report = verify(
                 run.problem,
                 name=run.name,
                 seed=run.seed,

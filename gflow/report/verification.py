@@ -26,7 +26,7 @@ LARGEST_VIEW = 250_000
 RANK_TOL = 1e-4
 
 
-def verification(
+def verify(
     problem: gflow.MatrixCompletion,
     *,
     name: str = "a matrix",

@@ -1,4 +1,4 @@
-"""``python -m gflow.cli`` is the ``gflow`` command."""
+"""``python -m gflow`` is the ``gflow`` command."""
 
 import sys
 
