@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TOP_LEVEL = {
     *("setup.cfg", "README.md", "gflow", "analysis", "scripts", "tests"),
-    *("pyproject.toml", "LICENSE", "CHANGELOG.md", ".gitignore", ".ci"),
+    *("docs", "pyproject.toml", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", ".gitignore", ".ci"),
+    ".pre-commit-config.yaml",
 }
 
 
