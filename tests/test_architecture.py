@@ -43,9 +43,8 @@ ROOMS = {
     "gflow.objective": room(outside="autograd scipy"),
     "gflow.flow": room("gflow.files gflow.critical", "scipy"),
     "gflow.fast": room(outside="numba scipy"),
-    "gflow.ensemble": room(
-        "gflow.fast gflow.flow gflow.models gflow.objective gflow.problems", "joblib scipy threadpoolctl"
-    ),
+    "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
+    "gflow.workers": room(outside="joblib scipy threadpoolctl"),
     "gflow.descent": room("gflow.flow"),
     "gflow.graded": room(
         "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
@@ -69,21 +68,23 @@ ROOMS = {
     "gflow.statements": room("gflow"),
     "gflow.plots": room(outside="matplotlib cycler"),
     "gflow.report": room("gflow gflow.statements gflow.plots", "jinja2 markupsafe matplotlib"),
-    "gflow.studies": room("gflow gflow.statements gflow.plots gflow.report", "joblib threadpoolctl scipy distributed"),
+    "gflow.studies": room(
+        "gflow gflow.statements gflow.plots gflow.report gflow.workers", "joblib threadpoolctl scipy distributed"
+    ),
     "gflow.cli": room(
         "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies", "rich scipy threadpoolctl"
     ),
     "gflow_studies": room(
-        "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies",
+        "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",
         "joblib threadpoolctl scipy autograd cvxpy diffrax heyoka jax sksundae",
     ),
     "scripts": room(
         "gflow gflow.cli gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow_studies",
-        "court threadpoolctl distributed joblib",
+        "court machines threadpoolctl distributed",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""
-UPPER = {"gflow.data", "gflow.statements", "gflow.plots", "gflow.report", "gflow.studies", "gflow.cli"}
+UPPER = {"gflow.workers", "gflow.data", "gflow.statements", "gflow.plots", "gflow.report", "gflow.studies", "gflow.cli"}
 """Rooms that use the toolkit as any user does, by its public names."""
 
 UNSAFE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}

@@ -262,6 +262,43 @@ def test_one_changed_entry_of_the_limit_contradicts_the_theorem_it_belongs_to() 
     assert contradicted(with_entry(published("fig4"), 0, 1, 0.01)) == {"thm4"}
 
 
+def test_verdicts_go_as_far_as_the_error_of_the_limit_allows() -> None:
+    given, minimal = published("fig4"), published("fig3")
+    assert given.error == given.traversal.error and minimal.error == minimal.traversal.error
+    for error in (np.inf, 0.1):
+        coarse = replace(given, error=error)
+        assert (
+            lines(coarse)["thm4"].verdict is Verdict.UNDECIDED
+            and "too coarse to compare" in lines(coarse)["thm4"].reason
+        )
+        hidden = replace(minimal, error=error)
+        assert hidden.rank is None and lines(hidden)["thm3"].verdict is Verdict.UNDECIDED
+        assert "the rank of the limit is hidden by its error" in lines(hidden)["thm3"].reason
+    shifted = with_entry(given, 0, 1, 0.01)
+    assert contradicted(shifted) == {"thm4"} and contradicted(replace(shifted, error=0.001)) == set()
+
+
+def test_a_rank_that_rests_on_tiny_singular_values_refutes_nothing() -> None:
+    given = evidence_of([[1, 1], [1, 1 + 3e-6]])
+    assert given.bracket is not None and given.rank == 2 and given.faint
+    assert lines(given)["thm3"].verdict is Verdict.HOLDS
+    low = replace(given, bracket=replace(given.bracket, lower=1, upper=1))
+    assert lines(low)["thm3"].verdict is lines(low)["rip"].verdict is Verdict.UNDECIDED
+
+
+def test_a_better_fit_of_the_same_rank_makes_the_premise_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = thm3_premise.best_fit
+
+    def lower(problem: gflow.MatrixCompletion, k: int) -> Any:
+        fit = found(problem, k)
+        return None if fit is None else replace(fit, loss=0.9 * fit.loss)
+
+    monkeypatch.setattr(thm3_premise, "best_fit", lower)
+    premise = thm3_premise.claim(published("fig3"))
+    assert premise.news and premise.reason.startswith("local minimum inside Omega_k")
+    assert thm3.claim(published("fig3"), premise).verdict is Verdict.HYPOTHESIS_NOT_MET
+
+
 def test_a_limit_that_misses_the_data_does_not_meet_the_hypotheses() -> None:
     found = lines(with_entry(published("fig3"), 0, 0, 0.01))
     assert found["thm3"].verdict is Verdict.HYPOTHESIS_NOT_MET

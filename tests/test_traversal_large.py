@@ -94,10 +94,13 @@ def test_the_lowest_eigenvalue_is_found_or_none() -> None:
     values = np.linspace(0.1, 5.0, 80)
     start = np.random.default_rng(0).standard_normal(80)
     free = np.zeros((0, 80))
-    least, largest = lowest_eigenvalue(lambda v: values * v, start, free)
-    assert least == pytest.approx(0.1, rel=1e-5) and largest == pytest.approx(5.0, rel=1e-6)
-    assert lowest_eigenvalue(lambda v: values * v, start, free, max_steps=3)[0] is None
-    assert lowest_eigenvalue(lambda v: values * v, start, np.eye(2, 80))[0] == pytest.approx(values[2], rel=1e-5)
+    found = lowest_eigenvalue(lambda v: values * v, start, free)
+    assert found.value == pytest.approx(0.1, rel=1e-5) and found.largest == pytest.approx(5.0, rel=1e-6)
+    assert abs(found.vector[0]) == pytest.approx(1.0, abs=1e-3) and found.is_positive and not found.is_negative
+    assert lowest_eigenvalue(lambda v: values * v, start, free, max_steps=3).value is None
+    assert lowest_eigenvalue(lambda v: values * v, start, np.eye(2, 80)).value == pytest.approx(values[2], rel=1e-5)
+    below = lowest_eigenvalue(lambda v: (values - 1.0) * v, start, free, max_steps=5)
+    assert below.is_negative and -0.9 <= below.value < 0.0
 
 
 def test_the_product_of_factors_is_decomposed_and_balanced_without_being_formed(
@@ -122,7 +125,8 @@ def test_lanczos_finds_the_dense_eigenvalue_off_the_gauge(monkeypatch: pytest.Mo
     exact = smallest_off_gauge(lambda v: objective.hvp(theta, v), objective, model, theta)
     monkeypatch.setattr(polish_module, "DENSE_PRODUCTS", 0)
     found = smallest_off_gauge(lambda v: objective.hvp(theta, v), objective, model, theta)
-    assert found == pytest.approx(exact, rel=1e-5)
+    assert (found.value, found.largest) == pytest.approx((exact.value, exact.largest), rel=1e-5)
+    assert abs(found.vector @ exact.vector) == pytest.approx(1.0, abs=1e-3)
     assert gauge_basis(model, theta).shape == (model.dim, 4)
 
 

@@ -13,6 +13,7 @@ import gflow
 from gflow.statements import Study, thm3, thm3_premise
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import RANK_TOL, evidence
+from gflow.workers import mapped
 
 FACTORS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
 NORM_TOL = 1e-7
@@ -160,12 +161,8 @@ def mask_study(
     ValueError
         If a rank does not fit a mask.
     """
-    from joblib import Parallel, delayed, parallel_config
-
     tasks = [(mask, rank, [seed, number, rank]) for number, mask in enumerate(masks) for rank in ranks]
-    inner = {"inner_max_num_threads": 1} if n_jobs > 1 else {}
-    with parallel_config(backend="loky" if n_jobs > 1 else "sequential", **inner):
-        return MaskStudy(tuple(Parallel(n_jobs=n_jobs)(delayed(mask_case)(*task) for task in tasks)), seed)
+    return MaskStudy(tuple(mapped(mask_case, tasks, n_jobs)), seed)
 
 
 def integer_matrix(rng: np.random.Generator, shape: tuple[int, int], rank: int) -> np.ndarray:

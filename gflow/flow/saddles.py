@@ -28,6 +28,8 @@ DOUBT = 2.0
 ATTAINED = 0.9
 """A Ritz value this close to the bound of the negative curvature, as a fraction of it, is its largest one."""
 LARGEST_EXPONENT = 600.0
+TURN = 10.0
+"""A stay begins where the gradient norm has fallen by this factor, and ends where it has risen by it."""
 RESTARTS = 50
 """Restarts after which a Lanczos iteration for the unstable modes is given up: a few thousand Hessian products."""
 NORM_STEPS = 5
@@ -143,6 +145,38 @@ def shifted(objective: Objective, origin: np.ndarray) -> Objective:
         normalized=None,
         escape_modes=None,
     )
+
+
+class Stay:
+    """A part of a trajectory in which the gradient norm is low: from where it has fallen to where it rises again.
+
+    Attributes
+    ----------
+    peak, low : float
+        The largest gradient norm since it rose last, and the least one.
+    bottom : (dim,) array
+        The state of the least one.
+    arrived : float
+        When it had fallen by ``TURN``, infinite before.
+    saddle : Saddle or None
+        The critical point that the integration is centred on.
+    exact : bool
+        Whether the integration began around a critical point that was given.
+    """
+
+    def __init__(self, slope: float, theta: np.ndarray, exact: bool = False) -> None:
+        self.peak = self.low = slope
+        self.bottom, self.arrived, self.exact = theta, np.inf, exact
+        self.saddle: Saddle | None = None
+        self.retry_below = self.minimum_below = np.inf
+
+    def keep(self, t: float, theta: np.ndarray, slope: float) -> None:
+        """Keep what a state at time t adds."""
+        self.peak = max(self.peak, slope)
+        if slope < self.low:
+            self.low, self.bottom = slope, theta
+        if slope <= self.peak / TURN:
+            self.arrived = min(self.arrived, t)
 
 
 class Clock:

@@ -71,16 +71,20 @@ class Evidence:
 
     @property
     def rank(self) -> int | None:
-        """Return the number of singular values of the limit that are not zero; None where it cannot be told.
+        """Return the number of singular values of the limit that are not zero; None where its error hides it.
 
-        A singular value between rounding and the larger of 1e-6 of the largest and ten times the error of an entry may
-        be zero or not.
+        One between rounding and ten times the error of an entry may be zero or not.
         """
         if self.matrix is None:
             return None
         sizes = _sizes(self)
-        clear = int(np.sum(sizes > max(RANK_TOL * sizes[0], 10.0 * self.error)))
+        clear = int(np.sum(sizes > max(ROUNDED * sizes[0], 10.0 * self.error)))
         return clear if clear == int(np.sum(sizes > ROUNDED * sizes[0])) else None
+
+    @property
+    def faint(self) -> bool:
+        """Return whether the rank counts singular values up to 1e-6 of the largest: too small to refute a theorem."""
+        return self.rank is not None and self.rank > int(np.sum(_sizes(self) > RANK_TOL * _sizes(self)[0]))
 
     @property
     def nuclear_norm(self) -> float | None:

@@ -12,7 +12,8 @@ from gflow.statements.claims import Claim
 from gflow.statements.evidence import INTERPOLATION_TOL, RANK_TOL, Evidence
 from gflow.statements.study import singular_values
 
-FULL_RANK_TOL = 1e-10
+FULL_RANK_TOL, ROUNDED_RANK_TOL = 1e-10, 1e-14
+"""W_0 has full rank if its least singular value exceeds the first fraction of the largest, and not below the second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,9 +61,10 @@ def full_rank_start(given: Evidence) -> Hypothesis:
     """Return whether W_0 = A_0 B_0 has full rank min(d1, d2)."""
     start = given.study.start
     sizes = singular_values(given.study.model, start / (float(np.abs(start).max()) or 1.0))
-    rank = int(np.sum(sizes > FULL_RANK_TOL * sizes[0]))
+    rank, most = (int(np.sum(sizes > tol * sizes[0])) for tol in (FULL_RANK_TOL, ROUNDED_RANK_TOL))
     full = min(given.problem.shape)
-    return Hypothesis("full-rank W_0", rank == full, f"rank {rank} of {full}")
+    met = True if rank == full else (None if most == full else False)
+    return Hypothesis("full-rank W_0", met, f"rank {rank} of {full}")
 
 
 def limit_exists(given: Evidence) -> Hypothesis:

@@ -60,6 +60,13 @@ class Escape:
         assert self.limit is not None and self.limit.basis is not None and self.limit.omega_defect is not None
         return max(self.limit.omega_defect, float(abs(self.limit.basis.shape[1] - self.visit.rank - 1)))
 
+    @property
+    def settled(self) -> bool:
+        """Return whether the errors of the last three starts fall with one power of alpha."""
+        assert self.limit is not None and self.limit.alphas is not None and self.limit.errors is not None
+        slopes = (np.diff(np.log(self.limit.errors)) / np.diff(np.log(self.limit.alphas)))[-2:]
+        return bool(np.ptp(slopes) <= ORDER_TOL * abs(float(slopes.mean())))
+
     def __str__(self) -> str:
         return f"rank {self.visit.rank}: {self.failure if self.limit is None else self.limit.reason}"
 
@@ -127,7 +134,10 @@ def _order(regular: list[Escape], places: str) -> Claim:
         if escape.limit is not None
     )
     reason = f"least of {len(orders)} ratios of fitted to predicted order {places}; fitted (predicted) {pairs}"
-    least = min(ratio for ratio, _ in orders)
+    least, slowest = min(orders, key=lambda pair: pair[0])
+    if least < 1.0 - ORDER_TOL and not slowest.settled:
+        reason = f"the errors at {slowest.visit} have not settled to a power of alpha; {reason}"
+        return Claim.undecided("thm2.2", STATEMENTS["thm2.2"], reason, least)
     return Claim.bounded("thm2.2", STATEMENTS["thm2.2"], least, 1.0 - ORDER_TOL, None, reason=reason)
 
 

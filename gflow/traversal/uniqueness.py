@@ -25,7 +25,8 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
 
     True if the Jacobian's singular value number k (d1 + d2 - k) exceeds ``rank_tol`` times the first, False if it is
     below a thousandth of that or there are too few observations, None in between. Jacobians of more than 4e6 entries,
-    and those of large problems, are judged by their squares: True above 1e-4, else None.
+    and those of large problems, are judged by their squares: True above 1e-4, else None. The rank is that for rows of A
+    and columns of B of length 1: it does not change when rows and columns of the matrix are rescaled.
     """
     k = A.shape[1]
     wanted = k * (sum(problem.shape) - k)
@@ -34,12 +35,18 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     if not is_isolating(problem, k):
         return False
     model = Factorization(problem.shape, k)
-    theta = model.theta(A, B)
+    theta = model.theta(_unit_rows(A), _unit_rows(B.T).T)
     if model.dim * problem.n_observed > LARGE or is_large(problem):
         return True if _ratio_of_squares(problem, model, theta) > max(SQUARED_TOL, rank_tol) else None
     sizes = np.linalg.svd(problem.measure(model.jacobian(theta)), compute_uv=False)
     ratio = float(sizes[wanted - 1] / sizes[0]) if sizes[0] > 0.0 else 0.0
     return None if 1e-3 * rank_tol <= ratio <= rank_tol else ratio > rank_tol
+
+
+def _unit_rows(A: np.ndarray) -> np.ndarray:
+    """Return A with rows of length 1; those that vanish stay."""
+    lengths = np.linalg.norm(A, axis=1, keepdims=True)
+    return A / np.where(lengths > 0.0, lengths, 1.0)
 
 
 def flat_directions(problem: MatrixCompletion, model: Factorization, theta: np.ndarray, modes: np.ndarray) -> bool:
@@ -85,5 +92,5 @@ def _ratio_of_squares(problem: MatrixCompletion, model: Factorization, theta: np
         change = problem.scattered(problem.observed_product(np.hstack([dA, A]), np.vstack([B, dB])))
         return model.theta(change @ B.T, (change.T @ A).T)
 
-    least, largest = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
-    return float(np.sqrt(max(least or 0.0, 0.0) / largest))
+    found = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
+    return float(np.sqrt(max(found.value or 0.0, 0.0) / found.largest))

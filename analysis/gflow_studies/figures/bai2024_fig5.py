@@ -14,6 +14,7 @@ from gflow.plots import draw_convergence
 from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
+from gflow.workers import mapped
 from gflow_studies.figures.plane_drawings import draw_directions, draw_plane, draw_rays
 from gflow_studies.figures.plane_invariance import invariance, invariance_claims
 from gflow_studies.figures.plane_runs import (
@@ -32,7 +33,6 @@ from gflow_studies.figures.plane_runs import (
     require_two_parts,
     uniform_p_value,
 )
-from gflow_studies.figures.processes import mapped
 
 TITLE = "Bai et al. 2024, Figure 5: two sub-manifolds of rank 1, and the directions of escape"
 SETTING = (

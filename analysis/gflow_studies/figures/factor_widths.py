@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow_studies.figures.processes import mapped
+from gflow.workers import mapped
 from gflow_studies.figures.together import Together
 
 CASES = {

@@ -13,7 +13,7 @@ from gflow.plots import INK, PALETTE
 from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
-from gflow_studies.figures.processes import mapped
+from gflow.workers import mapped
 
 TITLE = "Gunasekar et al. 2017, Theorem 1: commuting measurements and the minimum nuclear norm"
 SETTING = (

@@ -14,7 +14,7 @@ from gflow.plots import INK, PALETTE
 from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
-from gflow_studies.figures.processes import mapped
+from gflow.workers import mapped
 
 TITLE = "Gunasekar et al. 2017, Figure 4: excess of the nuclear norm over a grid of small problems"
 SETTING = (

@@ -13,7 +13,7 @@ from gflow.plots import INK, PALETTE
 from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
-from gflow_studies.figures.processes import mapped
+from gflow.workers import mapped
 
 TITLE = "Jin et al. 2023: incremental learning under restricted isometry"
 SETTING = (

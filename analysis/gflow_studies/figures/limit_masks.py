@@ -11,9 +11,9 @@ import numpy as np
 from gflow.report import Table
 from gflow.statements.claims import FAILS, Claim
 from gflow.studies.study import Columns, Panel
+from gflow.workers import mapped
 from gflow_studies.figures.mask_orbits import Orbit, mask_orbits
 from gflow_studies.figures.mask_outcomes import Outcome, Sort, outcome, sort_of
-from gflow_studies.figures.processes import mapped
 from gflow_studies.figures.shares_drawing import draw_bars, draw_lines
 from gflow_studies.mask_study import NORM_TOL, MaskCase, mask_case
 

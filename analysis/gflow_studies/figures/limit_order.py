@@ -12,9 +12,9 @@ from gflow.plots import INK
 from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
+from gflow.workers import mapped
 from gflow_studies.figures.orders import WINDOW, Check, Completion, OrderCase, order_case, order_check
 from gflow_studies.figures.orders_drawing import draw_distribution, draw_falls, draw_fits, draw_spread
-from gflow_studies.figures.processes import mapped
 from gflow_studies.limit_study import ORDER_TOL, SLACK
 
 TITLE = "The order of the limit alpha -> 0 over random problems: how small is small enough?"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import gflow
-from gflow_studies.figures.processes import mapped
+from gflow.workers import mapped
 from gflow_studies.figures.variances import flow
 
 MOST_POINTS = 300

@@ -11,8 +11,8 @@ import gflow
 from gflow.statements import Study, thm3_premise
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import evidence
+from gflow.workers import mapped
 from gflow_studies.figures.mask_orbits import random_mask
-from gflow_studies.figures.processes import mapped
 
 SHAPE = (4, 4)
 RANK_TOL = 1e-4
