@@ -23,7 +23,7 @@ from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
 from gflow.traversal.sizes import LARGE_CELLS, is_large, shortage
 from gflow.traversal.stages import LAUNCH, Ending, Orbit, orbit
-from gflow.traversal.uniqueness import flat_directions, locally_unique, short_directions
+from gflow.traversal.uniqueness import completion_error, flat_directions, locally_unique, short_directions
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
@@ -90,11 +90,10 @@ def chain(
     complete = part.n_observed == len(rows) * len(columns)
     orders = predicted_orders(saddles, complete, unique) if converged else (None, None)
     frame = frame_order(saddles, complete) if converged else None
-    left = float(np.sqrt(loss_at(stage.problem, A, B))) if unique else 0.0
     counted = spreads[-1:] if unique or not converged else spreads
-    slips = 0.0 if unique else sum(stage.slip(each) for each in saddles)
-    spread = sum(each() for each in counted)
-    error = part.unit * spread + slips + rounding(saddles, left)
+    error = part.unit * sum(each() for each in counted) + stage.carried(saddles, A, B, unique) if converged else np.inf
+    if converged and not np.isfinite(error):
+        stop = TraversalStatus.UNDECIDED, f"{stop[1]}, but the error of its entries is not bounded"
     return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders, frame, error)
 
 
@@ -211,6 +210,14 @@ class _Stage:
         size, time = float(np.linalg.norm(theta)), self.part.unit * self.share
         slope = max(slope, EPS * saddle.curvature / time * size)
         return largest_entry(saddle) * 2.0 * slope / (saddle.mu / time * size)
+
+    def carried(self, saddles: list[Saddle], A: np.ndarray, B: np.ndarray, unique: bool | None) -> float:
+        """Return what rounding and unfinished Newton steps do to the entries at the end of a chain."""
+        left = float(np.sqrt(loss_at(self.problem, A, B))) if unique else 0.0
+        error = rounding(saddles, left)
+        if unique and saddles[-1].loss == 0.0 and A.size + B.size <= DENSE_POLISH:
+            error += self.part.unit * completion_error(self.problem, A, B)
+        return error + sum(self.slip(each) for each in (saddles[-1:] if unique else saddles))
 
     def tracked(self, passive: int) -> int:
         """Return how many exponents of so many passive modes are followed."""

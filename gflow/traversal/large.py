@@ -87,7 +87,7 @@ def large_orbit(
         launch, tol = LEVELS[level]
         run = followed(launch, tol, remembers)
         found = run.orbit()
-        if found.ending == Ending.UNDECIDED and not run.is_unresolved and is_eliminable(problem, model.rank):
+        if found.ending == Ending.UNDECIDED and run.can_drift:
             found = run.drifted(found)
         if run.is_valley and not remembers:
             remembers = True
@@ -101,7 +101,7 @@ def large_orbit(
     def spread() -> float:
         run = followed(np.sqrt(COARSER) * launch, COARSER * tol, True)
         coarse = run.orbit()
-        if coarse.ending == Ending.UNDECIDED and is_eliminable(problem, model.rank):
+        if coarse.ending == Ending.UNDECIDED and run.can_drift:
             coarse = run.drifted(coarse)
         return largest_difference(model, found.end, coarse.end) if coarse.ending == Ending.MINIMUM else np.inf
 
@@ -169,7 +169,8 @@ class _LargeOrbit:
             if slope > peak:
                 peak, next_try = slope, FIRST_TRY * slope
             if float(np.linalg.norm(steps.theta)) > far:
-                return self.ended(steps, Status.DIVERGING, Ending.DIVERGING, f"|theta| passed {far:.3g}")
+                reason = f"|theta| passed {far:.3g} at t = {steps.time:.3g}, loss {self.losses[-1]:.6g}"
+                return self.ended(steps, Status.DIVERGING, Ending.UNDECIDED, reason)
             if self.settled(steps.theta, steps.slope):
                 return self.ended(steps, Status.HORIZON, Ending.MINIMUM, "a minimum inside the manifold", self.end)
             if slope <= next_try:
@@ -200,6 +201,12 @@ class _LargeOrbit:
     def passing(self) -> str:
         return f"a saddle inside the manifold is passed at a relative distance of {self.distance:.2g}"
 
+    @property
+    def can_drift(self) -> bool:
+        """Return whether the fast part of the orbit is over, no saddle is near, and implicit steps are cheap."""
+        slow = self.slopes[0] < FIRST_TRY * max(self.slopes) and self.slopes[-1] <= FIRST_TRY * max(self.slopes)
+        return slow and not self.is_unresolved and is_eliminable(self.problem, self.model.rank)
+
     def drifted(self, found: Orbit) -> Orbit:
         """Return an orbit too slow for explicit steps with its continuation by implicit ones."""
         assert found.path is not None
@@ -215,7 +222,7 @@ class _LargeOrbit:
                 self.next_try = slope / (PATIENCE if self.polished(theta) else AGAIN)
             return self.is_unresolved or self.is_met
 
-        limits = {"tol": min(drift.TOL, self.tol), "max_steps": IMPLICIT_STEPS}
+        limits = {"tol": min(drift.TOL, self.tol), "max_steps": min(IMPLICIT_STEPS, self.use.max_evaluations // 3 + 1)}
         tail = drift.drift(self.objective, self.system, found.path, watch=sees, escapes=lambda *_: False, **limits)
         at_rest = tail.status in (Status.ROUNDOFF, Status.CONVERGED) and self.rests(tail.final)
         if (tail.status == Status.HORIZON or at_rest) and self.end is not None:
