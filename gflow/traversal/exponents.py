@@ -67,8 +67,7 @@ def remembered(saddle: Saddle, memory: float) -> float:
     flat directions, arrivals relax with mu, and the escaping column brings its second mode,
     alpha^(p (1 - lambda_2 / lambda_1)), with it. Where zero modes are undecided nothing is known (exponent 0).
     """
-    p, time = saddle.exponents[0], saddle.plateau_time or 0.0
-    fresh = p * (saddle.gap or 0.0) / saddle.escape_rate
+    time, fresh = saddle.plateau_time or 0.0, np.inf if saddle.companion is None else saddle.companion
     if saddle.rank == 0:
         return fresh
     if saddle.flat is None:

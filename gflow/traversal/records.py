@@ -92,6 +92,10 @@ class Saddle:
     exponents: tuple[float, ...]
     gain: float | None
     plateau_time: float | None
+    mixing: bool | None
+    companion: float | None
+    rival: float | None
+    since: float | None
 
     @property
     def rank(self) -> int:
