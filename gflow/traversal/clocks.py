@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from gflow.problems import MatrixCompletion
-from gflow.traversal.modes import LEADING, Modes
-from gflow.traversal.race import Passive, residual_flow
+from gflow.traversal.modes import LEADING, Modes, loss_at
+from gflow.traversal.race import Passive, joined, residual_flow
+from gflow.traversal.settling import ZERO_LOSS
 from gflow.traversal.sizes import is_large
 from gflow.traversal.stages import LAUNCH, Orbit
 
@@ -75,8 +76,7 @@ class RaceClock:
     def left(self) -> tuple[tuple[float, ...], float | None]:
         if not self.passive.frame.shape[1]:
             return (1.0,) * self.passive.width, 0.0
-        found = self.passive.joined
-        assert found is not None
+        found = joined((*self.passive.sectors, *self.passive.fed), self.active)
         over = found.both & (found.exponents > 1.0)
         p = np.where(over, 2.0 - found.exponents, found.exponents)
         gains = np.where(over, -found.gains, found.gains)
@@ -91,7 +91,7 @@ class RaceClock:
         left, right = states[:, : d1 * k].reshape(-1, d1, k), states[:, d1 * k :].reshape(-1, k, len(X) - d1)
         path = reached.path.times, np.concatenate([left, right.mT], axis=1)
         self.passive, X = self.passive.crossed(self.problem, (self.active, X), self.race, path, LAUNCH)
-        return X[:d1], X[d1:].T
+        return (A, B) if loss_at(self.problem, A, B) <= ZERO_LOSS else (X[:d1], X[d1:].T)
 
 
 class RankClock:

@@ -12,17 +12,22 @@ of the overlaps of modes and q_i: elements in the order of p, modes in the order
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gflow.models import Factorization
+from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
+from gflow.traversal.polish import complement, gauge_basis
 
-SAMPLES = 24
-"""States of an orbit that are asked which subspaces it keeps apart."""
-APART, TOGETHER = 3e-13, 1e-11
+SAMPLES = 10
+"""States that are asked which subspaces an orbit keeps apart."""
+APART, TOGETHER = 1e-12, 1e-11
 """Couplings of subspaces, relative to the residual, that are zero up to rounding, and that are certainly not."""
+NOISE = 2e-14
+"""What rounding leaves of couplings, in the unit of the data."""
 WEAK = 1e-6
 """Couplings below this are looked at once more, with subspaces chosen to be coupled least."""
 SAME_RATE = 1e-9
@@ -31,10 +36,10 @@ DEPENDENT = 1e-7
 """Inner directions whose part outside the earlier ones is shorter than this fraction depend on them."""
 REACH = 8.0
 """Modes are made orthonormal before any of them has grown by e^8 over another."""
+SHIFT, LEAST_LEAK, MOST_LEAKS = 1e-4, 1e-6, 6
+"""Shift of active columns by which their influence is measured; what of it is none; and how many errors are followed."""
 LEFT = 1e-5
 """What rounding may put, relative to the largest entry, where an active column cannot go."""
-SETTLED, MOST_PIECES = 1e-13, 2_000
-"""Modes that turn by less than this between two of so many orthogonalisations have settled."""
 
 
 class MixingUnknown(ValueError):
@@ -75,13 +80,47 @@ class Sector:
         names = ("exponents", "gains", "since", "vectors", "directions", "both")
         return replace(self, turned=None, **{name: getattr(self, name)[..., chosen] for name in names})
 
+    def fed(self, leaks: tuple[Leak, ...], others: list[Sector]) -> Sector:
+        """Return what errors of the active columns bring into this sector from the elements of the others."""
+        found = [self.picked(np.zeros(0, dtype=int))]
+        for leak in leaks:
+            for other in others:
+                vectors = self.basis @ (self.basis.T @ leak.coupling @ other.vectors)
+                sizes = np.linalg.norm(vectors, axis=0)
+                exponents = leak.exponent + other.exponents
+                brought = np.flatnonzero((sizes > LEAST_LEAK) & (exponents < 2.0))
+                if other is not self and len(brought):
+                    part = other.picked(brought)
+                    found.append(
+                        replace(
+                            part,
+                            exponents=exponents[brought],
+                            gains=part.gains + leak.gain + np.log(sizes[brought]),
+                            vectors=vectors[:, brought] / sizes[brought],
+                        )
+                    )
+        return joined(found, self.basis)
+
+    def projected(self, frame: np.ndarray) -> Sector:
+        """Return the elements outside the active inner directions, without those that depend on earlier ones."""
+        directions = self.directions - frame @ (frame.T @ self.directions)
+        chosen = independent(directions, np.linalg.norm(self.directions, axis=0))
+        found = replace(self, directions=directions).picked(chosen)
+        return found.picked(independent(found.vectors, np.ones(len(found.exponents))))
+
     def without(self, winner: Runner) -> Sector:
-        """Return the elements without that of the mode that escapes, and without their parts along it."""
-        overlaps = winner.vector @ self.vectors
-        same = np.abs(self.directions - winner.direction[:, None]).max(axis=0) <= DEPENDENT * np.abs(winner.direction).max()
-        taken = int(np.argmax(np.where(same, np.abs(overlaps), -1.0)))
-        vectors = self.vectors - np.outer(self.vectors[:, taken], overlaps / overlaps[taken])
-        return replace(self, vectors=vectors).picked(np.arange(len(overlaps)) != taken)
+        """Return the elements orthogonal to the inner direction of the mode that escapes: its row is eliminated."""
+        shares = (winner.vector @ self.vectors) / float(winner.vector @ winner.term)
+        rest = self.vectors - np.outer(winner.term, shares)
+        sizes = np.linalg.norm(rest, axis=0)
+        return replace(self, vectors=rest).picked(sizes > DEPENDENT)
+
+
+def joined(parts: Sequence[Sector], basis: np.ndarray) -> Sector:
+    """Return the elements of several sectors in the order of their exponents, as those of one."""
+    names = ("exponents", "gains", "since", "vectors", "directions", "both")
+    found = Sector(basis, **{name: np.concatenate([getattr(each, name).T for each in parts]).T for name in names})
+    return found.picked(np.argsort(found.exponents, kind="stable"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +128,7 @@ class Runner:
     """A mode of a saddle and the term of Z that is largest along it.
 
     ``rate`` is that of the mode in units of singular values of the residual, negative where it decays; ``vector`` its
-    unit vector, with the sign that Z has there.
+    unit vector, with the sign that Z has there; ``term`` and ``direction`` are q_i and h_i.
     """
 
     rate: float
@@ -97,9 +136,9 @@ class Runner:
     gain: float
     since: float
     vector: np.ndarray
+    term: np.ndarray
     direction: np.ndarray
     sector: int
-    element: int
     both: bool = False
 
     @property
@@ -146,7 +185,7 @@ def residual_flow(E: np.ndarray) -> np.ndarray:
     return S
 
 
-def sectors(flows: np.ndarray) -> list[np.ndarray]:
+def sectors(flows: np.ndarray, doubt: bool = False) -> list[np.ndarray]:
     """Return orthonormal bases of the smallest subspaces that all the given symmetric matrices keep apart.
 
     Parameters
@@ -154,7 +193,8 @@ def sectors(flows: np.ndarray) -> list[np.ndarray]:
     flows : (T, N, N) array
 
     A generic element of the algebra they generate has eigenvectors inside these subspaces; couplings between its
-    eigenvectors join them. Raises ``MixingUnknown`` where a coupling is neither zero to rounding nor certainly not.
+    eigenvectors join them. Raises ``MixingUnknown`` where a coupling is neither zero to rounding nor certainly not,
+    unless ``doubt`` may join.
     """
     scale = float(np.abs(flows).max())
     if scale == 0.0:
@@ -170,9 +210,10 @@ def sectors(flows: np.ndarray) -> list[np.ndarray]:
     couplings = np.abs(basis.T @ flows @ basis).max(axis=0)
     between = np.array([[couplings[np.ix_(a, b)].max() for b in groups] for a in groups])
     np.fill_diagonal(between, 1.0)
-    if ((between > APART) & (between < TOGETHER)).any():
+    apart = max(APART, NOISE / scale)
+    if ((between > apart) & (between < max(TOGETHER, apart))).any() and not doubt:
         raise MixingUnknown("whether modes meet along an orbit cannot be told from rounding errors")
-    return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > APART)]
+    return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > apart)]
 
 
 def _apart(basis: np.ndarray, groups: list[np.ndarray], flows: np.ndarray) -> np.ndarray:
@@ -227,8 +268,9 @@ def spanned(basis: np.ndarray, active: np.ndarray) -> np.ndarray:
 
 
 def modes_in(basis: np.ndarray, S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rates of S in a subspace, falling, and its modes in columns."""
+    """Return the rates of S in a subspace, falling, those that are rounding set to 0, and its modes in columns."""
     rates, vectors = np.linalg.eigh(basis.T @ S @ basis)
+    rates[np.abs(rates) <= SAME_RATE * float(np.abs(S).max(initial=0.0))] = 0.0
     return rates[::-1], basis @ vectors[:, ::-1]
 
 
@@ -250,14 +292,14 @@ def paired(
     for i in range(O.shape[1]):
         for cluster in np.unique(clusters[free]):
             rows = np.flatnonzero(free & (clusters == cluster))
-            if i == barred and rates[rows[0]] > SAME_RATE * scale:
+            if i == barred and rates[rows[0]] > 0.0:
                 continue
             size = float(np.linalg.norm(O[rows, i]))
             noise = max(1.0, float(np.linalg.norm(sizes[rows, i])))
             if size <= APART * noise:
                 continue
             if size <= TOGETHER * noise:
-                if rates[rows[0]] <= SAME_RATE * scale:
+                if rates[rows[0]] <= 0.0:
                     continue
                 raise MixingUnknown("whether a mode is reached by another cannot be told from rounding errors")
             _reflected(O, sizes, modes, rows, i)
@@ -297,28 +339,40 @@ def _runner(
         gain=float(gain[i] + np.log(abs(pivot))),
         since=since,
         vector=modes[:, row] * np.sign(pivot),
+        term=elements.vectors[:, i],
         direction=elements.directions[:, i],
         sector=number,
-        element=i,
         both=bool(elements.both[i]),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leak:
+    """An error of the active columns of the size alpha^exponent e^gain, which couples sectors by ``coupling`` (N, N)."""
+
+    exponent: float
+    gain: float
+    coupling: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Passive:
     """What is passive at a saddle: the elements of Z, sector by sector; at the origin each mode is one by itself.
 
-    ``start`` is Z_0 in the component, (N, r); ``frame`` (r, k) the inner directions that are active.
+    ``start`` is Z_0 in the component, (N, r); ``frame`` (r, k) the inner directions that are active; ``leaks`` the
+    errors of the active columns that couple sectors, and ``fed`` what they have brought into each.
     """
 
     start: np.ndarray
     frame: np.ndarray
-    sectors: tuple[Sector, ...]
+    sectors: tuple[Sector, ...] = ()
+    fed: tuple[Sector, ...] = ()
+    leaks: tuple[Leak, ...] = ()
 
     @classmethod
     def at_origin(cls, start: np.ndarray) -> Passive:
         """Return everything passive."""
-        return cls(start, np.zeros((start.shape[1], 0)), ())
+        return cls(start, np.zeros((start.shape[1], 0)))
 
     @property
     def width(self) -> int:
@@ -330,13 +384,14 @@ class Passive:
         if not self.frame.shape[1]:
             rates, modes = modes_in(np.eye(len(S)), S)
             return [
-                Runner(float(rate), 1.0, 0.0, 0.0, mode, self.start.T @ mode, i, 0)
+                Runner(float(rate), 1.0, 0.0, 0.0, mode, mode, self.start.T @ mode, i)
                 for i, (rate, mode) in enumerate(zip(rates, modes.T, strict=True))
             ]
         found = []
-        for number, sector in enumerate(self.sectors):
-            rates, modes = modes_in(off_active(sector.basis, active, d1), S)
-            found += paired(rates, modes, sector, number, sector.turned)
+        for number, (own, fed) in enumerate(zip(self.sectors, self.fed, strict=True)):
+            rates, modes = modes_in(off_active(own.basis, active, d1), S)
+            elements = joined((own, fed), own.basis) if len(fed.exponents) else own
+            found += paired(rates, modes, elements, number, own.turned)
         return found
 
     def race(self, S: np.ndarray, active: np.ndarray, d1: int) -> Race:
@@ -362,17 +417,24 @@ class Passive:
         return Race(tuple(growing), (first.exponent, *rest), companion, rival, since)
 
     def departed(
-        self, basis: np.ndarray, S: np.ndarray, active: np.ndarray, d1: int, race: Race, launch: float
+        self,
+        basis: np.ndarray,
+        elements: Sector | None,
+        S: np.ndarray,
+        active: np.ndarray,
+        d1: int,
+        race: Race,
+        launch: float,
     ) -> Sector:
         """Return the elements of Z in a sector of the orbit that leaves, when the winner has the amplitude ``launch``.
 
-        They are those orthogonal to the inner direction of the winner, whose column is not among them.
+        They come from the given ones (None at the origin), orthogonal to the inner direction of the winner.
         """
-        first, elements = race.winner, self.joined
+        first = race.winner
         rates, modes = modes_in(off_active(basis, np.hstack([active, first.vector[:, None]]), d1), S)
         if elements is None:
             found = [
-                Runner(float(rate), 1.0, 0.0, 0.0, mode, self.start.T @ mode, 0, i)
+                Runner(float(rate), 1.0, 0.0, 0.0, mode, mode, self.start.T @ mode, 0)
                 for i, (rate, mode) in enumerate(zip(rates, modes.T, strict=True))
             ]
         else:
@@ -395,10 +457,7 @@ class Passive:
         """Return all elements in the order of their exponents; None at the origin."""
         if not self.sectors:
             return None
-        names = ("exponents", "gains", "since", "vectors", "directions", "both")
-        parts = {name: np.concatenate([getattr(each, name).T for each in self.sectors]).T for name in names}
-        found = Sector(np.eye(len(self.start)), **parts)
-        return found.picked(np.argsort(found.exponents, kind="stable"))
+        return joined(self.sectors, np.eye(len(self.start)))
 
     def crossed(
         self,
@@ -428,34 +487,94 @@ class Passive:
         flows = residual_flow(problem.residual(states[:, :d1] @ states[:, d1:].mT))
         winner = race.winner.vector
         began = np.hstack([points[0], winner[:, None]])
-        bases = sectors(nearby_flows(problem, began))
+        bases = sectors(nearby_flows(problem, began), doubt=self.width == 1)
         reached = kept(bases, began, points[1])
         S, S_end = (residual_flow(problem.residual(X[:d1] @ X[d1:].T)) for X in (points[0], reached))
         h = race.winner.direction - self.frame @ (self.frame.T @ race.winner.direction)
         h = h / np.linalg.norm(h)
         frame = np.hstack([self.frame, h[:, None]])
-        after = []
-        for basis in bases:
-            left = self.departed(basis, S, points[0], d1, race, launch)
-            directions = left.directions - frame @ (frame.T @ left.directions)
-            left = replace(left, directions=directions).picked(independent(directions, left.directions))
-            Q, logs = carried(basis, flows, times, 2.0 * weight, states, left.vectors, d1)
+        at = S, points[0], d1, race, launch
+        left = [self.departed(basis, self.joined, *at) for basis in bases]
+        leaks = self.leaking(problem, points[0], race, left, launch)
+        own, fed = [], []
+        for basis, each in zip(bases, left, strict=True):
             turned = orientations(basis, d1, ((S, points[0]), (S_end, reached)))
-            after.append(replace(left, gains=left.gains + logs, vectors=Q, turned=turned))
-        return _with_turned(Passive(self.start, frame, tuple(after)), S_end, reached, d1), reached
+            brought = each.fed(leaks, left)
+            if len(self.fed):
+                earlier = self.departed(basis, joined(self.fed, basis), *at)
+                brought = joined((earlier, brought), basis)
+            for elements, found in ((each, own), (brought, fed)):
+                elements = elements.projected(frame)
+                Q, logs = carried(basis, flows, times, 2.0 * weight, states, elements.vectors, d1)
+                found.append(replace(elements, gains=elements.gains + logs, vectors=Q, turned=turned))
+        passive = Passive(self.start, frame, tuple(own), tuple(fed), leaks)
+        return _with_turned(passive, S_end, reached, d1), reached
+
+    def leaking(
+        self, problem: MatrixCompletion, active: np.ndarray, race: Race, left: list[Sector], launch: float
+    ) -> tuple[Leak, ...]:
+        """Return the errors of the active columns along the orbit that leaves, as far as they couple its sectors.
+
+        The column that escapes carries the largest element of every other sector with it; earlier errors have relaxed.
+        """
+        if sum(len(each.exponents) > 0 for each in left) < 2:
+            return ()
+        first = race.winner
+        bases = [each.basis for each in left]
+        found = self.relaxed(problem, active, first, bases)
+        for each in left:
+            if len(each.exponents) and float(np.linalg.norm(each.basis.T @ first.vector)) < 0.5:
+                y = np.hstack([0.0 * active, each.vectors[:, :1]])
+                coupling = perturbed_flow(problem, np.hstack([active, first.vector[:, None]]), y)
+                gain = float(each.gains[0]) - float(np.log(launch))
+                found.append(Leak(float(each.exponents[0]), gain, coupling))
+        found = [each for each in found if each.exponent < 1.0 and couples(each.coupling, bases)]
+        return tuple(sorted(found, key=lambda each: each.exponent)[:MOST_LEAKS])
+
+    def relaxed(self, problem: MatrixCompletion, active: np.ndarray, first: Runner, bases: list[np.ndarray]) -> list[Leak]:
+        """Return earlier errors after the stay: they decay like the slowest inside mode that couples sectors."""
+        if not self.leaks:
+            return []
+        d1, k = problem.shape[0], active.shape[1]
+        model = Factorization(problem.shape, k)
+        theta = model.theta(active[:d1], active[d1:].T)
+        free = complement(gauge_basis(model, theta))
+        rates, modes = np.linalg.eigh(free.T @ Objective.of(problem, model).hessian(theta) @ free)
+        began, slowest = np.hstack([active, first.vector[:, None]]), np.inf
+        for rate, mode in zip(rates / (2.0 * problem.weight), (free @ modes).T, strict=True):
+            if rate >= slowest:
+                break
+            a, b = model.factors(mode)
+            shift = np.hstack([np.concatenate([a, b.T]), np.zeros((len(began), 1))])
+            if couples(perturbed_flow(problem, began, shift), bases):
+                slowest = float(rate)
+        if not np.isfinite(slowest):
+            return []
+        return [replace(each, exponent=max(each.exponent + slowest * first.time, 0.0)) for each in self.leaks]
 
 
-def independent(directions: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Return which inner directions, in their order, are independent of those kept before them.
+def perturbed_flow(problem: MatrixCompletion, active: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return how [[0, -E], [-E^T, 0]] along an orbit changes, to first order, with its active columns: a sample of it."""
+    ahead, behind = (nearby_flows(problem, active + sign * SHIFT * shift) for sign in (1.0, -1.0))
+    weights = np.random.default_rng(2).uniform(0.5, 1.0, len(ahead))
+    return np.tensordot(weights / len(ahead), ahead - behind, 1) / (2.0 * SHIFT)
 
-    Their length ``before`` they were made orthogonal to the active ones is what rounding is compared with.
-    """
-    found, basis = np.zeros(directions.shape[1], dtype=bool), np.zeros((len(directions), 0))
-    for i in range(directions.shape[1]):
-        rest = directions[:, i] - basis @ (basis.T @ directions[:, i])
+
+def couples(coupling: np.ndarray, bases: list[np.ndarray]) -> bool:
+    """Return whether a change of the flow couples any two sectors."""
+    return any(
+        float(np.abs(a.T @ coupling @ b).max(initial=0.0)) > LEAST_LEAK for i, a in enumerate(bases) for b in bases[:i]
+    )
+
+
+def independent(vectors: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return which vectors, in their order, are independent of those before them; ``sizes`` say what rounding is."""
+    found, basis = np.zeros(vectors.shape[1], dtype=bool), np.zeros((len(vectors), 0))
+    for i in range(vectors.shape[1]):
+        rest = vectors[:, i] - basis @ (basis.T @ vectors[:, i])
         rest -= basis @ (basis.T @ rest)
         size = float(np.linalg.norm(rest))
-        if size > DEPENDENT * float(np.linalg.norm(before[:, i])):
+        if size > DEPENDENT * sizes[i]:
             found[i] = True
             basis = np.hstack([basis, rest[:, None] / size])
     return found
@@ -477,17 +596,15 @@ def kept(bases: list[np.ndarray], began: np.ndarray, reached: np.ndarray) -> np.
 
 
 def nearby_flows(problem: MatrixCompletion, active: np.ndarray) -> np.ndarray:
-    """Return [[0, -E], [-E^T, 0]] at points that an orbit with these active columns reaches by a few long steps.
+    """Return [[0, -E], [-E^T, 0]] at points that an orbit with these active columns reaches by a few long steps to and fro.
 
     They keep apart what the orbit does, without the rounding errors that grow along it.
     """
     d1, rng, flows = problem.shape[0], np.random.default_rng(1), []
     X = active.copy()
-    for length in rng.uniform(0.2, 0.6, SAMPLES):
+    for length in rng.choice([-1.0, 1.0], SAMPLES) * rng.uniform(0.3, 0.7, SAMPLES):
         flows.append(residual_flow(problem.residual(X[:d1] @ X[d1:].T)))
-        size = float(np.linalg.norm(flows[-1], 2))
-        if size == 0.0:
-            break
+        size = float(np.linalg.norm(flows[-1], 2) + np.linalg.norm(X, 2) ** 2)
         X = X + length / size * flows[-1] @ X
     return np.array(flows)
 
@@ -515,30 +632,38 @@ def carried(
         Active columns: passive ones are taken modulo these, and keep their zero product with the mirror images.
     passive : (N, m) array
     d1 : int
-
-    Raises ``MixingUnknown`` where modes turn for ever.
     """
     rates, vectors = np.linalg.eigh(scale * (basis.T @ (flows[1:] + flows[:-1]) @ basis) / 2.0)
     X, logs, spread = basis.T @ passive, np.zeros(passive.shape[1]), 0.0
     for h, rate, V, active in zip(np.diff(times), rates, vectors, states[1:], strict=True):
         reach = float(rate[-1] - rate[0]) * float(h)
-        pieces = max(1, int(np.ceil(reach / REACH)))
-        growth = np.exp((rate - rate[-1]) * (h / pieces))[:, None]
-        for done in range(1, pieces + 1):
-            before, X = X, V @ (growth * (V.T @ X))
-            spread += reach / pieces
-            if spread <= REACH and pieces == 1:
-                break
+        if reach > REACH:
+            X, grown = leap(V, rate * float(h), X)
+        else:
+            X, grown = V @ (np.exp((rate - rate[-1]) * float(h))[:, None] * (V.T @ X)), float(rate[-1]) * float(h)
+        logs, spread = logs + grown, spread + reach
+        if spread > REACH:
             X, grown = graded(X, basis, active, d1)
             logs, spread = logs + grown, 0.0
-            if float(np.abs(X - before).max(initial=0.0)) <= SETTLED:
-                logs += (pieces - done) * grown
-                break
-            if done == MOST_PIECES:
-                raise MixingUnknown("the passive modes turn on at the end of an orbit: their rates are too close")
-        logs = logs + float(rate[-1]) * float(h)
     X, grown = graded(X, basis, states[-1], d1)
     return basis @ X, logs + grown
+
+
+def leap(V: np.ndarray, growths: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return columns after a long time with constant modes V, each modulo the earlier ones, and how they grew.
+
+    Each column keeps the mode that is then largest in it; the later ones are rid of that mode beforehand.
+    """
+    Y, logs = V.T @ X, np.zeros(X.shape[1])
+    for i in range(X.shape[1]):
+        sizes = np.log(np.maximum(np.abs(Y[:, i]), 1e-300)) + growths
+        p = int(np.argmax(sizes))
+        logs[i] = sizes[p]
+        if Y[p, i] != 0.0:
+            Y[:, i + 1 :] -= np.outer(Y[:, i], Y[p, i + 1 :] / Y[p, i])
+            Y[p, i + 1 :] = 0.0
+        Y[:, i] = np.sign(Y[:, i]) * np.exp(sizes - sizes[p])
+    return V @ Y, logs
 
 
 def graded(X: np.ndarray, basis: np.ndarray, active: np.ndarray, d1: int) -> tuple[np.ndarray, np.ndarray]:
@@ -572,8 +697,7 @@ def orientations(
     for S, X in points:
         active = spanned(basis, X)
         rates, modes = modes_in(off_active(basis, X, d1), S)
-        scale = float(np.abs(S).max(initial=0.0))
-        grow = modes[:, rates > DEPENDENT * scale]
+        grow = modes[:, rates > 0.0]
         growing = grow.shape[1]
         L = np.hstack([active, basis.T @ grow])
         if L.shape[1] != half:
@@ -595,7 +719,7 @@ def _with_turned(passive: Passive, S: np.ndarray, active: np.ndarray, d1: int) -
             rates, modes = modes_in(off_active(sector.basis, active, d1), S)
             runners = paired(rates[rates > 0.0], modes[:, rates > 0.0], sector.picked(np.arange(last)), 0)
             taken = np.array([each.vector for each in runners]).reshape(-1, len(S))
-            grow = modes[:, rates > DEPENDENT * float(np.abs(S).max())]
+            grow = modes[:, rates > 0.0]
             left = grow - taken.T @ (taken @ grow)
             mode = np.linalg.svd(left)[0][:, 0]
             vectors = np.hstack([sector.vectors[:, :last], mode[:, None]])
