@@ -18,8 +18,8 @@ from gflow.traversal.exponents import frame_order, predicted_orders, remembered
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import loss_at, residual_modes
 from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
-from gflow.traversal.race import MixingUnknown
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
+from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
 from gflow.traversal.sizes import LARGE_CELLS, is_large, shortage
@@ -167,7 +167,7 @@ class _Stage:
                 stay = clock.stay(modes, A, B)
             except MixingUnknown as unknown:
                 stop = TraversalStatus.UNDECIDED, f"at rank {k}: {unknown}"
-        left, last_gain = clock.left()
+        left = clock.left()
         sure = stay is not None and top - stay.sigma <= TOP * top
         saddle = Saddle(
             component=self.number,
@@ -188,8 +188,9 @@ class _Stage:
             inside_rate=inside.rate * time,
             assumption_1=None if final else top - second > self.use.simple_tol * top,
             assumption_2=None if final or inside.negative is None else inside.negative == 0,
-            exponents=stay.exponents if stay else left,
-            gain=stay.gain if stay else last_gain,
+            exponents=stay.exponents if stay else left.exponents,
+            gain=stay.gain if stay else left.gain,
+            peaks=stay.peaks if stay else left.peaks,
             plateau_time=stay.exponents[0] / (rate * stay.sigma) if stay else None,
             mixing=sure if stay else None,
             companion=stay.companion if stay else None,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from gflow.problems import MatrixCompletion
+from gflow.traversal.elements import joined
+from gflow.traversal.exponents import fallen, landed, orientation, turned
 from gflow.traversal.modes import LEADING, Modes, loss_at
-from gflow.traversal.race import Passive, joined, residual_flow
+from gflow.traversal.race import Passive
 from gflow.traversal.settling import ZERO_LOSS
 from gflow.traversal.sizes import is_large
 from gflow.traversal.stages import LAUNCH, Orbit
@@ -25,7 +27,8 @@ class Stay:
     """The stay at a saddle: the pair (u, v) that escapes, its singular value, and the exponents of what is passive.
 
     ``companion`` is the exponent of the largest other mode in the column that escapes; ``rival`` the time of the next
-    mode that could escape instead, relative to that of this one; ``since`` the log(1/alpha) above which it does.
+    mode that could escape instead, relative to that of this one; ``since`` the log(1/alpha) above which it does;
+    ``peaks`` the logarithms of the largest factors before alpha^p on the way here.
     """
 
     u: np.ndarray
@@ -36,6 +39,15 @@ class Stay:
     companion: float
     rival: float
     since: float | None
+    peaks: tuple[float, ...] | None
+
+
+class Left(NamedTuple):
+    """The exponents of what is passive where a chain ends, the gain of the first, and their peaks."""
+
+    exponents: tuple[float, ...]
+    gain: float | None
+    peaks: tuple[float, ...] | None
 
 
 class Clock(Protocol):
@@ -44,8 +56,8 @@ class Clock(Protocol):
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> Stay | None:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
 
-    def left(self) -> tuple[tuple[float, ...], float | None]:
-        """Return the exponents of what is passive where the chain ends, and the gain of the first."""
+    def left(self) -> Left:
+        """Return what is passive where the chain ends."""
 
     def cross(self, reached: Orbit, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Follow the passive modes along an orbit to the saddle (A, B), and return its factors without rounding."""
@@ -60,9 +72,9 @@ class RaceClock:
         self.frame = np.zeros((start.shape[1], 0))
 
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> Stay | None:
-        d1, S = self.problem.shape[0], residual_flow(self.problem.residual(A @ B))
+        d1 = self.problem.shape[0]
         self.active = np.concatenate([A, B.T])
-        self.race = self.passive.race(S, self.active, d1)
+        self.race = self.passive.race(self.problem, self.active)
         if not self.race.runners:
             return None
         first = self.race.winner
@@ -71,18 +83,19 @@ class RaceClock:
             u, v = modes.u, modes.v
         u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
         race = self.race
-        return Stay(u, v, first.rate, race.exponents, first.gain, race.companion, race.rival, race.since)
+        return Stay(u, v, first.rate, race.exponents, first.gain, race.companion, race.rival, race.since, race.peaks)
 
-    def left(self) -> tuple[tuple[float, ...], float | None]:
-        if not self.passive.frame.shape[1]:
-            return (1.0,) * self.passive.width, 0.0
-        found = joined((*self.passive.sectors, *self.passive.fed), self.active)
+    def left(self) -> Left:
+        if not self.passive.sectors:
+            return Left((1.0,) * self.passive.width, 0.0, (0.0,) * self.passive.width)
+        found = joined(self.passive.whole, self.active)
         over = found.both & (found.exponents > 1.0)
         p = np.where(over, 2.0 - found.exponents, found.exponents)
-        gains = np.where(over, -found.gains, found.gains)
         order = np.argsort(p, kind="stable")[: self.passive.width]
-        p, gain = p[order], float(gains[order[0]]) if len(order) else 0.0
-        return tuple(float(x) for x in np.r_[p, np.ones(self.passive.width - len(p))]), gain
+        p, gains, peaks = (x[order] for x in (p, np.where(over, -found.gains, found.gains), found.peaks))
+        missing = self.passive.width - len(p)
+        p, peaks = np.r_[p, np.ones(missing)], np.r_[peaks, np.zeros(missing)]
+        return Left(tuple(map(float, p)), float(gains[0]) if len(gains) else 0.0, tuple(map(float, peaks)))
 
     def cross(self, reached: Orbit, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         assert reached.path is not None
@@ -99,7 +112,7 @@ class RankClock:
 
     def __init__(self, problem: MatrixCompletion, width: int) -> None:
         self.problem, self.width, self.rank = problem, width, 0
-        self.exponents = np.ones(self.tracked)
+        self.exponents, self.sign = np.ones(self.tracked), 0.0
 
     @property
     def tracked(self) -> int:
@@ -108,22 +121,18 @@ class RankClock:
         return min(free, LEADING) if is_large(self.problem) else free
 
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> Stay | None:
-        self.sigma = modes.sigma
+        before, self.sign = self.sign, orientation(self.problem, A, B, self.width)
+        self.exponents, self.sigma = turned(self.exponents, before, self.sign), modes.sigma
         top, second = float(self.sigma[0]), float(np.append(self.sigma, 0.0)[1])
         p = tuple(float(x) for x in self.exponents)
         rival = top / second if second > 0.0 else np.inf
-        first = p[0] if p else 0.0
-        return Stay(modes.u, modes.v, top, p, None, first * (1.0 - second / top), rival, None)
+        return Stay(modes.u, modes.v, top, p, None, p[0] * (1.0 - second / top), rival, None, None)
 
-    def left(self) -> tuple[tuple[float, ...], float | None]:
-        return tuple(float(p) for p in np.sort(self.exponents)), None
+    def left(self) -> Left:
+        return Left(tuple(float(p) for p in landed(self.exponents)), None, None)
 
     def cross(self, reached: Orbit, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        waited = self.exponents[0] / self.sigma[0]
-        rates = np.zeros(len(self.exponents))
-        count = min(len(rates), len(self.sigma))
-        rates[:count] = self.sigma[:count]
-        fallen = np.sort(np.maximum(self.exponents[1:] - waited * rates[1:], 0.0))
-        self.rank += 1
-        self.exponents = np.append(fallen, np.full(max(self.tracked - len(fallen), 0), fallen[-1:].sum()))
+        self.exponents, self.rank = fallen(self.exponents, self.sigma), self.rank + 1
+        missing = max(self.tracked - len(self.exponents), 0)
+        self.exponents = np.append(self.exponents, np.full(missing, self.exponents[-1:].sum()))
         return A, B

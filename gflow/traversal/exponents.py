@@ -15,13 +15,15 @@ NO_MODE = 1e-10
 """Singular values of the residual below this fraction of the largest belong to no growing mode."""
 
 
-def fallen(exponents: np.ndarray, saddle: Saddle) -> np.ndarray:
-    """Return the exponents of the modes that are still passive after the stay at ``saddle``."""
-    waited = exponents[0] / saddle.residual_singular_values[0]
+def fallen(exponents: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Return the exponents of the modes that are still passive after a stay that ends with the first one's escape.
+
+    ``sigma`` holds the leading singular values of the residual; modes without one do not grow.
+    """
     rates = np.zeros(len(exponents))
-    count = min(len(rates), len(saddle.residual_singular_values))
-    rates[:count] = saddle.residual_singular_values[:count]
-    return np.sort(np.maximum(exponents[1:] - waited * rates[1:], 0.0))
+    count = min(len(rates), len(sigma))
+    rates[:count] = sigma[:count]
+    return np.sort(np.maximum(exponents[1:] - exponents[0] / sigma[0] * rates[1:], 0.0))
 
 
 def orientation(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, width: int) -> float:
