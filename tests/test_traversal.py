@@ -29,10 +29,10 @@ from gflow.traversal import (
     Traversal,
     TraversalStatus,
     chain as chain_module,
+    crossing as crossing_module,
     drift as drift_module,
     frames as frames_module,
     greedy_low_rank,
-    race as race_module,
     saddle_to_saddle,
     settling as settling_module,
     stages as stages_module,
@@ -194,7 +194,7 @@ def test_the_last_column_of_square_data_arrives_turned_where_the_orientation_cha
 
 
 def test_without_the_turn_that_exponent_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race_module, "orientations", lambda *_: None)
+    monkeypatch.setattr(crossing_module, "orientations", lambda *_: None)
     assert saddle_to_saddle(MatrixCompletion(FIGURE_3)).order == pytest.approx(1.549, abs=1e-3)
 
 
@@ -970,13 +970,13 @@ def test_an_unguarded_newton_step_is_noticed_and_the_guards_hold(
 
 
 def test_a_wrong_recursion_of_the_exponents_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = race_module.Passive.departed
+    sound = crossing_module.Crossing.departed
 
-    def wrong_recursion(*given: object) -> race_module.Sector:
+    def wrong_recursion(*given: object) -> crossing_module.Sector:
         found = sound(*given)  # type: ignore[arg-type]
         return replace(found, exponents=np.ones_like(found.exponents))
 
-    monkeypatch.setattr(race_module.Passive, "departed", wrong_recursion)
+    monkeypatch.setattr(crossing_module.Crossing, "departed", wrong_recursion)
     wrong = saddle_to_saddle(MatrixCompletion([[1, 2], [3, GAP]]))
     start = Factorization((2, 2)).random(np.random.default_rng(2))
     fitted = fitted_order(MatrixCompletion([[1, 2], [3, GAP]]), wrong, start, np.array([[False, False], [False, True]]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,10 @@ from gflow.flow import Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.clocks import LARGEST, TOP, Clock, RaceClock, RankClock
+from gflow.traversal.clocks import LARGEST, TOP, Clock, Left, RaceClock, RankClock, Stay
 from gflow.traversal.exponents import frame_order, predicted_orders, remembered
 from gflow.traversal.large import growing, large_orbit
-from gflow.traversal.modes import loss_at, residual_modes
+from gflow.traversal.modes import Modes, loss_at, residual_modes
 from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.sectors import MixingUnknown
@@ -167,8 +168,6 @@ class _Stage:
                 stay = clock.stay(modes, A, B)
             except MixingUnknown as unknown:
                 stop = TraversalStatus.UNDECIDED, f"at rank {k}: {unknown}"
-        left = clock.left()
-        sure = stay is not None and top - stay.sigma <= TOP * top
         saddle = Saddle(
             component=self.number,
             rows=self.rows,
@@ -177,8 +176,6 @@ class _Stage:
             B=np.sqrt(self.part.unit) * B,
             loss=0.0 if final else modes.loss * self.part.unit**2 * self.share,
             residual_singular_values=self.part.unit * sigma,
-            u=stay.u if stay else modes.u,
-            v=stay.v if stay else modes.v,
             escape_rate=rate * (stay.sigma if stay else top),
             gap=None if final else rate * (top - second),
             index=self.index(inside, k, sigma) if modes.complete or final else None,
@@ -188,16 +185,23 @@ class _Stage:
             inside_rate=inside.rate * time,
             assumption_1=None if final else top - second > self.use.simple_tol * top,
             assumption_2=None if final or inside.negative is None else inside.negative == 0,
-            exponents=stay.exponents if stay else left.exponents,
-            gain=stay.gain if stay else left.gain,
-            peaks=stay.peaks if stay else left.peaks,
-            plateau_time=stay.exponents[0] / (rate * stay.sigma) if stay else None,
-            mixing=sure if stay else None,
-            companion=stay.companion if stay else None,
-            rival=stay.rival if stay else None,
-            since=stay.since if stay else None,
+            **self.race(stay, clock.left(), modes, rate),
         )
         return saddle, stop
+
+    @staticmethod
+    def race(stay: Stay | None, left: Left, modes: Modes, rate: float) -> dict[str, Any]:
+        """Return what a saddle says of the mode that escapes and of those that stay behind."""
+        if stay is None:
+            unknown = dict.fromkeys(("plateau_time", "mixing", "companion", "rival", "since"))
+            return {"u": modes.u, "v": modes.v, **left._asdict(), **unknown}
+        top = float(modes.sigma[0])
+        names = ("u", "v", "exponents", "gain", "peaks", "companion", "rival", "since")
+        return {
+            **{name: getattr(stay, name) for name in names},
+            "plateau_time": stay.exponents[0] / (rate * stay.sigma),
+            "mixing": top - stay.sigma <= TOP * top,
+        }
 
     def index(self, inside: Inside, k: int, sigma: np.ndarray) -> int:
         """Return the number of negative eigenvalues of the Hessian at full width."""
@@ -231,7 +235,7 @@ class _Stage:
             return TraversalStatus.CONVERGED, f"the residual vanished at rank {k}"
         if k == self.width:
             return TraversalStatus.CONVERGED, f"the width {k} of the model is used up at loss {saddle.loss:.6g}"
-        if saddle.rival is None and k < self.width:
+        if saddle.rival is None:
             return TraversalStatus.UNDECIDED, f"no mode that grows at rank {k} is reached by the start"
         if saddle.rival - 1.0 <= self.use.simple_tol:
             if not saddle.assumption_1:

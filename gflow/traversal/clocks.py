@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from gflow.problems import MatrixCompletion
+from gflow.traversal.crossing import Crossing
 from gflow.traversal.elements import joined
 from gflow.traversal.exponents import fallen, landed, orientation, turned
 from gflow.traversal.modes import LEADING, Modes, loss_at
@@ -60,7 +61,7 @@ class Clock(Protocol):
         """Return what is passive where the chain ends."""
 
     def cross(self, reached: Orbit, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Follow the passive modes along an orbit to the saddle (A, B), and return its factors without rounding."""
+        """Return the factors of the saddle reached without rounding, having followed the passive modes to it."""
 
 
 class RaceClock:
@@ -72,6 +73,7 @@ class RaceClock:
         self.frame = np.zeros((start.shape[1], 0))
 
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> Stay | None:
+        """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
         d1 = self.problem.shape[0]
         self.active = np.concatenate([A, B.T])
         self.race = self.passive.race(self.problem, self.active)
@@ -86,6 +88,7 @@ class RaceClock:
         return Stay(u, v, first.rate, race.exponents, first.gain, race.companion, race.rival, race.since, race.peaks)
 
     def left(self) -> Left:
+        """Return what is passive where the chain ends."""
         if not self.passive.sectors:
             return Left((1.0,) * self.passive.width, 0.0, (0.0,) * self.passive.width)
         found = joined(self.passive.whole, self.active)
@@ -98,13 +101,17 @@ class RaceClock:
         return Left(tuple(map(float, p)), float(gains[0]) if len(gains) else 0.0, tuple(map(float, peaks)))
 
     def cross(self, reached: Orbit, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the factors of the saddle reached, having followed the passive modes to it."""
         assert reached.path is not None
         d1, X = self.problem.shape[0], np.concatenate([A, B.T])
         k, states = reached.model.rank, reached.path.states
         left, right = states[:, : d1 * k].reshape(-1, d1, k), states[:, d1 * k :].reshape(-1, k, len(X) - d1)
-        path = reached.path.times, np.concatenate([left, right.mT], axis=1)
-        self.passive, X = self.passive.crossed(self.problem, (self.active, X), self.race, path, LAUNCH)
-        return (A, B) if loss_at(self.problem, A, B) <= ZERO_LOSS else (X[:d1], X[d1:].T)
+        path = np.concatenate([left, right.mT], axis=1)
+        crossing = Crossing(self.passive, self.race, self.problem, self.active, X, reached.path.times, path, LAUNCH)
+        self.passive = crossing.end_state()
+        if loss_at(self.problem, A, B) <= ZERO_LOSS:
+            return A, B
+        return crossing.reached[:d1], crossing.reached[d1:].T
 
 
 class RankClock:
@@ -121,6 +128,7 @@ class RankClock:
         return min(free, LEADING) if is_large(self.problem) else free
 
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> Stay | None:
+        """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
         before, self.sign = self.sign, orientation(self.problem, A, B, self.width)
         self.exponents, self.sigma = turned(self.exponents, before, self.sign), modes.sigma
         top, second = float(self.sigma[0]), float(np.append(self.sigma, 0.0)[1])
@@ -129,9 +137,11 @@ class RankClock:
         return Stay(modes.u, modes.v, top, p, None, p[0] * (1.0 - second / top), rival, None, None)
 
     def left(self) -> Left:
+        """Return what is passive where the chain ends."""
         return Left(tuple(float(p) for p in landed(self.exponents)), None, None)
 
     def cross(self, reached: Orbit, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the factors of the saddle reached, having followed the passive modes to it."""
         self.exponents, self.rank = fallen(self.exponents, self.sigma), self.rank + 1
         missing = max(self.tracked - len(self.exponents), 0)
         self.exponents = np.append(self.exponents, np.full(missing, self.exponents[-1:].sum()))
