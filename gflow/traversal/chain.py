@@ -193,10 +193,10 @@ class _Stage:
     def race(stay: Stay | None, left: Left, modes: Modes, rate: float) -> dict[str, Any]:
         """Return what a saddle says of the mode that escapes and of those that stay behind."""
         if stay is None:
-            unknown = dict.fromkeys(("plateau_time", "mixing", "companion", "rival", "since"))
+            unknown = dict.fromkeys(("plateau_time", "mixing", "companion", "companion_gain", "rival", "since"))
             return {"u": modes.u, "v": modes.v, **left._asdict(), **unknown}
         top = float(modes.sigma[0])
-        names = ("u", "v", "exponents", "gain", "peaks", "companion", "rival", "since")
+        names = ("u", "v", "exponents", "gain", "peaks", "companion", "companion_gain", "rival", "since")
         return {
             **{name: getattr(stay, name) for name in names},
             "plateau_time": stay.exponents[0] / (rate * stay.sigma),

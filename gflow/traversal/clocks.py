@@ -27,9 +27,10 @@ TOP = 1e-9
 class Stay:
     """The stay at a saddle: the pair (u, v) that escapes, its singular value, and the exponents of what is passive.
 
-    ``companion`` is the exponent of the largest other mode in the column that escapes; ``rival`` the time of the next
-    mode that could escape instead, relative to that of this one; ``since`` the log(1/alpha) above which it does;
-    ``peaks`` the logarithms of the largest factors before alpha^p on the way here.
+    ``companion`` is the exponent of the largest other mode in the column that escapes, ``companion_gain`` the log of
+    the factor before; ``rival`` the time of the next mode that could escape instead, relative to that of this one;
+    ``since`` the log(1/alpha) above which this one escapes; ``peaks`` the logarithms of the largest factors before
+    alpha^p on the way here.
     """
 
     u: np.ndarray
@@ -38,6 +39,7 @@ class Stay:
     exponents: tuple[float, ...]
     gain: float | None
     companion: float
+    companion_gain: float | None
     rival: float
     since: float | None
     peaks: tuple[float, ...] | None
@@ -85,7 +87,18 @@ class RaceClock:
             u, v = modes.u, modes.v
         u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
         race = self.race
-        return Stay(u, v, first.rate, race.exponents, first.gain, race.companion, race.rival, race.since, race.peaks)
+        return Stay(
+            u,
+            v,
+            first.rate,
+            race.exponents,
+            first.gain,
+            race.companion,
+            race.companion_gain,
+            race.rival,
+            race.since,
+            race.peaks,
+        )
 
     def left(self) -> Left:
         """Return what is passive where the chain ends."""
@@ -134,7 +147,7 @@ class RankClock:
         top, second = float(self.sigma[0]), float(np.append(self.sigma, 0.0)[1])
         p = tuple(float(x) for x in self.exponents)
         rival = top / second if second > 0.0 else np.inf
-        return Stay(modes.u, modes.v, top, p, None, p[0] * (1.0 - second / top), rival, None, None)
+        return Stay(modes.u, modes.v, top, p, None, p[0] * (1.0 - second / top), None, rival, None, None)
 
     def left(self) -> Left:
         """Return what is passive where the chain ends."""

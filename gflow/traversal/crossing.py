@@ -74,7 +74,8 @@ class Crossing:
     @cached_property
     def bases(self) -> list[np.ndarray]:
         """Return the sectors of the orbit; raises ``MixingUnknown`` where rounding hides them and it matters."""
-        return sectors(nearby_flows(self.problem, self.began), doubt=self.passive.width == 1)
+        flows, first = nearby_flows(self.problem, self.began), not self.active.shape[1]
+        return sectors(flows, doubt=self.passive.width == 1, exact=first)
 
     @cached_property
     def reached(self) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 
 from gflow.problems import MatrixCompletion
 from gflow.traversal.elements import Leak, Runner, Sector, paired
-from gflow.traversal.sectors import is_seen, modes_in, off_active, residual_flow
+from gflow.traversal.sectors import TOGETHER, is_seen, modes_in, off_active, residual_flow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +31,8 @@ class Race:
         The one that escapes first; empty where none grows.
     exponents : tuple of float
         Of all terms that are left, that of the winner first, then rising.
-    companion : float
-        Exponent of the largest other mode in the column that escapes, when it does.
+    companion, companion_gain : float
+        Exponent of the largest other mode in the column that escapes, when it does, and the log of the factor before.
     rival : float
         Time of the next one that could escape instead, relative to that of the winner.
     since : float
@@ -44,6 +44,7 @@ class Race:
     runners: tuple[Runner, ...]
     exponents: tuple[float, ...]
     companion: float
+    companion_gain: float
     rival: float
     since: float
     peaks: tuple[float, ...]
@@ -95,7 +96,7 @@ class Passive:
         found = self.runners(S, active, d1)
         growing = sorted((each for each in found if each.rate > 0.0), key=lambda each: each.time)
         if not growing:
-            return Race((), (), np.inf, np.inf, 0.0, ())
+            return Race((), (), np.inf, 0.0, np.inf, 0.0, ())
         first, others = growing[0], [each for each in found if each is not growing[0]]
         ahead = [
             (each.gain / each.rate - first.gain / first.rate) / (each.time - first.time)
@@ -103,10 +104,12 @@ class Passive:
             if each.time > first.time
         ]
         all_of_them = (first, *sorted(others, key=lambda each: each.exponent)[: self.width - 1])
+        companion = _companion(problem, active, first, others)
         return Race(
             runners=tuple(growing),
             exponents=tuple(each.exponent for each in all_of_them),
-            companion=_companion(problem, active, first, others),
+            companion=companion[0],
+            companion_gain=companion[1],
             rival=min((each.time for each in growing[1:]), default=np.inf) / first.time,
             since=max([first.since, *ahead]),
             peaks=tuple(each.peak for each in all_of_them),
@@ -120,21 +123,31 @@ class Passive:
         ]
 
 
-def _companion(problem: MatrixCompletion, active: np.ndarray, first: Runner, others: list[Runner]) -> float:
-    """Return the exponent of the largest error of W that other modes make in the column that escapes.
+def _companion(
+    problem: MatrixCompletion, active: np.ndarray, first: Runner, others: list[Runner]
+) -> tuple[float, float]:
+    """Return exponent and log of the factor of the largest error of W by other modes in the column that escapes.
 
     A mode that changes no unobserved entry to first order counts by its square.
     """
-    sizes = []
-    for each in others:
-        own = min(first.exponent, each.exponent) if each.sector == first.sector else each.exponent
-        sizes.append((own - each.rate * first.time, each))
-    least, began = np.inf, np.hstack([active, first.vector[:, None]])
-    for size, each in sorted(sizes, key=lambda pair: pair[0]):
+    complete = problem.n_observed == problem.shape[0] * problem.shape[1]
+    (least, gain), began = (np.inf, 0.0), np.hstack([active, first.vector[:, None]])
+    for size, own, each in sorted((_brought(first, each) for each in others), key=lambda found: found[0]):
         if size >= least:
             break
-        seen = problem.n_observed == problem.shape[0] * problem.shape[1] or is_seen(
-            problem, began, np.hstack([0.0 * active, each.vector[:, None]])
-        )
-        least = min(least, size if seen else 2.0 * size)
-    return float(least)
+        shift = np.hstack([0.0 * active, each.vector[:, None]])
+        power = 1.0 if complete or is_seen(problem, began, shift) else 2.0
+        if power * size < least:
+            least, gain = power * size, power * own
+    return float(least), float(gain)
+
+
+def _brought(first: Runner, other: Runner) -> tuple[float, float, Runner]:
+    """Return exponent and log of the factor with which another mode is in the column that escapes, when it does."""
+    exponent, gain = other.exponent, other.gain
+    overlap = abs(float(other.vector @ first.term))
+    if first.exponent < exponent and other.sector == first.sector and overlap > TOGETHER:
+        exponent = first.exponent
+        gain = first.gain + float(np.log(overlap / abs(float(first.vector @ first.term))))
+    share = other.rate / first.rate
+    return exponent - other.rate * first.time, gain - share * first.gain, other

@@ -75,8 +75,8 @@ class Saddle:
     mixing : bool or None
         Whether the pair that escapes is the top one, as for a generic perturbation (Theorem 2); None where nothing
         escapes or it is not known.
-    companion : float or None
-        Exponent of the largest error of W that the column that escapes brings with it.
+    companion, companion_gain : float or None
+        Exponent of the largest error of W that the column that escapes brings with it, and the log of the factor.
     rival : float or None
         Time at which the next mode could escape instead, relative to that of the one that does.
     since : float or None
@@ -107,6 +107,7 @@ class Saddle:
     plateau_time: float | None
     mixing: bool | None
     companion: float | None
+    companion_gain: float | None
     rival: float | None
     since: float | None
 

@@ -10,6 +10,8 @@ LENGTHS = 0.7 * np.array([1.0, -0.6, 0.8, 1.0, -0.9, 0.5, -1.0, 0.9])
 """Steps to the points that are asked which subspaces an orbit keeps apart."""
 APART, TOGETHER = 1e-12, 1e-11
 """Couplings of subspaces, relative to the residual, that are zero up to rounding, and that are certainly not."""
+EXACT = 3e-14
+"""The first of them where the matrices come from the data alone."""
 NOISE = 2e-14
 """What rounding leaves of couplings, in the unit of the data."""
 WEAK = 1e-6
@@ -36,7 +38,7 @@ def residual_flow(E: np.ndarray) -> np.ndarray:
     return S
 
 
-def sectors(flows: np.ndarray, doubt: bool = False) -> list[np.ndarray]:
+def sectors(flows: np.ndarray, *, doubt: bool = False, exact: bool = False) -> list[np.ndarray]:
     """Return orthonormal bases of the smallest subspaces that all the given symmetric matrices keep apart.
 
     Parameters
@@ -45,7 +47,7 @@ def sectors(flows: np.ndarray, doubt: bool = False) -> list[np.ndarray]:
 
     A generic element of the algebra they generate has eigenvectors inside these subspaces; couplings between its
     eigenvectors join them. Raises ``MixingUnknown`` where a coupling is neither zero to rounding nor certainly not,
-    unless ``doubt`` may join.
+    unless ``doubt`` may join. ``exact`` matrices come from the data alone, not from a saddle that was found.
     """
     scale = float(np.abs(flows).max())
     if scale == 0.0:
@@ -59,13 +61,13 @@ def sectors(flows: np.ndarray, doubt: bool = False) -> list[np.ndarray]:
     for _ in range(2):
         couplings = np.abs(basis.T @ flows @ basis).max(axis=0)
         between = np.array([[couplings[np.ix_(a, b)].max() for b in groups] for a in groups])
-        if float(np.where(np.eye(len(groups)), 0.0, between).max()) <= APART / 10.0:
+        if float(np.where(np.eye(len(groups)), 0.0, between).max()) <= EXACT / 10.0:
             break
         basis = _apart(basis, groups, flows)
     couplings = np.abs(basis.T @ flows @ basis).max(axis=0)
     between = np.array([[couplings[np.ix_(a, b)].max() for b in groups] for a in groups])
     np.fill_diagonal(between, 1.0)
-    apart = max(APART, NOISE / scale)
+    apart = EXACT if exact else max(APART, NOISE / scale)
     if ((between > apart) & (between < max(TOGETHER, apart))).any() and not doubt:
         raise MixingUnknown("whether modes meet along an orbit cannot be told from rounding errors")
     return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > apart)]

@@ -150,6 +150,8 @@ class Traversal:
         needed = [wanted / self.order]
         for saddle in self.saddles:
             needed.append(saddle.since or 0.0)
+            if saddle.companion and saddle.companion_gain is not None and np.isfinite(saddle.companion):
+                needed.append((float(np.log(10.0)) + saddle.companion_gain) / saddle.companion)
             needed += [
                 (peak + share * wanted) / p for p, peak in zip(saddle.exponents, saddle.peaks or (), strict=True)
             ]
