@@ -126,7 +126,7 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None)
                 said.append(
                     f"component {number}: the orbit to rank {saddle.rank} is so slow that no start shows its end"
                 )
-    if order is not None and order < SLOW:
+    if order is not None and 0.0 < order < SLOW:
         said.append(
             f"the limit is approached only as alpha^{order:.3g}: an error of 1 % needs alpha = 1e{-2 / order:.4g}"
         )
