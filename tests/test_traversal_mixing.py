@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from referee import Referee, start
 
+from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
+from gflow.symmetric_traversal import symmetric_traversal
 from gflow.traversal import (
     Traversal,
     TraversalStatus,
@@ -20,6 +22,7 @@ from gflow.traversal import (
     saddle_to_saddle,
     sectors as sectors_module,
 )
+from gflow.traversal.frames import frame_of, raced
 
 GAP = np.nan
 CONVERGED = TraversalStatus.CONVERGED
@@ -147,6 +150,44 @@ def test_generic_data_have_one_sector_and_the_top_pair_escapes() -> None:
     M[0, 1] = M[2, 3] = M[3, 0] = GAP
     found = saddle_to_saddle(MatrixCompletion(M))
     assert all(saddle.mixing for saddle in found.saddles[:-1])
+
+
+def test_frames_of_a_symmetric_component_are_those_of_the_referee() -> None:
+    data = np.full((5, 5), GAP)
+    data[:3, :3], data[3:, 3:] = [[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]], [[3, 1], [1, 2]]
+    A, B = start((5, 5), 0)
+    found = saddle_to_saddle(MatrixCompletion(data), np.concatenate([A.ravel(), B.ravel()]))
+    assert found.matrix is not None and found.from_start
+    assert found.matrix[0, 3:] == pytest.approx([1.003, -0.236], abs=2e-3)
+    assert found.matrix[3:, 2] == pytest.approx([-0.128, 0.755], abs=2e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_race_has_the_frames_of_the_generic_formula(seed: int) -> None:
+    rng, data = np.random.default_rng(seed), np.full((6, 6), GAP)
+    data[:4, :4] = np.where(rng.random((4, 4)) < 0.85, rng.standard_normal((4, 4)), GAP)
+    data[4:, 4:] = rng.standard_normal((2, 2))
+    problem, model = MatrixCompletion(data), Factorization((6, 6))
+    theta = model.random(rng)
+    for chain in saddle_to_saddle(problem, theta).chains:
+        plain = frame_of(problem, model, chain, theta, 1e-9)
+        assert raced(problem, model, chain, theta).Q == pytest.approx(plain.Q, abs=1e-10)
+
+
+@pytest.mark.parametrize("d", [32, 150])
+def test_large_symmetric_data_are_not_assumed_to_mix(d: int) -> None:
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((d, 2))
+    P = np.triu(rng.random((d, d)) < 0.5)
+    found = saddle_to_saddle(MatrixCompletion(np.where(P | P.T, a @ (a * [1.0, -0.7]).T, GAP)))
+    assert found.status == TraversalStatus.UNDECIDED and "symmetry keeps modes apart" in found.reason
+
+
+def test_symmetric_factors_whose_modes_are_kept_apart_are_undecided() -> None:
+    # rows 1, 4 and 2, 3 may be exchanged: odd and even modes of -G never meet
+    data = np.array([[2.0, 1.0, GAP, 0.5], [1.0, 3.0, 0.3, GAP], [GAP, 0.3, 3.0, 1.0], [0.5, GAP, 1.0, 2.0]])
+    found = symmetric_traversal(MatrixCompletion(data))
+    assert found.status == TraversalStatus.UNDECIDED and "keep apart" in found.reason
 
 
 # planted bugs

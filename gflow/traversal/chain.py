@@ -81,7 +81,7 @@ def chain(
         A, B = balanced(*reached.model.factors(reached.end))
         memory = remembered(saddle, memory)
         try:
-            A, B = clock.cross(reached, A, B)
+            A, B = clock.cross(orbits[-1], A, B)
         except MixingUnknown as unknown:
             stop = TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}"
             break
@@ -154,7 +154,7 @@ class _Stage:
     def clock(self, start: np.ndarray | None) -> Clock:
         """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
         if self.greedy or sum(self.problem.shape) > LARGEST:
-            return RankClock(self.problem, self.width)
+            return RankClock(self.problem, self.width, checked=not self.greedy)
         if start is None:
             start = np.random.default_rng(0).standard_normal((sum(self.problem.shape), self.width))
         return RaceClock(self.problem, start)

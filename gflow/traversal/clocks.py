@@ -7,18 +7,22 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from gflow.flow import Trajectory
 from gflow.problems import MatrixCompletion
 from gflow.traversal.crossing import Crossing
 from gflow.traversal.elements import joined
 from gflow.traversal.exponents import fallen, landed, orientation, turned
 from gflow.traversal.modes import LEADING, Modes, loss_at
 from gflow.traversal.race import Passive
+from gflow.traversal.sectors import MixingUnknown, modes_in, nearby_flows, residual_flow, subspaces
 from gflow.traversal.settling import ZERO_LOSS
 from gflow.traversal.sizes import is_large
-from gflow.traversal.stages import LAUNCH, Orbit
+from gflow.traversal.stages import LAUNCH
 
 LARGEST = 60
 """Components with more rows and columns than this are not analysed mode by mode."""
+ALIKE = 1e-9
+"""Entries of large data that differ by less than this, in the unit, may be meant to be equal."""
 TOP = 1e-9
 """The pair that escapes is the top one if its singular value is the largest within this fraction."""
 
@@ -62,7 +66,7 @@ class Clock(Protocol):
     def left(self) -> Left:
         """Return what is passive where the chain ends."""
 
-    def cross(self, reached: Orbit, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def cross(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors of the saddle reached without rounding, having followed the passive modes to it."""
 
 
@@ -113,14 +117,13 @@ class RaceClock:
         p, peaks = np.r_[p, np.ones(missing)], np.r_[peaks, np.zeros(missing)]
         return Left(tuple(map(float, p)), float(gains[0]) if len(gains) else 0.0, tuple(map(float, peaks)))
 
-    def cross(self, reached: Orbit, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def cross(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors of the saddle reached, having followed the passive modes to it."""
-        assert reached.path is not None
         d1, X = self.problem.shape[0], np.concatenate([A, B.T])
-        k, states = reached.model.rank, reached.path.states
+        k, states = A.shape[1], path.states
         left, right = states[:, : d1 * k].reshape(-1, d1, k), states[:, d1 * k :].reshape(-1, k, len(X) - d1)
-        path = np.concatenate([left, right.mT], axis=1)
-        crossing = Crossing(self.passive, self.race, self.problem, self.active, X, reached.path.times, path, LAUNCH)
+        columns = np.concatenate([left, right.mT], axis=1)
+        crossing = Crossing(self.passive, self.race, self.problem, self.active, X, path.times, columns, LAUNCH)
         self.passive = crossing.end_state()
         if loss_at(self.problem, A, B) <= ZERO_LOSS:
             return A, B
@@ -128,10 +131,14 @@ class RaceClock:
 
 
 class RankClock:
-    """The order of the singular values: where all modes mix, the top pair escapes."""
+    """The order of the singular values: where all modes mix, the top pair escapes.
 
-    def __init__(self, problem: MatrixCompletion, width: int) -> None:
-        self.problem, self.width, self.rank = problem, width, 0
+    ``checked`` chains raise ``MixingUnknown`` where they are seen not to mix: by the subspaces that an orbit keeps
+    apart, and where these are too large to look at, by the symmetry of data and mask.
+    """
+
+    def __init__(self, problem: MatrixCompletion, width: int, *, checked: bool = True) -> None:
+        self.problem, self.width, self.rank, self.checked = problem, width, 0, checked
         self.exponents, self.sign = np.ones(self.tracked), 0.0
 
     @property
@@ -144,6 +151,7 @@ class RankClock:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
         before, self.sign = self.sign, orientation(self.problem, A, B, self.width)
         self.exponents, self.sigma = turned(self.exponents, before, self.sign), modes.sigma
+        self.began = np.concatenate([np.c_[A, modes.u], np.c_[B.T, -modes.v]])
         top, second = float(self.sigma[0]), float(np.append(self.sigma, 0.0)[1])
         p = tuple(float(x) for x in self.exponents)
         rival = top / second if second > 0.0 else np.inf
@@ -153,9 +161,33 @@ class RankClock:
         """Return what is passive where the chain ends."""
         return Left(tuple(float(p) for p in landed(self.exponents)), None, None)
 
-    def cross(self, reached: Orbit, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def cross(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors of the saddle reached, having followed the passive modes to it."""
+        if self.checked and self.rank + 1 < self.width and loss_at(self.problem, A, B) > ZERO_LOSS:
+            self.check(A, B)
         self.exponents, self.rank = fallen(self.exponents, self.sigma), self.rank + 1
         missing = max(self.tracked - len(self.exponents), 0)
         self.exponents = np.append(self.exponents, np.full(missing, self.exponents[-1:].sum()))
         return A, B
+
+    def check(self, A: np.ndarray, B: np.ndarray) -> None:
+        """Return nothing; raise ``MixingUnknown`` where growing modes of the saddle reached are kept apart."""
+        reason = f"symmetry keeps modes apart: they are followed up to {LARGEST} rows and columns only"
+        if is_large(self.problem):
+            if is_symmetric(self.problem):
+                raise MixingUnknown(reason)
+        elif self.problem.n_observed < self.problem.shape[0] * self.problem.shape[1]:
+            S = residual_flow(self.problem.residual(A @ B))
+            bases = subspaces(nearby_flows(self.problem, self.began))
+            if sum(bool(modes_in(basis, S)[0].max() > 0.0) for basis in bases) > 1:
+                raise MixingUnknown(reason)
+
+
+def is_symmetric(problem: MatrixCompletion) -> bool:
+    """Return whether data and mask are their own transposes."""
+    if problem.shape[0] != problem.shape[1]:
+        return False
+    one, other = np.lexsort((problem.columns, problem.rows)), np.lexsort((problem.rows, problem.columns))
+    same = np.array_equal(problem.rows[one], problem.columns[other])
+    same = same and np.array_equal(problem.columns[one], problem.rows[other])
+    return bool(same and np.abs(problem.targets[one] - problem.targets[other]).max() <= ALIKE * problem.unit)

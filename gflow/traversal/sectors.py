@@ -52,12 +52,11 @@ def sectors(flows: np.ndarray, *, doubt: bool = False, exact: bool = False) -> l
     scale = float(np.abs(flows).max())
     if scale == 0.0:
         return [np.eye(flows.shape[1])]
-    flows = flows / scale
-    first, second = np.tensordot(np.random.default_rng(0).standard_normal((2, len(flows))) / len(flows), flows, 1)
-    basis = np.linalg.eigh(first + second @ second)[1]
-    groups = _components(np.abs(basis.T @ flows @ basis).max(axis=0) > WEAK)
-    if len(groups) == 1:
-        return [basis]
+    flows, found = flows / scale, subspaces(flows)
+    basis = np.hstack(found)
+    if len(found) == 1:
+        return found
+    groups = np.split(np.arange(len(basis)), np.cumsum([each.shape[1] for each in found])[:-1])
     for _ in range(2):
         couplings = np.abs(basis.T @ flows @ basis).max(axis=0)
         between = np.array([[couplings[np.ix_(a, b)].max() for b in groups] for a in groups])
@@ -71,6 +70,15 @@ def sectors(flows: np.ndarray, *, doubt: bool = False, exact: bool = False) -> l
     if ((between > apart) & (between < max(TOGETHER, apart))).any() and not doubt:
         raise MixingUnknown("whether modes meet along an orbit cannot be told from rounding errors")
     return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > apart)]
+
+
+def subspaces(flows: np.ndarray) -> list[np.ndarray]:
+    """Return bases of the subspaces that couplings of more than ``WEAK`` join."""
+    flows = flows / max(float(np.abs(flows).max()), 1e-300)
+    first, second = np.tensordot(np.random.default_rng(0).standard_normal((2, len(flows))) / len(flows), flows, 1)
+    basis = np.linalg.eigh(first + second @ second)[1]
+    groups = _components(np.abs(basis.T @ flows @ basis).max(axis=0) > WEAK)
+    return [basis[:, group] for group in groups]
 
 
 def _components(joined: np.ndarray) -> list[np.ndarray]:
