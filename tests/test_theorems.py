@@ -370,7 +370,7 @@ def leaking_gradient(problem: Any, model: Any) -> gflow.Objective:
 
 def constant_drift(problem: Any, model: Any) -> gflow.Objective:
     true = sound(problem, model)
-    return replace(true, gradient=lambda theta: true.gradient(theta) + 1e-6)
+    return replace(true, gradient=lambda theta: true.gradient(theta) + 1e-6, columns=None, drive=None)
 
 
 def inexact_deviation(problem: Any, model: Any) -> gflow.Objective:
@@ -393,6 +393,8 @@ def own_speed(problem: Any, model: Any) -> gflow.Objective:
         hvp=lambda theta, v: true.hvp(theta, v) / n,
         hessian=lambda theta: true.hessian(theta) / n,
         deviation=None,
+        columns=None,
+        drive=None,
     )
 
 

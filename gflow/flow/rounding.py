@@ -163,5 +163,5 @@ class Rounding:
             return
         change = (Z @ frame.T) ** 2 - (self.origin @ frame.T) ** 2
         drift = np.abs(self.objective.signature @ change) - DRIFT_ROUNDING * EPS * sizes * sizes[0]
-        shrunk = ~large & (drift > 0.0)
+        shrunk = ~large & (drift > 0.0) & (sizes > EPS * sizes[0])  # what is smaller is rounding
         self.pending = max(self.pending, float(np.max(drift[shrunk] / sizes[shrunk] ** 2, initial=0.0)))
