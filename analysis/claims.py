@@ -12,6 +12,10 @@ Interval = tuple[float | None, float | None]
 """A closed interval (low, high); ``None`` means unbounded on that side."""
 
 
+FAILS = "fails on these data"
+"""What is said of a premise or a conjecture that is not met: news about the data, and no error."""
+
+
 class Verdict(StrEnum):
     """What became of a claim."""
 
@@ -25,8 +29,8 @@ class Verdict(StrEnum):
 class Claim:
     """One statement together with the evidence for or against it.
 
-    Build it with ``Claim.bounded``, ``Claim.unmet`` or ``Claim.undecided``. A statement that is true or false is
-    measured too: by the number of counterexamples, which must lie in [0, 0].
+    Build it with ``Claim.bounded``, ``Claim.hypothesis``, ``Claim.unmet`` or ``Claim.undecided``. A statement that is
+    true or false is measured too: by the number of counterexamples, which must lie in [0, 0].
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ class Claim:
     ValueError
         If the id or statement is empty, the verdict unknown, the interval empty or NaN, a number is not finite, or the
         verdict disagrees with the numbers: ``holds`` needs a number inside the interval, ``contradicted`` one outside
-        it, the two others a reason.
+        it, as does ``hypothesis-not-met`` where both are given; it and ``undecided`` need a reason.
     """
 
     id: str
@@ -70,12 +74,13 @@ class Claim:
         self._check_verdict()
 
     def _check_verdict(self) -> None:
-        if self.verdict in (Verdict.HYPOTHESIS_NOT_MET, Verdict.UNDECIDED):
-            if not self.reason.strip():
-                raise ValueError(f"claim '{self.id}' is {self.verdict} and must give a reason")
-            return
-        if self.measured is None or self.allowed is None:
+        settled = self.verdict in (Verdict.HOLDS, Verdict.CONTRADICTED)
+        if not settled and not self.reason.strip():
+            raise ValueError(f"claim '{self.id}' is {self.verdict} and must give a reason")
+        if settled and (self.measured is None or self.allowed is None):
             raise ValueError(f"claim '{self.id}' cannot be '{self.verdict}' without a measured value and an interval")
+        if self.measured is None or self.allowed is None or self.verdict is Verdict.UNDECIDED:
+            return
         if _inside(self.measured, self.allowed) != (self.verdict is Verdict.HOLDS):
             where = "outside" if self.verdict is Verdict.HOLDS else "inside"
             raise ValueError(
@@ -110,6 +115,27 @@ class Claim:
         return cls(id, statement, Verdict.CONTRADICTED, number, allowed, reason or _excess(number, allowed))
 
     @classmethod
+    def hypothesis(
+        cls,
+        id: str,
+        statement: str,
+        measured: float | None,
+        low: float | None = None,
+        high: float | None = None,
+        *,
+        reason: str = "",
+    ) -> Claim:
+        """Return the claim that data meet a premise or a conjecture, low <= measured <= high.
+
+        A number outside the interval is ``hypothesis-not-met``, not ``contradicted``: it is ``news`` about the data,
+        and no published result is refuted by it. Everything else is as in ``Claim.bounded``.
+        """
+        found = cls.bounded(id, statement, measured, low, high, reason=reason)
+        if found.verdict is not Verdict.CONTRADICTED:
+            return found
+        return cls(id, statement, Verdict.HYPOTHESIS_NOT_MET, found.measured, found.allowed, found.reason)
+
+    @classmethod
     def unmet(cls, id: str, statement: str, reason: str, measured: float | None = None) -> Claim:
         """Return a claim whose hypothesis does not hold; ``measured`` may show by how much."""
         return cls(id, statement, Verdict.HYPOTHESIS_NOT_MET, measured, None, reason)
@@ -118,6 +144,17 @@ class Claim:
     def undecided(cls, id: str, statement: str, reason: str, measured: float | None = None) -> Claim:
         """Return a claim that the numbers neither support nor refute, with the reason."""
         return cls(id, statement, Verdict.UNDECIDED, measured, None, reason)
+
+    @property
+    def news(self) -> bool:
+        """Return whether this is a premise or a conjecture that fails on the data."""
+        tested = self.measured is not None and self.allowed is not None
+        return self.verdict is Verdict.HYPOTHESIS_NOT_MET and tested
+
+    @property
+    def label(self) -> str:
+        """Return the verdict in words, "fails on these data" for ``news``."""
+        return FAILS if self.news else self.verdict.replace("-", " ")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the claim as a JSON-ready dictionary; ``allowed`` is ``[low, high]`` or None."""
@@ -134,17 +171,9 @@ class Claim:
         return f"Claim({self.id}: {self.verdict}, measured={self.measured}, allowed={self.allowed})"
 
 
-PREMISES = frozenset({"thm3_premise"})
-"""Claims that are a hypothesis of a theorem about the data: where one is contradicted, no published result is."""
-
-
-CONJECTURES = frozenset({"gunasekar_conjecture"})
-"""Published conjectures that are known to be false in general: to contradict one is no failure."""
-
-
 def exit_code(claims: Iterable[Claim]) -> int:
-    """Return 1 if a claim is contradicted that is no conjecture known to be false, else 0."""
-    return int(any(claim.verdict is Verdict.CONTRADICTED and claim.id not in CONJECTURES for claim in claims))
+    """Return 1 if a claim is contradicted, else 0; a premise or a conjecture that fails on the data never is."""
+    return int(any(claim.verdict is Verdict.CONTRADICTED for claim in claims))
 
 
 def summary(claims: Iterable[Claim]) -> dict[str, int]:
@@ -156,15 +185,11 @@ def summary(claims: Iterable[Claim]) -> dict[str, int]:
 
 
 def tally(claims: Iterable[Claim]) -> str:
-    """Return the number of claims per verdict in one line, which says so if no theorem is contradicted."""
+    """Return the number of claims per verdict in one line, with the premises and conjectures that fail on the data."""
     claims = tuple(claims)
     line = ", ".join(f"{count} {verdict}" for verdict, count in summary(claims).items())
-    contradicted = [claim.id for claim in claims if claim.verdict is Verdict.CONTRADICTED]
-    kinds = {id: "a hypothesis" for id in PREMISES} | {id: "a conjecture known to be false" for id in CONJECTURES}
-    if contradicted and kinds.keys() >= set(contradicted):
-        words = ", ".join(f"{id} is {kinds[id]}" for id in contradicted)
-        line += f" (the contradicted {words}: no theorem is contradicted)"
-    return line
+    news = ", ".join(claim.id for claim in claims if claim.news)
+    return f"{line} ({FAILS}: {news})" if news else line
 
 
 def _number(value: Any, name: str) -> float:

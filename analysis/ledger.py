@@ -78,7 +78,7 @@ class Ledger:
 
     @property
     def exit_code(self) -> int:
-        """Return 1 if a claim is contradicted, else 0; a conjecture known to be false does not count."""
+        """Return 1 if a claim is contradicted, else 0."""
         return exit_code(self.claims.values())
 
     def to_dict(self) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.workers import mapped
 
 ACCURACY = 1e-5
 """Direct runs start where the traversal promises this accuracy, relative to max|M|,"""
@@ -169,18 +169,12 @@ def limit_study(n: int, *, seed: int = 0, n_jobs: int = 1) -> LimitStudy:
 
     Raises ``ValueError`` unless n is a positive integer.
     """
-    from joblib import Parallel, delayed
-
     if n < 1:
         raise ValueError(f"n must be a positive integer; got {n!r}")
-    cases: Sequence[LimitCase] = Parallel(n_jobs=n_jobs)(delayed(_case)(seed, i) for i in range(n))
-    return LimitStudy(tuple(cases))
+    return LimitStudy(tuple(mapped(_case, ((seed, i) for i in range(n)), n_jobs)))
 
 
 def _case(seed: int, number: int) -> LimitCase:
-    from threadpoolctl import threadpool_limits
-
     rng = np.random.default_rng([seed, number])
-    with threadpool_limits(limits=1):
-        problem = random_problem(rng)
-        return limit_case(problem, gflow.Factorization(problem.shape).random(rng))
+    problem = random_problem(rng)
+    return limit_case(problem, gflow.Factorization(problem.shape).random(rng))

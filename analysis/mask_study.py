@@ -13,6 +13,7 @@ import gflow
 from analysis.claims import Claim
 from analysis.theorems import Study, thm3, thm3_premise
 from analysis.theorems.evidence import RANK_TOL, evidence
+from gflow.workers import mapped
 
 FACTORS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
 NORM_TOL = 1e-7
@@ -160,12 +161,8 @@ def mask_study(
     ValueError
         If a rank does not fit a mask.
     """
-    from joblib import Parallel, delayed, parallel_config
-
     tasks = [(mask, rank, [seed, number, rank]) for number, mask in enumerate(masks) for rank in ranks]
-    inner = {"inner_max_num_threads": 1} if n_jobs > 1 else {}
-    with parallel_config(backend="loky" if n_jobs > 1 else "sequential", **inner):
-        return MaskStudy(tuple(Parallel(n_jobs=n_jobs)(delayed(mask_case)(*task) for task in tasks)), seed)
+    return MaskStudy(tuple(mapped(mask_case, tasks, n_jobs)), seed)
 
 
 def integer_matrix(rng: np.random.Generator, shape: tuple[int, int], rank: int) -> np.ndarray:
@@ -192,7 +189,7 @@ def mask_case(mask: np.ndarray, rank: int, seed: int | Sequence[int]) -> MaskCas
     if W is None or (group is Group.CONNECTED and learned != bracket.lower):
         given = evidence(Study.of(problem, start=1e-8 * start))
         premise = thm3_premise.claim(given)
-        W, learned, reason = given.matrix, given.rank, f"premise {premise.verdict}: {premise.reason}"
+        W, learned, reason = given.matrix, given.rank, f"premise {premise.label}: {premise.reason}"
         if W is not None and group is Group.CONNECTED:
             reason += f"; theorem {thm3.claim(given, premise).verdict}"
     return MaskCase(

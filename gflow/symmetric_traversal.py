@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 
 from gflow.critical import NotConverged, find_critical_point
-from gflow.flow import IntegrationFailed, Status, gradient_flow
+from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import SymmetricFactorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion, MatrixSensing
 from gflow.traversal import TraversalStatus
+from gflow.traversal.polish import rest_ahead
 from gflow.traversal.sectors import LENGTHS, subspaces
+from gflow.traversal.settling import FLAT
+from gflow.traversal.stages import FAR_GROWTH as GROWTH
+from gflow.traversal.stages import grows, growth, peak_time
 
 LAUNCH = 1e-5
 """Length of the first step along an unstable manifold, in the square root of the unit: errors are of its square."""
@@ -32,6 +36,8 @@ SMALL_LOSS = 1e-7
 """A minimum whose loss is below this fraction of that at the origin cannot be told from one at infinity."""
 REACH = 0.05
 """Longest way from the end of an orbit to the critical point, relative to |U|."""
+FAR = 20.0
+"""An orbit is asked whether it runs to infinity from this size on, relative to the saddle before."""
 MOST_EVALUATIONS = 200_000
 
 
@@ -276,11 +282,12 @@ class _Chain:
         where = f"from rank {k}: "
         try:
             limits: dict[str, Any] = {"rtol": self.rtol, "max_evaluations": self.max_evaluations}
-            path = gradient_flow(objective, launch.ravel(), center=center.ravel(), loss_tol=1e-22, **limits)
+            limits |= {"loss_tol": 1e-22, "callback": _Growth(objective, launch.ravel(), center.ravel())}
+            path = gradient_flow(objective, launch.ravel(), center=center.ravel(), **limits)
         except IntegrationFailed as failure:
             return TraversalStatus.UNDECIDED, f"{where}{failure}"
-        if path.status == Status.DIVERGING:
-            return TraversalStatus.DIVERGING, f"{where}{path.message}"
+        if path.status in (Status.DIVERGING, Status.HORIZON) or grows(path.times, path.states, peak_time(path), GROWTH):
+            return self.far_away(objective, path, where)
         end = path.final.reshape(d, k + 1)
         size = float(np.linalg.norm(end))
         try:
@@ -290,6 +297,39 @@ class _Chain:
         if path.status != Status.CONVERGED and float(np.linalg.norm(point.theta - path.final)) > 1e-6 * size:
             return TraversalStatus.UNDECIDED, f"{where}the orbit ended {path.status}: {path.message}"
         return _without_lost_columns(np.asarray(point.theta).reshape(d, k + 1))
+
+    def far_away(self, objective: Objective, path: Trajectory, where: str) -> tuple[TraversalStatus, str]:
+        """Return what is known of an orbit whose |U| grows as a power of time."""
+        rest = rest_ahead(objective, path.final)
+        size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
+        reason = f"{where}|U| is {size:.3g} at t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
+        if rest is not None and _is_minimum(objective, rest, self.saddles[-1].rank + 1):
+            return TraversalStatus.UNDECIDED, f"{reason}; a minimum lies far ahead"
+        power = growth(path.times, path.states)
+        return TraversalStatus.DIVERGING, f"{reason}; it grows as t^{power:.2f}, and no minimum is found ahead"
+
+
+class _Growth:
+    """Stop an orbit once |U| is seen to grow as a power of time over two decades: a callback of ``gradient_flow``."""
+
+    def __init__(self, objective: Objective, launch: np.ndarray, center: np.ndarray) -> None:
+        self.far = FAR * max(1.0, float(np.linalg.norm(center)))
+        self.objective, self.peak, self.since = objective, 0.0, 0.0
+        self.times, self.states = [0.0], [center + launch]
+
+    def __call__(self, t: float, theta: np.ndarray, loss: float) -> bool:
+        slope = float(np.linalg.norm(self.objective.gradient(theta)))
+        if slope > self.peak:
+            self.peak, self.since = slope, t
+        self.times.append(t)
+        self.states.append(theta)
+        return float(np.linalg.norm(theta)) > self.far and grows(self.times, self.states, self.since, GROWTH)
+
+
+def _is_minimum(objective: Objective, U: np.ndarray, columns: int) -> bool:
+    """Return whether every mode of a critical point but the rotations of its columns has a curvature clearly above 0."""
+    values = np.linalg.eigvalsh(objective.hessian(U))
+    return bool(values[columns * (columns - 1) // 2] > FLAT * values[-1])
 
 
 def _without_lost_columns(U: np.ndarray) -> np.ndarray:

@@ -33,6 +33,8 @@ ZERO_LOSS = 1e-20
 """The data are met at this loss, relative to that of W = 0."""
 TAIL_TIME = 1e13
 """Longest tail, times the largest rate at the origin."""
+TAIL_SLOPES = 50_000
+"""Gradients granted to a tail."""
 
 
 class Ending(StrEnum):
@@ -224,7 +226,11 @@ def double_tail(
         a, b = y[:cut].reshape(d1, r), y[cut:].reshape(r, d2)
         return a, b, np.where(P, a @ b - M, 0.0)
 
+    calls = iter(range(TAIL_SLOPES))
+
     def slope(_: float, y: np.ndarray) -> np.ndarray:
+        if next(calls, None) is None:
+            raise TimeoutError
         a, b, E = parts(y)
         return -twice * np.concatenate([(E @ b.T).ravel(), (a.T @ E).ravel()])
 
@@ -247,16 +253,12 @@ def double_tail(
 
     met.terminal = True
     rate = twice * np.linalg.norm(np.where(P, M, 0.0), 2)
-    found = solve_ivp(
-        slope,
-        (0.0, TAIL_TIME / rate),
-        np.concatenate([A.ravel(), B.ravel()]),
-        method="LSODA",
-        jac=jacobian,
-        rtol=1e-11,
-        atol=1e-13 * max(np.abs(A).max(), np.abs(B).max()),
-        events=met,
-    )
+    y0, atol = np.concatenate([A.ravel(), B.ravel()]), 1e-13 * max(np.abs(A).max(), np.abs(B).max())
+    options = {"method": "LSODA", "jac": jacobian, "events": met, "rtol": 1e-11, "atol": atol}
+    try:
+        found = solve_ivp(slope, (0.0, TAIL_TIME / rate), y0, **options)
+    except TimeoutError:
+        return None
     if not found.success or not np.isfinite(found.y).all():
         return None
     growth, steps = 0.0, np.diff(found.t)

@@ -41,9 +41,8 @@ ROOMS = {
     "gflow.objective": room(outside="autograd scipy"),
     "gflow.flow": room("gflow.files gflow.critical", "scipy"),
     "gflow.fast": room(outside="numba scipy"),
-    "gflow.ensemble": room(
-        "gflow.fast gflow.flow gflow.models gflow.objective gflow.problems", "joblib scipy threadpoolctl"
-    ),
+    "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
+    "gflow.workers": room(outside="joblib scipy threadpoolctl"),
     "gflow.descent": room("gflow.flow"),
     "gflow.graded": room(
         "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
@@ -69,14 +68,16 @@ ROOMS = {
     "analysis.theorems": room("gflow analysis.claims"),
     "analysis.figures": room(
         "gflow analysis.claims analysis.data analysis.limit_study analysis.mask_study analysis.plots analysis.report "
-        "analysis.sweep analysis.theorems",
-        "joblib threadpoolctl scipy",
+        "analysis.sweep analysis.theorems gflow.workers",
+        "scipy",
     ),
     "analysis.ledger": room("gflow analysis.claims analysis.theorems"),
-    "analysis.mask_study": room("gflow analysis.claims analysis.theorems", "joblib threadpoolctl"),
-    "analysis.limit_study": room("gflow", "joblib threadpoolctl"),
+    "analysis.mask_study": room("gflow analysis.claims analysis.theorems gflow.workers"),
+    "analysis.limit_study": room("gflow gflow.workers"),
     "analysis.plots": room(outside="matplotlib cycler"),
-    "analysis.sweep": room("gflow analysis.limit_study analysis.mask_study", "joblib threadpoolctl scipy distributed"),
+    "analysis.sweep": room(
+        "gflow analysis.limit_study analysis.mask_study gflow.workers", "joblib threadpoolctl scipy distributed"
+    ),
     "analysis.benchmarks": room("gflow analysis.data", "autograd cvxpy scipy diffrax heyoka jax sksundae"),
     "analysis.report": room("analysis.claims analysis.plots", "jinja2 markupsafe matplotlib"),
     "analysis.certificates": room("gflow analysis.report analysis.theorems"),
@@ -95,7 +96,7 @@ ROOMS = {
         "gflow analysis analysis.benchmarks analysis.claims analysis.cli analysis.data analysis.figures "
         "analysis.ledger analysis.limit_study analysis.mask_study analysis.plots analysis.report analysis.sweep "
         "analysis.theorems analysis.verification",
-        "threadpoolctl distributed",
+        "court machines threadpoolctl distributed",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""

@@ -122,19 +122,20 @@ def test_a_claim_cannot_be_changed() -> None:
         Claim.bounded("a", "s", 0, 0).verdict = Verdict.UNDECIDED  # type: ignore[misc]
 
 
-def test_the_tally_says_when_only_a_premise_is_contradicted() -> None:
-    premise = Claim.bounded("thm3_premise", "a premise", 1.0, 0.0, 0.0)
-    theorem = Claim.bounded("thm3", "a theorem", 1.0, 0.0, 0.0)
-    assert tally([premise]).endswith("(the contradicted thm3_premise is a hypothesis: no theorem is contradicted)")
-    assert tally([premise, theorem]) == "0 holds, 2 contradicted, 0 hypothesis-not-met, 0 undecided"
-    assert (exit_code([premise]), exit_code([premise, theorem])) == (1, 1)
+def test_a_premise_that_fails_on_the_data_is_news_and_no_failure() -> None:
+    premise = Claim.hypothesis("thm3_premise", "a premise", 1.0, 0.0, 0.0, reason="a better fit")
+    theorem, plain = Claim.bounded("thm3", "a theorem", 1.0, 0.0, 0.0), Claim.unmet("thm4", "a theorem", "connected")
+    assert premise.verdict is Verdict.HYPOTHESIS_NOT_MET and premise.news and not plain.news and not theorem.news
+    assert (premise.label, plain.label) == ("fails on these data", "hypothesis not met")
+    assert premise.to_dict()["measured"] == 1.0 and premise.to_dict()["allowed"] == [0.0, 0.0]
+    assert tally([premise, plain]).endswith(", 0 undecided (fails on these data: thm3_premise)")
+    assert tally([plain]) == "0 holds, 0 contradicted, 1 hypothesis-not-met, 0 undecided"
+    assert (exit_code([premise, plain]), exit_code([premise, theorem])) == (0, 1)
 
 
-def test_a_contradicted_conjecture_known_to_be_false_is_no_failure() -> None:
-    conjecture = Claim.bounded("gunasekar_conjecture", "a conjecture", 1.0, 0.0, 0.0)
-    premise = Claim.bounded("thm3_premise", "a premise", 1.0, 0.0, 0.0)
-    assert (exit_code([conjecture]), exit_code([conjecture, premise])) == (0, 1)
-    assert tally([conjecture]).endswith(
-        "gunasekar_conjecture is a conjecture known to be false: no theorem is contradicted)"
-    )
-    assert "thm3_premise is a hypothesis, gunasekar_conjecture is a" in tally([premise, conjecture])
+def test_a_hypothesis_that_is_met_or_was_not_measured_is_a_claim_like_any_other() -> None:
+    met, unknown = Claim.hypothesis("a", "s", 0.5, 0.0, 1.0), Claim.hypothesis("a", "s", None, 0.0, 1.0)
+    assert met.verdict is Verdict.HOLDS and unknown.verdict is Verdict.UNDECIDED
+    assert not met.news and not unknown.news
+    with pytest.raises(ValueError, match="lies inside"):
+        Claim("a", "s", Verdict.HYPOTHESIS_NOT_MET, 0.5, (0.0, 1.0), "no reason to fail")

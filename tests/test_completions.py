@@ -24,7 +24,7 @@ from gflow.completions import (
 )
 from gflow.completions.barrier import _Point
 from gflow.completions.exact import forced, rational_completion, table
-from gflow.completions.fit import neighbours, normal_matrix
+from gflow.completions.fit import _solved, neighbours, normal_matrix
 from gflow.completions.newton import newton_certificate
 from gflow.completions.nuclear import dual_bound, feasible, nuclear_norm
 from gflow.completions.semidefinite import interior_point
@@ -409,6 +409,21 @@ def test_the_normal_matrix_is_that_of_the_jacobian() -> None:
         columns.append(problem.measure(dW))
     J = np.array(columns).T
     assert np.allclose(normal_matrix(neighbours(problem.observed), Z), J.T @ J)
+
+
+def test_one_singular_system_of_many_takes_no_step_and_leaves_the_others_alone() -> None:
+    regular, singular = np.diag([2.0, 4.0]), np.ones((2, 2))
+    g = np.ones((2, 3, 2, 1))
+    H = np.array([[regular, singular, regular], [singular, singular, regular]])
+    steps = _solved(H, g)
+    assert np.array_equal(steps[0, 0, :, 0], [0.5, 0.25]) and np.array_equal(steps[1, 2], steps[0, 0])
+    assert not steps[0, 1].any() and not steps[1, :2].any()
+
+
+def test_integer_data_whose_fits_meet_singular_systems_get_their_bracket() -> None:
+    data = [[0, 0, -2, 0], [-3, -3, GAP, -1], [-1, -1, 1, 1], [3, 1, 3, GAP]]
+    bracket = minimum_rank(problem_of(data))
+    assert (bracket.lower, bracket.upper) == (4, 4)
 
 
 def test_the_same_seed_gives_the_same_fit() -> None:

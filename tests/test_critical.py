@@ -1,7 +1,9 @@
 """Tests of critical points: textbook functions, the published saddles, spectra, and surveys for Theorem 1."""
 
 import json
-from functools import cache
+from functools import cache, reduce
+from operator import mul
+from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
@@ -89,7 +91,7 @@ def unmatched(predicted: np.ndarray, spectrum: np.ndarray, tol: float) -> list[f
     ("objective", "theta", "kind", "index", "n_zero", "rate"),
     [
         (SADDLE, [0, 0], "strict-saddle", 1, 0, 2.0),
-        (MONKEY, [0, 0], "second-order", 0, 2, 0.0),
+        (MONKEY, [0, 0], "degenerate-saddle", 0, 2, 0.0),
         (BOWL, [0, 0], "global-minimum", 0, 0, 0.0),
         (CIRCLE, [0.6, 0.8], "global-minimum", 0, 1, 0.0),
         (CIRCLE, [0, 0], "strict-saddle", 2, 0, 4.0),
@@ -107,7 +109,56 @@ def test_textbook_points_are_classified(  # type: ignore[no-untyped-def]
 
 
 def test_without_a_lower_bound_no_minimum_is_called_global() -> None:
-    assert classify(textbook(lambda x: x[0] ** 2 + x[1] ** 2), np.zeros(2)).kind == "second-order"
+    point = classify(textbook(lambda x: x[0] ** 2 + x[1] ** 2), np.zeros(2))
+    assert point.kind == "second-order" and point.reason == "a local minimum: the Hessian is positive"
+
+
+FALLS = {
+    "x^3": (lambda x: x[0] ** 3, 1, 3),
+    "x^3 + y^2 + 7": (lambda x: x[0] ** 3 + x[1] ** 2 + 7.0, 2, 3),
+    "-x^4": (lambda x: -(x[0] ** 4), 1, 4),
+    "x^2 - y^4": (lambda x: x[0] ** 2 - x[1] ** 4, 2, 4),
+    "Peano": (lambda x: (x[1] - x[0] ** 2) * (x[1] - 2.0 * x[0] ** 2), 2, 4),
+    "below Peano": (lambda x: (x[1] - x[0] ** 2) * (x[1] - 2.0 * x[0] ** 2) + 0.24 * x[0] ** 4, 2, 4),
+    "x^2 y^2 - x^6": (lambda x: x[0] ** 2 * x[1] ** 2 - x[0] ** 6, 2, 6),
+    "steep": (lambda x: 1e6 * x[0] ** 3 + x[1] ** 2, 2, 3),
+}
+
+
+@pytest.mark.parametrize("name", FALLS)
+def test_a_descent_of_higher_order_makes_a_degenerate_saddle(name: str) -> None:
+    function, dim, order = FALLS[name]
+    point = classify(textbook(function, dim=dim), np.zeros(dim))
+    assert point.kind == "degenerate-saddle" and point.index == 0
+    assert f"like the distance to the power {order}, at" in point.reason
+    assert point.to_dict()["reason"] == point.reason
+
+
+@pytest.mark.parametrize("depth", [3, 4])
+def test_the_origin_of_a_deep_product_is_a_degenerate_saddle(depth: int) -> None:
+    objective = textbook(lambda x: (reduce(mul, x) - 1.0) ** 2, lower_bound=0.0, dim=depth)
+    point = classify(objective, np.zeros(depth))
+    assert point.kind == "degenerate-saddle" and f"to the power {depth}, at" in point.reason
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: x[0] ** 4 + x[1] ** 2, "undecided: 1 zero mode, and no descent"),
+        (lambda x: x[0] ** 2 * x[1] ** 2, "undecided: 2 zero modes, and no descent"),
+        (lambda x: (x[1] - x[0] ** 2) * (x[1] - 2.0 * x[0] ** 2) + 0.26 * x[0] ** 4, "undecided: 1 zero mode, and"),
+        (lambda x: x[0] ** 2 + 1e-10 * x[1] ** 2 - x[1] ** 4, "a local minimum: the Hessian is positive"),
+    ],
+)
+def test_where_no_descent_is_found_the_point_is_second_order_and_says_what_is_known(function: Any, words: str) -> None:
+    point = classify(textbook(function), np.zeros(2))
+    assert point.kind == "second-order" and point.reason.startswith(words)
+
+
+def test_a_point_that_newtons_method_left_beside_a_degenerate_one_owes_its_curvature_to_the_distance() -> None:
+    objective = textbook(lambda x: x[0] ** 3 + x[1] ** 2)
+    point = classify(objective, np.array([2e-5, 0.0]), gradient_tol=1e-8)
+    assert point.spectrum.values[0] > point.zero_cut and point.kind == "degenerate-saddle"
 
 
 def test_a_loss_that_the_last_newton_step_explains_is_a_global_minimum() -> None:

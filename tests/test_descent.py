@@ -196,8 +196,21 @@ def test_a_function_that_is_not_quartic_needs_a_fixed_step() -> None:
     wave = Objective.autodiff(lambda x: anp.sum(anp.cos(3 * x)), 2)
     with pytest.raises(ValueError, match="degree four along lines; give a fixed step"):
         gradient_descent(wave, np.array([0.3, 0.1]))
+    with pytest.raises(ValueError, match="degree four"):  # near its minimum every function looks like a quartic
+        gradient_descent(wave, np.array([np.pi / 3 - 1e-7, np.pi / 3]))
     path = gradient_descent(wave, np.array([0.3, 0.1]), step=0.05)
     assert path.status == Status.CONVERGED and path.final_loss == pytest.approx(-2)
+
+
+@settings(max_examples=30)
+@given(seed=SEEDS, digits=st.integers(0, 16), size=st.integers(1, 5), count=st.integers(1, 9))
+def test_a_quartic_is_one_however_small_its_loss_at_the_start(seed: int, digits: int, size: int, count: int) -> None:
+    problem, _ = sensing(seed, size, size, count)
+    model = SymmetricFactorization(size)
+    best = svd_initialization(minimum_trace(problem).matrix, size)
+    start = best + 10.0**-digits * np.random.default_rng(seed).standard_normal(model.dim)
+    path = gradient_descent(Objective.of(problem, model), start, max_evaluations=5)
+    assert path.final_loss <= path.losses[0]
 
 
 @settings(max_examples=60)

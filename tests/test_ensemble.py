@@ -187,7 +187,7 @@ def test_a_run_that_rounding_errors_may_decide_is_followed_by_gradient_flow() ->
 
 @needs_numba
 def test_a_run_that_does_not_conserve_is_followed_by_gradient_flow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ensemble, "DRIFT", 0.0)
+    monkeypatch.setattr("gflow.ensemble.compiled.DRIFT", 0.0)
     assert gflow.gradient_flows(example("fig3"), start())[0].method == "LSODA"
 
 

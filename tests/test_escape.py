@@ -592,7 +592,7 @@ def test_a_minimum_has_no_escape() -> None:
     minimum = rotation(2) @ np.sqrt([1.0, 0.5])
     limit = escape_limit(bistable([1.0, 0.5]), minimum, np.ones(2))
     assert limit.verdict == EscapeVerdict.VIOLATED
-    assert limit.reason == "the point has no direction of escape"
+    assert limit.reason.startswith("the point has no direction of escape: no eigenvalue of -H exceeds its error")
 
 
 def test_eigenvalues_that_hardly_differ_leave_the_limit_undecided() -> None:
@@ -802,3 +802,71 @@ def test_the_limit_at_figure_3_costs_a_bounded_number_of_gradients() -> None:
     limit = escape_limit(replace(objective, deviation=counted), saddle, model.random(np.random.default_rng(1)))
     assert limit.verdict == EscapeVerdict.EXISTS
     assert 10_000 < calls[0] < 60_000
+
+
+def separable(curvatures: Any, slope: Any, bend: Any, value: Any) -> Objective:
+    """Return the sum of curvatures x^2 / 2 and of a function of every entry, given with its derivatives."""
+    v = np.array(curvatures, dtype=float)
+    return Objective(
+        dim=len(v),
+        value=lambda x: float(np.sum(v * x * x / 2 + value(x))),
+        gradient=lambda x: v * x + slope(x),
+        hvp=lambda x, d: (v + bend(x)) * d,
+        hessian=lambda x: np.diag(v + bend(x)),
+    )
+
+
+def quartic(*curvatures: float, sign: float = 1.0) -> Objective:
+    return separable(curvatures, lambda x: sign * x**3, lambda x: 3 * sign * x * x, lambda x: sign * x**4 / 4)
+
+
+@pytest.mark.parametrize("gap", [1e-12, 1e-8])
+def test_eigenvalues_that_are_almost_equal_are_two_and_leave_the_limit_open(gap: float) -> None:
+    found = escape_directions(quartic(-1.0, -1.0 + gap, 2.0), np.zeros(3))
+    assert found.multiplicity == 1 and not found.clear and found.gap == pytest.approx(gap, rel=1e-3)
+    limit = escape_limit(quartic(-1.0, -1.0 + gap, 2.0), np.zeros(3), np.ones(3))
+    assert limit.verdict == EscapeVerdict.UNDECIDED and f"converges as alpha^{gap:.2g}" in limit.reason
+    equal = escape_directions(quartic(-1.0, -1.0, 2.0), np.zeros(3))
+    assert equal.multiplicity == 2 and equal.clear
+
+
+def test_a_slow_escape_beside_a_stiff_direction_is_found() -> None:
+    limit = escape_limit(quartic(-1e-4, 2e4), np.zeros(2), np.ones(2))
+    assert limit.verdict == EscapeVerdict.EXISTS and limit.directions.rate == pytest.approx(1e-4, rel=1e-9)
+    assert limit.end == pytest.approx([1e-2, 0.0], abs=1e-6)
+    none = escape_limit(quartic(-1e-12, 2e4), np.zeros(2), np.ones(2))
+    assert none.verdict == EscapeVerdict.VIOLATED and "no eigenvalue of -H exceeds its error" in none.reason
+
+
+def test_a_point_beside_a_saddle_is_not_taken_for_it_however_stiff_the_rest() -> None:
+    limit = escape_limit(quartic(-1e-4, 2e4), np.array([1e-4, 0.0]), np.ones(2))
+    assert limit.verdict == EscapeVerdict.VIOLATED and "no eigenvalue of -H exceeds its error" in limit.reason
+    with pytest.raises(ValueError, match="saddle must be a critical point"):
+        escape_limit(quartic(-1.0, 20.0), np.array([1e-4, 0.0]), np.ones(2), critical_tol=1e-3)
+
+
+def test_a_path_that_blows_up_in_finite_time_is_compared_near_the_saddle() -> None:
+    limit = escape_limit(quartic(-1.0, 1.0, sign=-1.0), np.zeros(2), np.ones(2))
+    assert limit.verdict == EscapeVerdict.EXISTS and np.abs(limit.path.states).max() <= 10.0
+    t, x = limit.path.times, limit.path.states[:, 0]
+    assert x == pytest.approx(np.exp(t) / np.sqrt(1.0 - np.exp(2.0 * t)), rel=1e-5)
+
+
+def test_an_objective_that_is_not_a_number_beyond_a_line_is_followed_up_to_it() -> None:
+    """The slope of log(1 - x) + x + x^2 / 2 - x^2 / 2 has no end: it is minus infinity at x = 1."""
+    wall = separable(
+        [-1.0, 2.0],
+        lambda x: np.array([1.0 + x[0] - 1.0 / (1.0 - x[0]), 0.0]),
+        lambda x: np.array([1.0 - 1.0 / (1.0 - x[0]) ** 2, 0.0]),
+        lambda x: np.array([np.log(1.0 - x[0]) + x[0] + x[0] ** 2 / 2, 0.0]),
+    )
+    limit = escape_limit(wall, np.zeros(2), np.ones(2))
+    assert limit.verdict in (EscapeVerdict.EXISTS, EscapeVerdict.UNDECIDED)
+    assert limit.path is None or np.isfinite(limit.path.states).all()
+
+
+def test_a_linear_flow_and_one_dimension_have_their_limits() -> None:
+    linear = separable([-1.0, 2.0], np.zeros_like, np.zeros_like, np.zeros_like)
+    for objective in (linear, quartic(-1.0)):
+        limit = escape_limit(objective, np.zeros(objective.dim), np.ones(objective.dim))
+        assert limit.verdict == EscapeVerdict.EXISTS

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gflow
-from analysis.claims import Verdict
+from analysis.claims import Claim, Verdict
 from analysis.figures import bai2024_fig1, limit_fig1 as study, repeats, study_report
 from gflow.connectivity import Kind
 
@@ -72,7 +72,9 @@ def test_a_wrong_rank_or_norm_of_the_limit_turns_its_claims_red(result: study.Re
 
 
 def test_a_premise_that_fails_takes_its_matrix_out_of_the_claim_and_is_named(result: study.Result) -> None:
-    fails = with_cases(result, premise=(Verdict.CONTRADICTED, "critical value at infinity"))
+    fails = with_cases(
+        result, premise=Claim.hypothesis("thm3_premise", "x", 1, 0, 0, reason="critical value at infinity")
+    )
     found = {claim.id: claim for claim in study.claims(fails)}
     assert found["connected-rank"].verdict is Verdict.UNDECIDED
     assert found["excluded"].verdict is Verdict.HYPOTHESIS_NOT_MET

@@ -83,7 +83,7 @@ def test_shares_of_a_kind_add_up_to_one_and_weigh_by_the_number_of_masks(result:
 def test_a_rank_above_the_minimum_turns_the_connected_claim_red_unless_the_premise_fails(result: study.Result) -> None:
     wrong = changed(result, Sort.CONNECTED, learned_rank=4, least_rank=(1, 1), reason="premise holds: no better fit")
     assert verdicts(wrong)["connected-rank"] is Verdict.CONTRADICTED
-    excused = changed(wrong, Sort.CONNECTED, reason="premise contradicted: critical value at infinity: rank 2")
+    excused = changed(wrong, Sort.CONNECTED, reason="premise fails on these data: critical value at infinity: rank 2")
     found = {claim.id: claim for claim in study.claims(excused)}
     assert found["connected-rank"].verdict is Verdict.HOLDS
     assert found["premise"].verdict is Verdict.HYPOTHESIS_NOT_MET

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from analysis.data import example, example_description, example_names, example_path
 from gflow.files import (
+    arrays,
     atomic_write,
     read_arrays,
     read_matrix,
@@ -27,7 +28,7 @@ from gflow.files import (
     write_matrix,
     write_sensing,
 )
-from gflow.problems import MatrixCompletion, MatrixSensing
+from gflow.problems import MatrixCompletion, MatrixSensing, power_of_four
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".npy", ".npz", ".mtx")
 NAN = np.nan
@@ -75,7 +76,8 @@ def problems(draw: st.DrawFn) -> MatrixCompletion:
     observed[draw(st.integers(0, shape[0] - 1)), draw(st.integers(0, shape[1] - 1))] = True
     if 0 < np.abs(values[observed]).max() < 1e-150:
         values[observed] = 1.0
-    return MatrixCompletion(values, observed)
+    largest = float(np.abs(values[observed]).max())
+    return MatrixCompletion(np.where(values / power_of_four(largest), values, np.copysign(0.0, values)), observed)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +163,27 @@ def test_a_dash_reads_text_from_standard_input(monkeypatch, wrap):
         read_matrix("-")
 
 
+@pytest.mark.parametrize("cell", ["0e-999", "0.00", "-0.0e5", "5e-324", "4.9e-324"])
+def test_zeros_and_the_least_doubles_are_read_as_they_are_written(tmp_path, cell):
+    for content, name in (
+        (f"1,{cell}\n", "m.csv"),
+        (HEAD.decode() + f"coordinate real general\n1 2 2\n1 1 1\n1 2 {cell}\n", "m.mtx"),
+    ):
+        assert same_bits(read_matrix(stored(tmp_path, content.encode(), name)), MatrixCompletion([[1, float(cell)]]))
+
+
+def test_an_archive_that_expands_too_far_is_refused_before_it_is_expanded(tmp_path, monkeypatch):
+    path = stored(tmp_path, npz(values=npy(np.ones((50, 50)))), "m.npz")
+    assert read_matrix(path).n_observed == 2500
+    monkeypatch.setattr(arrays, "LARGEST_CONTENT", 20_000)
+    with monkeypatch.context() as unread:
+        unread.setattr(zipfile.ZipFile, "read", None)
+        with pytest.raises(ValueError, match=r"m\.npz is not a readable .* bytes expand to 20128, and at most 20000"):
+            read_matrix(path)
+    write_arrays(tmp_path / "stored.npz", values=np.ones((50, 50)))
+    assert read_matrix(tmp_path / "stored.npz").n_observed == 2500
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(problem=problems())
@@ -205,6 +228,10 @@ def test_the_round_trip_check_notices_rounding_and_lost_signs(tmp_path, monkeypa
         ("0x10,1\n", "holds '0x10', which is not a number"),
         ("١,1\n", "which is not a number"),
         ("1,1.2.3\n", "holds '1.2.3'"),
+        ("1,2\n1,1_000\n", r"row 2, column 2 \(line 2\) holds '1_000', which is not a number"),
+        ("1,nan(1)\n", r"holds 'nan\(1\)', which is not a number"),
+        ("1,\n3,1e-400\n", r"row 2, column 2 \(line 2\) holds '1e-400', which is too small .* write 0"),
+        ("1,-2e-324\n", r"row 1, column 2 \(line 1\) holds '-2e-324', which is too small"),
         ("1," + "9" * 5000 + "x\n", r"holds '9{37}\.\.\.', which is not a number"),
         ("1,1e200\n", "must lie in"),
         (b"\x1f\x8b\x08\x00\xff\xfe", "is not UTF-8 text"),
@@ -237,6 +264,8 @@ def test_bad_text_is_refused_with_its_place(tmp_path, content, message):
         ("m.npy", npy(np.zeros((1, 1), dtype=[("x", float)])), "real numbers"),
         ("m.npy", npy(np.array([[1.0, 2], [-np.inf, 1]])), "row 2, column 1 holds -inf"),
         ("m.npy", npy(np.array([[np.longdouble("1e999")]])), "row 1, column 1 holds inf"),
+        ("m.npy", npy(np.array([[1.0, np.longdouble("-1e-400")]])), "row 1, column 2 holds -1e-400.* too small"),
+        ("m.npy", npy(np.array([[1e150, 1e-200]])), "row 1, column 2 holds 1e-200.* write 0, or leave"),
         ("m.npy", npy(np.full((2, 3), NAN)), "no entry of the 2 x 3 matrix is observed"),
         ("m.npy", npy(np.zeros((0, 3))), "no entry of the 0 x 3 matrix is observed"),
         ("m.npy", npy(np.array([[None, 1.0]]), allow_pickle=True), "refused unread.*allow_pickle=False"),
@@ -291,6 +320,8 @@ def test_bad_numpy_files_are_refused(tmp_path, name, content, message):
             HEAD + b"coordinate real general\n2 3 1\n1 2 inf\n",
             r"row 1, column 2 \(line 3\) holds 'inf', which is infinite",
         ),
+        (HEAD + b"coordinate real general\n1 2 1\n1 2 1e-400\n", r"row 1, column 2 \(line 3\) holds '1e-400'.* small"),
+        (HEAD + b"array real general\n1 1\n1e-400\n", r"row 1, column 1 \(line 3\) holds '1e-400', .* small"),
         (HEAD + b"coordinate real general\n2 3 0\n", "no entry of the 2 x 3 matrix is observed"),
         (HEAD + b"coordinate real symmetric\n2 3 1\n1 1 1\n", "a symmetric matrix must be square; got 2 x 3"),
         (HEAD + b"coordinate real skew-symmetric\n2 2 1\n2 2 1\n", r"line 3 stores \(2, 2\), which is zero"),

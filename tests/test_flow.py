@@ -151,8 +151,8 @@ def test_roundoff_inherited_from_an_earlier_saddle_is_named() -> None:
 def test_unchecked_rounding_would_leave_a_later_saddle_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
     early, late = (run(FIG_3, alpha).plateaus[2].end for alpha in (1e-10, 1e-12))
     monkeypatch.setattr(Clock, "moved", lambda self, saddle, arrived, t: np.zeros(len(saddle.rates)))
-    wrong = run(FIG_3, 1e-16)
-    assert wrong.status == Status.CONVERGED and wrong.plateaus[2].end < 3 * late - 2 * early - 15.0
+    wrong = run(FIG_3, 1e-30)  # rounding is 14 decades above what the start left, whatever its digits are
+    assert wrong.status == Status.CONVERGED and wrong.plateaus[2].end < 10 * late - 9 * early - 100.0
 
 
 def test_a_tiny_deviation_from_a_given_center_escapes_logarithmically_late() -> None:
@@ -313,10 +313,16 @@ def test_a_function_without_minimum_diverges() -> None:
 def test_a_solver_that_gives_up_says_so() -> None:
     _, objective, start = setting(M_3, 0.1)
     broken = dataclasses.replace(
-        objective.normalized, gradient=lambda theta: np.full(18, np.nan) if theta @ theta > 1.0 else -theta
+        objective.normalized,
+        gradient=lambda theta: np.full(18, np.nan) if theta @ theta > 1.0 else -theta,
+        broadcasts=False,
     )
-    with pytest.raises(IntegrationFailed, match=r"LSODA gave up at t = \S+ after \d+ steps .*; try another method"):
-        gradient_flow(broken, start)
+    said = r"LSODA gave up at t = \S+ after \d+ steps .*; try another method"
+    path = gradient_flow(broken, start)
+    assert path.status == Status.BUDGET and re.match(said, path.message) and np.isfinite(path.states).all()
+    never = dataclasses.replace(broken, gradient=lambda theta: np.full(18, np.nan))
+    with pytest.raises(IntegrationFailed, match=said):
+        gradient_flow(never, start)
 
 
 def test_a_start_at_a_minimum_has_converged() -> None:
@@ -477,7 +483,10 @@ def test_a_plateau_needs_a_prominent_minimum_and_a_fall_of_the_loss() -> None:
     found = monitor.plateaus(times, states, np.array([3.0, 2.0, 1.9, 1.0, 0.9, 0.0]), slopes, 1e-3, True)
     assert [plateau.loss for plateau in found] == [2.0, 1.0, 0.0]
     noisy = monitor.plateaus(times, states, np.array([3.0, 2.0, 2.0, 2.0, 2.0, 0.0]), slopes, 1e-3, True)
-    assert [(plateau.loss, plateau.start) for plateau in noisy] == [(2.0, 1.0), (0.0, 5.0)]
+    assert [plateau.loss for plateau in noisy] == [2.0, 0.0]
+    # from where the loss, a straight line between states, has come within 1 % of the one there
+    assert [plateau.start for plateau in noisy] == pytest.approx([0.98, 5.0])
+    assert [plateau.end for plateau in noisy] == [pytest.approx(4.01), None]
     assert monitor.plateaus(times, states, np.linspace(1, 0, 6), np.linspace(1, 0.5, 6), 0.0, False) == ()
 
 

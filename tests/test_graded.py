@@ -216,17 +216,23 @@ def test_plateaus_last_as_long_as_the_exponents_say(problem: MatrixCompletion) -
     assert measured == pytest.approx(predicted, rel=2e-3)
 
 
-def by_ordinary_svd(z: np.ndarray, logs: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def by_ordinary_svd(
+    z: np.ndarray, logs: np.ndarray, frame: np.ndarray, carried: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return orthogonal columns from a singular value decomposition: accurate relative to the largest column only."""
     V = np.linalg.svd(z * np.exp(logs), full_matrices=False)[2].T
     Z = (z * np.exp(logs)) @ V
     norms = np.maximum(np.linalg.norm(Z, axis=0), 1e-300)
+    carried[:] = 0.0
     return Z / norms, np.log(norms), frame @ V
 
 
-def not_at_all(z: np.ndarray, logs: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def not_at_all(
+    z: np.ndarray, logs: np.ndarray, frame: np.ndarray, carried: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the columns normalised and no more."""
     norms = np.linalg.norm(z, axis=0)
+    carried[:] = 0.0
     return z / norms, logs + np.log(norms), frame
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from scipy.optimize import linprog
 
 from gflow.completions import InaccurateSolution, cone, minimum_nuclear_norm, minimum_trace, positive
@@ -184,11 +184,32 @@ def test_a_solver_that_fails_is_named_and_replaced_in_the_open(monkeypatch: pyte
     assert found.solver == "clarabel (failed) + interior point" and found.gap <= 1e-8
 
 
-def test_the_interior_point_method_keeps_both_sides_feasible() -> None:
-    task = positive._Task(gaussian(8, 6, 2, 10).normalized)
-    X, mu = cone.interior_pair(task.B, task.b, 1e-10)
-    assert np.linalg.eigvalsh(X)[0] > 0 and np.linalg.eigvalsh(np.eye(6) - np.tensordot(mu, task.B, 1))[0] > 0
-    assert task.misfit(X) < 1e-11 and np.trace(X) - task.b @ mu <= 1e-9 * np.trace(X)
+@settings(max_examples=40)
+@given(seed=SEEDS, size=st.integers(1, 8), rank=st.integers(1, 8), share=st.floats(0, 1), gap_tol=st.just(1e-10))
+@example(seed=8, size=6, rank=2, share=10 / 21, gap_tol=1e-10)
+@example(seed=8, size=6, rank=2, share=10 / 21, gap_tol=1e-17)
+@example(seed=15, size=6, rank=4, share=14 / 21, gap_tol=1e-11)
+def test_the_interior_point_method_keeps_both_sides_feasible(
+    seed: int, size: int, rank: int, share: float, gap_tol: float
+) -> None:
+    task = positive._Task(gaussian(seed, size, rank, max(1, round(share * size * (size + 1) / 2))).normalized)
+    X, mu = cone.interior_pair(task.B, task.b, gap_tol)
+    assert np.linalg.eigvalsh(X)[0] > 0 and np.linalg.eigvalsh(np.eye(size) - np.tensordot(mu, task.B, 1))[0] > 0
+    # where rank and number of measurements leave only singular X, no interior point comes nearer than this
+    assert task.misfit(X) < 1e-6 and abs(np.trace(X) - task.b @ mu) <= 1e-6 * np.trace(X)
+
+
+@settings(max_examples=25)
+@given(seed=SEEDS, size=st.integers(1, 8), rank=st.integers(1, 8), share=st.floats(0, 1))
+@example(seed=0, size=3, rank=3, share=4 / 6)
+@example(seed=320, size=7, rank=3, share=1.0)
+def test_the_interior_point_method_is_certified_with_or_without_an_interior(
+    seed: int, size: int, rank: int, share: float
+) -> None:
+    problem = gaussian(seed, size, rank, max(1, round(share * size * (size + 1) / 2)))
+    found = minimum_trace(problem, solver="interior point")
+    bounds(problem, found.matrix, found.dual)
+    assert found.gap <= 1e-9
 
 
 def test_the_record_is_ready_for_json() -> None:

@@ -40,6 +40,7 @@ CLAIMS = [
     Claim.bounded("saddle", "The loss is 5.", 6.0, 4.9, 5.1),
     Claim.unmet("theorem-4", "The nuclear norm is minimal.", "the data are connected"),
     Claim.undecided("exponent", "The order is 1.549.", "still rising", 1.43),
+    Claim.hypothesis("premise", "Each saddle is the best point.", 2, 0, 0, reason="a better one is known"),
 ]
 HOSTILE = '<script>alert("x")</script> | *b* `c` [d](javascript:e) &amp;'
 
@@ -203,10 +204,11 @@ def test_the_page_shows_every_claim_with_its_number_interval_and_reason() -> Non
     for claim in CLAIMS:
         assert claim.statement in page.text
         assert claim.reason in page.text
-        assert str(claim.verdict).replace("-", " ") in page.text
+        assert claim.label in page.text
     assert "4.4\u00a0×\u00a010⁻¹²" in page.text and "≤\u00a010⁻⁸" in page.text and "[4.9, 5.1]" in page.text
     assert page.text.index("Verdicts") < page.text.index("Claims") < page.text.index("Figures")
     assert re.search(r"Contradicted:\s*saddle\.", page.text)
+    assert re.search(r"Fails on these data, without contradicting a theorem:\s*premise\.", page.text)
     for shown in ("seed-dependent (1)", "flow.method", "LSODA", "not installed", "2, 1"):
         assert shown in page.text
 
@@ -321,7 +323,7 @@ def palettes() -> dict[str, dict[str, str]]:
 def test_all_text_has_the_contrast_of_level_aa(scheme: str) -> None:
     colors = palettes()[scheme]
     pairs = [(text, paper) for text in ("ink", "soft", "link") for paper in ("page", "card")]
-    pairs += [(name, f"{name}-tint") for name in ("holds", "contradicted", "hypothesis-not-met", "undecided")]
+    pairs += [(name, f"{name}-tint") for name in ("holds", "contradicted", "hypothesis-not-met", "undecided", "news")]
     pairs += [("ink", cell) for cell in ("observed", "determined", "seed-dependent", "undecided-cell")]
     for text, paper in pairs:
         assert contrast(colors[text], colors[paper]) >= 4.5, (text, paper)
@@ -422,7 +424,7 @@ def test_records_are_read_only_and_keep_their_own_copy_of_the_data() -> None:
     with pytest.raises(TypeError):
         figure.data["y"] = data  # type: ignore[index]
     assert repr(figure) == "Figure(f: x)"
-    assert repr(sample()) == "Report('A title', 4 claims, 2 figures)"
+    assert repr(sample()) == "Report('A title', 5 claims, 2 figures)"
 
 
 def test_versions_name_python_and_the_libraries() -> None:

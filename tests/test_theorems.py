@@ -373,6 +373,16 @@ def constant_drift(problem: Any, model: Any) -> gflow.Objective:
     return replace(true, gradient=lambda theta: true.gradient(theta) + 1e-6)
 
 
+def rippled(problem: Any, model: Any) -> gflow.Objective:
+    """A Hessian with a small diagonal too much, all of whose entries differ."""
+    true, ripple = sound(problem, model), 1e-4 * np.arange(1.0, model.dim + 1.0) / model.dim
+    return replace(
+        true,
+        hvp=lambda theta, v: true.hvp(theta, v) + ripple * v,
+        hessian=lambda theta: true.hessian(theta) + np.diag(ripple),
+    )
+
+
 def inexact_deviation(problem: Any, model: Any) -> gflow.Objective:
     true = sound(problem, model)
 
@@ -414,8 +424,10 @@ FAULTS: dict[Fault, dict[str, set[str]]] = {
         "disconnected": {"derivatives.value", "prop2.1", "prop2.2", "decoupling.1", "decoupling.2", "decoupling.3"},
     },
     leaking_gradient: {"connected": {"derivatives.gradient"}},
-    constant_drift: {
-        "connected": {"prop1.1", "prop1.2", "conservation.rate", "spectrum.multiplicity", "spectrum.zero-modes"}
+    constant_drift: {"connected": {"prop1.1", "prop1.2", "conservation.rate"}},
+    rippled: {
+        "connected": {"derivatives.hessian", "spectrum.rate", "spectrum.multiplicity"},
+        "disconnected": {"derivatives.hessian", "spectrum.rate", "spectrum.multiplicity", "spectrum.zero-modes"},
     },
     inexact_deviation: {"connected": {"derivatives.deviation"}},
     own_speed: {"connected": {"derivatives.value", "spectrum.rate"}, "disconnected": {"decoupling.2", "decoupling.3"}},
@@ -490,3 +502,13 @@ def test_a_wrong_closed_form_turns_symbolic_claims_red(name: str, monkeypatch: p
     assert claims[noticed].verdict is Verdict.CONTRADICTED
     if name == "field":
         assert claims["symbolic-general-conservation"].verdict is Verdict.CONTRADICTED
+
+
+def test_a_mode_whose_coupling_is_too_small_for_the_hessian_is_counted_the_same_way_by_both_sides() -> None:
+    """The trajectory passes a saddle 5e-6 off its sub-Omega_k, along the orbit: 5e-6 in w is 1e-11 in an eigenvalue."""
+    G = np.nan
+    values = [[5, 3, G, 1, G, G, 2], [4, G, G, 1, G, G, G], [1, 1, G, 5, G, G, G], [G, G, 4, G, 4, G, G]]
+    study = study_of(np.array([*values, [G, G, 5, G, G, 3, G]], dtype=float))
+    rate, multiplicity, zeros = spectrum.claims(study)
+    assert {rate.verdict, multiplicity.verdict, zeros.verdict} == {Verdict.HOLDS}
+    assert len(study.saddles) == 2

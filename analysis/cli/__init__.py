@@ -3,7 +3,7 @@
 A command line is refused before anything is computed. What goes wrong is one line on standard error that begins with
 ``gflow:``, without a traceback:
 
-- 0: done, and nothing is contradicted;
+- 0: done, and nothing is contradicted; premises and conjectures that fail on the data are no contradiction;
 - 1: done, and a claim is contradicted;
 - 2: bad usage or input, an output that cannot be written, or a computation that failed (the line says what to try);
 - 130: interrupted.

@@ -17,8 +17,9 @@ SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
 METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
 STARTS_HELP = "starts of the survey (default %(default)s); each takes a few dense Hessians, so fewer are quicker"
 EPILOG = (
-    "exit status: 0 done and nothing contradicted; 1 a claim is contradicted; 2 bad usage or input, or a computation "
-    "that failed; 130 interrupted. Results go to standard output, everything else to standard error."
+    "exit status: 0 done and nothing contradicted, though a premise or a conjecture may fail on the data; 1 a claim is "
+    "contradicted; 2 bad usage or input, or a computation that failed; 130 interrupted. "
+    "Results go to standard output, everything else to standard error."
 )
 
 

@@ -16,7 +16,20 @@ from analysis.cli.inputs import (
     one_blas_thread,
     problem_of,
 )
-from analysis.cli.output import LISTED, Outcome, Refused, facts, few, indices, matrix, number, progress, refusing, table
+from analysis.cli.output import (
+    LISTED,
+    Outcome,
+    Refused,
+    facts,
+    few,
+    indices,
+    matrix,
+    number,
+    progress,
+    refusing,
+    table,
+    verdict,
+)
 from analysis.cli.statements import ledger
 from analysis.cli.sweeps import sweep
 from analysis.cli.traversals import escape, limit
@@ -130,8 +143,8 @@ COMMANDS = (
     Command("verify", "check every theorem, claim by claim", verify, (*_START, *_INTEGRATION, "--report")),
     Command(
         "ledger",
-        "every theorem with its hypotheses and its verdict; status 1 where one is contradicted, or thm3_premise, "
-        "a hypothesis; not for gunasekar_conjecture, which is known to be false",
+        "every theorem with its hypotheses and its verdict; status 1 where one is contradicted, not where a premise or "
+        "a conjecture fails on the data",
         ledger,
         (*_START, *_INTEGRATION),
     ),
@@ -214,6 +227,9 @@ def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
         for p in payload["saddles"]
     ]
     yield table("critical points that the trajectory passes", head, rows)
+    reasons = [(number(p["loss"]), p["reason"]) for p in payload["saddles"] if p["reason"]]
+    if reasons:
+        yield facts(reasons)
     rows = [
         [
             o["loss"],
@@ -235,7 +251,7 @@ def _report_parts(report: Report, page: Any) -> Iterator[Any]:
     from analysis.report import format_interval
 
     rows = (
-        (claim.id, claim.statement, claim.verdict.value, claim.measured, format_interval(claim.allowed))
+        (claim.id, claim.statement, verdict(claim), claim.measured, format_interval(claim.allowed))
         for claim in report.claims
     )
     yield table(report.title, ["claim ", "statement ", "verdict", "measured", "allowed"], rows)

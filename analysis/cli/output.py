@@ -11,7 +11,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.claims import Claim
 
 PLAIN_WIDTH = 132
 """Columns of the output where it does not go to a terminal."""
@@ -22,6 +25,9 @@ LARGEST_SHOWN = (24, 10)
 LISTED = 20
 """Singular values, and indices of a long list, that are printed."""
 MISSING = "-"
+COLORS = {"holds": "green", "contradicted": "bold red", "hypothesis-not-met": "yellow", "undecided": "blue"}
+NEWS = "bold magenta"
+"""Colours of the verdicts on a terminal, and of a premise or a conjecture that fails on the data."""
 RULED = "    \n    \n -- \n    \n    \n    \n    \n    \n"
 """Lines of a table: one under its head."""
 
@@ -151,6 +157,13 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Any:
     return grid
 
 
+def verdict(claim: Claim) -> Any:
+    """Return the verdict of a claim in words and in its colour."""
+    from rich.text import Text
+
+    return Text(claim.label, style=NEWS if claim.news else COLORS[claim.verdict])
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
     """Return a table under its title; columns whose name ends in a space hold text: they begin at the left and fold."""
     from rich.box import Box
@@ -165,7 +178,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         else:
             result.add_column(name, justify="right", no_wrap=True, overflow="fold")
     for row in rows:
-        result.add_row(*(cell if isinstance(cell, str) else number(cell) for cell in row))
+        result.add_row(*(cell if isinstance(cell, (str, Text)) else number(cell) for cell in row))
     return Group(Text(title, style="bold"), result)
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from analysis.cli.inputs import Run, announce_cost, one_blas_thread
-from analysis.cli.output import Outcome, Refused, facts, progress, table
+from analysis.cli.output import Outcome, Refused, facts, progress, table, verdict
 
 if TYPE_CHECKING:
     from analysis.ledger import Ledger
 
 
 def ledger(arguments: Namespace) -> Outcome:
-    """Return every statement with its verdict; a contradicted premise is no contradicted theorem."""
+    """Return every statement with its verdict; a premise that fails on the data is no contradicted theorem."""
     if arguments.method == "graded":
         raise Refused("argument --method: graded is for 'gflow flow' and 'gflow critical' (see gflow ledger --help)")
     with one_blas_thread():
@@ -34,7 +34,7 @@ def _parts(run: Run, found: Ledger) -> Iterator[Any]:
 
     yield facts(run.facts())
     rows = (
-        (claim.id, claim.statement, claim.verdict.value, claim.measured, format_interval(claim.allowed))
+        (claim.id, claim.statement, verdict(claim), claim.measured, format_interval(claim.allowed))
         for claim in found.claims.values()
     )
     yield table("ledger", ["statement ", "says ", "verdict", "measured", "allowed"], rows)

@@ -95,8 +95,8 @@ def exclusion(case: Case, alpha: float) -> str:
     run = next(run for run in case.runs if run.alpha == alpha)
     if not run.converged:
         return f"the run ended {run.status}"
-    if case.premise is not None and case.premise[0] is not Verdict.HOLDS:
-        return f"premise of Theorem 3 {case.premise[0]}"
+    if case.premise is not None and case.premise.verdict is not Verdict.HOLDS:
+        return f"premise of Theorem 3: {case.premise.label}"
     if case.limit.matrix is None:
         return f"the limit is {case.limit.status}"
     if not np.log10(alpha) <= case.rank_scale():
@@ -211,7 +211,7 @@ def _excluded_table(result: Result) -> Table:
     for case in result.cases:
         if reason := exclusion(case, alpha):
             needed = case.rank_scale()
-            detail = case.premise[1] if case.premise is not None else ""
+            detail = case.premise.reason if case.premise is not None else ""
             known = float(needed) if np.isfinite(needed) else None
             ranks = (case.least_rank.lower, case.parts_rank, case.runs[0].rank)
             rows.append([KIND_NAMES[case.kind], case.rank, case.mask, case.repeat, *ranks, reason, known, detail])

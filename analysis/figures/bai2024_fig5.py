@@ -29,10 +29,10 @@ from analysis.figures.plane_runs import (
     require_two_parts,
     uniform_p_value,
 )
-from analysis.figures.processes import mapped
 from analysis.figures.study import Columns, Panel
 from analysis.plots import draw_convergence
 from analysis.report import Table
+from gflow.workers import mapped
 
 TITLE = "Bai et al. 2024, Figure 5: two sub-manifolds of rank 1, and the directions of escape"
 SETTING = (

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 import gflow
-from analysis.figures.processes import mapped
 from analysis.figures.together import Together
+from gflow.workers import mapped
 
 CASES = {
     "a": "rank 2, m = 3 n r",

@@ -10,10 +10,10 @@ import numpy as np
 
 import gflow
 from analysis.claims import Claim
-from analysis.figures.processes import mapped
 from analysis.figures.study import Columns, Panel
 from analysis.plots import INK, PALETTE
 from analysis.report import Table
+from gflow.workers import mapped
 
 TITLE = "Jin et al. 2023: incremental learning under restricted isometry"
 SETTING = (

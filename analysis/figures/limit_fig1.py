@@ -104,7 +104,7 @@ def same_rank(case: Case, run: Run) -> bool:
 def claims(result: Result) -> Sequence[Claim]:
     """Return what the theorems say of the limit, and what the limit says of finite runs."""
     cases = result.cases
-    fit = [case for case in cases if case.premise is None or case.premise[0] is Verdict.HOLDS]
+    fit = [case for case in cases if case.premise is None or case.premise.verdict is Verdict.HOLDS]
     connected = [case for case in fit if case.kind is CONNECTED]
     split = [case for case in fit if case.kind is not CONNECTED]
     complete = [case for case in cases if case.kind is COMPLETE]
@@ -156,11 +156,11 @@ def _norm_claim(cases: Sequence[Case]) -> Claim:
 
 def _excluded_claim(cases: Sequence[Case]) -> list[Claim]:
     """Return the claim about the matrices for which the premise of Theorem 3 is not known to hold."""
-    left = [case for case in cases if case.premise is not None and case.premise[0] is not Verdict.HOLDS]
+    left = [case for case in cases if case.premise is not None and case.premise.verdict is not Verdict.HOLDS]
     if not left:
         return []
     statement = "where the premise of Theorem 3 is not known to hold the limit has minimum rank on each component"
-    reasons = "; ".join(f"{case.mask}: {case.premise[0]}, {case.premise[1]}" for case in left if case.premise)
+    reasons = "; ".join(f"{case.mask}: {case.premise.label}, {case.premise.reason}" for case in left if case.premise)
     wrong = sum(_not_sum(case) for case in left)
     return [Claim.unmet("excluded", statement, f"{wrong} of {len(left)} matrices do not; {reasons}", wrong)]
 
@@ -227,7 +227,7 @@ def _missed_table(result: Result) -> Table:
             needed = case.scale(ACCURACY)
             known = float(needed) if np.isfinite(needed) else None
             ranks = (limit.rank, end.rank, end.distance, limit.order, known)
-            reason = "" if case.premise is None else f"premise {case.premise[0]}: {case.premise[1]}"
+            reason = "" if case.premise is None else f"premise {case.premise.label}: {case.premise.reason}"
             rows.append([KIND_NAMES[case.kind], case.rank, case.mask, case.repeat, str(limit.status), *ranks, reason])
     columns = ("kind", "rank", "mask", "repeat", "limit", "limit's rank", "learned rank", "distance", "order q")
     caption = f"Matrices whose limit the smallest alpha, {result.config.alphas[-1]:g}, misses, or that have none."

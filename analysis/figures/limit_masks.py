@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims import Claim
+from analysis.claims import FAILS, Claim
 from analysis.figures.mask_orbits import Orbit, mask_orbits
 from analysis.figures.mask_outcomes import Outcome, Sort, outcome, sort_of
-from analysis.figures.processes import mapped
 from analysis.figures.shares_drawing import draw_bars, draw_lines
 from analysis.figures.study import Columns, Panel
 from analysis.mask_study import NORM_TOL, MaskCase, mask_case
 from analysis.report import Table
+from gflow.workers import mapped
 
 TITLE = "The 4 x 4 masks by class, rank and outcome: what the limit alpha -> 0 learns"
 SETTING = (
@@ -26,7 +26,7 @@ SETTING = (
     "are those of the 65535 masks. Where no traversal reaches a limit, direct runs are asked for one. A quick run "
     "takes some classes of every kind only."
 )
-PREMISE = "premise contradicted"
+PREMISE = f"premise {FAILS}"
 """How the reason of a case begins for which Theorem 3 says nothing."""
 PANELS = {
     "outcomes": Panel(
@@ -137,14 +137,14 @@ def _premise_claim(cases: Sequence[MaskCase]) -> list[Claim]:
     if not left:
         return []
     missed = sum(case.minimal_rank is not True for case in left)
-    statement = "on the connected masks where the premise of Theorem 3 is contradicted the minimum rank is learned too"
+    statement = "on the connected masks where the premise of Theorem 3 fails the minimum rank is learned too"
     kinds = sorted({_cause(case) for case in left})
     counts = "; ".join(f"{sum(_cause(case) == kind for case in left)} x {kind}" for kind in kinds)
     return [Claim.unmet("premise", statement, f"{missed} of {len(left)} cases do not; {counts}", missed)]
 
 
 def _cause(case: MaskCase) -> str:
-    """Return why the premise is contradicted, without the numbers."""
+    """Return why the premise fails, without the numbers."""
     return case.reason.removeprefix(PREMISE + ": ").split(":")[0]
 
 
@@ -174,7 +174,7 @@ def _decided(result: Result) -> Claim:
         for _, _, case in result.cases
         if outcome(case) in (Outcome.NONE, Outcome.OPEN) and not case.reason.startswith(PREMISE)
     ]
-    statement = "the outcome is known for every case in which the premise of Theorem 3 is not contradicted"
+    statement = "the outcome is known for every case in which the premise of Theorem 3 does not fail"
     if open_ones:
         first = open_ones[0]
         reason = f"{len(open_ones)} of {len(result.cases)} are open, such as {first.mask} at rank {first.rank}"

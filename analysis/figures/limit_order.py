@@ -11,11 +11,11 @@ import numpy as np
 from analysis.claims import Claim
 from analysis.figures.orders import WINDOW, Check, Completion, OrderCase, order_case, order_check
 from analysis.figures.orders_drawing import draw_distribution, draw_falls, draw_fits, draw_spread
-from analysis.figures.processes import mapped
 from analysis.figures.study import Columns, Panel
 from analysis.limit_study import ORDER_TOL, SLACK
 from analysis.plots import INK
 from analysis.report import Table
+from gflow.workers import mapped
 
 TITLE = "The order of the limit alpha -> 0 over random problems: how small is small enough?"
 SETTING = (

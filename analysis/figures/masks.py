@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import gflow
-from analysis.figures.processes import mapped
 from analysis.figures.variances import flow
+from gflow.workers import mapped
 
 MOST_POINTS = 300
 """A loss curve keeps at most so many states."""

@@ -11,11 +11,11 @@ import numpy as np
 from analysis.claims import Claim
 from analysis.data import example
 from analysis.figures.premise_claims import drift_claims, premise_claims
-from analysis.figures.processes import mapped
 from analysis.figures.stage_drifts import Case, Drift, Fate, case, random_problem, violation
 from analysis.figures.study import Columns, Panel
 from analysis.plots import INK, PALETTE, EntryStatus, draw_matrix
 from analysis.report import Table
+from gflow.workers import mapped
 
 TITLE = "Where the premise of Theorem 3 fails: a gallery, with the trajectories that run to infinity"
 SETTING = (

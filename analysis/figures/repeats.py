@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 import gflow
-from analysis.claims import Verdict
+from analysis.claims import Claim
 from analysis.figures.mask_orbits import random_mask
-from analysis.figures.processes import mapped
 from analysis.theorems import Study, thm3_premise
 from analysis.theorems.evidence import evidence
+from gflow.workers import mapped
 
 SHAPE = (4, 4)
 RANK_TOL = 1e-4
@@ -88,8 +87,8 @@ class Case:
         Certified minimum nuclear norm.
     limit : gflow.Traversal
         The limit alpha -> 0 for theta_0.
-    premise : (Verdict, str) or None
-        The premise of Theorem 3 with its reason, asked for where the limit is not known to have the rank
+    premise : Claim or None
+        The premise of Theorem 3, asked for where the limit is not known to have the rank
         ``parts_rank``; else None.
     runs : tuple of Run
     """
@@ -103,7 +102,7 @@ class Case:
     parts_rank: int | None
     least_norm: gflow.Completion
     limit: gflow.Traversal
-    premise: tuple[Verdict, str] | None
+    premise: Claim | None
     runs: tuple[Run, ...]
 
     @property
@@ -224,6 +223,5 @@ def _parts_rank(problem: gflow.MatrixCompletion) -> int | None:
     return sum(end.lower for end in ends) if all(end.closed for end in ends) else None
 
 
-def _premise(problem: gflow.MatrixCompletion, start: np.ndarray) -> tuple[Verdict, str]:
-    found: Any = thm3_premise.claim(evidence(Study.of(problem, start=PREMISE_SCALE * start)))
-    return found.verdict, found.reason
+def _premise(problem: gflow.MatrixCompletion, start: np.ndarray) -> Claim:
+    return thm3_premise.claim(evidence(Study.of(problem, start=PREMISE_SCALE * start)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import gflow
-from analysis.figures.processes import mapped
+from gflow.workers import mapped
 
 GRADED_BELOW = 1e-12
 """Starts of a smaller scale are integrated in graded columns."""

@@ -120,6 +120,7 @@ def _context(report: Report) -> dict[str, Any]:
         "report": report,
         "counts": summary(report.claims),
         "contradicted": [claim for claim in report.claims if claim.verdict is Verdict.CONTRADICTED],
+        "news": [claim for claim in report.claims if claim.news],
         "figures": [(figure, _inline(figure), _is_wide(figure)) for figure in report.figures],
         "settings": list(_flattened(report.configuration)),
         "versions": [(name, version or "not installed") for name, version in report.versions.items()],

@@ -23,6 +23,7 @@ import numpy as np
 
 import gflow
 from analysis.sweep.records import OWN_COLUMNS, Plain, Row, Sweep, plain
+from gflow.workers import one_thread, processes
 
 CONNECT_SECONDS = 10
 """Time a scheduler has to answer, and its first worker to appear."""
@@ -59,7 +60,7 @@ def rows_of(sweep: Sweep, tasks: Sequence[Task], *, jobs: int, scheduler: str | 
         if scheduler is not None:
             pool = _Pool(client=stack.enter_context(_connected(scheduler)))
         elif jobs == 1:
-            stack.enter_context(_one_thread())
+            stack.enter_context(one_thread())
             pool = _Pool()
         else:
             pool = _Pool(jobs)
@@ -84,13 +85,12 @@ class _Pool:
 
         parent = os.getpid() if self.client is None and self.jobs > 1 else None
         calls = (delayed(_row)(sweep.run, task, self.apart, parent) for task in tasks)
-        settings: dict[str, Any] = {"backend": "sequential"}
         if self.client is not None:
-            settings = {"backend": _cluster_backend(self.client)}
-        elif self.jobs > 1:
-            settings = {"backend": "loky", "inner_max_num_threads": 1}
+            there = parallel_config(backend=_cluster_backend(self.client))
+        else:
+            there = processes() if self.jobs > 1 else parallel_config(backend="sequential")
         try:
-            with parallel_config(**settings):
+            with there:
                 jobs = -1 if self.client is not None else self.jobs
                 found = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(calls)
             yield from found
@@ -163,15 +163,6 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
     os._exit(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import scipy.linalg  # noqa: F401 - loads the BLAS that is then limited
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):
-        yield
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def claims(study: Study) -> tuple[Claim, ...]:
     if failing:
         losses = ", ".join(f"{saddle.point.value * study.unit * study.unit:.6g}" for saddle in failing)
         reason = f"negative curvature inside the manifold at the saddles of loss {losses}"
-        return (Claim.unmet("assumption2", STATEMENT, reason, len(failing)),)
+        return (Claim.hypothesis("assumption2", STATEMENT, len(failing), 0.0, 0.0, reason=reason),)
     if study.doubt or unclear:
         reason = study.doubt or f"rounding hides the sign of the least curvature at {len(unclear)} saddles"
         return (Claim.undecided("assumption2", STATEMENT, reason),)

@@ -26,10 +26,10 @@ SETTLED = 1e-3
 """Direct runs show a limit if the distance of the last run from it is at most this fraction of max|W|."""
 RUN_TOL = 1e-6
 """Error of the end of a direct run, relative to max|W|."""
-LIMIT_TOL = 1e-8
-"""Error of the limit of a traversal, relative to max|W|."""
 RANK_TOL = 1e-6
 INTERPOLATION_TOL = 1e-6
+ROUNDED = 1e-12
+"""Singular values up to this fraction of the largest are zeros of a matrix that is a product of thin factors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Evidence:
     matrix : (d1, d2) array or None
         The limit for the study's start; None where there is none, or none is known.
     error : float
-        Estimate of the largest error of an entry of ``matrix``.
+        Estimate of the largest error of an entry of ``matrix``; infinite where it is not known.
     source : str
         Where ``matrix`` comes from, or why there is none.
     nuclear : Completion or None
@@ -71,11 +71,20 @@ class Evidence:
 
     @property
     def rank(self) -> int | None:
-        """Return the number of singular values of the limit above 1e-6 of the largest and above its error."""
+        """Return the number of singular values of the limit that are not zero; None where its error hides it.
+
+        One between rounding and ten times the error of an entry may be zero or not.
+        """
         if self.matrix is None:
             return None
         sizes = _sizes(self)
-        return int(np.sum(sizes > max(RANK_TOL * sizes[0], 10.0 * self.error))) if sizes[0] > 0 else 0
+        clear = int(np.sum(sizes > max(ROUNDED * sizes[0], 10.0 * self.error)))
+        return clear if clear == int(np.sum(sizes > ROUNDED * sizes[0])) else None
+
+    @property
+    def faint(self) -> bool:
+        """Return whether the rank counts singular values up to 1e-6 of the largest: too small to refute a theorem."""
+        return self.rank is not None and self.rank > int(np.sum(_sizes(self) > RANK_TOL * _sizes(self)[0]))
 
     @property
     def nuclear_norm(self) -> float | None:
@@ -146,7 +155,8 @@ def _limit(study: Study, traversal: gflow.Traversal, start: np.ndarray | None) -
     """Return the limit for the start, the error of its entries and where it comes from."""
     status, matrix = traversal.status, traversal.matrix
     if matrix is not None and (traversal.from_start or traversal.determined.all()):
-        return matrix, LIMIT_TOL * float(np.abs(matrix).max()), "the saddle-to-saddle traversal"
+        error = np.inf if traversal.error is None else traversal.error
+        return matrix, error, "the saddle-to-saddle traversal"
     why = f"the traversal is {status}"
     if status is gflow.TraversalStatus.DIVERGING or start is None:
         return None, np.inf, why

@@ -1,9 +1,9 @@
 """The conjecture of Gunasekar et al. 2017 that small starts end at the minimum nuclear norm, and its refutation.
 
-It is tested on the data at hand: where the limit lies above the certified minimum the line is contradicted. That it is
-false in general is known: in Li, Luo and Lyu's completion (1,3) = 1, (1,4) = (2,3) = R the flow finds the solution of
-least rank. The reason gives both sides for R = 2: the minimum between a primal and a dual solution, and the trace of
-the limit of the flow.
+It is tested on the data at hand: where the limit lies above the certified minimum the conjecture fails on these data
+and is ``hypothesis-not-met``. That it is false in general is known: in Li, Luo and Lyu's completion (1,3) = 1,
+(1,4) = (2,3) = R the flow finds the solution of least rank. The reason gives both sides for R = 2: the minimum between
+a primal and a dual solution, and the trace of the limit of the flow.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ def claim(given: Evidence) -> Claim:
 def _conclusion(given: Evidence, text: str) -> Claim:
     found = minimal_norm(ID, STATEMENT, given, text)
     here = {Verdict.HOLDS: "reached for these data", Verdict.CONTRADICTED: "not reached for these data"}
-    words = here.get(found.verdict, "undecided for these data")
-    return minimal_norm(ID, STATEMENT, given, f"{words}; {text}; {refutation().words}")
+    reason = f"{here.get(found.verdict, 'undecided for these data')}; {text}; {refutation().words}"
+    if found.allowed is None:
+        return Claim.undecided(ID, STATEMENT, reason, found.measured)
+    return Claim.hypothesis(ID, STATEMENT, found.measured, *found.allowed, reason=reason)
 
 
 class Refutation:

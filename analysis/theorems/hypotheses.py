@@ -12,7 +12,8 @@ from analysis.claims import Claim
 from analysis.theorems.evidence import INTERPOLATION_TOL, RANK_TOL, Evidence
 from analysis.theorems.study import singular_values
 
-FULL_RANK_TOL = 1e-10
+FULL_RANK_TOL, ROUNDED_RANK_TOL = 1e-10, 1e-14
+"""W_0 has full rank if its least singular value exceeds the first fraction of the largest, and not below the second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,9 +61,10 @@ def full_rank_start(given: Evidence) -> Hypothesis:
     """Return whether W_0 = A_0 B_0 has full rank min(d1, d2)."""
     start = given.study.start
     sizes = singular_values(given.study.model, start / (float(np.abs(start).max()) or 1.0))
-    rank = int(np.sum(sizes > FULL_RANK_TOL * sizes[0]))
+    rank, most = (int(np.sum(sizes > tol * sizes[0])) for tol in (FULL_RANK_TOL, ROUNDED_RANK_TOL))
     full = min(given.problem.shape)
-    return Hypothesis("full-rank W_0", rank == full, f"rank {rank} of {full}")
+    met = True if rank == full else (None if most == full else False)
+    return Hypothesis("full-rank W_0", met, f"rank {rank} of {full}")
 
 
 def limit_exists(given: Evidence) -> Hypothesis:
@@ -77,8 +79,9 @@ def interpolates(given: Evidence) -> Hypothesis:
     """Return whether the limit meets the data."""
     if given.misfit is None:
         return Hypothesis("limit interpolates", None, "no limit is known")
-    allowed = max(INTERPOLATION_TOL, given.error / (given.problem.size or 1.0))
-    return Hypothesis("limit interpolates", given.misfit <= allowed, f"max|P o (W - M)| = {given.misfit:.2g} max|M|")
+    error = given.error / (given.problem.size or 1.0)
+    met = True if given.misfit <= INTERPOLATION_TOL else (None if given.misfit <= error else False)
+    return Hypothesis("limit interpolates", met, f"max|P o (W - M)| = {given.misfit:.2g} max|M|")
 
 
 def norms(given: Evidence) -> str:
@@ -92,7 +95,9 @@ def norms(given: Evidence) -> str:
 
 def ranks(given: Evidence) -> str:
     """Return the rank of the limit and the bracket of the minimum, as text."""
-    found = _without_limit(given) if given.rank is None else f"the limit has rank {given.rank}"
+    found = _without_limit(given) if given.matrix is None else f"the limit has rank {given.rank}"
+    if given.matrix is not None and given.rank is None:
+        found = f"the rank of the limit is hidden by its error, {given.error:.2g} in an entry"
     if given.bracket is None:
         return f"{found}; the minimum rank was not bracketed"
     ends = given.bracket

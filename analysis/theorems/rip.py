@@ -48,6 +48,7 @@ def _learned(given: Evidence) -> str:
 
 def _conclusion(given: Evidence, text: str) -> Claim:
     """The only completion of a fully observed matrix is the matrix itself."""
-    if given.bracket is None:
+    ends = given.bracket
+    if ends is None or not ends.closed or (given.faint and given.rank != ends.lower):
         return Claim.undecided(ID, STATEMENT, text, given.rank)
-    return Claim.bounded(ID, STATEMENT, given.rank, given.bracket.lower, given.bracket.upper, reason=text)
+    return Claim.bounded(ID, STATEMENT, given.rank, ends.lower, ends.upper, reason=text)

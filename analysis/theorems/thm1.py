@@ -28,8 +28,9 @@ CLEAR = 100.0
 def claims(study: Study) -> tuple[Claim, ...]:
     """Return the claim, measured by the number of critical points that are neither."""
     met = _met(study)
-    open_points = [point for point in met if point.kind in (Kind.SECOND_ORDER, Kind.NOT_CRITICAL)]
-    counter = [point for point in open_points if point.kind is Kind.SECOND_ORDER and _clear(study, point)]
+    neither = (Kind.SECOND_ORDER, Kind.DEGENERATE_SADDLE)
+    open_points = [point for point in met if point.kind in (*neither, Kind.NOT_CRITICAL)]
+    counter = [point for point in open_points if point.kind in neither and _clear(study, point)]
     reason = _summary(study, met)
     if study.model.rank < min(study.model.shape):
         least = min(study.model.shape)

@@ -60,6 +60,13 @@ class Escape:
         assert self.limit is not None and self.limit.basis is not None and self.limit.omega_defect is not None
         return max(self.limit.omega_defect, float(abs(self.limit.basis.shape[1] - self.visit.rank - 1)))
 
+    @property
+    def settled(self) -> bool:
+        """Return whether the errors of the last three starts fall with one power of alpha."""
+        assert self.limit is not None and self.limit.alphas is not None and self.limit.errors is not None
+        slopes = (np.diff(np.log(self.limit.errors)) / np.diff(np.log(self.limit.alphas)))[-2:]
+        return bool(np.ptp(slopes) <= ORDER_TOL * abs(float(slopes.mean())))
+
     def __str__(self) -> str:
         return f"rank {self.visit.rank}: {self.failure if self.limit is None else self.limit.reason}"
 
@@ -106,11 +113,16 @@ def judged(met: list[Escape]) -> tuple[Claim, ...]:
     )
     defect = max(escape.defect for escape in regular)
     place = f"largest distance from Omega_(k+1), relative; 1 or more if another dimension is needed, {places}"
-    return (
-        agree,
-        _order(regular, places),
-        Claim.bounded("thm2.3", STATEMENTS["thm2.3"], defect, 0.0, OMEGA_TOL, reason=place),
-    )
+    return agree, _order(regular, places), _place(regular, defect, place)
+
+
+def _place(regular: list[Escape], defect: float, reason: str) -> Claim:
+    """Return the claim on the place; undecided where the error of the path explains what sticks out of Omega_(k+1)."""
+    error = max(escape.limit.manifold_error or 0.0 for escape in regular if escape.limit is not None)
+    if defect > OMEGA_TOL and 10.0 * error > OMEGA_TOL:
+        reason = f"the path is known within {error:.2g} of its size alone; {reason}"
+        return Claim.undecided("thm2.3", STATEMENTS["thm2.3"], reason, defect)
+    return Claim.bounded("thm2.3", STATEMENTS["thm2.3"], defect, 0.0, OMEGA_TOL, reason=reason)
 
 
 def _order(regular: list[Escape], places: str) -> Claim:
@@ -127,7 +139,10 @@ def _order(regular: list[Escape], places: str) -> Claim:
         if escape.limit is not None
     )
     reason = f"least of {len(orders)} ratios of fitted to predicted order {places}; fitted (predicted) {pairs}"
-    least = min(ratio for ratio, _ in orders)
+    least, slowest = min(orders, key=lambda pair: pair[0])
+    if least < 1.0 - ORDER_TOL and not slowest.settled:
+        reason = f"the errors at {slowest.visit} have not settled to a power of alpha; {reason}"
+        return Claim.undecided("thm2.2", STATEMENTS["thm2.2"], reason, least)
     return Claim.bounded("thm2.2", STATEMENTS["thm2.2"], least, 1.0 - ORDER_TOL, None, reason=reason)
 
 

@@ -17,7 +17,7 @@ from analysis.theorems.study import Study
 
 ID = "thm3"
 STATEMENT = "the limit has the minimum rank of all completions"
-_MET = {Verdict.HOLDS: True, Verdict.CONTRADICTED: False}
+_MET = {Verdict.HOLDS: True, Verdict.HYPOTHESIS_NOT_MET: False}
 
 
 def claims(study: Study) -> tuple[Claim, ...]:
@@ -43,4 +43,6 @@ def _conclusion(given: Evidence, text: str) -> Claim:
     reason = f"{text}; lower end: {ends.lower_reason}; upper end: {ends.upper_reason}"
     if rank is not None and rank > ends.lower and not (ends.closed or (ends.certified and rank > ends.upper)):
         return Claim.undecided(ID, STATEMENT, f"the bracket of the minimum rank is open; {reason}", rank)
+    if rank is not None and rank > ends.lower and given.faint:
+        return Claim.undecided(ID, STATEMENT, f"singular values up to 1e-6 of the largest are counted; {reason}", rank)
     return Claim.bounded(ID, STATEMENT, rank, ends.lower, ends.upper if ends.closed else ends.lower, reason=reason)

@@ -17,6 +17,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 UNBOUNDED = 1e8
 """Where the trace passes this many times the size of the values, the search for an X that fits is given up."""
+EPS = float(np.finfo(float).eps)
+PATIENCE = 8
+"""The interior-point method ends when so many iterations in a row brought it no nearer."""
+AIM = 0.1
+"""Its last iterations aim at this fraction of the gap asked for."""
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -70,64 +75,71 @@ def _solved(task: Any, solver: str) -> bool:
 def interior_pair(B: np.ndarray, b: np.ndarray, gap_tol: float, max_iterations: int = 80) -> Pair:
     """Return (X, mu) by a primal-dual interior-point method (HKM direction, Mehrotra's corrector).
 
-    mu is strictly feasible; X becomes feasible with the first full step. It stops at a relative gap of ``gap_tol``,
-    after ``max_iterations``, when rounding makes a matrix indefinite, or when X grows without bound: then no X >= 0
-    may fit. One iteration costs O(m d^3 + m^2 d^2) operations.
+    Both are strictly feasible but for the misfit of X, and the best on the way: the larger of the relative gap and the
+    relative misfit is least. It stops where that is ``gap_tol``, where ``PATIENCE`` iterations brought nothing, after
+    ``max_iterations``, or when X grows without bound: then no X >= 0 may fit, and the last pair is returned. No
+    iteration aims beyond ``gap_tol``, where X and Z are singular up to rounding.
+    One iteration costs O(m d^3 + m^2 d^2) operations.
     Helmberg, Rendl, Vanderbei, Wolkowicz 1996, "An interior-point method for semidefinite programming".
     """
-    d = B.shape[-1]
-    start = max(1.0, float(np.linalg.norm(b)))
-    X, mu, Z = start * np.eye(d), np.zeros(len(b)), np.eye(d)
+    d, unit = B.shape[-1], max(1.0, float(np.linalg.norm(b)))
+    X, mu = unit * np.eye(d), np.zeros(len(b))
+    best, least, since = (X, mu), np.inf, 0
     for _ in range(max_iterations):
-        missing = b - np.tensordot(B, X, 2)
-        gap = float(np.trace(X) - b @ mu)
-        if (abs(gap) <= gap_tol * np.trace(X) and np.linalg.norm(missing) <= 1e-13 * start) or np.trace(
-            X
-        ) > 1e14 * start:
+        trace, missing = float(np.trace(X)), b - np.tensordot(B, X, 2)
+        error = max(abs(trace - float(b @ mu)) / trace, float(np.linalg.norm(missing)) / unit)
+        since += 1
+        if error < least:
+            best, least, since = (X, mu), error, 0
+        if trace > 1e14 * unit:
+            return X, mu
+        if least <= gap_tol or since >= PATIENCE:
             break
-        centre = float(np.sum(X * Z)) / d
         try:
-            step = _Step(B, X, Z, missing)
-            _, dX, dZ = step.direction(0.0, np.zeros((d, d)))
-            p, q = step.primal_length(dX), step.dual_length(dZ)
-            predicted = float(np.sum((X + p * dX) * (Z + q * dZ))) / d
-            centring = max(min(1.0, (predicted / centre) ** 2), 1e-6)
-            dmu, dX, dZ = step.direction(centring * centre, _symmetric(dX @ dZ @ step.inverse))
-            p, q = step.primal_length(dX), step.dual_length(dZ)
+            X, mu = _Step(B, X, mu, missing).corrected(AIM * gap_tol * trace / d)
         except np.linalg.LinAlgError:
             break
-        X, mu = X + p * dX, mu + q * dmu
-        Z = np.eye(d) - np.tensordot(mu, B, 1)
-    return X, mu
+    return best
 
 
 class _Step:
     """The Newton system of one interior-point iteration, factorised once and used for predictor and corrector."""
 
-    def __init__(self, B: np.ndarray, X: np.ndarray, Z: np.ndarray, missing: np.ndarray) -> None:
-        self.B, self.X, self.missing = B, X, missing
-        self.primal_root, self.dual_root = np.linalg.cholesky(X), np.linalg.cholesky(Z)
-        self.inverse = _symmetric(scipy.linalg.cho_solve((self.dual_root, True), np.eye(len(Z))))
+    def __init__(self, B: np.ndarray, X: np.ndarray, mu: np.ndarray, missing: np.ndarray) -> None:
+        self.B, self.X, self.mu, self.missing = B, X, mu, missing
+        self.Z = np.eye(len(X)) - np.tensordot(mu, B, 1)
+        self.primal_root, self.dual_root = np.linalg.cholesky(X), np.linalg.cholesky(self.Z)
+        self.inverse = _symmetric(scipy.linalg.cho_solve((self.dual_root, True), np.eye(len(X))))
         rows = B.reshape(len(B), -1)
         H = rows @ (X @ B @ self.inverse).reshape(len(B), -1).T
         self.factor = scipy.linalg.cho_factor(_symmetric(H) + 1e-16 * np.trace(H) / len(H) * np.eye(len(H)))
 
+    def corrected(self, least: float) -> Pair:
+        """Return the next (X, mu), predicted and corrected; X Z is aimed at ``least`` times the identity or more."""
+        d, (_, dX, dZ) = len(self.X), self.direction(0.0, np.zeros_like(self.X))
+        p, q = _length(self.primal_root, dX), _length(self.dual_root, dZ)
+        centre = float(np.sum(self.X * self.Z)) / d
+        predicted = float(np.sum((self.X + p * dX) * (self.Z + q * dZ))) / d
+        target = max(min(1.0, (predicted / centre) ** 2) * centre, 1e-6 * centre, least)
+        dmu, dX, dZ = self.direction(target, _symmetric(dX @ dZ @ self.inverse))
+        X, mu = self.X + _length(self.primal_root, dX) * dX, self.mu + _length(self.dual_root, dZ) * dmu
+        for matrix in (X, np.eye(d) - np.tensordot(mu, self.B, 1)):
+            # raises LinAlgError unless every eigenvalue is positive by more than the rounding of any decomposition
+            np.linalg.cholesky(matrix - 4 * d * EPS * np.linalg.norm(matrix) * np.eye(d))
+        return X, mu
+
     def direction(self, target: float, correction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (dmu, dX, dZ) towards X Z = target I and the measurements still missing."""
+        """Return (dmu, dX, dZ) towards X Z = target I and the measurements still missing, refined once."""
         aim = target * self.inverse - self.X - correction
-        dmu = scipy.linalg.cho_solve(self.factor, self.missing - np.tensordot(self.B, aim, 2))
-        if not np.isfinite(dmu).all():
-            raise np.linalg.LinAlgError("the Newton system is singular")
-        dZ = -np.tensordot(dmu, self.B, 1)
-        return dmu, aim - _symmetric(self.X @ dZ @ self.inverse), dZ
-
-    def primal_length(self, dX: np.ndarray) -> float:
-        """Return how far X may go along dX and stay positive definite, at most 1."""
-        return _length(self.primal_root, dX)
-
-    def dual_length(self, dZ: np.ndarray) -> float:
-        """Return how far Z may go along dZ and stay positive definite, at most 1."""
-        return _length(self.dual_root, dZ)
+        dmu, dX, dZ = np.zeros(len(self.B)), aim, np.zeros_like(aim)
+        for _ in range(2):
+            more = scipy.linalg.cho_solve(self.factor, self.missing - np.tensordot(self.B, dX, 2))
+            if not np.isfinite(more).all():
+                raise np.linalg.LinAlgError("the Newton system is singular")
+            dmu = dmu + more
+            dZ = -np.tensordot(dmu, self.B, 1)
+            dX = aim - _symmetric(self.X @ dZ @ self.inverse)
+        return dmu, dX, dZ
 
 
 def _length(root: np.ndarray, change: np.ndarray) -> float:

@@ -5,6 +5,8 @@ The variable is Z = [A; B^T], one row z_v for each row and column v of M; the en
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
 from gflow.completions.records import RankFit, frozen
@@ -163,7 +165,7 @@ class _Descent:
             H[curved] += np.einsum("svw,cd->svcwd", E[curved], np.eye(k)).reshape(len(curved), D * k, D * k)
         H /= scale[:, :, None] * scale[:, None, :]
         H[:, place, place] += (self.damping[active] * np.sqrt(self.squares[active]) + 1e-14)[:, None]
-        return (np.linalg.solve(H, (G.reshape(count, -1) / scale)[..., None])[..., 0] / scale).reshape(Z.shape)
+        return (_solved(H, (G.reshape(count, -1) / scale)[..., None])[..., 0] / scale).reshape(Z.shape)
 
     def _swept(self, Z: np.ndarray) -> np.ndarray:
         """Return Z after solving for A with B fixed, then for B with A fixed: it follows curved valleys."""
@@ -175,7 +177,7 @@ class _Descent:
             level = np.trace(H, axis1=-2, axis2=-1).max(axis=-1) + 1e-300
             H = H + 1e-13 * level[:, None, None, None] * np.eye(k)
             G = self._residual(Z)[:, part] @ Z
-            Z[:, part] -= np.linalg.solve(H, G[..., None])[..., 0]
+            Z[:, part] -= _solved(H, G[..., None])[..., 0]
         return Z
 
     def _residual(self, Z: np.ndarray) -> np.ndarray:
@@ -183,6 +185,21 @@ class _Descent:
 
     def _squares(self, E: np.ndarray) -> np.ndarray:
         return (E**2).sum(axis=(1, 2)) / 2
+
+
+def _solved(H: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Return H^-1 g of stacked systems; zero, no step, for one that rounding has made singular.
+
+    The damping is below the rounding of H where the loss is almost zero, and numpy refuses a whole stack for one of it.
+    """
+    try:
+        return np.linalg.solve(H, g)
+    except np.linalg.LinAlgError:
+        steps = np.zeros_like(g)
+    for place in np.ndindex(H.shape[:-2]):
+        with suppress(np.linalg.LinAlgError):
+            steps[place] = np.linalg.solve(H[place], g[place])
+    return steps
 
 
 def _truncated(M: np.ndarray, k: int) -> np.ndarray:

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow.critical.degenerate import EPS, ROUNDING, beyond_second_order
 from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-EPS = float(np.finfo(float).eps)
-ROUNDING = 64 * EPS
-"""Relative size of an eigenvalue or gradient that rounding alone explains, per unit of the Hessian's norm."""
-
 
 class Kind(StrEnum):
-    """What a point is, by its gradient, value and Hessian."""
+    """What a point is, by its gradient, value and Hessian.
+
+    ``degenerate-saddle``: no negative eigenvalue, but the value falls at a higher order along the kernel.
+    ``second-order``: neither was found.
+    """
 
     GLOBAL_MINIMUM = "global-minimum"
     STRICT_SADDLE = "strict-saddle"
+    DEGENERATE_SADDLE = "degenerate-saddle"
     SECOND_ORDER = "second-order"
     NOT_CRITICAL = "not-critical"
 
@@ -57,6 +59,8 @@ class CriticalPoint:
     gauge_dimension : int or None
         Dimension of the symmetry orbit, a lower bound on ``n_zero`` at a critical point. A theta shorter than
         ``zero_tol * theta_unit`` is taken for the origin, whose orbit is a point.
+    reason : str
+        Without a negative eigenvalue, what is known of the flat directions; "" where the kind says it all.
     """
 
     theta: np.ndarray
@@ -66,6 +70,7 @@ class CriticalPoint:
     kind: Kind
     zero_cut: float
     gauge_dimension: int | None = None
+    reason: str = ""
 
     @property
     def index(self) -> int:
@@ -96,6 +101,7 @@ class CriticalPoint:
         """Return the numbers (not theta) for JSON."""
         return {
             "kind": str(self.kind),
+            "reason": self.reason,
             "value": self.value,
             "gradient_norm": self.gradient_norm,
             "index": self.index,
@@ -166,12 +172,22 @@ def classify(
         kind = Kind.GLOBAL_MINIMUM
     else:
         kind = Kind.SECOND_ORDER
-    gauge = None
+    gauge, reason = None, ""
     if inner.gauge_dimension is not None:
         gauge = inner.gauge_dimension(point if length > zero_tol * inner.theta_unit else np.zeros_like(point))
+    if kind is Kind.SECOND_ORDER:
+        falls, reason = beyond_second_order(inner, point, gradient, spectrum, gauge or 0)
+        kind = Kind.DEGENERATE_SADDLE if falls else kind
     unit, bend = objective.unit / inner.unit, inner.time_unit / objective.time_unit
     return CriticalPoint(
-        theta, objective.value(theta), unit * (unit / root) * slope, spectrum.scaled(bend), kind, bend * zero_cut, gauge
+        theta,
+        objective.value(theta),
+        unit * (unit / root) * slope,
+        spectrum.scaled(bend),
+        kind,
+        bend * zero_cut,
+        gauge,
+        reason,
     )
 
 
@@ -214,6 +230,17 @@ def find_critical_point(
     ValueError
         For a guess of another shape, not finite, a dimension above 1000, or ``max_steps`` below 1.
     """
+    return classify(objective, stationary_point(objective, guess, gradient_tol, radius, max_steps))
+
+
+def stationary_point(
+    objective: Objective,
+    guess: np.ndarray,
+    gradient_tol: float = 1e-13,
+    radius: float | None = None,
+    max_steps: int = 100,
+) -> np.ndarray:
+    """Return the theta of ``find_critical_point``, shape (dim,), whatever its kind."""
     if objective.dim > DENSE_LIMIT:
         raise ValueError(f"find_critical_point needs a dense Hessian: dimension {objective.dim} exceeds {DENSE_LIMIT}")
     if max_steps < 1:
@@ -221,8 +248,7 @@ def find_critical_point(
     inner, root = _in_own_unit(objective)
     start = _point(objective, guess) / root
     reach = max(float(np.linalg.norm(start)), inner.theta_unit) / 4 if radius is None else radius / root
-    theta = _newton(inner, start, gradient_tol, reach, max_steps)
-    return classify(objective, root * theta)
+    return root * _newton(inner, start, gradient_tol, reach, max_steps)
 
 
 def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius: float, max_steps: int) -> np.ndarray:

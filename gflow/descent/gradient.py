@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.descent.quartic import EPS, Quartic, quartic_along
+from gflow.descent.quartic import EPS, quartic_along
 from gflow.descent.record import Callback, Ending, Steps, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along, norm, plateaus
@@ -138,20 +138,26 @@ class _Descent(Steps):
         """Return the length of the next step."""
         if self.step is not None:
             return self.step
+        if not self.n_steps:
+            self.require_quartic()
         stiffness = self.stiffness() or 1.0
         longest = min(self.clip / stiffness, FARTHEST)
         reach = min(2.0 / stiffness, longest)
         while True:
             line = quartic_along(self.objective, self.theta, -self.slope_vector, reach, -(self.slope**2))
             self.n_gradients, self.n_hessians = self.n_gradients + 1, self.n_hessians + 1
-            if not self.n_steps:
-                self.require_quartic(line, reach)
             wanted = line.minimiser(min(16 * reach, longest))
             if wanted <= 2 * reach or reach >= longest:
                 return wanted
             reach = min(wanted, longest)
 
-    def require_quartic(self, line: Quartic, reach: float) -> None:
+    def require_quartic(self) -> None:
+        """Raise unless the loss is a quartic along -grad f over a length as large as the state, or as its unit.
+
+        There the loss changes by much more than its rounding, however small it is at the state.
+        """
+        reach = (1.0 + norm(self.theta)) / self.slope
+        line = quartic_along(self.objective, self.theta, -self.slope_vector, reach, -(self.slope**2))
         here, there = (self.objective.value(self.theta - s * self.slope_vector) for s in (0.0, reach / 2))
         size = sum(abs(c) * reach**k for k, c in enumerate((line.c1, line.c2, line.c3, line.c4), start=1))
         size += 10 * EPS / QUARTIC_TOL * abs(here)

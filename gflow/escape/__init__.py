@@ -2,7 +2,7 @@
 
 from gflow.escape.directions import EscapeDirections, escape_directions
 from gflow.escape.limit import escape_limit
-from gflow.escape.pair import EscapePair, escape_pair
+from gflow.escape.pair import EscapePair, equations_gram, escape_pair
 from gflow.escape.records import EscapeLimit, EscapeVerdict
 from gflow.escape.residual import ResidualEscape, residual_escape
 
@@ -12,6 +12,7 @@ __all__ = [
     "EscapePair",
     "EscapeVerdict",
     "ResidualEscape",
+    "equations_gram",
     "escape_directions",
     "escape_limit",
     "escape_pair",

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from gflow.critical import Spectrum
     from gflow.objective import Objective
 
+ROUNDED = 64.0 * float(np.finfo(float).eps)
+"""Rounding of an eigenvalue, relative to the norm of the Hessian, and of a gradient, relative to norm times size."""
+LANCZOS_TOL = 1e-10
+"""Accuracy of eigenvalues where not all of them are computed, relative to the norm of the Hessian."""
+BENT = 4.0
+"""A relative move changes the Hessian by at most so many times its norm: by 2 for a product of two factors."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EscapeDirections:
@@ -30,6 +37,10 @@ class EscapeDirections:
         Whether the whole eigenspace is known; otherwise the multiplicity is a lower bound.
     norm : float
         The norm of the Hessian.
+    error : float
+        How far the eigenvalues may be from those at the exact critical point.
+    clear : bool
+        Whether no eigenvalue is so near to lambda_1 that only its last digits tell them apart.
     """
 
     rate: float
@@ -37,6 +48,8 @@ class EscapeDirections:
     basis: np.ndarray
     complete: bool
     norm: float
+    error: float
+    clear: bool
 
     def __post_init__(self) -> None:
         self.basis.setflags(write=False)
@@ -81,7 +94,7 @@ class EscapeDirections:
 
 
 def escape_directions(
-    objective: Objective, saddle: np.ndarray, *, k: int | None = None, multiplicity_tol: float = 1e-7
+    objective: Objective, saddle: np.ndarray, *, k: int | None = None, clear_tol: float = 1e-7
 ) -> EscapeDirections:
     """Return the top eigenspace of -H at ``saddle``, for any objective.
 
@@ -92,8 +105,11 @@ def escape_directions(
     k : int, optional
         How many of the lowest eigenvalues of H to compute. Default: all up to dimension 1000, above that as many as
         it takes to see an eigenvalue beyond the eigenspace.
-    multiplicity_tol : float
-        Eigenvalues within multiplicity_tol * norm(H) of lambda_1 count as equal to it, and a lambda_1 up to that as 0.
+    clear_tol : float
+        The multiplicity is ``clear`` if every other eigenvalue differs from lambda_1 by more than clear_tol * lambda_1.
+
+    Eigenvalues count as equal, and lambda_1 as zero, within their ``error``: rounding of the Hessian, the accuracy of
+    Lanczos, and what a Newton step from ``saddle`` would change.
 
     Raises
     ------
@@ -105,19 +121,36 @@ def escape_directions(
     Rates scale as s when M is multiplied by s.
     """
     spectrum = hessian_spectrum(objective, saddle, k)
-    top = _top(spectrum, multiplicity_tol)
+    error = eigenvalue_error(objective, saddle, spectrum)
+    top = _within(spectrum, error)
     while k is None and not spectrum.complete and top.all() and spectrum.norm > 0.0:
         spectrum = hessian_spectrum(objective, saddle, min(4 * len(spectrum.values), objective.dim))
-        top = _top(spectrum, multiplicity_tol)
+        top = _within(spectrum, error)
     known = spectrum.complete or not bool(top.all())
     rate = float(-spectrum.values[0])
-    if rate <= multiplicity_tol * spectrum.norm:
-        return EscapeDirections(0.0, None, np.empty((objective.dim, 0)), True, spectrum.norm)
+    if rate <= error:
+        return EscapeDirections(0.0, None, np.empty((objective.dim, 0)), True, spectrum.norm, error, True)
     rest = spectrum.values[~top]
     next_rate = float(-rest[0]) if rest.size else None
-    return EscapeDirections(rate, next_rate, spectrum.vectors[:, top].copy(), known, spectrum.norm)
+    clear = next_rate is None or rate - next_rate > clear_tol * rate
+    return EscapeDirections(rate, next_rate, spectrum.vectors[:, top].copy(), known, spectrum.norm, error, clear)
 
 
-def _top(spectrum: Spectrum, multiplicity_tol: float) -> np.ndarray:
-    """Return which eigenvalues of H count as equal to the lowest one."""
-    return spectrum.values - spectrum.values[0] <= multiplicity_tol * spectrum.norm
+def eigenvalue_error(objective: Objective, saddle: np.ndarray, spectrum: Spectrum) -> float:
+    """Return how far eigenvalues at a point that is nearly critical may be from those at the critical point.
+
+    A Newton step of relative length s changes the Hessian by s times its norm, more or less. Directions in which the
+    gradient is rounding alone are no part of it.
+    """
+    inner, point = objective.normalized or objective, np.asarray(saddle, dtype=float) / objective.theta_unit
+    size, own = max(float(np.linalg.norm(point)), 1.0), objective.time_unit / inner.time_unit
+    slopes, curvatures = spectrum.vectors.T @ inner.gradient(inner.theta_unit * point), own * spectrum.values
+    norm = own * spectrum.norm
+    moved = (np.abs(curvatures) > ROUNDED * norm) & (np.abs(slopes) > ROUNDED * norm * size)
+    step = float(np.linalg.norm(slopes[moved] / curvatures[moved])) / size
+    return spectrum.norm * (ROUNDED + (0.0 if spectrum.complete else LANCZOS_TOL) + BENT * step)
+
+
+def _within(spectrum: Spectrum, error: float) -> np.ndarray:
+    """Return which eigenvalues of H differ from the lowest one by no more than both their errors."""
+    return spectrum.values - spectrum.values[0] <= 2.0 * error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.escape.directions import escape_directions
+from gflow.escape.directions import EscapeDirections, escape_directions
 from gflow.escape.records import EscapeLimit, EscapeVerdict
 from gflow.escape.residual import residual_escape
 from gflow.escape.routes import NotFollowed, Routes, distance, moving_times, settled_slope
@@ -22,6 +22,8 @@ BLURRED = 1e-2
 """A start whose escaping part rounding changes by more than this fraction does not control the escape."""
 DECADES, ROUGH_DECADES = (2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 14.0), (2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
 """Default starts, in decades below the largest alpha for which the start is near the saddle."""
+DISPLACED = 1e-6
+"""Newton's step along the escape directions, relative to the size of a saddle, that a critical point may leave."""
 HIDDEN = 1e2 * float(np.finfo(float).eps)
 """A direction's part in the escape eigenspace is rounding up to this fraction of the direction."""
 
@@ -42,7 +44,8 @@ def escape_limit(
     """Return the escape limit of Theorem 2 at ``saddle`` along ``direction``, by two independent routes.
 
     The direct route integrates from saddle + alpha direction for decreasing alpha; the other starts on the unstable
-    manifold, at saddle + epsilon Pi direction with Pi the projector on the top eigenspace of -H.
+    manifold, at saddle + epsilon Pi direction with Pi the projector on the top eigenspace of -H. Where the path runs
+    off to infinity they are compared up to ten times the size of the saddle.
 
     Parameters
     ----------
@@ -62,7 +65,8 @@ def escape_limit(
     rtol : float
         Tolerance of the integrations.
     critical_tol : float
-        The saddle must satisfy |g| <= critical_tol * norm(H) * max(|saddle|, theta_unit).
+        The saddle must satisfy |g| <= critical_tol * norm(H) * max(|saddle|, theta_unit), and along the escape
+        directions |g| <= 1e-6 * lambda_1 * max(|saddle|, theta_unit).
     agreement_tol : float
         The limit exists when the routes agree within this, relative, and within their own errors.
 
@@ -71,8 +75,8 @@ def escape_limit(
     ValueError
         If the point is not critical, a shape is wrong, the alphas are not positive and decreasing or the largest
         starts beyond the escape, n_times is below 2, or a problem is given without its model.
-    IntegrationFailed
-        If the solver gives up.
+
+    A trajectory that the solver cannot follow, as where the objective is not a number, gives ``undecided``.
 
     Times scale as 1 / s for a factorisation when M is multiplied by s. Bai et al. 2024, Theorem 2.
     """
@@ -83,9 +87,12 @@ def escape_limit(
         raise ValueError(f"n_times must be at least 2; got {n_times!r}")
     starts = None if alphas is None else _alphas(alphas)
     directions = escape_directions(objective, saddle)
-    _require_critical(objective, saddle, directions.norm, critical_tol)
+    _require_critical(objective, saddle, directions, critical_tol)
     if not directions.multiplicity:
-        return EscapeLimit(EscapeVerdict.VIOLATED, "the point has no direction of escape", directions)
+        reason = f"the point has no direction of escape: no eigenvalue of -H exceeds its error, {directions.error:.2g}"
+        return EscapeLimit(EscapeVerdict.VIOLATED, reason, directions)
+    if not directions.clear:
+        return EscapeLimit(EscapeVerdict.UNDECIDED, _unclear(directions), directions)
     if problem is not None and model is not None:
         verdict, reason = _assumptions(problem, model, saddle)
         if verdict != EscapeVerdict.EXISTS:
@@ -96,6 +103,14 @@ def escape_limit(
         return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, directions)
     routes = Routes(objective, saddle, direction, directions, launch, rtol, objective.around(saddle))
     return _along(routes, model, starts, n_times, agreement_tol)
+
+
+def _unclear(directions: EscapeDirections) -> str:
+    """Return why eigenvalues that are almost equal leave the limit open."""
+    return (
+        f"lambda_1 = {directions.rate:.8g} and lambda_2 differ by {directions.gap:.2g}: the direct route converges as "
+        f"alpha^{directions.order:.2g}, and no alpha tells its limit from that of equal eigenvalues"
+    )
 
 
 def _assumptions(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray) -> tuple[EscapeVerdict, str]:
@@ -120,8 +135,7 @@ def _along(
         return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, routes.directions)
     try:
         path, apart = routes.orbit()
-        earliest = -np.inf if starts is None else -routes.shift(float(starts[0]))
-        index = moving_times(path, earliest, n_times)
+        index = moving_times(path, n_times, None if starts is None else -routes.shift(float(starts[0])))
         if starts is None:
             starts = _default_alphas(routes, float(path.times[index[0]]))
             if reason := _hidden(routes, float(starts[-1])):
@@ -161,7 +175,7 @@ def _compared(
     floors = np.array([manifold_error + routes.rounding(float(alpha)) for alpha in alphas]) + 1e2 * routes.rtol
     allowed = min(2.0 * direct_error + 10.0 * manifold_error + 1e3 * routes.rtol, agreement_tol)
     settled = agreement <= allowed
-    relation = "agree" if settled else "do not agree"
+    relation = "agree" if settled else f"(the direct one converges as alpha^{order:.2g}) do not agree"
     return EscapeLimit(
         verdict=EscapeVerdict.EXISTS if settled else EscapeVerdict.UNDECIDED,
         reason=f"the two routes {relation}: they differ by {agreement:.2g} of the path's size, allowed {allowed:.2g}",
@@ -198,11 +212,17 @@ def _default_alphas(routes: Routes, first: float) -> np.ndarray:
     return natural * 10.0 ** -np.array(DECADES if routes.exact else ROUGH_DECADES)
 
 
-def _require_critical(objective: Objective, saddle: np.ndarray, norm: float, critical_tol: float) -> None:
+def _require_critical(
+    objective: Objective, saddle: np.ndarray, directions: EscapeDirections, critical_tol: float
+) -> None:
     inner = objective.normalized or objective
-    slope = float(np.linalg.norm(inner.gradient(saddle / objective.theta_unit)))
-    length = max(float(np.linalg.norm(saddle)) / objective.theta_unit, 1.0)
-    allowed = critical_tol * norm * objective.time_unit * length
+    gradient = inner.gradient(inner.theta_unit * saddle / objective.theta_unit)
+    slope, time = float(np.linalg.norm(gradient)), objective.time_unit / inner.time_unit
+    length = inner.theta_unit * max(float(np.linalg.norm(saddle)) / objective.theta_unit, 1.0)
+    allowed = critical_tol * directions.norm * time * length
+    if slope <= allowed and directions.multiplicity:  # along the escape directions the norm of H is no measure
+        slope = float(np.linalg.norm(directions.project(gradient)))
+        allowed = DISPLACED * directions.rate * time * length
     if slope > allowed:
         raise ValueError(
             f"saddle must be a critical point: in the objective's own unit its gradient norm is {slope:.3g}, allowed "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.escape.directions import EscapeDirections
-from gflow.flow import Status, Trajectory, gradient_flow
+from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -27,6 +27,10 @@ GROWTH = 1e4
 """Growth of a deviation after which tolerances relative to it are set afresh."""
 ROUNDED_TOL = 1e2 * EPS
 """Error of a rounded deviation, relative to the size of the saddle."""
+NEAR = 10.0
+"""A path that runs off to infinity is followed to this distance, relative to the size of the saddle."""
+STEEP = 1e5
+"""It is given up where it doubles within so small a fraction of the time spent: later, rounding of the time counts."""
 LOST = 1e2
 """The path is given up where two starts lead further apart than this many times their distance from the saddle."""
 LEFT, SLOWED = 0.05, 0.25
@@ -96,7 +100,7 @@ class Routes:
         shape (T,). Where it passes the tolerance, rounding decides what follows, and the path ends.
         """
         start, elapsed = self._leaving()
-        path = self._flow(start)
+        path = self._bounded(self._flow(start))
         times = path.times + (elapsed - self.shift(self.epsilon))
         nearer = self._states(self.epsilon / 4 * self.launch, times + self.shift(self.epsilon / 4))[0]
         size = np.maximum.accumulate(np.linalg.norm(path.states, axis=1))
@@ -109,13 +113,25 @@ class Routes:
         status = Status.ROUNDOFF if lost.any() else path.status
         return replace(path, times=times[:stop], plateaus=(), status=status, **arrays), apart[:stop]
 
+    def _bounded(self, path: Trajectory) -> Trajectory:
+        """Return the part of a path near the saddle if it has no end, else all of it."""
+        if path.status is not Status.DIVERGING and path.gradient_norms[-1] < SLOWED * path.gradient_norms.max():
+            return path
+        lengths, spent = np.linalg.norm(path.states, axis=1), path.times + self.shift(self.epsilon)
+        far = (lengths > NEAR * self.size) | (path.gradient_norms * spent > STEEP * lengths)
+        stop = int(np.argmax(np.append(far, True)))
+        if stop < 2:
+            raise NotFollowed("the path runs off to infinity at once")
+        arrays = {name: getattr(path, name)[:stop].copy() for name in ("times", "states", "losses", "gradient_norms")}
+        return replace(path, plateaus=(), **arrays)
+
     def _leaving(self) -> tuple[np.ndarray, float]:
         """Return the last state on the unstable manifold, decade by decade, that follows the linear law; its time."""
         start, elapsed, decade = self.epsilon * self.launch, 0.0, float(np.log(10.0)) / self.directions.rate
         while True:
             ahead = self._flow(start, t_end=decade).final
             missed = float(np.linalg.norm(ahead - 10.0 * start)) / float(np.linalg.norm(ahead))
-            if missed > LINEAR or float(np.linalg.norm(ahead)) > 1e2 * self.size:
+            if missed > LINEAR or float(np.linalg.norm(ahead)) > self.size:
                 return start, elapsed
             start, elapsed = ahead, elapsed + decade
 
@@ -160,14 +176,22 @@ class Routes:
         It is integrated in units in which the start has norm 1, so that all that counts as rounding is relative to it.
         """
         length, unit = float(np.linalg.norm(start)), self.objective.time_unit
-        path = gradient_flow(
-            _in_units(self.around, length, unit),
-            start / length,
-            rtol=max(self.rtol, 0.0 if self.exact else min(ROUNDED_TOL * self.size / length, 1e-2)),
-            t_end=None if t_end is None else t_end / unit,
-            t_eval=None if t_eval is None else t_eval / unit,
-            norm_limit=(FAR if t_eval is None else 1e2 * FAR) * max(self.size / length, 1.0),
-        )
+        if t_eval is not None and not (np.diff(t_eval, prepend=0.0) > 0.0).all():
+            raise NotFollowed("two states lie closer in time than rounding tells apart")
+        try:
+            with np.errstate(divide="ignore"):  # trial steps that are rejected
+                path = gradient_flow(
+                    _in_units(self.around, length, unit),
+                    start / length,
+                    rtol=max(self.rtol, 0.0 if self.exact else min(ROUNDED_TOL * self.size / length, 1e-2)),
+                    t_end=None if t_end is None else t_end / unit,
+                    t_eval=None if t_eval is None else t_eval / unit,
+                    norm_limit=(FAR if t_eval is None else 1e2 * FAR) * max(self.size / length, 1.0),
+                )
+        except IntegrationFailed as failure:
+            raise NotFollowed(str(failure)) from failure
+        if not np.isfinite(path.states).all():
+            raise NotFollowed("the objective is not a number on the way")
         return replace(
             path,
             times=path.times * unit,
@@ -209,17 +233,19 @@ def _in_units(objective: Objective, length: float, time: float) -> Objective:
     )
 
 
-def moving_times(path: Trajectory, earliest: float, count: int) -> np.ndarray:
+def moving_times(path: Trajectory, count: int, earliest: float | None = None) -> np.ndarray:
     """Return indices of up to ``count`` states, evenly spaced in time from ``earliest``, where the path moves fast.
 
-    Raises ``ValueError`` if the path has slowed down by the time ``earliest``.
+    Raises ``ValueError`` if the path has slowed down by the time ``earliest``, and ``NotFollowed`` if it never moves.
     """
     speed = path.gradient_norms
     fastest = int(np.argmax(speed))
     first = int(np.argmax(speed > LEFT * speed[fastest]))
     slow = np.nonzero(speed[fastest:] < SLOWED * speed[fastest])[0]
     last = fastest + int(slow[0]) if slow.size else len(speed) - 1
-    first = max(first, int(np.searchsorted(path.times, earliest)))
+    if first >= last:
+        raise NotFollowed("the path on the unstable manifold is too short")
+    first = first if earliest is None else max(first, int(np.searchsorted(path.times, earliest)))
     if first >= last:
         raise ValueError("alphas must be so small that the trajectory starts near the saddle: the largest is too large")
     wanted = np.linspace(path.times[first], path.times[last], count)

@@ -23,6 +23,8 @@ class Entries(NamedTuple):
     targets : (n,) array
     size, rank : int
         Shape of Z: (d1 + d2, r).
+    cut : int
+        d1: the rows of Z that belong to A.
     """
 
     rows: np.ndarray
@@ -30,13 +32,14 @@ class Entries(NamedTuple):
     targets: np.ndarray
     size: int
     rank: int
+    cut: int
 
 
 def entries_of(problem: Any, rank: int) -> Entries:
     """Return the observed entries of a problem in its own unit, in arrays of the types that are compiled for."""
     d1, d2 = problem.shape
     rows, columns = np.array(problem.rows, dtype=np.int64), np.array(problem.columns, dtype=np.int64)
-    return Entries(rows, columns + d1, np.array(problem.targets, dtype=float), d1 + d2, rank)
+    return Entries(rows, columns + d1, np.array(problem.targets, dtype=float), d1 + d2, rank, d1)
 
 
 Velocity = Callable[[Entries, np.ndarray, np.ndarray], float]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gflow.fast.field import entries_of
+from gflow.fast.rounding import MARGIN, errors_of
 from gflow.fast.run import BUDGET, CONVERGED, DIVERGING, FLAT, HORIZON, NOW, Limits, run
 from gflow.fast.saddles import Bottom
 from gflow.fast.steps import work
@@ -25,7 +26,10 @@ ENDINGS = {
 
 
 class End(NamedTuple):
-    """The end of a compiled run in the caller's units; ``status`` and ``message`` are those of a ``Trajectory``."""
+    """The end of a compiled run in the caller's units; ``status`` and ``message`` are those of a ``Trajectory``.
+
+    ``rounding`` is an estimate of how far rounding has changed a column that became large, relative to it.
+    """
 
     theta: np.ndarray
     time: float
@@ -37,6 +41,7 @@ class End(NamedTuple):
     n_gradients: int
     n_hessians: int
     n_steps: int
+    rounding: float
 
 
 def compiled_end(
@@ -50,8 +55,11 @@ def compiled_end(
     gradient_tol: float,
     norm_limit: float,
     max_evaluations: int,
+    doubt: float = np.inf,
 ) -> End | None:
     """Return the end of the gradient flow; None where rounding errors may have decided an escape, or its tail is flat.
+
+    Nor is there an end where rounding errors may have changed an escape by more than ``doubt``, relative to it.
 
     Parameters
     ----------
@@ -67,10 +75,12 @@ def compiled_end(
     Z = model.stacked(theta).ravel()
     far = norm_limit * max(1.0, float(np.linalg.norm(theta)))
     horizon = FOREVER if t_end is None else t_end * unit
-    limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, min(int(max_evaluations), PATIENCE))
+    limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, min(int(max_evaluations), PATIENCE), doubt)
     record = np.zeros(1, NOW)
     now = record.view(np.recarray)[0]
-    code = run(entries_of(inner, rank), Z, limits, now, Bottom(*np.zeros((3, Z.size))), work(Z.size))
+    entries = entries_of(inner, rank)
+    errors, seen = errors_of(entries, Z)
+    code = run(entries, Z, limits, now, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))
     if code not in ENDINGS or (code == BUDGET and max_evaluations > PATIENCE):
         return None
     last = dict(zip(NOW.names or (), record[0].item(), strict=True))
@@ -80,7 +90,7 @@ def compiled_end(
         slope = float(last["slope"] * np.float64(unit) * (unit / root))
     status, words = ENDINGS[code]
     said = words.format(loss=loss, far=far * root, gradients=last["evaluations"], allowed=max_evaluations)
-    counts = last["evaluations"], last["hessians"], last["steps"]
+    counts = last["evaluations"], last["hessians"], last["steps"], MARGIN * float(seen.worst)
     return End(final * root, last["t"] / unit, status, said, loss, slope, drift(model, theta, final), *counts)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from gflow.fast.field import Entries, cholesky, copy, hessian, norm, velocity
 from gflow.fast.jit import compiled
+from gflow.fast.rounding import MARGIN, Errors, note
 from gflow.fast.saddles import EPS, Bottom, certain, unstable_rates
 from gflow.fast.steps import STAGES, Work, explicit_step, rosenbrock_step
 
@@ -38,7 +39,7 @@ length of explicit steps; then the present stay; then what it cost."""
 
 
 class Limits(NamedTuple):
-    """The tolerances of ``gradient_flow``, in the problem's own unit; ``far`` bounds |Z|."""
+    """The tolerances of ``gradient_flow``, in the problem's own unit; ``far`` bounds |Z|, ``doubt`` rounding errors."""
 
     rtol: float
     t_end: float
@@ -46,6 +47,7 @@ class Limits(NamedTuple):
     gradient_tol: float
     far: float
     max_evaluations: int
+    doubt: float
 
 
 @compiled
@@ -161,8 +163,10 @@ def verdict(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, memory: W
 
 
 @compiled
-def run(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, bottom: Bottom, memory: Work) -> int:
-    """Return how the flow from Z ends; Z becomes the last state and ``now`` says when and at what cost."""
+def run(
+    entries: Entries, Z: np.ndarray, limits: Limits, now: Any, bottom: Bottom, errors: Errors, seen: Any, memory: Work
+) -> int:
+    """Return how the flow from Z ends; Z becomes the last state, ``now`` and ``seen`` say when and how surely."""
     now.drive = velocity(entries, Z, memory.velocity)
     now.radius, now.slope, now.evaluations = norm(Z), norm(memory.velocity), 1
     now.peak, now.low, now.highest = now.slope, now.slope, now.slope
@@ -178,4 +182,7 @@ def run(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, bottom: Botto
         copy(memory.state, Z)
         copy(memory.slopes[STAGES], memory.velocity)
         ending = verdict(entries, Z, limits, now, memory) if look(entries, Z, now, bottom, memory) else DOUBTFUL
+        followed = note(entries, Z, now.t, now.drive, errors, seen, ending != GOING)
+        if not followed or MARGIN * seen.worst > limits.doubt:
+            return DOUBTFUL
     return ending

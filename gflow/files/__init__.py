@@ -45,7 +45,8 @@ def read_matrix(path: PathLike) -> MatrixCompletion:
     ignored. The separator is the first of tab, semicolon and comma that occurs; without any, runs of blanks. ``*``,
     ``?``, ``NA``, ``nan`` in any case and an empty cell mean "not observed", so a separator at the end of a row adds
     a cell, and a line of tabs in a file separated by tabs is a row without observations. Numbers are decimal, with a
-    point, and are rounded to the nearest double.
+    point, and are rounded to the nearest double; one that is not zero and would become zero is refused. An archive
+    may expand to at most 1 GiB, or to its own size.
 
     Raises
     ------

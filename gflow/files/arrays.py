@@ -14,6 +14,10 @@ from gflow.problems import MatrixCompletion
 
 DENSE_FILE = 10**6
 """Matrices of more entries are stored sparse."""
+LARGEST_CONTENT = 2**30
+"""Bytes to which a smaller archive may expand: 10^8 entries, the largest dense matrix of any format, and their mask."""
+LARGEST_SIDE = 10**7
+"""Largest number of rows or columns, of which a sparse array in a file may declare any number."""
 
 
 def read_point(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
@@ -113,11 +117,22 @@ def _array(data: bytes, name: str) -> np.ndarray:
 def _arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {member: archive.read(member) for member in archive.namelist() if member.endswith(".npy")}
+            wanted = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            _require_bounded(sum(member.file_size for member in wanted), len(data))
+            members = {member.filename: archive.read(member) for member in wanted}
     except Exception as error:  # a damaged archive surfaces as any of a dozen types
         raise ValueError(f"{name} is not a readable .npz archive: {_first_line(error)}") from error
     keys = {member: member.removesuffix(".npy") for member in members}
     return {key: _array(members[member], f"{name}: array {key!r}") for member, key in keys.items()}
+
+
+def _require_bounded(content: int, stored: int) -> None:
+    """Refuse, before anything is expanded, what declares more content than is ever read; no member yields more."""
+    if content > max(LARGEST_CONTENT, stored):
+        raise ValueError(
+            f"its {stored} bytes expand to {content}, and at most {LARGEST_CONTENT} are read; store a matrix of that "
+            "size as a sparse array, or uncompressed"
+        )
 
 
 def _sparse(arrays: dict[str, np.ndarray], name: str) -> Any:
@@ -130,8 +145,8 @@ def _sparse(arrays: dict[str, np.ndarray], name: str) -> Any:
     if parts is None:
         raise ValueError(f"{name}: the format of a sparse array must be csr, csc or coo; got {layout!r}")
     shape = _entry(arrays, "shape", name)
-    if shape.shape != (2,) or shape.dtype.kind not in "iu" or (shape < 1).any():
-        raise ValueError(f"{name}: shape must be two positive integers; got {shape.tolist()}")
+    if shape.shape != (2,) or shape.dtype.kind not in "iu" or ((shape < 1) | (shape > LARGEST_SIDE)).any():
+        raise ValueError(f"{name}: shape must be two positive integers up to {LARGEST_SIDE}; got {shape.tolist()}")
     first, second = (_entry(arrays, part, name) for part in parts)
     size = int(shape[0]), int(shape[1])
     try:

@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gflow.files.text import NUMBER, lines, number, short
+from gflow.files.arrays import LARGEST_SIDE
+from gflow.files.text import NUMBER, lines, number, short, vanished
 from gflow.problems import MatrixCompletion
 
-LARGEST_MATRIX, LARGEST_SIDE = 10**8, 10**7
-"""Largest admissible d1 d2 of the format ``array``, and d1 or d2 of coordinates: the size line alone decides how much
-memory is taken."""
+LARGEST_MATRIX = 10**8
+"""Largest admissible d1 d2 of the format ``array``: the size line alone decides how much memory is taken."""
 
 _INTEGER = re.compile(r"\d{1,18}", re.ASCII)
 _WORDS = {
@@ -62,7 +62,8 @@ def _plain(body: _Lines, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray
     places[1:] -= 1
     values = np.array(list(map(float, cells)))
     inside = (places[1:] >= 0) & (places[1:] < np.array(shape)[:, None])
-    return (places, values) if inside.all() and np.isfinite(values).all() else None
+    kept = np.isfinite(values).all() and not any(vanished(cells[k], 0.0) for k in np.flatnonzero(values == 0.0))
+    return (places, values) if inside.all() and kept else None
 
 
 def _checked(entries: _Entries, stored: int, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -56,17 +56,27 @@ def lines(data: bytes, name: str, comment: str) -> list[tuple[int, str]]:
 
 
 def number(cell: str) -> float:
-    """Return the finite real number written in ``cell``, or raise ``ValueError`` that says what the cell holds."""
+    """Return the finite real number written in ``cell``, or raise ``ValueError`` that says what the cell holds.
+
+    A number that is not zero is never read as zero, which would be another observation.
+    """
     if NUMBER.fullmatch(cell):
         value = float(cell)
-        if math.isfinite(value):
+        if math.isfinite(value) and not vanished(cell, value):
             return value
-        fault = "too large for a double"
+        fault = "too large for a double: choose other units"
+        if value == 0.0:
+            fault = "too small for a double: choose other units, or write 0 where an observed zero is meant"
     elif _INFINITY.fullmatch(cell):
         fault = "infinite"
     else:
         fault = "complex, not real" if _COMPLEX.fullmatch(cell) else "not a number"
     raise ValueError(f"holds {short(cell)}, which is {fault}")
+
+
+def vanished(cell: str, value: float) -> bool:
+    """Return whether the number written in ``cell`` is not zero while the double nearest to it is."""
+    return value == 0.0 and any(digit in "123456789" for digit in cell.lower().partition("e")[0])
 
 
 def short(text: str) -> str:

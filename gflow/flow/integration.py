@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow.flow.mirror import fold_of
 from gflow.flow.run import Callback, Run
 from gflow.flow.solvers import METHODS
 from gflow.flow.trajectory import Trajectory
+from gflow.flow.trust import FINEST, Followed, trusted
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-COARSEST, FINEST = 1e-2, 1e-13
-"""Range of ``rtol``."""
-TIGHTER = 10.0
-"""Factor by which ``rtol`` falls from one integration to the next while the conserved quantity drifts too far."""
+COARSEST = 1e-2
+"""Largest ``rtol``."""
 
 
 def gradient_flow(
@@ -33,6 +32,7 @@ def gradient_flow(
     gradient_tol: float = 1e-12,
     norm_limit: float = 1e4,
     drift_tol: float | None = None,
+    error_tol: float | None = 1e-3,
     max_evaluations: int = 200_000,
     callback: Callback | None = None,
 ) -> Trajectory:
@@ -76,6 +76,12 @@ def gradient_flow(
         While ``conservation_drift`` > drift_tol, the flow is integrated again with a tenth of ``rtol``, which is not
         taken below 1e-13; the message names the last one. Default: once. The steps of a slow stage are each accurate
         to ``rtol``, but their errors add up.
+    error_tol : float, optional
+        The end may err by this much, relative to the largest entry of the output (W for a factorisation) or to its
+        unit if that is larger. Where gauges and an estimate of rounding errors leave a doubt, the flow is integrated
+        again with a tenth of ``rtol``, and again, until two ends agree; where rounding errors forbid it, the status is
+        ``roundoff``. None: the estimate is only recorded, as ``Trajectory.error``. Trajectories around a ``center``,
+        ones that a callback has stopped and ones that have not ended are never repeated.
     max_evaluations : int
         Budget of gradient evaluations, of each integration.
     callback : (t, theta, loss) -> object, optional
@@ -86,7 +92,7 @@ def gradient_flow(
     ValueError
         If the start has another shape or is not finite, the method is unknown, or a tolerance or limit is out of range.
     IntegrationFailed
-        If the solver gives up.
+        If the solver gives up at its first step; where it gives up later, the status is ``budget``.
 
     Times scale as 1 / s and states as sqrt(s) for a factorisation when M is multiplied by s. MATH: Bai et al. 2024,
     section 3; deviation form: f(c + delta) - f(c) without cancellation.
@@ -94,7 +100,8 @@ def gradient_flow(
     start = _checked(objective, start, method, rtol, max_evaluations)
     center = None if center is None else _checked(objective, center, method, rtol, max_evaluations)
     limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
-    for name, limit in {**limits, "drift_tol": np.inf if drift_tol is None else drift_tol}.items():
+    targets = {"drift_tol": drift_tol, "error_tol": error_tol}
+    for name, limit in {**limits, **{name: np.inf if tol is None else tol for name, tol in targets.items()}}.items():
         if not limit > 0:
             raise ValueError(f"{name} must be positive; got {limit!r}")
     if t_end is not None and not t_end > 0:
@@ -102,21 +109,19 @@ def gradient_flow(
     wanted = _wanted_times(t_eval)
     if t_end is None and wanted is not None:
         t_end = float(wanted[-1])
-    path = Run(objective, start, center, method, rtol, t_end, max_evaluations, **limits).trajectory(wanted, callback)
-    if drift_tol is None or path.conservation_drift is None:
-        return path
-    finer = rtol
-    while path.conservation_drift > drift_tol and finer / TIGHTER >= FINEST:
-        finer /= TIGHTER
-        run = Run(objective, start, center, method, finer, t_end, max_evaluations, **limits)
-        path = _continued(path, run.trajectory(wanted, callback), finer)
-    return path
 
+    fold = None if center is not None else fold_of(objective, start)
+    loss, begin, told = objective, start, callback
+    if fold is not None:
+        loss, begin = fold.objective(objective), fold.project(start)
+        told = None if callback is None else (lambda t, x, value: callback(t, fold.embed(x), value))
 
-def _continued(path: Trajectory, finer: Trajectory, rtol: float) -> Trajectory:
-    """Return the finer trajectory with the counts of both and a message that names its tolerance."""
-    counts = {name: getattr(path, name) + getattr(finer, name) for name in ("n_gradients", "n_hessians", "n_steps")}
-    return replace(finer, message=f"{finer.message}; integrated again with rtol = {rtol:.3g}", **counts)
+    def follow(rtol: float) -> Followed:
+        run = Run(loss, begin, center, method, rtol, t_end, max_evaluations, **limits)
+        return Followed(run.trajectory(wanted, told), run)
+
+    path = trusted(follow, rtol, drift_tol, None if center is not None else error_tol)
+    return path if fold is None else fold.unfolded(path, objective)
 
 
 def _checked(objective: Objective, start: np.ndarray, method: str, rtol: float, max_evaluations: int) -> np.ndarray:

@@ -137,13 +137,21 @@ def _minima(slopes: np.ndarray, losses: np.ndarray, ends_flat: bool) -> list[int
 
 
 def _span(times: np.ndarray, states: np.ndarray, losses: np.ndarray, index: int, ends_flat: bool) -> Plateau:
-    """Return the plateau around a state: where the loss is within 1 % of the loss there, or of the drop to come."""
+    """Return the plateau around a state: where the loss is within 1 % of the loss there, or of the drop to come.
+
+    Its ends are interpolated between states: they do not depend on where the steps happen to end.
+    """
     level = float(losses[index])
     slack = 0.01 * max(abs(level), level - float(losses[-1])) + 1e-18 * abs(float(losses[0]))
     before = np.nonzero(losses[:index] > level + slack)[0]
     after = np.nonzero(losses[index:] < level - slack)[0]
-    start = times[before[-1] + 1] if before.size else times[0]
-    end = float(times[index + after[0]]) if after.size else None
+    start = _falling(times, losses, int(before[-1]) + 1, level + slack) if before.size else times[0]
+    end = _falling(times, losses, index + int(after[0]), level - slack) if after.size else None
     if end is None and not ends_flat:
         end = float(times[-1])
     return Plateau(level, float(start), end, states[index].copy())
+
+
+def _falling(times: np.ndarray, losses: np.ndarray, index: int, level: float) -> float:
+    """Return when the loss falls to a level, within the step that ends at a state."""
+    return float(np.interp(-level, -losses[[index - 1, index]], times[[index - 1, index]]))

@@ -12,6 +12,10 @@ from gflow.flow.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
     from gflow.flow.run import Run
+    from gflow.objective import Objective
+
+STEPS = 100.0
+"""The tolerances of the steps are taken to add up to so many of them."""
 
 
 def recorded(run: Run, status: Status, message: str, *, sampled: bool) -> Trajectory:
@@ -49,4 +53,36 @@ def recorded(run: Run, status: Status, message: str, *, sampled: bool) -> Trajec
         n_gradients=run.n_gradients,
         n_hessians=run.n_hessians,
         n_steps=run.n_steps,
+        error=estimated_error(run, drift, rise),
     )
+
+
+def estimated_error(run: Run, drift: float | None, rise: float) -> float | None:
+    """Return the error at the end that the gauges suggest, None where an escape was passed and nothing is known."""
+    rounding = run.rounding.relative
+    if rounding is None:
+        if run.escapes:
+            return None
+        rounding = 0.0
+    relative = min(1.0, rounding + (drift or 0.0) + rise + STEPS * run.rtol)
+    return relative * Output(run.objective, run.units).size(run.theta * run.units[0])
+
+
+class Output:
+    """What errors are judged on: the model's output W, or theta where an objective names none.
+
+    ``objective`` is in its own unit, and ``units`` are those of theta, time and W in the caller's.
+    """
+
+    def __init__(self, objective: Objective, units: tuple[float, float, float]) -> None:
+        self.function, self.theta_unit = objective.output, units[0]
+        self.unit = units[0] if self.function is None else units[2]
+
+    def at(self, theta: np.ndarray) -> np.ndarray:
+        """Return the output at theta, both in the caller's units."""
+        inner = theta / self.theta_unit
+        return self.unit * (inner if self.function is None else self.function(inner))
+
+    def size(self, theta: np.ndarray) -> float:
+        """Return the largest entry of the output, at least its unit."""
+        return max(self.unit, float(np.abs(self.at(theta)).max()))

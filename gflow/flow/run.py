@@ -14,9 +14,11 @@ from gflow.critical import NotConverged, SpectrumNotConverged
 from gflow.critical.spectra import DENSE_LIMIT, hessian_norm
 from gflow.flow.monitor import Record, norm
 from gflow.flow.outcome import recorded
-from gflow.flow.saddles import EPS, Clock, Saddle, curvature_at, saddle_at, saddle_near, shifted
+from gflow.flow.rounding import Rounding
+from gflow.flow.saddles import EPS, TURN, Clock, Saddle, Stay, curvature_at, saddle_at, saddle_near, shifted
 from gflow.flow.solvers import Solvers
-from gflow.flow.trajectory import Status, Trajectory
+from gflow.flow.trajectory import Ending, Status, Trajectory
+from gflow.flow.verdicts import at_rest, undecided
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -28,11 +30,8 @@ SETTLED, DAMPED = 1e-2, 0.1
 """The same towards a minimum, and for steps that damp the stiff modes, whose errors only cost loss."""
 CURVATURE_GROWTH = 1e6
 """The curvature along a trajectory is taken to stay below this many times the largest one met."""
-TURN = 10.0
-"""A stay begins where the gradient norm has fallen by this factor, and ends where it has risen by it."""
 
 Callback = Callable[[float, np.ndarray, float], object]
-Ending = tuple[Status, str]
 
 
 class IntegrationFailed(RuntimeError):
@@ -63,17 +62,18 @@ class Run:
         self.theta = origin + delta
         self.size = norm(self.theta)
         self.norm_limit = limits["norm_limit"] * max(1.0, self.size)
-        self.n_gradients = self.n_hessians = self.n_steps = 0
+        self.n_gradients = self.n_hessians = self.n_steps = self.escapes = 0
         self.steps, self.samples = Record(objective.dim), Record(objective.dim)
-        self.clock = Clock()
+        self.stopped = False
+        self.clock, self.rounding = Clock(), Rounding(self.objective, self.theta)
         local = self.objective if center is None else self.objective.around(origin)
         self.velocity = -local.gradient(delta)
         self.slope = self.highest = norm(self.velocity)
-        self._turn()
         self.curvature = curvature_at(self.objective, self.theta)
         self.n_hessians += 1
         self.rate = self.curvature or 1.0
-        self.center, self.local, self.exact = origin, local, center is not None
+        self.center, self.local = origin, local
+        self.stay = Stay(self.slope, self.theta, exact=center is not None)
         self._enter(0.0, delta, norm(delta))
 
     def _enter(self, t: float, delta: np.ndarray, grows: float) -> None:
@@ -89,17 +89,14 @@ class Run:
         self.solver: Any = self._solver_at(t, delta, self.tolerance / np.sqrt(self.local.dim), first)
 
     @property
+    def follows_blindly(self) -> bool:
+        """Return whether an escape was passed and nothing is known of the rounding errors in it."""
+        return self.objective.columns is None and self.escapes > 0
+
+    @property
     def allowed(self) -> float:
         """Return the error that a step may make."""
         return max(self.tolerance, self.rtol * self.reach)
-
-    def _turn(self) -> None:
-        """Forget the stay that has ended: the gradient norm rises."""
-        self.peak = self.low = self.slope
-        self.bottom, self.arrived = self.theta, np.inf
-        self.saddle: Saddle | None = None
-        self.exact = False
-        self.retry_below = self.minimum_below = np.inf
 
     def _solver_at(self, t: float, delta: np.ndarray, atol: float, first: float = 0.0) -> Any:
         gradient, hessian = self.local.gradient, self.local.hessian
@@ -132,10 +129,16 @@ class Run:
         self.samples.keep(0.0, self.theta)
         times = None if wanted is None else wanted / self.units[1]
         ending = self.verdict(0.0)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
             while ending is None:
-                ending = self.advance(times, callback)
+                try:
+                    ending = self.advance(times, callback)
+                except IntegrationFailed as failure:
+                    if self.n_steps <= 1:
+                        raise
+                    ending = Status.BUDGET, str(failure)
+        self.rounding.look(float(self.solver.t), self.theta)
         return recorded(self, *ending, sampled=wanted is not None)
 
     def advance(self, wanted: np.ndarray | None, callback: Callback | None) -> Ending | None:
@@ -151,8 +154,9 @@ class Run:
             stop = bool(callback(t * self.units[1], self.theta * self.units[0], loss))
         ending = self.verdict(t)
         if ending is None and stop:
+            self.stopped = True
             return Status.HORIZON, "the callback asked to stop"
-        if ending is None and self.slope > TURN * self.low:
+        if ending is None and self.slope > TURN * self.stay.low:
             ending = self.depart(t)
         if ending is None and self.unresolved():
             return self.examine(t)
@@ -167,19 +171,18 @@ class Run:
         """Keep the state of one more step of the solver and what the endings are judged by."""
         said = self.solver.step()
         self.n_steps += 1
-        self.theta = self.center + self.solver.y
-        self.size, self.reach = norm(self.theta), norm(self.solver.y)
-        if self.solver.status == "failed" or not isfinite(self.size):
+        theta = self.center + self.solver.y
+        size = norm(theta)
+        if self.solver.status == "failed" or not isfinite(size):
             raise IntegrationFailed(
                 f"{self.solvers.name} gave up at t = {self.solver.t * self.units[1]:.6g} after {self.n_steps} steps "
                 f"({said or 'the state is not finite'}); try another method or another rtol"
             )
+        self.theta, self.size, self.reach = theta, size, norm(self.solver.y)
+        self.rounding.step(float(self.solver.t), self.theta, self.solver.y)
         self.slope = norm(self.velocity)
-        self.highest, self.peak = max(self.highest, self.slope), max(self.peak, self.slope)
-        if self.slope < self.low:
-            self.low, self.bottom = self.slope, self.theta
-        if self.slope <= self.peak / TURN:
-            self.arrived = min(self.arrived, float(self.solver.t))
+        self.highest = max(self.highest, self.slope)
+        self.stay.keep(float(self.solver.t), self.theta, self.slope)
 
     def sample(self, wanted: np.ndarray) -> None:
         """Keep the interpolated states at the wanted times within the last step."""
@@ -197,8 +200,8 @@ class Run:
             loss = self.objective.value(self.theta)
             if loss - floor <= loss_tol:
                 return Status.CONVERGED, f"the loss reached {loss * self.units[2] ** 2:.3g}"
-        if self.slope <= self.limits["gradient_tol"] * self.highest and self._is_minimum():
-            return Status.CONVERGED, "the gradient vanished where the Hessian has no negative eigenvalue"
+        if self.slope <= self.limits["gradient_tol"] * self.highest and (ending := self._at_rest()):
+            return ending
         if self.slope == 0.0:
             return Status.ROUNDOFF, "the gradient is exactly zero at a strict saddle: only rounding could leave it"
         if self.size > self.norm_limit:
@@ -209,11 +212,13 @@ class Run:
             return Status.BUDGET, f"{self.n_gradients} gradients were evaluated; allowed {self.max_evaluations}"
         return None
 
-    def _is_minimum(self) -> bool:
-        if self.slope > self.minimum_below:
-            return False
-        self.minimum_below, point = self.slope / 10, self._saddle_at(self.theta)
-        return point is not None and not point.rates.size
+    def _at_rest(self) -> Ending | None:
+        """Return the verdict where the gradient has vanished, or None where the loss is going to fall further."""
+        if self.slope > self.stay.minimum_below:
+            return None
+        self.stay.minimum_below = self.slope / 10
+        self.n_hessians += 1
+        return at_rest(self.objective, self.theta, self.limits["loss_tol"], self.norm_limit, self.units[0])
 
     def _saddle_at(self, theta: np.ndarray) -> Saddle | None:
         self.n_hessians += 1
@@ -224,34 +229,28 @@ class Run:
 
     def depart(self, t: float) -> Ending | None:
         """Return the verdict at the end of a stay: that rounding may have decided it, or None to go on."""
-        if np.isfinite(self.arrived) and not self.exact:
-            saddle = self.saddle or self._saddle_at(self.bottom)
+        if np.isfinite(self.stay.arrived) and not self.stay.exact:
+            saddle = self.stay.saddle or self._saddle_at(self.stay.bottom)
             if saddle is not None and saddle.rates.size:
-                moved, part = self.clock.moved(saddle, self.arrived, t), self.slope / saddle.rates
+                moved, part = self.clock.moved(saddle, self.stay.arrived, t), self.slope / saddle.rates
                 if moved[0] >= part[0]:
-                    return self._undecided(saddle, part[0], moved[0])
-                self.clock.leave(saddle, self.arrived)
+                    return undecided(saddle, self.objective, part[0], moved[0], self.units)
+                self.clock.leave(saddle, self.stay.arrived)
+                self.escapes += 1
         self.rate = self.curvature or 1.0
-        self._turn()
+        self.stay = Stay(self.slope, self.theta)
         return None
-
-    def _undecided(self, saddle: Saddle, amplitude: float, moved: float) -> Ending:
-        loss, theta_unit = self.objective.value(saddle.center) * self.units[2] ** 2, self.units[0]
-        return Status.ROUNDOFF, (
-            f"at the saddle of loss {loss:.8g} the unstable part of the state, {amplitude * theta_unit:.2g}, "
-            f"is not above what rounding errors can have grown to, {moved * theta_unit:.2g}"
-        )
 
     def unresolved(self) -> bool:
         """Return whether the tolerance hides the distance to the critical point that is being approached."""
-        if self.slope > self.peak / TURN or self.slope > self.retry_below:
+        if self.slope > self.stay.peak / TURN or self.slope > self.stay.retry_below:
             return False
         return self.allowed > RESOLUTION * self.slope / self.rate
 
     def examine(self, t: float) -> Ending | None:
         """Return the verdict at the critical point nearby: that rounding decides how it is left, or None to go on."""
-        self.retry_below = self.slope / 10
-        if self.saddle is not None or self.exact:
+        self.stay.retry_below = self.slope / 10
+        if self.stay.saddle is not None or self.stay.exact:
             self._enter(t, self.solver.y, self.slope / self.rate)
             return None
         self.n_hessians += 1
@@ -265,14 +264,14 @@ class Run:
             self._settle(t)
             return None
         amplitudes = np.abs(saddle.modes.T @ self.local.gradient(self.solver.y)) / saddle.rates
-        moved = self.clock.moved(saddle, self.arrived, t)
+        moved = self.clock.moved(saddle, self.stay.arrived, t)
         with np.errstate(divide="ignore"):
             waiting, allowed = (np.log(saddle.size / part) / saddle.rates for part in (amplitudes, moved))
         first = int(np.argmin(allowed))
         if waiting.min() >= allowed[first]:
-            return self._undecided(saddle, amplitudes[first], moved[first])
+            return undecided(saddle, self.objective, amplitudes[first], moved[first], self.units)
         if saddle.residual <= 1e-2 * self.slope:
-            self.saddle = saddle
+            self.stay.saddle = saddle
             self._recentre(t, saddle.center, self.objective.around(saddle.center), float(saddle.rates[0]))
         elif self.objective.dim > DENSE_LIMIT:
             self._recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature)
@@ -284,7 +283,7 @@ class Run:
         below = 0.0 if floor is None else np.sqrt(2.0 * (self.objective.value(self.theta) - floor) / self.curvature)
         damped = min(self.rtol * self.size, DAMPED * max(distance, below))
         if self.solvers.damps(self.solver, damped / np.sqrt(self.objective.dim)):
-            self.retry_below = 0.0
+            self.stay.retry_below = 0.0
             return
         allowed = damped if self.solvers.kind == "RKC" else SETTLED * distance
         self._recentre(t, self.theta, shifted(self.objective, self.theta), self.curvature, allowed / self.rtol)
@@ -295,5 +294,6 @@ class Run:
         """Go on in coordinates around ``center``, with tolerances relative to ``grows``, the distance by default."""
         delta = (self.center - center) + self.solver.y
         self.center, self.local, self.rate = center, local, rate
+        self.rounding.step(t, self.theta, self.theta)
         self.solvers.linear = False
         self._enter(t, delta, self.slope / rate if grows is None else grows)

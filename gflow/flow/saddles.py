@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.critical import Spectrum, find_critical_point, hessian_spectrum
+from gflow.critical import Spectrum, hessian_spectrum, stationary_point
 from gflow.critical.spectra import DENSE_LIMIT, hessian_norm
 from gflow.flow.monitor import norm
 
@@ -28,6 +28,8 @@ DOUBT = 2.0
 ATTAINED = 0.9
 """A Ritz value this close to the bound of the negative curvature, as a fraction of it, is its largest one."""
 LARGEST_EXPONENT = 600.0
+TURN = 10.0
+"""A stay begins where the gradient norm has fallen by this factor, and ends where it has risen by it."""
 RESTARTS = 50
 """Restarts after which a Lanczos iteration for the unstable modes is given up: a few thousand Hessian products."""
 NORM_STEPS = 5
@@ -77,8 +79,8 @@ def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
     if objective.dim > DENSE_LIMIT:
         return saddle_at(objective, theta)
     radius = NEIGHBOURHOOD * max(1.0, norm(theta))
-    point = find_critical_point(objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12)
-    return _saddle(objective, point.theta, point.spectrum, critical=True)
+    point = stationary_point(objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12)
+    return _saddle(objective, point, hessian_spectrum(objective, point), critical=True)
 
 
 def saddle_at(objective: Objective, theta: np.ndarray) -> Saddle:
@@ -143,6 +145,38 @@ def shifted(objective: Objective, origin: np.ndarray) -> Objective:
         normalized=None,
         escape_modes=None,
     )
+
+
+class Stay:
+    """A part of a trajectory in which the gradient norm is low: from where it has fallen to where it rises again.
+
+    Attributes
+    ----------
+    peak, low : float
+        The largest gradient norm since it rose last, and the least one.
+    bottom : (dim,) array
+        The state of the least one.
+    arrived : float
+        When it had fallen by ``TURN``, infinite before.
+    saddle : Saddle or None
+        The critical point that the integration is centred on.
+    exact : bool
+        Whether the integration began around a critical point that was given.
+    """
+
+    def __init__(self, slope: float, theta: np.ndarray, exact: bool = False) -> None:
+        self.peak = self.low = slope
+        self.bottom, self.arrived, self.exact = theta, np.inf, exact
+        self.saddle: Saddle | None = None
+        self.retry_below = self.minimum_below = np.inf
+
+    def keep(self, t: float, theta: np.ndarray, slope: float) -> None:
+        """Keep what a state at time t adds."""
+        self.peak = max(self.peak, slope)
+        if slope < self.low:
+            self.low, self.bottom = slope, theta
+        if slope <= self.peak / TURN:
+            self.arrived = min(self.arrived, t)
 
 
 class Clock:

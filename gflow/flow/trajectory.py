@@ -17,8 +17,10 @@ class Status(StrEnum):
 
     ``converged``: the loss reached its lower bound, or the gradient vanished where the Hessian has no negative
     eigenvalue. ``horizon``: ``t_end`` was reached, or the callback asked to stop. ``roundoff``: the trajectory is at a
-    strict saddle, and what decides its escape is not larger than what rounding errors can have grown to.
-    ``diverging``: |theta| passed ``norm_limit``. ``budget``: ``max_evaluations`` gradients were spent.
+    strict saddle, and what decides its escape is not larger than what rounding errors can have grown to; or it has
+    ended, but somewhere else than it should by more than the error asked for.
+    ``diverging``: |theta| passed ``norm_limit``. ``budget``: ``max_evaluations`` gradients were spent,
+    or the solver could not go on.
     """
 
     CONVERGED = "converged"
@@ -26,6 +28,10 @@ class Status(StrEnum):
     ROUNDOFF = "roundoff"
     DIVERGING = "diverging"
     BUDGET = "budget"
+
+
+Ending = tuple[Status, str]
+"""How an integration ended, and the sentence that says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +92,9 @@ class Trajectory:
     monotonicity_defect : float
         Largest increase of the loss between successive steps, relative to the largest |loss|: an accuracy gauge.
     n_gradients, n_hessians, n_steps : int
+    error : float or None
+        Estimate of the largest error of an entry of the model's output (W, or theta where there is none) at the last
+        state, caused by rounding and by the tolerances of the steps; None if it is not known.
     """
 
     times: np.ndarray
@@ -101,6 +110,7 @@ class Trajectory:
     n_gradients: int
     n_hessians: int
     n_steps: int
+    error: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("times", "states", "losses", "gradient_norms"):
@@ -121,10 +131,10 @@ class Trajectory:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         spans = [[p.loss, p.start, np.nan if p.end is None else p.end] for p in self.plateaus]
         waits = np.array([p.theta for p in self.plateaus]).reshape(-1, self.states.shape[1])
-        drift = np.nan if self.conservation_drift is None else self.conservation_drift
+        gauges = {name: getattr(self, name) for name in ("conservation_drift", "error")}
         arrays = {name: np.asarray(value) for name, value in plain.items() if name not in ("plateaus", "status")}
         arrays |= {"plateaus": np.array(spans).reshape(-1, 3), "plateau_states": waits}
-        arrays["conservation_drift"] = np.asarray(drift)
+        arrays |= {name: np.asarray(np.nan if gauge is None else gauge) for name, gauge in gauges.items()}
         write_arrays(path, **arrays, status=np.asarray(str(self.status)))
 
     @classmethod
@@ -150,14 +160,14 @@ class Trajectory:
         if data["plateau_states"].shape != (len(data["plateaus"]), dim):
             raise ValueError(f"plateau_states must have one row of {dim} numbers for each plateau")
         spans = [(float(a), float(b), None if np.isnan(c) else float(c)) for a, b, c in data["plateaus"]]
-        drift = float(data["conservation_drift"])
+        gauges = {name: float(data[name]) for name in ("conservation_drift", "error")}
         met = zip(spans, data["plateau_states"], strict=True)
         restored: dict[str, Any] = {f.name: data[f.name] for f in fields(cls)}
         restored |= {name: str(data[name]) for name in ("message", "method")}
         restored |= {name: int(data[name]) for name in ("n_gradients", "n_hessians", "n_steps")}
         restored["status"] = Status(str(data["status"]))
         restored["plateaus"] = tuple(Plateau(*span, theta.copy()) for span, theta in met)
-        restored["conservation_drift"] = None if np.isnan(drift) else drift
+        restored |= {name: None if np.isnan(gauge) else gauge for name, gauge in gauges.items()}
         restored["monotonicity_defect"] = float(data["monotonicity_defect"])
         return cls(**restored)
 
@@ -173,6 +183,7 @@ class Trajectory:
             "plateaus": [plateau.to_dict() for plateau in self.plateaus],
             "conservation_drift": self.conservation_drift,
             "monotonicity_defect": self.monotonicity_defect,
+            "error": None if self.error is None else _finite(self.error),
             "n_gradients": self.n_gradients,
             "n_hessians": self.n_hessians,
             "n_steps": self.n_steps,

@@ -20,6 +20,8 @@ RANK_ROUNDING = 1e-14
 """A column of the start below this fraction of the largest one is rounding: the start has a lower rank."""
 ROUNDING = 1e2 * EPS
 """An amplitude below this, relative to its column, may be rounding."""
+MARGIN = 3.0
+"""Rounding errors are taken to be this many times the largest of the samples that are followed."""
 MAX_SWEEPS = 40
 
 
@@ -51,6 +53,8 @@ class GradedColumns:
         Logarithms of their norms.
     frames : list of (r, k) arrays
         Orthonormal columns, zero where a component has fewer than k.
+    errors : (s, d1 + d2, k) array
+        Samples of the rounding errors in z, which turn with the columns; s = 0 where none are followed.
     """
 
     def __init__(self, problem: MatrixCompletion, Z: np.ndarray, log_unit: float = 0.0) -> None:
@@ -69,6 +73,7 @@ class GradedColumns:
         self.z = np.zeros((len(Z), width))
         self.logs = np.full((len(self.members), width), NOTHING)
         self.frames = [np.zeros((Z.shape[1], width)) for _ in self.members]
+        self.errors = np.zeros((0, *self.z.shape))
         for c, rows in enumerate(self.members):
             self._enter(c, Z[rows], problem, log_unit)
         self.orthogonalise()
@@ -122,7 +127,8 @@ class GradedColumns:
         """Return what every column holds in every group, and how much of it counts, shapes (number of groups, k).
 
         A column belongs to the group where it is largest. In another group it may err by as much as the smallest
-        column that belongs there: its own content counts only if it is larger, and never more than the column.
+        column that belongs there, or as the largest content there if none does: its own content counts only if it is
+        larger, and never more than the column.
         """
         own, logs = self.largest(self.z), self.logs[self.home]
         needed = np.where(own > 0.0, own, 1.0)
@@ -134,7 +140,8 @@ class GradedColumns:
             belongs = here[np.argmax(real[here[:, None], alive], axis=0)]
             for group in here:
                 mine = real[group, alive[belongs == group]]
-                counts = np.maximum(real[group], mine.min()) if mine.size else real[group]
+                least = mine.min() if mine.size else real[group, alive].max(initial=-np.inf)
+                counts = np.maximum(real[group], least)
                 needed[group] = np.where(self.alive[c], np.exp(np.minimum(counts - logs[group], 0.0)), 1.0)
         return own, needed
 
@@ -157,10 +164,12 @@ class GradedColumns:
         """Keep the columns apart: turn each component's until they are mutually orthogonal, and of unit norm."""
         for c, rows in enumerate(self.members):
             alive = np.nonzero(self.alive[c])[0]
+            carried = self.errors[:, rows[:, None], alive]
             columns, logs, frame = orthogonalized(
-                self.z[rows[:, None], alive], self.logs[c, alive], self.frames[c][:, alive]
+                self.z[rows[:, None], alive], self.logs[c, alive], self.frames[c][:, alive], carried
             )
             self.z[rows[:, None], alive], self.logs[c, alive], self.frames[c][:, alive] = columns, logs, frame
+            self.errors[:, rows[:, None], alive] = carried
 
 
 def modes(E: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,7 +185,9 @@ def modes(E: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rates[::-1], vectors[:, ::-1]
 
 
-def orthogonalized(z: np.ndarray, logs: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def orthogonalized(
+    z: np.ndarray, logs: np.ndarray, frame: np.ndarray, carried: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return columns, logarithms and frame after the rotation that makes the columns z * exp(logs) orthogonal.
 
     One-sided Jacobi (Hestenes): each column keeps its own relative accuracy however far the scales lie apart, which
@@ -190,20 +201,31 @@ def orthogonalized(z: np.ndarray, logs: np.ndarray, frame: np.ndarray) -> tuple[
         Logarithms of their scales.
     frame : (r, k) array
         Turned along with the columns.
+    carried : (s, m, k) array, optional
+        Changed in place as the columns are, and scaled with them.
     """
     norms = np.linalg.norm(z, axis=0)
     z, logs, frame = z / norms, logs + np.log(norms), frame.copy()
+    carried = np.zeros((0, *z.shape)) if carried is None else carried
+    carried /= norms
     orthogonal = 8.0 * EPS * np.sqrt(len(z))
     for _ in range(MAX_SWEEPS):
         worst = 0.0
         for first, second in tournament(len(logs)):
-            worst = max(worst, _rotate(z, logs, frame, first, second))
+            worst = max(worst, _rotate(z, logs, frame, carried, first, second))
         if worst <= orthogonal:
             break
     return z, logs, frame
 
 
-def _rotate(z: np.ndarray, logs: np.ndarray, frame: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+def _rotate(
+    z: np.ndarray,
+    logs: np.ndarray,
+    frame: np.ndarray,
+    carried: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+) -> float:
     """Make disjoint pairs of columns orthogonal, in place; return their largest cosine before."""
     smaller = logs[first] < logs[second]
     i, j = np.where(smaller, second, first), np.where(smaller, first, second)
@@ -215,9 +237,14 @@ def _rotate(z: np.ndarray, logs: np.ndarray, frame: np.ndarray, first: np.ndarra
     slope = 2.0 * cosine / np.where(reach > 0.0, reach, 1.0)
     tangent = ratio * slope
     shrink = 1.0 / np.hypot(1.0, tangent)
-    for index, column in ((i, large + (tangent * ratio) * small), (j, small - slope * large)):
+    left, right = carried[:, :, i], carried[:, :, j]
+    for index, column, along in (
+        (i, large + (tangent * ratio) * small, left + (tangent * ratio) * right),
+        (j, small - slope * large, right - slope * left),
+    ):
         norms = np.linalg.norm(column, axis=0)
         z[:, index] = column / np.where(norms > 0.0, norms, 1.0)
+        carried[:, :, index] = along / np.where(norms > 0.0, norms, 1.0)
         with np.errstate(divide="ignore"):
             logs[index] = np.maximum(logs[index] + np.log(shrink * norms), NOTHING)
     large, small = frame[:, i], frame[:, j]

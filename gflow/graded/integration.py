@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from gflow.flow import Trajectory
+from gflow.flow import Status, Trajectory
 from gflow.graded.run import Run
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
@@ -21,6 +23,7 @@ def graded_flow(
     loss_tol: float = 1e-20,
     gradient_tol: float = 1e-12,
     norm_limit: float = 1e4,
+    error_tol: float | None = 1e-3,
     max_evaluations: int = 200_000,
 ) -> Trajectory:
     """Return the gradient flow of the factorisation W = A B on ``problem`` from ``start``, valid at extreme scales.
@@ -54,6 +57,10 @@ def graded_flow(
     norm_limit : float
         Diverging when |theta| > limit = norm_limit * max(sqrt(unit), |theta(0)|), or when |theta| has passed the
         geometric mean of limit and sqrt(unit) and the gradient is below its own rounding errors.
+    error_tol : float, optional
+        Where the estimated error of the end is larger than this, relative to the largest entry of W or its unit, the
+        status is ``roundoff``: what only a symmetry of the data keeps apart, rounding mixes, and it grows. None: the
+        estimate is only recorded.
     max_evaluations : int
         Budget of gradient evaluations.
 
@@ -83,12 +90,28 @@ def graded_flow(
         raise ValueError(f"log_scale must be finite; got {log_scale!r}")
     if not 1e-13 <= rtol <= 1e-2:
         raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {rtol!r}")
+    if error_tol is not None and not error_tol > 0:
+        raise ValueError(f"error_tol must be positive; got {error_tol!r}")
     limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
     horizon = np.inf if t_end is None else t_end
     for name, limit in (*limits.items(), ("t_end", horizon), ("max_evaluations", max_evaluations)):
         if not limit > 0:
             raise ValueError(f"{name} must be positive; got {limit!r}")
-    return Run(problem, model, start, log_scale, rtol, horizon, max_evaluations, limits).trajectory()
+    path = Run(problem, model, start, log_scale, rtol, horizon, max_evaluations, limits).trajectory()
+    size = max(problem.unit, float(np.abs(model.matrix(path.final)).max()))
+    return path if error_tol is None else _judged(path, error_tol * size, size)
+
+
+def _judged(path: Trajectory, allowed: float, size: float) -> Trajectory:
+    """Return the trajectory, with another status if it has ended but errs by more than is allowed.
+
+    One that diverges does so whatever its errors are, unless they are of the order of W.
+    """
+    most = {Status.CONVERGED: allowed, Status.HORIZON: allowed, Status.DIVERGING: size}.get(path.status)
+    if most is None or path.error is None or path.error < most:
+        return path
+    said = f"rounding errors in what only structure keeps apart leave the end uncertain by {path.error:.2g}"
+    return replace(path, status=Status.ROUNDOFF, message=f"{said}; otherwise {path.message}")
 
 
 def _checked_start(start: np.ndarray, dim: int) -> np.ndarray:

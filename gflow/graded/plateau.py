@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gflow.graded.columns import EPS, ROUNDING, GradedColumns, modes
+from gflow.graded.columns import EPS, MARGIN, ROUNDING, GradedColumns, modes
 
 LOG_PASSIVE = float(np.log(1e-7))
 """Columns below 1e-7 in the problem's unit change the residual by less than rounding, 1e-14, does in an integration."""
@@ -27,13 +27,16 @@ class Plateau:
     rate : float
         Growth rate of the fastest mode that passive columns carry.
     by_rounding : bool
-        Whether rounding errors in the fastest mode would end the stay before what the columns themselves carry.
+        Whether rounding errors would end the stay before what the columns themselves carry.
+    error : float
+        Rounding errors in the mode that ends it, relative to what the column carries of it.
     """
 
     bases: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
     wait: float
     rate: float
     by_rounding: bool
+    error: float
 
     @property
     def worthwhile(self) -> bool:
@@ -44,7 +47,10 @@ class Plateau:
         """Add a time dt: the passive columns grow exactly, and all columns are made orthogonal again."""
         for block, passive, rates, X in self.bases:
             index = block[:, None], passive
-            columns.z[index] = X @ (np.exp(rates * dt)[:, None] * (X.T @ columns.z[index]))
+            growth = np.exp(rates * dt)[:, None]
+            columns.z[index] = X @ (growth * (X.T @ columns.z[index]))
+            errors = columns.errors[:, block[:, None], passive]
+            columns.errors[:, block[:, None], passive] = X @ (growth * (X.T @ errors))
         columns.orthogonalise()
 
 
@@ -56,7 +62,7 @@ def passive_columns(columns: GradedColumns) -> np.ndarray:
 def plateau(columns: GradedColumns, E: np.ndarray, twice: float) -> Plateau:
     """Return the stay that begins here, for the residual E and twice = 2/n."""
     passive = passive_columns(columns) & columns.alive
-    bases, waits, fastest = [], [(np.inf, False)], 0.0
+    bases, waits, fastest = [], [(np.inf, False, 0.0)], 0.0
     for block in columns.blocks:
         c = columns.owner[block[0]]
         index = np.nonzero(passive[c])[0]
@@ -64,25 +70,33 @@ def plateau(columns: GradedColumns, E: np.ndarray, twice: float) -> Plateau:
             rates, X = modes(E, block)
             rates = twice * rates
             bases.append((block, index, rates, X))
-            waits.append(_arrival(X.T @ columns.z[block[:, None], index], columns.logs[c, index], rates))
+            amplitudes = X.T @ columns.z[block[:, None], index]
+            rounding = ROUNDING * np.linalg.norm(amplitudes, axis=0)
+            followed = np.abs(X.T @ columns.errors[:, block[:, None], index]).max(axis=0, initial=0.0)
+            noise = np.maximum(rounding, MARGIN * followed)
+            waits.append(_arrival(amplitudes, noise, columns.logs[c, index], rates))
             fastest = max(fastest, float(rates[0]))
-    wait, by_rounding = min(waits)
-    return Plateau(bases, wait, fastest, by_rounding)
+    wait, by_rounding, error = min(waits)
+    return Plateau(bases, wait, fastest, by_rounding, error)
 
 
-def _arrival(amplitudes: np.ndarray, logs: np.ndarray, rates: np.ndarray) -> tuple[float, bool]:
-    """Return when the first of ``amplitudes`` (modes in rows) stops being passive, and whether rounding forestalls it.
+def _arrival(
+    amplitudes: np.ndarray, noise: np.ndarray, logs: np.ndarray, rates: np.ndarray
+) -> tuple[float, bool, float]:
+    """Return when the first of ``amplitudes`` (modes in rows) stops being passive, whether rounding forestalls it, and
+    the rounding error of that amplitude, relative to it.
 
-    Amplitudes that rounding could have put there do not count.
+    Amplitudes that do not exceed ``noise``, which rounding could have put there, do not count.
     """
     grows = rates > EPS * np.abs(rates).max(initial=0.0)
     if not grows.any():
-        return np.inf, False
-    rates, sizes = rates[grows, None], np.abs(amplitudes[grows])
-    rounding = ROUNDING * np.linalg.norm(amplitudes, axis=0)
+        return np.inf, False, 0.0
+    rates, sizes, noise = rates[grows, None], np.abs(amplitudes[grows]), noise[grows]
     with np.errstate(divide="ignore", over="ignore"):
-        carried = np.where(sizes > rounding, logs + np.log(sizes), -np.inf)
-        noise = logs + np.log(rounding)
-        first = float(((LOG_PASSIVE - carried) / rates).min())
-    by_noise = float(((LOG_PASSIVE - noise) / rates[0]).min())
-    return min(first, by_noise), by_noise <= first
+        carried = np.where(sizes > noise, logs + np.log(sizes), -np.inf)
+        times = (LOG_PASSIVE - carried) / rates
+        by_noise = float(((LOG_PASSIVE - logs - np.log(noise)) / rates).min())
+    mode, column = np.unravel_index(int(np.argmin(times)), times.shape)
+    first = float(times[mode, column])
+    error = float(noise[mode, column] / sizes[mode, column]) if np.isfinite(first) else 1.0
+    return min(first, by_noise), by_noise <= first, error

@@ -11,9 +11,12 @@ from gflow.critical import hessian_spectrum
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.monitor import Record, norm, plateaus
+from gflow.flow.outcome import STEPS
+from gflow.flow.verdicts import is_least
 from gflow.graded.columns import EPS, ROUNDING, GradedColumns
 from gflow.graded.field import Field
 from gflow.graded.plateau import WINDOW, WORTHWHILE, passive_columns, plateau
+from gflow.graded.rounding import Errors
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
@@ -61,6 +64,7 @@ class Run:
         with np.errstate(under="ignore"):
             self.Z = self.Z * np.exp(log_scale)
         self.field = Field(self.problem, self.columns.squares())
+        self.errors = Errors(self.columns, self.field)
         self.local = Factorization(self.problem.shape, self.columns.z.shape[1])
         self.method = "LSODA" if self.columns.z.size <= DENSE_LIMIT else "DOP853"
         self.norm_limit = limits["norm_limit"] * max(1.0, float(np.linalg.norm(self.Z)) / self.objective.theta_unit)
@@ -144,7 +148,9 @@ class Run:
         self.n_hessians += 1
         grows = spectrum.values < -(1e-11 * spectrum.norm + orbit)
         if not grows.any():
-            return Status.CONVERGED, "the gradient vanished where the Hessian has no negative eigenvalue"
+            least = is_least(objective, theta, spectrum, self.limits["loss_tol"])
+            said = "the gradient vanished where the Hessian has no negative eigenvalue"
+            return (Status.CONVERGED, said) if least else None
         sizes = self.columns.largest(z)
         if self.blurred and ((sizes > NEGLIGIBLE) & (sizes < ROUNDING)).any():
             return None
@@ -167,11 +173,14 @@ class Run:
             return None
         if stay.by_rounding:
             return self.stuck()
+        self.errors.worst = max(self.errors.worst, stay.error)
         leave = min(self.t + stay.wait, self.t_end)
         n_windows = int(np.ceil((leave - self.t) * stay.rate / WINDOW))
         times = np.linspace(self.t, leave, n_windows + 1)[1:]
         for t in times:
+            self.errors.lose(np.linalg.norm(self.columns.z, axis=0) / np.sqrt(len(self.columns.z)))
             stay.advance(self.columns, t - self.t)
+            self.errors.settle(self.columns.z)
             self.t = float(t)
             self.n_steps += 1
             self.settle()
@@ -196,6 +205,7 @@ class Run:
         relief = np.exp(np.clip(-2.0 * self.columns.logs, 0.0, np.log(RELIEF)))[self.columns.home]
         solver = self.new_solver(relief * needed if tail else needed)
         z, ending = self.columns.z, None
+        self.errors.restart(self.t, z)
         while ending is None:
             said = solver.step()
             self.n_steps += 1
@@ -208,13 +218,16 @@ class Run:
                     "try another rtol"
                 )
             z, self.t = solver.y.reshape(shape), float(solver.t)
+            self.errors.step(self.t, z)
             ending = self.note(z)
             sizes = self.columns.largest(z)
             entered = not tail and self.loss <= TAIL * self.first_loss
             if entered or self.resting() or (sizes > high).any() or (sizes < low).any():
                 break
+        self.errors.step(self.t, z, last=True)
         self.columns.z = z.copy()
         self.columns.orthogonalise()
+        self.errors.settle(self.columns.z)
         self.settle()
         return ending
 
@@ -257,6 +270,9 @@ class Run:
         curvature = self.field.twice * (size + np.sqrt(losses[0] / self.problem.weight))
         noise = curvature * (self.rtol * float(np.abs(small).max()) * np.sqrt(self.model.dim)) ** 2
         noise += ROUNDING * float(losses[0])
+        drift = float(np.linalg.norm(conserved - conserved[0], axis=1).max()) / size
+        rise = float(np.max(np.diff(losses), initial=0.0)) / max(float(losses.max()), 1e-300)
+        relative = min(1.0, self.errors.worst + drift + rise + STEPS * self.rtol)
         met = plateaus(times, small, losses, slopes, noise, status in (Status.CONVERGED, Status.ROUNDOFF))
         return Trajectory(
             times=times * time_unit,
@@ -267,9 +283,10 @@ class Run:
             message=message,
             method=f"{self.method} in graded columns",
             plateaus=tuple(plateau.scaled(unit * unit, time_unit, theta_unit) for plateau in met),
-            conservation_drift=float(np.linalg.norm(conserved - conserved[0], axis=1).max()) / size,
-            monotonicity_defect=float(np.max(np.diff(losses), initial=0.0)) / max(float(losses.max()), 1e-300),
+            conservation_drift=drift,
+            monotonicity_defect=rise,
             n_gradients=self.n_gradients,
             n_hessians=self.n_hessians,
             n_steps=self.n_steps,
+            error=relative * max(unit, float(np.abs(self.model.matrix(states[-1])).max())),
         )

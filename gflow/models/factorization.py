@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -114,6 +114,21 @@ class Factorization:
     def unstacked(self, Z: np.ndarray) -> np.ndarray:
         """Return the flat parameter whose ``stacked`` form is Z, shape (d1 + d2, r)."""
         return self.theta(Z[: self.shape[0]], Z[self.shape[0] :].T)
+
+    def mirror(self, theta: np.ndarray) -> np.ndarray:
+        """Return the parameters with A and B^T exchanged, those of W^T, for a square W."""
+        A, B = self.factors(theta)
+        return self.theta(B.T, A.T)
+
+    @property
+    def signature(self) -> np.ndarray:
+        """Return the signs s, shape (d1 + d2,), with A^T A - B B^T = Z^T diag(s) Z for Z = [A; B^T]."""
+        return np.repeat([1.0, -1.0], self.shape)
+
+    def drive(self, G: Any) -> Callable[[np.ndarray], np.ndarray]:
+        """Return Z -> -[[0, G], [G^T, 0]] Z: how columns of [A; B^T] move where dR/dW = G, shapes (d1 + d2, m)."""
+        cut = self.shape[0]
+        return lambda Z: -np.concatenate([G @ Z[cut:], G.T @ Z[:cut]])
 
     def conserved(self, theta: np.ndarray) -> np.ndarray:
         """Return A^T A - B B^T, shape (r r,), constant along every gradient flow (leading axes are kept)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,6 +71,15 @@ class SymmetricFactorization:
         U, dU = self.factor(theta), self.factor(variation)
         half = dU @ (U + dU / 2).T
         return half + half.T
+
+    def stacked(self, theta: np.ndarray) -> np.ndarray:
+        """Return U, shape (d, r): one row for each row of X."""
+        return self.factor(theta)
+
+    def drive(self, G: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Return Z -> -(G + G^T) Z: how columns of U move where dR/dX = G, shapes (d, m)."""
+        K = -(G + G.T)
+        return lambda Z: K @ Z
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return the derivative of X at theta, shape (d, d, dim)."""

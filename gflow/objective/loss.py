@@ -67,7 +67,28 @@ def _composed(problem: Any, model: Any) -> Objective:
         lower_bound=0.0,
         broadcasts=True,
         escape_modes=modes,
+        **_structure(problem, model, slope),
     )
+
+
+def _structure(problem: Any, model: Any, slope: Any) -> dict[str, Any]:
+    """Return what the objective says of its output, its columns and its symmetry."""
+    return {
+        "output": model.matrix,
+        "columns": getattr(model, "stacked", None),
+        "drive": (lambda theta: model.drive(slope(theta))) if hasattr(model, "drive") else None,
+        "signature": getattr(model, "signature", None),
+        "mirror": _mirror(problem, model),
+    }
+
+
+def _mirror(problem: Any, model: Any) -> Any:
+    """Return the exchange of A and B^T where data and mask are symmetric, None elsewhere."""
+    observed = getattr(problem, "observed", None)
+    if observed is None or not hasattr(model, "mirror") or model.shape[0] != model.shape[1]:
+        return None
+    same = np.array_equal(observed, observed.T) and np.array_equal(problem.values, problem.values.T)
+    return model.mirror if same else None
 
 
 def _modes(problem: Any, model: Any, theta: Array) -> tuple[float, Array]:
@@ -147,6 +168,11 @@ def _deviation(problem: Any, model: Any, center: Array) -> Objective:
         conserved=shifted_argument(base.conserved, origin),
         broadcasts=masked,
         escape_modes=None,
+        output=None,
+        columns=None,
+        drive=None,
+        signature=None,
+        mirror=None,
         deviation=lambda shift: _deviation(problem, model, origin + shift),
         gauge_dimension=shifted_argument(base.gauge_dimension, origin),
         lower_bound=-offset,
@@ -176,4 +202,5 @@ def _in_units(inner: Objective, unit: float, root: float) -> Objective:
         unit=unit,
         theta_unit=root,
         normalized=inner,
+        mirror=inner.mirror,
     )

@@ -44,6 +44,15 @@ class Objective:
     escape_modes : theta -> (bound, modes), optional
         An upper bound of the eigenvalues of -H, and a (dim, m) array of orthonormal candidates for its eigenvectors
         with the largest of them near a critical point: they spare an iteration for the lowest eigenvalues of H.
+    output : theta -> array, optional
+        What the parameters are for, W(theta): errors are judged there.
+    columns, drive : theta -> (m, r) array, theta -> linear map of such arrays, optional
+        For a factorised model, whose flow is Z' = drive(theta)(Z) with Z = columns(theta): what is too small to change
+        the output, rounding errors included, moves likewise.
+    signature : (m,) array, optional
+        Signs s with Z^T diag(s) Z constant along the flow.
+    mirror : theta -> theta, optional
+        A permutation of the parameters, its own inverse, that leaves the function unchanged and none of them in place.
     """
 
     dim: int
@@ -60,6 +69,11 @@ class Objective:
     normalized: Objective | None = None
     broadcasts: bool = False
     escape_modes: Callable[[Array], tuple[float, Array]] | None = None
+    output: Callable[[Array], Array] | None = None
+    columns: Callable[[Array], Array] | None = None
+    drive: Callable[[Array], Callable[[Array], Array]] | None = None
+    signature: Array | None = None
+    mirror: Callable[[Array], Array] | None = None
 
     @staticmethod
     def of(problem: Any, model: Any) -> Objective:
@@ -137,6 +151,11 @@ class Objective:
             normalized=None,
             broadcasts=False,
             escape_modes=None,
+            output=None,
+            columns=None,
+            drive=None,
+            signature=None,
+            mirror=None,
         )
 
     def __repr__(self) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from gflow.objective.modes import escape_modes
 from gflow.objective.record import Array, LastPoint, Objective, shifted_argument
 
+LARGEST_OUTPUT = 1_000_000
+"""Largest number of entries of W that is formed to compare two of them."""
 LARGEST_HESSIAN = 10_000
 """Largest dimension for which a dense Hessian is formed."""
 
@@ -71,6 +73,10 @@ class Sampled:
         """Return a bound of the eigenvalues of -H and candidates for its top eigenvectors."""
         return escape_modes(self.problem.scattered(self.twice * self.errors(theta)), self.model, theta)
 
+    def drive(self, theta: Array) -> Any:
+        """Return the linear map under which [A; B^T] moves, for arrays of shape (d1 + d2, m)."""
+        return self.model.drive(self.problem.scattered(self.twice * self.errors(theta)))
+
     def hessian(self, theta: Array) -> Array:
         """Return the dense Hessian; ``ValueError`` above dimension 10000."""
         return observed_hessian(self.problem, self.model, theta)
@@ -90,6 +96,10 @@ def sampled_loss(problem: Any, model: Any) -> Objective:
         gauge_dimension=model.gauge_dimension,
         lower_bound=0.0,
         escape_modes=loss.escape_modes,
+        output=model.matrix if model.shape[0] * model.shape[1] <= LARGEST_OUTPUT else None,
+        columns=model.stacked,
+        signature=model.signature,
+        drive=loss.drive,
     )
 
 
@@ -125,6 +135,11 @@ def _deviation(loss: Sampled, center: Array) -> Objective:
         gauge_dimension=shifted_argument(base.gauge_dimension, origin),
         lower_bound=-problem.weight * float(error @ error),
         escape_modes=None,
+        output=None,
+        columns=None,
+        drive=None,
+        signature=None,
+        mirror=None,
     )
 
 

@@ -18,9 +18,11 @@ from gflow.problems import MatrixCompletion, MatrixSensing
 
 DEPENDENCE = 1e-12
 MOST_EVALUATIONS = 200_000
-BOUNDARY = "none fits, or only singular X fit and rounding of the values decides; raise fit_tol or alpha"
+RIDGE = 16 * float(np.finfo(float).eps)
+"""Relative rounding of the values: eigenvalues of X below it do not decide a direction of s."""
+BOUNDARY = "none fits, or only singular X fit, and less well than fit_tol; raise it"
 LONGEST_STRIDE = 3.0
-"""No Newton step changes the logarithm of an eigenvalue by more than this."""
+"""No Newton step raises the logarithm of an eigenvalue by more than this; what falls cannot overshoot."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,8 +149,8 @@ def commuting_path(
     ------
     ValueError
         If the measurements are not square or do not commute, alpha or a time is out of range, or the limit is asked
-        for and no X >= 0 fits the values. Where only singular X fit, s grows without limit and rounding of the values
-        may leave no solution for a tiny alpha: that is refused as well.
+        for and no X >= 0 fits the values. Where only singular X fit, s has no limit: it is followed until X fits to
+        fit_tol.
 
     Gunasekar et al. 2017, Theorem 1.
     """
@@ -250,7 +252,7 @@ def _limit(spectra: np.ndarray, y: np.ndarray, base: float, fit_tol: float) -> n
     while level != base:
         ahead = base if abs(base - level) <= abs(stride) else level + stride
         x = np.exp(level + 2.0 * rows.T @ sigma)
-        slope = -_solved(rows, x, rows @ x)
+        slope = -_solved(rows, x, rows @ x, RIDGE * float(np.linalg.norm(b)))
         trial = _newton(rows, b, ahead, sigma + (ahead - level) * slope, fit_tol, 12)
         if trial is None and abs(stride) < 1e-6:
             raise ValueError(f"the limit for alpha = {np.exp(base):.2g} unit was not reached: {BOUNDARY}")
@@ -271,22 +273,22 @@ def _newton(
         error = float(np.linalg.norm(missing)) / size
         if error <= fit_tol and error < least:
             best, least = sigma, error
-        move = _solved(rows, x, missing)
-        if error <= max(fit_tol / 10, 1e-15) or not np.isfinite(move).all():
+        move = _solved(rows, x, missing, RIDGE * size)
+        if error <= max(fit_tol / 10, 1e-15):
             break
-        longest = 2.0 * float(np.abs(rows.T @ move).max())
+        longest = 2.0 * float((rows.T @ move).max())
         sigma = sigma + min(1.0, LONGEST_STRIDE / max(longest, 1e-300)) * move
     return best
 
 
-def _solved(rows: np.ndarray, x: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return (2 rows diag(x) rows^T)^-1 right, by a QR decomposition with the largest x first, which is graded."""
+def _solved(rows: np.ndarray, x: np.ndarray, right: np.ndarray, ridge: float) -> np.ndarray:
+    """Return (2 rows diag(x) rows^T + ridge)^-1 right, by a QR decomposition with the largest x first, which is graded.
+
+    The ridge is the size of rounding in the values: in directions that only smaller eigenvalues x tell apart, rounding
+    moves sigma by no more than a few units.
+    """
     from scipy.linalg import solve_triangular
 
-    order = np.argsort(-x)
-    factor = np.linalg.qr((rows[:, order] * np.sqrt(x[order])).T, mode="r")
-    diagonal = np.diagonal(factor)
-    if len(factor) < len(rows) or not np.abs(diagonal).min() > 0:
-        return np.full(len(rows), np.nan)
-    half = solve_triangular(factor, right / 2.0, trans="T")
-    return solve_triangular(factor, half)
+    order, floor = np.argsort(-x), np.sqrt(ridge / 2.0) * np.eye(len(rows))
+    factor = np.linalg.qr(np.concatenate([(rows[:, order] * np.sqrt(x[order])).T, floor]), mode="r")
+    return solve_triangular(factor, solve_triangular(factor, right / 2.0, trans="T"))

@@ -50,7 +50,8 @@ class MatrixCompletion:
         If ``values`` is not an array of real numbers.
     ValueError
         If ``values`` is not two-dimensional, a mask of another shape is given, nothing is observed, an observed
-        entry is infinite or NaN, or max|M| lies outside [1e-150, 1e150] and is not zero.
+        entry is infinite or NaN, max|M| lies outside [1e-150, 1e150] and is not zero, or an entry that is not zero
+        becomes zero when it is divided by ``unit``.
 
     Only the observed entries are held; ``values``, ``observed`` and what takes or returns a matrix of shape (d1, d2)
     are for small problems, ``observed_product`` and ``scattered`` for all. Scales: R as s^2, gradient as s and
@@ -64,9 +65,7 @@ class MatrixCompletion:
 
     def __init__(self, values: Any, observed: Any = None) -> None:
         self._hold(*observed_entries(values, observed))
-        size = self.size
-        if size and not 1 / LARGEST_ENTRY <= size <= LARGEST_ENTRY:
-            raise ValueError(f"max|M| must lie in [1e-150, 1e150]; it is {size:g}: choose other units")
+        self._require_range("other units")
 
     def _hold(self, shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, targets: np.ndarray) -> None:
         if not len(targets):
@@ -79,6 +78,19 @@ class MatrixCompletion:
         self.rows, self.columns, self.targets = rows, columns, targets
         for array in (rows, columns, targets):
             array.setflags(write=False)
+
+    def _require_range(self, remedy: str) -> None:
+        """Refuse entries whose squares leave the range of a double, and those that are zero in the problem's unit."""
+        size = self.size
+        if size and not 1 / LARGEST_ENTRY <= size <= LARGEST_ENTRY:
+            raise ValueError(f"max|M| must lie in [1e-150, 1e150]; it is {size:g}: choose {remedy}")
+        vanished = np.flatnonzero((self.targets != 0) & (self.targets / self.unit == 0))
+        if vanished.size:
+            i, j = int(self.rows[vanished[0]]), int(self.columns[vanished[0]])
+            raise ValueError(
+                f"row {i + 1}, column {j + 1} holds {self.targets[vanished[0]]:g}, which is too small for a double in "
+                f"units of max|M| = {size:g}: write 0, or leave the entry out"
+            )
 
     def _with(self, shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, targets: np.ndarray) -> Self:
         """Return a problem of the same class with other entries; what a subclass keeps besides is carried over."""
@@ -214,9 +226,7 @@ class MatrixCompletion:
     def rescaled(self, factor: float) -> Self:
         """Return the problem with M multiplied by ``factor``."""
         other = self._with(self.shape, self.rows, self.columns, self.targets * factor)
-        size = other.size
-        if size and not 1 / LARGEST_ENTRY <= size <= LARGEST_ENTRY:
-            raise ValueError(f"max|M| must lie in [1e-150, 1e150]; it is {size:g}: choose another factor")
+        other._require_range("another factor")
         return other
 
     def restricted(self, rows: Any, columns: Any) -> Self:

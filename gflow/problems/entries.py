@@ -40,8 +40,32 @@ def _stored(values: Any) -> Entries:
     cells, place = np.unique(rows * shape[1] + columns, return_inverse=True)
     targets = np.full(len(cells), -0.0)  # the zero that keeps the sign of every other number added to it
     with np.errstate(over="ignore", invalid="ignore"):
-        np.add.at(targets, place.ravel(), stored.data.astype(float))
+        np.add.at(targets, place.ravel(), doubles(stored.data, rows, columns))
     return shape, cells // shape[1], cells % shape[1], targets
+
+
+def doubles(array: np.ndarray, rows: Any = None, columns: Any = None) -> np.ndarray:
+    """Return real numbers of any type as doubles, the nearest ones.
+
+    Parameters
+    ----------
+    array : array
+    rows, columns : (n,) int arrays, optional
+        Where the n numbers of ``array`` stand, if it is no matrix.
+
+    Raises ``ValueError`` if a number of higher precision that is not zero would become zero, another observation.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        result = array.astype(float)
+    if array.dtype.itemsize <= result.dtype.itemsize:
+        return result
+    lost = np.argwhere((result == 0) & (array != 0))
+    if lost.size:
+        first = tuple(lost[0].tolist())
+        place = first if rows is None else (int(rows[first]), int(columns[first]))
+        where = ", ".join(f"{name} {i + 1}" for name, i in zip(("row", "column"), place[-2:], strict=False))
+        raise ValueError(f"{where} holds {array[first]!s}, which is too small for a double: choose other units")
+    return result
 
 
 def selected(
@@ -66,7 +90,7 @@ def _real_matrix(values: Any) -> np.ndarray:
         raise TypeError(f"values must be an array of real numbers; got dtype {array.dtype}")
     if array.ndim != 2:
         raise ValueError(f"values must be a matrix (2 dimensions); got an array of shape {array.shape}")
-    return np.where(np.ma.getmask(values), np.nan, array.astype(float))
+    return np.where(np.ma.getmask(values), np.nan, doubles(array))
 
 
 def _mask(observed: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
+from gflow.problems.entries import doubles
 
 NORMALIZATIONS = ("mean", "sum")
 
@@ -179,7 +180,7 @@ def _real(values: Any, name: str) -> np.ndarray:
     _require_real(array.dtype, name)
     if np.ma.is_masked(values):
         raise ValueError(f"{name} must not hold masked entries; leave those measurements out")
-    return array.astype(float)
+    return doubles(array)
 
 
 def _require_real(dtype: Any, name: str) -> None:
@@ -213,6 +214,7 @@ def _sparse_operator(operator: Any, shape: tuple[int, int] | None) -> tuple[Any,
     if operator.ndim != 2 or operator.shape[0] == 0 or operator.shape[1] != d1 * d2:
         raise ValueError(f"sparse measurements must have shape (m, {d1 * d2}) with m > 0; got {operator.shape}")
     _require_real(operator.dtype, "measurements")
+    doubles(operator.data)
     operator = operator.astype(float)
     if not np.isfinite(operator.data).all():
         raise ValueError("measurements must be finite; a stored entry is not")

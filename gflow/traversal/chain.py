@@ -25,15 +25,17 @@ from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
 from gflow.traversal.sizes import LARGE_CELLS, is_large, shortage
 from gflow.traversal.stages import Ending, Orbit, orbit
-from gflow.traversal.uniqueness import flat_directions, locally_unique, short_directions
+from gflow.traversal.uniqueness import completion_error, flat_directions, locally_unique, short_directions
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
 SPAN_TOL = 1e-6
 """Singular values below this, in the square root of the unit, count as zero in dim S."""
 EPS = float(np.finfo(float).eps)
-COARSE = 1e-6
-"""An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
+SOFTEST = FLAT**-0.5
+"""Amplification of rounding in the softest directions that are told from flat ones."""
+NEARLY_MET = 1e-12
+"""At full width, where every minimum is global, losses below this fraction of unit^2 / n may be zero."""
 LARGE_BUDGET = 10_000
 """Gradients granted to an orbit of a large component."""
 STATUS = {Ending.DIVERGING: TraversalStatus.DIVERGING, Ending.UNDECIDED: TraversalStatus.UNDECIDED}
@@ -88,11 +90,20 @@ def chain(
     complete = part.n_observed == len(rows) * len(columns)
     orders = predicted_orders(saddles, complete, unique) if converged else (None, None)
     frame = frame_order(saddles, complete) if converged else None
-    left = float(np.sqrt(loss_at(stage.problem, A, B))) if unique else 0.0
-    counted = spreads if is_large(stage.problem) and not unique else spreads[-1:]
-    spread = sum(each() for each in counted)
-    error = part.unit * spread + rounding(saddles, left)
+    counted = spreads[-1:] if unique or not converged else spreads
+    error = part.unit * sum(each() for each in counted) + stage.carried(saddles, A, B, unique) if converged else np.inf
+    if converged and not np.isfinite(error):
+        stop = TraversalStatus.UNDECIDED, f"{stop[1]}, but the error of its entries is not bounded"
     return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders, frame, error)
+
+
+def largest_entry(saddle: Saddle) -> float:
+    """Return max|A B|, or a bound of it for large components."""
+    if saddle.rank == 0:
+        return 0.0
+    if saddle.A.shape[0] * saddle.B.shape[1] <= LARGE_CELLS:
+        return float(np.abs(saddle.matrix).max())
+    return float(np.linalg.norm(saddle.A, axis=1).max() * np.linalg.norm(saddle.B, axis=0).max())
 
 
 def rounding(saddles: list[Saddle], left: float) -> float:
@@ -103,13 +114,8 @@ def rounding(saddles: list[Saddle], left: float) -> float:
     """
     end = saddles[-1]
     tilts = sum(saddle.escape_rate / saddle.gap for saddle in saddles[:-1] if saddle.gap)
-    softness = np.sqrt(end.curvature / end.mu) if end.mu else (np.inf if end.flat is None else 1.0)
-    size = 0.0
-    if end.rank and end.A.shape[0] * end.B.shape[1] <= LARGE_CELLS:
-        size = float(np.abs(end.matrix).max())
-    elif end.rank:
-        size = float(np.linalg.norm(end.A, axis=1).max() * np.linalg.norm(end.B, axis=0).max())
-    return float(size * (EPS * tilts + max(EPS, left) * softness))
+    softness = np.sqrt(end.curvature / end.mu) if end.mu else (SOFTEST if end.flat is None else 1.0)
+    return float(largest_entry(end) * (EPS * tilts + max(EPS, left) * softness))
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Inside:
     """The spectrum inside the manifold: least positive eigenvalue, flat and negative directions, largest growth rate
     and largest eigenvalue.
 
-    None where a number cannot be told.
+    None where a number cannot be told. Where the negative directions are not ``counted`` there may be more of them.
     """
 
     mu: float | None
@@ -125,6 +131,7 @@ class Inside:
     negative: int | None
     rate: float
     curvature: float
+    counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -203,9 +210,34 @@ class _Stage:
             "mixing": top - stay.sigma <= TOP * top,
         }
 
-    def index(self, inside: Inside, k: int, sigma: np.ndarray) -> int:
-        """Return the number of negative eigenvalues of the Hessian at full width."""
-        return (inside.negative or 0) + (self.width - k) * int(np.sum(sigma > 1e-10))
+    def index(self, inside: Inside, k: int, sigma: np.ndarray) -> int | None:
+        """Return the number of negative eigenvalues of the Hessian at full width; None where it is not known inside."""
+        if inside.negative is None or not inside.counted:
+            return None
+        return inside.negative + (self.width - k) * int(np.sum(sigma > 1e-10))
+
+    def slip(self, saddle: Saddle) -> float:
+        """Return the error of the entries of a critical point of positive loss: what its soft directions make of slopes.
+
+        A later completion that is unique forgets it.
+        """
+        if saddle.rank == 0 or saddle.loss == 0.0 or saddle.mu is None:
+            return 0.0
+        root = np.sqrt(self.part.unit)
+        model = Factorization(self.problem.shape, saddle.rank)
+        theta = model.theta(saddle.A / root, saddle.B / root)
+        slope = float(np.linalg.norm(Objective.of(self.problem, model).gradient(theta)))
+        size, time = float(np.linalg.norm(theta)), self.part.unit * self.share
+        slope = max(slope, EPS * saddle.curvature / time * size)
+        return largest_entry(saddle) * 2.0 * slope / (saddle.mu / time * size)
+
+    def carried(self, saddles: list[Saddle], A: np.ndarray, B: np.ndarray, unique: bool | None) -> float:
+        """Return what rounding and unfinished Newton steps do to the entries at the end of a chain."""
+        left = float(np.sqrt(loss_at(self.problem, A, B))) if unique else 0.0
+        error = rounding(saddles, left)
+        if unique and saddles[-1].loss == 0.0 and A.size + B.size <= DENSE_POLISH:
+            error += self.part.unit * completion_error(self.problem, A, B)
+        return error + sum(self.slip(each) for each in (saddles[-1:] if unique else saddles))
 
     def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Orbit:
         """Return the orbit that leaves a saddle with the factors A and B, in the component's unit.
@@ -233,6 +265,10 @@ class _Stage:
         k = saddle.rank
         if saddle.escape_rate == 0.0:
             return TraversalStatus.CONVERGED, f"the residual vanished at rank {k}"
+        met = k >= min(self.problem.shape) and saddle.assumption_2 is None and self.is_nearly_met(saddle)
+        if k == self.width and saddle.assumption_2 is not True and not met:
+            where = f"the width {k} of the model is used up at loss {saddle.loss:.6g}"
+            return TraversalStatus.UNDECIDED, f"{where}, at a point {_unstable(saddle)}"
         if k == self.width:
             return TraversalStatus.CONVERGED, f"the width {k} of the model is used up at loss {saddle.loss:.6g}"
         if saddle.rival is None:
@@ -250,6 +286,10 @@ class _Stage:
         if not self.greedy and memory <= saddle.inside_rate * (saddle.plateau_time or 0.0):
             return TraversalStatus.UNDECIDED, f"at rank {k} an escape inside the manifold comes first"
         return None
+
+    def is_nearly_met(self, saddle: Saddle) -> bool:
+        """Return whether the data are met but for what Newton steps in soft directions leave."""
+        return saddle.loss <= NEARLY_MET * self.problem.weight * self.share * self.part.unit**2
 
     def span(self, saddle: Saddle) -> int:
         """Return dim S of the multiplicity r - dim S (see ``residual_escape``)."""
@@ -269,17 +309,28 @@ class _Stage:
         objective, theta = Objective.of(self.problem, model), model.theta(A, B)
         if model.dim > DENSE_LIMIT or is_large(self.problem):
             idle = short_directions(self.problem, model, theta)
-            least, largest = smallest_off_gauge(partial(objective.hvp, theta), objective, model, theta, idle)
-            if least is None or idle is None or abs(least) <= COARSE * largest:
-                return Inside(None, None, None, 0.0, largest)
-            n = idle.shape[1]
-            return Inside(least, n, 0, 0.0, largest) if least > 0 else Inside(None, None, 1, -least, largest)
+            found = smallest_off_gauge(partial(objective.hvp, theta), objective, model, theta, idle)
+            if found.is_negative and found.value is not None:
+                return Inside(None, None, 1, -found.value, found.largest, counted=False)
+            if idle is None or not found.is_positive:
+                return Inside(None, None, None, 0.0, found.largest)
+            return Inside(found.value, idle.shape[1], 0, 0.0, found.largest)
         free = complement(gauge_basis(model, theta))
         values, vectors = np.linalg.eigh(free.T @ objective.hessian(theta) @ free)
         largest = float(np.abs(values).max(initial=0.0))
         zero = np.abs(values) <= FLAT * largest
-        if zero.any() and not flat_directions(self.problem, model, theta, free @ vectors[:, zero]):
-            return Inside(None, None, None, 0.0, largest)
         positive, negative = values[~zero & (values > 0.0)], values[~zero & (values < 0.0)]
+        rate = -float(min(negative, default=0.0))
+        if zero.any() and not flat_directions(self.problem, model, theta, free @ vectors[:, zero]):
+            return Inside(None, None, len(negative) or None, rate, largest)
         mu = float(positive.min()) if positive.size else None
-        return Inside(mu, int(zero.sum()), len(negative), -float(min(negative, default=0.0)), largest)
+        return Inside(mu, int(zero.sum()), len(negative), rate, largest)
+
+
+def _unstable(saddle: Saddle) -> str:
+    """Return what is known of a point that is not seen to be a minimum inside its manifold."""
+    if saddle.assumption_2 is False:
+        return (
+            f"with growth at rate {saddle.inside_rate:.3g} inside: on which side the flow leaves depends on the start"
+        )
+    return "where vanishing curvature inside does not tell whether the flow stays"

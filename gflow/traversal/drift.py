@@ -20,8 +20,10 @@ from gflow.traversal.curvature import Curvature
 EPS = float(np.finfo(float).eps)
 TOL = 1e-4
 """Error of a step, relative to |theta|: whether a drift ends, and near what, asks for no more."""
-NEWTON_TOL = 1e-6
+NEWTON_TOL = 1e-2
+"""Newton's steps go on until they are this fraction of that error."""
 NEWTON_STEPS = 8
+IMPLICIT = "implicit steps"
 AT_REST = 1e-6
 """A drift that moved by less than this, relative to |theta|, while its time grew tenfold is at rest."""
 STRAY = 0.1
@@ -40,7 +42,7 @@ def drift(
     *,
     watch: Watch,
     escapes: Callable[[list[float], list[np.ndarray]], object],
-    norm_limit: float,
+    tol: float = TOL,
     max_steps: int,
 ) -> Trajectory:
     """Return ``path`` with its continuation by implicit steps.
@@ -54,19 +56,19 @@ def drift(
         Called after every step; a true answer stops (status ``horizon``).
     escapes : (times, states) -> object
         Called after every step; a true answer says that the drift runs to infinity (status ``diverging``).
-    norm_limit : float
-        Diverging, too, when |theta| exceeds it.
+    tol : float
+        Error of a step, relative to |theta|.
     max_steps : int
         Status ``budget`` when they are used up. Status ``converged``: at rest; ``roundoff``: the slope is rounding.
     """
-    run = _Drift(objective, curvature, path)
+    run = _Drift(objective, curvature, path, tol)
     for _ in range(max_steps):
         if not run.step():
             return run.trajectory(path, Status.BUDGET, f"no implicit step from t = {run.times[-1]:.3g} could be solved")
         size = float(np.linalg.norm(run.states[-1]))
         if watch(run.times[-1], run.states[-1], run.slope):
             return run.trajectory(path, Status.HORIZON, "the callback asked to stop")
-        if size > norm_limit or escapes(run.times, run.states):
+        if escapes(run.times, run.states):
             return run.trajectory(path, Status.DIVERGING, f"|theta| = {size:.3g} and growing as a power of time")
         if run.slope <= EPS * run.stiffness * size:
             return run.trajectory(path, Status.ROUNDOFF, "the slope has fallen to rounding errors")
@@ -78,8 +80,8 @@ def drift(
 class _Drift:
     """The states so far and the length of the next step."""
 
-    def __init__(self, objective: Objective, curvature: Curvature, path: Trajectory) -> None:
-        self.objective, self.curvature = objective, curvature
+    def __init__(self, objective: Objective, curvature: Curvature, path: Trajectory, tol: float) -> None:
+        self.objective, self.curvature, self.tol = objective, curvature, tol
         self.left = self.candidate = curvature.residual(path.final)
         self.times, self.states = [float(t) for t in path.times], list(path.states)
         self.length = STRETCH * (self.times[-1] - self.times[-2])
@@ -99,7 +101,7 @@ class _Drift:
             if theta is None:
                 self.length *= SHRINK
                 continue
-            error = ERROR_SHARE * float(np.linalg.norm(theta - guess)) / (TOL * max(1.0, float(np.linalg.norm(theta))))
+            error = ERROR_SHARE * float(np.linalg.norm(theta - guess)) / (self.tol * max(1.0, float(np.linalg.norm(theta))))
             factor = 0.9 * max(error, 1e-3) ** (-1.0 / 3.0)
             if error <= 1.0:
                 self.left = self.candidate
@@ -128,18 +130,21 @@ class _Drift:
         reach, theta, left = h * (1.0 + ratio) / share, guess, self.left
         size = max(1.0, float(np.linalg.norm(guess)))
         for _ in range(NEWTON_STEPS):
-            r, J = self.curvature.residual(theta), self.curvature.jacobian(theta)
-            gradient, H = 2.0 * (J.T @ r), self.curvature.assembled(J, left)
+            here = self.curvature.linearised(theta)
             self.n_gradients, self.n_hessians = self.n_gradients + 1, self.n_hessians + 1
             try:
-                move = np.linalg.solve(np.eye(len(theta)) / reach + H, (fixed - theta) / reach - gradient)
+                with np.errstate(over="ignore", invalid="ignore"):  # steps that are refused
+                    move = here.solved(left, 1.0 / reach, (fixed - theta) / reach - here.gradient)
             except np.linalg.LinAlgError:  # the step is so long that flat directions are all that is left
                 return None
-            theta, left, length = theta + move, r + J @ move, float(np.linalg.norm(move))
+            if not float(np.abs(move).max()) <= STRAY * size:
+                return None
+            length = float(np.linalg.norm(move))
+            theta, left = theta + move, here.residual + here.change(move)
             if not length <= STRAY * size:
                 return None
-            if length <= NEWTON_TOL * size:
-                self.slope, self.stiffness = float(np.linalg.norm(gradient)), float(np.linalg.norm(H))
+            if length <= NEWTON_TOL * self.tol * size:
+                self.slope, self.stiffness = float(np.linalg.norm(here.gradient)), here.trace
                 self.candidate = left
                 return theta
         return None
@@ -154,7 +159,7 @@ class _Drift:
             gradient_norms=slopes,
             status=status,
             message=message,
-            method=f"{path.method}, then implicit steps",
+            method=f"{path.method}, then {IMPLICIT}",
             conservation_drift=lost,
             monotonicity_defect=float(np.max(np.diff(losses), initial=0.0)) / max(float(losses.max()), 1e-300),
             n_gradients=path.n_gradients + self.n_gradients,

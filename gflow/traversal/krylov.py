@@ -11,6 +11,9 @@ import numpy as np
 CHECK = 5
 """Convergence is looked at every so many steps."""
 
+COARSE = 1e-6
+"""An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
+
 Product = Callable[[np.ndarray], np.ndarray]
 
 
@@ -76,10 +79,32 @@ def leading_triples(
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lowest:
+    """The lowest eigenvalue of an operator with its unit eigenvector, and the largest |eigenvalue|.
+
+    ``value`` is None where it is not known. A negative one that has not converged is an upper bound.
+    """
+
+    value: float | None
+    largest: float
+    vector: np.ndarray
+
+    @property
+    def is_negative(self) -> bool:
+        """Return whether there is an eigenvalue clearly below zero."""
+        return self.value is not None and self.value < -COARSE * self.largest
+
+    @property
+    def is_positive(self) -> bool:
+        """Return whether the lowest eigenvalue lies clearly above zero."""
+        return self.value is not None and self.value > COARSE * self.largest
+
+
 def lowest_eigenvalue(
     product: Product, start: np.ndarray, locked: np.ndarray, *, tol: float = 1e-3, max_steps: int = 300
-) -> tuple[float | None, float]:
-    """Return the lowest eigenvalue of a symmetric operator that ``start`` has a part of, and the largest |eigenvalue|.
+) -> Lowest:
+    """Return the lowest eigenvalue of a symmetric operator that ``start`` has a part of.
 
     Parameters
     ----------
@@ -90,7 +115,7 @@ def lowest_eigenvalue(
     tol : float
         The residual of the lowest eigenvalue is at most ``tol`` times its size, and so its error of the order of tol^2
         times the gap; the largest is as accurate as the same steps make it. None if that takes more than ``max_steps``
-        products.
+        products; but a negative Rayleigh quotient is proof of a negative eigenvalue whatever its residual.
     """
     most = min(max_steps, len(start))
     basis = np.empty((most + 1, len(start)))
@@ -106,10 +131,11 @@ def lowest_eigenvalue(
             continue
         T = np.diag(diagonal[: j + 1]) + np.diag(off[:j], 1) + np.diag(off[:j], -1)
         values, vectors = np.linalg.eigh(T)
-        largest = float(np.abs(values).max())
-        if off[j] * abs(float(vectors[-1, 0])) <= tol * abs(float(values[0])) or off[j] <= 1e-14 * largest:
-            return float(values[0]), largest
-    return None, largest
+        found = Lowest(float(values[0]), float(np.abs(values).max()), vectors[:, 0] @ basis[: j + 1])
+        left = off[j] * abs(float(vectors[-1, 0]))
+        if left <= tol * abs(float(values[0])) or off[j] <= 1e-14 * found.largest:
+            return found
+    return found if found.is_negative else replace(found, value=None)
 
 
 def _orthogonal(v: np.ndarray, basis: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ lead to one point, and what the tolerance leaves is measured by a coarser orbit.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -20,12 +20,15 @@ from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.objective.loss import is_sparse
 from gflow.problems import MatrixCompletion
+from gflow.traversal import drift
 from gflow.traversal.chebyshev import ChebyshevSteps
+from gflow.traversal.curvature import Curvature, is_eliminable
 from gflow.traversal.modes import errors_at
-from gflow.traversal.polish import krylov_polish, product_svd
+from gflow.traversal.polish import direct_polish, krylov_polish, product_svd, smallest_off_gauge
 from gflow.traversal.settings import Settings
+from gflow.traversal.settling import MET, RESOLVED, distance_along
 from gflow.traversal.sizes import is_isolating
-from gflow.traversal.stages import Ending, Orbit
+from gflow.traversal.stages import AT_REST, Ending, Orbit
 
 BUDGET = 5000
 """Gradients after which an orbit counts as too slow for this method."""
@@ -35,6 +38,8 @@ TOL = 3e-4
 """Error of a step, relative to |theta| at its end."""
 FINE_LAUNCH, FINE_TOL, COARSER = 1e-4, 1e-6, 30.0
 """The same where the end remembers the way, and how much coarser the orbit is that shows the error of that."""
+LEVELS = (LAUNCH, TOL), (FINE_LAUNCH, FINE_TOL), (1e-5, 1e-8)
+"""Launches and errors of a step in the order in which they are tried: the last where a saddle inside is passed closely."""
 AGREEMENT = 1e-6
 """Largest entry, in the unit, by which two such ends may differ."""
 FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
@@ -46,6 +51,9 @@ REACH = 0.3
 """Longest way to the critical point, relative to |theta|."""
 EXPLAINED = 0.1
 """The loss is quadratic between orbit and end where Newton's decrement is its fall but for this fraction."""
+IMPLICIT_STEPS = 1000
+"""Implicit steps that follow an orbit too slow for explicit ones, where the longer factor can be eliminated."""
+MET_EXACTLY = "a saddle inside the manifold, met exactly"
 GROWN = 1.2
 """A row of a factor that has become this much longer over a decade of time still grows."""
 CURVATURE_STEPS, MARGIN = 6, 1.25
@@ -69,18 +77,32 @@ def large_orbit(
     model = Factorization(problem.shape, A.shape[1] + 1)
     objective = Objective.of(problem, model)
 
-    def followed(launch: float, tol: float, remembers: bool) -> Orbit:
+    def followed(launch: float, tol: float, remembers: bool) -> _LargeOrbit:
         start = model.theta(np.c_[A, launch * u], np.r_[B, -launch * v[None]])
-        return _LargeOrbit(problem, model, objective, start, sigma, use, tol, remembers).orbit()
+        return _LargeOrbit(problem, model, objective, start, sigma, use, tol, remembers)
 
-    if is_isolating(problem, model.rank):
-        return followed(LAUNCH, TOL, False)
-    found = followed(FINE_LAUNCH, FINE_TOL, True)
-    if found.ending != Ending.MINIMUM:
+    remembers, level = not is_isolating(problem, model.rank), 0
+    while True:
+        level = max(level, int(remembers))
+        launch, tol = LEVELS[level]
+        run = followed(launch, tol, remembers)
+        found = run.orbit()
+        if found.ending == Ending.UNDECIDED and run.can_drift:
+            found = run.drifted(found)
+        if run.is_valley and not remembers:
+            remembers = True
+        elif run.is_unresolved and level + 1 < len(LEVELS):
+            level += 1
+        else:
+            break
+    if found.ending != Ending.MINIMUM or not remembers:
         return found
 
     def spread() -> float:
-        coarse = followed(np.sqrt(COARSER) * FINE_LAUNCH, COARSER * FINE_TOL, True)
+        run = followed(np.sqrt(COARSER) * launch, COARSER * tol, True)
+        coarse = run.orbit()
+        if coarse.ending == Ending.UNDECIDED and run.can_drift:
+            coarse = run.drifted(coarse)
         return largest_difference(model, found.end, coarse.end) if coarse.ending == Ending.MINIMUM else np.inf
 
     return replace(found, spread=spread)
@@ -125,9 +147,13 @@ class _LargeOrbit:
     losses: list[float] = field(default_factory=list)
     slopes: list[float] = field(default_factory=list)
     end: np.ndarray | None = None
+    saddle: np.ndarray | None = None
+    is_valley: bool = False
+    next_try: float = 0.0
     end_loss: float = 0.0
     loss: float = 0.0
     explained_from: float = 0.0
+    distance: float = np.inf
 
     def orbit(self) -> Orbit:
         """Return the orbit, with the critical point at its end."""
@@ -143,13 +169,78 @@ class _LargeOrbit:
             if slope > peak:
                 peak, next_try = slope, FIRST_TRY * slope
             if float(np.linalg.norm(steps.theta)) > far:
-                return self.ended(steps, Status.DIVERGING, Ending.DIVERGING, f"|theta| passed {far:.3g}")
+                reason = f"|theta| passed {far:.3g} at t = {steps.time:.3g}, loss {self.losses[-1]:.6g}"
+                return self.ended(steps, Status.DIVERGING, Ending.UNDECIDED, reason)
             if self.settled(steps.theta, steps.slope):
                 return self.ended(steps, Status.HORIZON, Ending.MINIMUM, "a minimum inside the manifold", self.end)
             if slope <= next_try:
                 next_try = slope / (PATIENCE if self.polished(steps.theta) else AGAIN)
+                peak = peak if self.saddle is None else slope
+            if self.is_unresolved or self.is_met:
+                return self.at_saddle(steps)
         reason = f"{steps.n_gradients} gradients led to t = {steps.time:.3g} and the loss {self.losses[-1]:.6g}"
         return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
+
+    @property
+    def is_met(self) -> bool:
+        """Return whether a saddle inside is met exactly."""
+        return self.distance <= MET
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Return whether a saddle inside is passed within the error of the steps, but not met exactly."""
+        return MET < self.distance <= RESOLVED * self.tol
+
+    def at_saddle(self, steps: ChebyshevSteps) -> Orbit:
+        """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
+        if self.is_met:
+            return self.ended(steps, Status.HORIZON, Ending.SADDLE, MET_EXACTLY, self.saddle)
+        return self.ended(steps, Status.HORIZON, Ending.UNDECIDED, self.passing)
+
+    @property
+    def passing(self) -> str:
+        return f"a saddle inside the manifold is passed at a relative distance of {self.distance:.2g}"
+
+    @property
+    def can_drift(self) -> bool:
+        """Return whether the fast part of the orbit is over, no saddle is near, and implicit steps are cheap."""
+        slow = self.slopes[0] < FIRST_TRY * max(self.slopes) and self.slopes[-1] <= FIRST_TRY * max(self.slopes)
+        return slow and not self.is_unresolved and is_eliminable(self.problem, self.model.rank)
+
+    def drifted(self, found: Orbit) -> Orbit:
+        """Return an orbit too slow for explicit steps with its continuation by implicit ones."""
+        assert found.path is not None
+        self.next_try = self.slopes[-1]
+
+        def sees(t: float, theta: np.ndarray, slope: float) -> bool:
+            gradient = self.gradient(theta)
+            self.losses.append(self.loss)
+            self.slopes.append(slope)
+            if self.settled(theta, gradient):
+                return True
+            if slope <= self.next_try:
+                self.next_try = slope / (PATIENCE if self.polished(theta) else AGAIN)
+            return self.is_unresolved or self.is_met
+
+        limits = {"tol": min(drift.TOL, self.tol), "max_steps": min(IMPLICIT_STEPS, self.use.max_evaluations // 3 + 1)}
+        tail = drift.drift(self.objective, self.system, found.path, watch=sees, escapes=lambda *_: False, **limits)
+        at_rest = tail.status in (Status.ROUNDOFF, Status.CONVERGED) and self.rests(tail.final)
+        if (tail.status == Status.HORIZON or at_rest) and self.end is not None:
+            return Orbit(self.model, tail, self.end, Ending.MINIMUM, "a minimum inside the manifold", lambda: 0.0)
+        if self.is_met and self.saddle is not None:
+            return Orbit(self.model, tail, self.saddle, Ending.SADDLE, MET_EXACTLY, lambda: 0.0)
+        reason = self.passing if self.is_unresolved else f"{found.reason}; {tail.message}"
+        return Orbit(self.model, tail, tail.final, Ending.UNDECIDED, reason, lambda: np.inf)
+
+    def rests(self, theta: np.ndarray) -> bool:
+        """Return whether a state that moves no more is at a minimum."""
+        if not self.polished(theta) or self.end is None:
+            return False
+        return float(np.linalg.norm(self.end - theta)) <= AT_REST * float(np.linalg.norm(theta))
+
+    @cached_property
+    def system(self) -> Curvature:
+        return Curvature(self.problem, self.model)
 
     @cached_property
     def sparse(self) -> bool:
@@ -202,13 +293,25 @@ class _LargeOrbit:
         return largest_difference(self.model, before, self.end) <= AGREEMENT
 
     def polished(self, theta: np.ndarray) -> bool:
-        """Return whether Newton's iteration leads from theta to a critical point, and keep that as the end expected."""
-        radius = REACH * float(np.linalg.norm(theta))
+        """Return whether Newton's iteration leads from theta to a minimum, and keep that as the end expected.
+
+        A saddle is kept apart, with the distance at which it is passed.
+        """
+        radius, self.saddle = REACH * float(np.linalg.norm(theta)), None
         try:
-            self.end = krylov_polish(self.objective, self.model, theta, radius=radius, along_valleys=True)
+            if "system" in self.__dict__:
+                end = direct_polish(self.system, theta, radius=radius)
+            else:
+                end = krylov_polish(self.objective, self.model, theta, radius=radius, along_valleys=True)
         except NotConverged:
             return False
-        self.end_loss = self.objective.value(self.end)
+        lowest = smallest_off_gauge(partial(self.objective.hvp, end), self.objective, self.model, end)
+        if lowest.is_negative:
+            self.end, self.saddle = None, end
+            self.distance = distance_along(lowest, self.objective.gradient(theta), theta)
+            return False
+        self.end, self.end_loss = end, self.objective.value(end)
+        self.is_valley = not lowest.is_positive
         return True
 
     def ended(

@@ -33,7 +33,7 @@ def residual_modes(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> M
     """Return the modes of P o (A B - M): all of them, or the leading ones of a large component."""
     if not is_large(problem):
         W = A @ B
-        U, sigma, Vt = np.linalg.svd(problem.residual(W))
+        U, sigma, Vt = np.linalg.svd(problem.residual(W), full_matrices=False)
         return Modes(problem.risk(W), sigma, U[:, 0], Vt[0], True, True)
     errors = errors_at(problem, A, B)
     found = leading_triples(problem.scattered(errors), min(LEADING, *problem.shape))

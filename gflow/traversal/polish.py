@@ -11,13 +11,25 @@ from gflow.critical import NotConverged
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.krylov import lowest_eigenvalue
+from gflow.traversal.curvature import Curvature
+from gflow.traversal.krylov import Lowest, lowest_eigenvalue
 from gflow.traversal.sizes import LARGE_CELLS
 
 FORCING = 1e-6, 1e-2
 """Bounds of the accuracy of a Newton step: as good as the last step was, squared."""
 DENSE_PRODUCTS = 300
 """Up to this dimension an operator is put together from its products."""
+EPS = float(np.finfo(float).eps)
+LAST_STEP, SHORT_STEP = 0.1, 1e-6
+"""The last Gauss-Newton step to a completion, and a Newton step at a minimum, are at most these fractions of |theta|."""
+MET_LOSS = 1e-6
+"""A completion is met within rounding if the loss has fallen to this fraction on the way to it."""
+PATIENCE = 6
+"""Gauss-Newton steps that have not halved the loss so many steps later lead nowhere."""
+FARTHEST = 1e4
+"""Completions and minima are looked for up to this many times |theta|."""
+SHIFT = 1e-10
+"""Curvatures below this fraction of the trace of the Hessian hardly move in a direct Newton step."""
 ENOUGH = 1e-14
 """Gradients below this fraction of curvature times |theta| are rounding."""
 
@@ -66,6 +78,30 @@ def krylov_polish(
     raise NotConverged(slope, allowed, steps, point)
 
 
+def direct_polish(
+    curvature: Curvature, theta: np.ndarray, *, radius: float, gradient_tol: float = 1e-13, max_steps: int = 20
+) -> np.ndarray:
+    """Return the critical point within ``radius`` of theta to which Newton steps lead that halve the gradient.
+
+    Systems are solved directly, shifted by what keeps the gauge directions at rest. Raises ``NotConverged`` if the
+    gradient stalls above gradient_tol times its scale.
+    """
+    point, here, steps = theta, curvature.linearised(theta), 0
+    while True:
+        slope, size = float(np.linalg.norm(here.gradient)), max(1.0, float(np.linalg.norm(point)))
+        move = here.solved(here.residual, max(slope / size, SHIFT * here.trace), -here.gradient)
+        steps += 1
+        following = curvature.linearised(point + move)
+        near = float(np.linalg.norm(point + move - theta)) <= radius
+        if not near or steps > max_steps or float(np.linalg.norm(following.gradient)) > 0.5 * slope:
+            break
+        point, here = point + move, following
+    allowed = gradient_tol * here.trace * size
+    if slope <= allowed:
+        return point
+    raise NotConverged(slope, allowed, steps, point)
+
+
 def off_gauge(product: Callable[[np.ndarray], np.ndarray], Q: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Return P H P v for the projector P on what is orthogonal to the columns of Q."""
     rest = product(v - Q @ (Q.T @ v))
@@ -104,21 +140,57 @@ def completed(
     """Return the completion to which Gauss-Newton steps of least length lead from ``theta``, or None.
 
     The first step is the limit of the flow linearised at theta, with nothing along the valley of completions. Singular
-    values of the Jacobian below ``soft_tol`` times the first one move nothing.
+    values of the Jacobian below ``soft_tol`` times the first one move nothing. Towards a completion at infinity every
+    step is a fraction of |theta|: the last one must be shorter than ``LAST_STEP``.
     """
-    point = theta
+    point, length, losses, first = theta, 0.0, [], float(np.linalg.norm(theta))
     for _ in range(max_steps):
         gap = problem.measure(model.matrix(point)) - problem.targets
-        if float(gap @ gap) * problem.weight <= loss_tol:
+        size = float(np.linalg.norm(point))
+        losses.append(float(gap @ gap) * problem.weight)
+        if losses[-1] <= max(loss_tol, min((EPS * size * size) ** 2, MET_LOSS * losses[0])):
+            return point if length <= LAST_STEP * size else None
+        if size > FARTHEST * first or (len(losses) > PATIENCE and losses[-1] > 0.5 * losses[-PATIENCE]):
+            return None
+        move = np.linalg.lstsq(problem.measure(model.jacobian(point)), gap, rcond=soft_tol)[0]
+        point, length = point - move, float(np.linalg.norm(move))
+    return None
+
+
+def rest_ahead(objective: Objective, theta: np.ndarray, *, max_steps: int = 300) -> np.ndarray | None:
+    """Return where damped Newton steps that lower the loss from ``theta`` come to rest, however far, or None.
+
+    On the way to infinity no step is short against |theta| until the slope is rounding, or ``FARTHEST`` times the size
+    of theta is passed.
+    """
+    point, value, first, damping = theta, objective.value(theta), float(np.linalg.norm(theta)), 1e-6
+    for _ in range(max_steps):
+        g = objective.gradient(point)
+        rates, basis = np.linalg.eigh(objective.hessian(point))
+        slopes, norm, size = basis.T @ g, float(np.abs(rates).max()), float(np.linalg.norm(point))
+        if size > FARTHEST * first:
+            return None
+        heard = np.abs(slopes) > 16.0 * EPS * norm * size
+        curved = rates > 64.0 * EPS * norm
+        if not heard[~curved].any() and float(np.linalg.norm(slopes[curved] / rates[curved])) <= SHORT_STEP * size:
             return point
-        point = point - np.linalg.lstsq(problem.measure(model.jacobian(point)), gap, rcond=soft_tol)[0]
+        while damping < 1e6:
+            move = basis @ (heard * slopes / (np.abs(rates) + damping * norm))
+            lower = objective.value(point - move)
+            if lower < value:
+                break
+            damping *= 8.0
+        else:
+            return None
+        point, value, damping = point - move, lower, max(damping / 8.0, 1e-16)
     return None
 
 
 def balanced(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the factors of A B with A^T A = B B^T that are nearest to (A, B): every orbit from 0 keeps that."""
     k = A.shape[1]
-    U, sizes, Vt = np.linalg.svd(A @ B) if A.shape[0] * B.shape[1] <= LARGE_CELLS else product_svd(A, B)
+    whole = A.shape[0] * B.shape[1] <= LARGE_CELLS
+    U, sizes, Vt = np.linalg.svd(A @ B, full_matrices=False) if whole else product_svd(A, B)
     Z = np.concatenate([U[:, :k], Vt[:k].T]) * np.sqrt(sizes[:k])
     X, _, Yt = np.linalg.svd(Z.T @ np.concatenate([A, B.T]))
     Z = Z @ (X @ Yt)
@@ -157,18 +229,18 @@ def smallest_off_gauge(
     model: Factorization,
     theta: np.ndarray,
     free: np.ndarray | None = None,
-) -> tuple[float | None, float]:
-    """Return the smallest eigenvalue of a symmetric operator off the gauge directions, and its largest one.
+) -> Lowest:
+    """Return the smallest eigenvalue of a symmetric operator off the gauge directions.
 
     Directions in the columns of ``free`` are set aside as well. Dense up to dimension 300; above, by Lanczos
-    iterations. The smallest is None where these do not converge.
+    iterations. 
     """
     Q = gauge_basis(model, theta)
     if free is not None and free.shape[1]:
         Q = np.linalg.qr(np.hstack([Q, free]))[0]
     if objective.dim <= DENSE_PRODUCTS:
         free = complement(Q)
-        values = np.linalg.eigvalsh(free.T @ np.column_stack([product(v) for v in free.T]))
-        return float(values[0]), float(values[-1])
+        values, vectors = np.linalg.eigh(free.T @ np.column_stack([product(v) for v in free.T]))
+        return Lowest(float(values[0]), float(np.abs(values).max()), free @ vectors[:, 0])
     start = np.random.default_rng(0).standard_normal(objective.dim)
     return lowest_eigenvalue(product, start, Q.T)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 
-from gflow.critical import CriticalPoint, NotConverged, find_critical_point
+from gflow.critical import CriticalPoint, NotConverged, classify, find_critical_point
+from gflow.critical.spectra import DENSE_LIMIT
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.polish import balanced, completed, krylov_polish
+from gflow.traversal.curvature import DENSE, Curvature
+from gflow.traversal.krylov import Lowest
+from gflow.traversal.polish import balanced, completed, direct_polish, krylov_polish, smallest_off_gauge
 from gflow.traversal.sizes import is_isolating
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
-DENSE_POLISH = 400
-"""Largest dimension that is polished with the dense Hessian."""
+DENSE_POLISH = DENSE
+"""Largest dimension that is polished with the eigenvectors of the Hessian."""
 FIRST_TRY = 0.03
 """No Newton step is tried before the slope has fallen below this fraction of its peak."""
 REACH = 0.05
@@ -31,6 +35,8 @@ RESOLVED = 1e2
 """A saddle inside is passed at a distance that the integration resolves if it exceeds its error this many times."""
 NOISE_LEVEL = 30.0
 """Differences up to this many times the agreement that have stopped falling are rounding."""
+SOFT_TOLS = 1e-10, 1e-14
+"""Completions ahead are looked for with steps in all but the softest directions, and in all."""
 MET = 1e-13
 """A saddle inside is met exactly if it is passed at less than this distance, relative to |theta|."""
 
@@ -42,6 +48,7 @@ class Finding(StrEnum):
     MINIMUM = "a minimum inside the manifold"
     VALLEY = "a continuum of critical points, which remembers the way"
     NEAR_SADDLE = "a saddle inside the manifold, passed within the error of the integration"
+    DEGENERATE = "a critical point inside the manifold where some curvature vanishes"
 
 
 @dataclass
@@ -70,6 +77,7 @@ class Watch:
     problem: MatrixCompletion
     model: Factorization
     objective: Objective
+    curvature: Curvature
     agreement: float
     accuracy: float
     stop_at_valley: bool
@@ -79,6 +87,8 @@ class Watch:
     end: np.ndarray = field(default_factory=lambda: np.empty(0))
     distance: float = np.inf
     peak: float = 0.0
+    slope: float = 0.0
+    first: float = 0.0
     next_try: float = np.inf
     last: np.ndarray | None = None
     moved: float = np.inf
@@ -89,7 +99,7 @@ class Watch:
 
     def sees(self, t: float, theta: np.ndarray, slope: float) -> bool:
         """Return whether the end is seen from theta, where the gradient has the norm ``slope``."""
-        self.peak = max(self.peak, slope)
+        self.peak, self.slope, self.first = max(self.peak, slope), slope, self.first or slope
         if slope > min(FIRST_TRY * self.peak, self.next_try):
             return False
         self.next_try = slope / APART
@@ -103,7 +113,7 @@ class Watch:
         shape = self.polished(theta, REACH * size)
         if shape == Finding.NEAR_SADDLE:
             return shape if self.distance <= RESOLVED * self.accuracy else Finding.NOTHING
-        if shape == Finding.NOTHING or not self.is_quadratic(theta):
+        if shape in (Finding.NOTHING, Finding.DEGENERATE) or not self.is_quadratic(theta):
             return Finding.NOTHING
         self.last = self.compared()
         if shape == Finding.VALLEY and self.stop_at_valley:
@@ -133,10 +143,13 @@ class Watch:
             self.end = nearest
             return Finding.VALLEY
         try:
-            if self.objective.dim > DENSE_POLISH:
+            if self.objective.dim > DENSE_LIMIT:
                 self.end = krylov_polish(self.objective, self.model, theta, radius=radius)
-                return Finding.MINIMUM if is_isolating(self.problem, self.model.rank) else Finding.VALLEY
-            point = find_critical_point(self.objective, theta, radius=radius, max_steps=12)
+                return self.counted(theta)
+            if self.objective.dim > DENSE_POLISH:
+                point = classify(self.objective, direct_polish(self.curvature, theta, radius=radius))
+            else:
+                point = find_critical_point(self.objective, theta, radius=radius, max_steps=12)
         except NotConverged:
             return Finding.NOTHING
         self.end, shape = point.theta, self.surroundings(point)
@@ -144,11 +157,20 @@ class Watch:
             nearest = completed(self.problem, self.model, theta)
             self.end = point.theta if nearest is None else nearest
         if shape == Finding.NEAR_SADDLE:
-            growing = point.spectrum.negative(FLAT * point.spectrum.norm)
-            rates = -point.spectrum.values[: growing.shape[1]]
-            amplitudes = np.abs(growing.T @ self.objective.gradient(theta)) / rates
-            self.distance = float(amplitudes.max()) / max(float(np.linalg.norm(theta)), 1.0)
+            self.distance = self.passed(theta, point)
         return shape
+
+    def passed(self, theta: np.ndarray, point: CriticalPoint) -> float:
+        """Return the largest part of theta along a growing mode of a saddle, relative to |theta|."""
+        growing = point.spectrum.negative(FLAT * point.spectrum.norm)
+        rates = -point.spectrum.values[: growing.shape[1]]
+        amplitudes = np.abs(growing.T @ self.objective.gradient(theta)) / rates
+        return float(amplitudes.max()) / max(float(np.linalg.norm(theta)), 1.0)
+
+    @property
+    def is_past(self) -> bool:
+        """Return whether the fast part of the orbit is over."""
+        return self.first < FIRST_TRY * self.peak and self.slope <= FIRST_TRY * self.peak
 
     @property
     def is_unresolved(self) -> bool:
@@ -162,32 +184,57 @@ class Watch:
 
     def is_completed(self, theta: np.ndarray, radius: float) -> bool:
         """Return whether Gauss-Newton steps find a completion within ``radius`` of theta, and keep it as ``end``."""
-        if self.objective.dim > DENSE_POLISH:
-            return False
-        end = completed(self.problem, self.model, theta, soft_tol=1e-10, max_steps=40)
+        end = self.completion_ahead(theta)
         if end is None or float(np.linalg.norm(end - theta)) > radius:
             return False
         self.end = end
         return True
 
+    def completion_ahead(self, theta: np.ndarray) -> np.ndarray | None:
+        """Return the completion that Gauss-Newton steps from theta find, however far, or None."""
+        if self.objective.dim > DENSE_POLISH:
+            return None
+        for soft_tol in SOFT_TOLS:
+            end = completed(self.problem, self.model, theta, soft_tol=soft_tol, max_steps=60)
+            if end is not None:
+                return end
+        return None
+
+    def counted(self, theta: np.ndarray) -> Finding:
+        """Return what the end of a problem without a dense Hessian is: counting tells minima from continua."""
+        hvp = partial(self.objective.hvp, self.end)
+        lowest = smallest_off_gauge(hvp, self.objective, self.model, self.end)
+        if lowest.is_negative:
+            self.distance = distance_along(lowest, self.objective.gradient(theta), theta)
+            return Finding.NEAR_SADDLE
+        return Finding.MINIMUM if is_isolating(self.problem, self.model.rank) else Finding.VALLEY
+
     def surroundings(self, point: CriticalPoint) -> Finding:
         """Return whether a critical point is a minimum, one of a continuum, or a saddle inside the manifold.
 
-        Nothing where zero modes cannot be told from slow ones: a value that is met at infinity always has such modes.
+        Degenerate where the curvature of some mode vanishes, or is too small to be told from zero, though it changes
+        observed entries: a value that is met at infinity always has such modes.
         """
         if point.value <= ZERO_LOSS:
             unique = locally_unique(self.problem, *self.model.factors(point.theta))
             return Finding.MINIMUM if unique is True else Finding.VALLEY
-        values, noise = point.spectrum.values, FLAT * point.spectrum.norm
+        size = max(float(np.linalg.norm(point.theta)), 1.0)
+        values, noise = point.spectrum.values, FLAT * point.spectrum.norm + point.gradient_norm / size
         if values[0] < -noise:
             return Finding.NEAR_SADDLE
         if values[point.gauge_dimension or 0] > noise:
             return Finding.MINIMUM
         flat = flat_directions(self.problem, self.model, point.theta, point.spectrum.vectors[:, values <= noise])
-        return Finding.VALLEY if flat else Finding.NOTHING
+        return Finding.VALLEY if flat else Finding.DEGENERATE
 
     def is_quadratic(self, theta: np.ndarray) -> bool:
         """Return whether the loss falls from theta to the end as the Newton decrement says, within a tenth."""
         drop = self.objective.value(theta) - self.objective.value(self.end)
         decrement = 0.5 * float(self.objective.gradient(theta) @ (theta - self.end))
         return abs(decrement - drop) <= 0.1 * drop + 1e-14
+
+
+def distance_along(lowest: Lowest, gradient: np.ndarray, theta: np.ndarray) -> float:
+    """Return the part of theta along the growing mode of a saddle nearby, relative to |theta|, from the slope there."""
+    assert lowest.value is not None
+    return abs(float(lowest.vector @ gradient) / lowest.value) / max(float(np.linalg.norm(theta)), 1.0)

@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from gflow.critical import classify
+from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import Curvature
-from gflow.traversal.drift import drift
+from gflow.traversal.drift import IMPLICIT, TOL, drift
+from gflow.traversal.polish import rest_ahead
 from gflow.traversal.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, Finding, Watch
-from gflow.traversal.sizes import is_compilable
+from gflow.traversal.sizes import is_compilable, is_isolating
 from gflow.traversal.uniqueness import locally_unique
 
 LAUNCH = 1e-6
@@ -32,19 +35,30 @@ COARSER = 100.0
 """Factor between the tolerances of two orbits whose difference is the error estimate, 100^(5/6) = 46 times it."""
 LOOSE_STEPS, STEPS, DRIFT_STEPS = 100, 4000, 2000
 """Steps of a brief orbit, of a tight one, and of the implicit method that follows a slow drift."""
-EXPLICIT_BUDGET = 4000
-"""Gradients granted to the explicit method before another one takes over."""
-FAR_REACH, HORIZON = 0.1, 2.0
+EXPLICIT_BUDGET, ESCAPE_STEPS = 4000, 300
+"""Gradients granted to the explicit method before another one takes over, and exponential steps for a slow escape."""
+FAR_REACH = 0.1
 """An orbit at rest ends at the isolated completion that Gauss-Newton steps find within this distance, relative to
-|theta|; no orbit is said to run to infinity that has a completion within the second distance."""
+|theta|."""
 AT_REST = 0.01
 """An orbit at rest is polished within this distance, relative to |theta|."""
-GROWTH = 0.2
-"""A slow orbit runs to infinity if |theta| grew faster than this power of time in each of its last two decades.
+GROWTH, FAR_GROWTH = 0.2, 0.1
+"""A slow orbit runs to infinity if |theta| grew faster than this power of time in each of its last two decades, and
+nothing is found ahead of it; beyond the norm limit, or where steps or slope are used up, faster than the second power.
 
 Generically it grows like t^(1/4), and like t^(1/6) where the loss falls to 0 on the way or a rest is far off."""
 LEVEL = 0.99
-"""A drift whose loss fell below this fraction within a decade of time may yet meet a completion, however far."""
+"""A drift within the norm limit whose loss fell below this fraction within a decade of time is followed further."""
+LATER = 30.0
+"""Whether something lies ahead of an orbit is asked again when its time has grown by this factor."""
+FAR_SLOPE, LATE_SLOPE = 1e-5, 1e-8
+"""An orbit arrives exponentially if its distance from the end fell along with the slope, between these fractions of
+the peak of the slope, but for ``STRAGGLE``."""
+STRAGGLE = 10.0
+
+
+REMEMBER = Finding.VALLEY, Finding.DEGENERATE
+"""Findings whose place depends on the way to it."""
 
 
 class Ending(StrEnum):
@@ -52,6 +66,7 @@ class Ending(StrEnum):
 
     MINIMUM = "minimum inside the manifold"
     SADDLE = "saddle inside the manifold"
+    DEGENERATE = "critical point of vanishing curvature inside the manifold"
     DIVERGING = "infinity"
     UNDECIDED = "undecided"
 
@@ -89,7 +104,9 @@ def orbit(
     """
     model = Factorization(problem.shape, A.shape[1] + 1)
     curvature = Curvature(problem, model)
-    objective = replace(Objective.of(problem, model), hessian=curvature.hessian)
+    objective = Objective.of(problem, model)
+    if objective.dim <= DENSE_POLISH:
+        objective = replace(objective, hessian=curvature.hessian)
     center = model.theta(np.c_[A, np.zeros(len(A))], np.r_[B, np.zeros((1, B.shape[1]))])
     launch = model.theta(np.c_[0 * A, LAUNCH * u], np.r_[0 * B, -LAUNCH * v[None]])
     stage = _Stage(problem, model, objective, curvature, center, launch, use)
@@ -115,10 +132,10 @@ class _Stage:
         tight = self.use.tight or self.is_valley or self.expects_valley
         path, watch = self.integrated(first, tight=tight, brief=not self.use.tight)
         coarse = watch if first == self.coarse else None
-        if watch.finding == Finding.NOTHING and path.status == Status.BUDGET:
+        if watch.finding == Finding.NOTHING and path.status != Status.CONVERGED:
             path, watch = self.followed(path, watch)
         done = self.use.tight or (first == self.use.rtol and path.method in (METHOD, COMPILED_METHOD))
-        if (watch.finding == Finding.VALLEY and not done) or (watch.is_unresolved and not self.use.tight):
+        if (watch.finding in REMEMBER and not done) or (watch.is_unresolved and not self.use.tight):
             path, watch = self.integrated(self.use.rtol, tight=True, completes=watch.is_completion)
         if watch.is_unresolved:
             path, watch = self.integrated(FINEST, tight=True)
@@ -126,9 +143,9 @@ class _Stage:
             return self.at_saddle(path, watch)
         if watch.finding == Finding.NOTHING:
             return self.unsettled(path, watch)
-        valley = watch.finding == Finding.VALLEY
-        spread = partial(self.valley_error, watch, coarse) if valley else lambda: 0.0
-        return Orbit(self.model, path, watch.end, Ending.MINIMUM, str(watch.finding), spread)
+        spread = partial(self.spread, watch, coarse) if watch.finding in REMEMBER else lambda: 0.0
+        ending = Ending.DEGENERATE if watch.finding == Finding.DEGENERATE else Ending.MINIMUM
+        return Orbit(self.model, path, watch.end, ending, str(watch.finding), spread)
 
     @property
     def expects_valley(self) -> bool:
@@ -161,25 +178,40 @@ class _Stage:
         watch = self.watch(rtol, tight, completes)
         options: dict[str, Any] = {"rtol": rtol, "norm_limit": self.use.norm_limit}
         if self.objective.dim > SMALL:
-            budget = EXPLICIT_BUDGET if self.objective.dim <= DENSE_POLISH else self.use.max_evaluations
-            with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
-                path = gradient_flow(
-                    self.objective,
-                    self.launch,
-                    center=self.center,
-                    method="DOP853",
-                    callback=watch,
-                    max_evaluations=budget,
-                    **options,
-                )
-            if path.status != Status.BUDGET or self.objective.dim > DENSE_POLISH:
+            path = self.explicit(watch, **options)
+            if path.status != Status.BUDGET:
                 return path, watch
+            if self.objective.dim > DENSE_POLISH:
+                if not watch.is_past and self.objective.dim <= DENSE_LIMIT:
+                    path, watch = self.exponential(watch, **options)
+                if watch.finding != Finding.NOTHING or not watch.is_past:
+                    return path, watch
+                return self.drifted(path, watch, rtol ** (2.0 / 3.0) if tight else TOL)
             watch = self.watch(rtol, tight, completes)
         steps = min(LOOSE_STEPS if brief or not tight else STEPS, self.use.max_evaluations // 3 + 1)
         if self.use.compiled and is_compilable(self.problem, self.model):
             options["compiled_for"] = self.problem, self.model
         path = rosenbrock_flow(self.objective, self.center, self.launch, watch=watch.sees, max_steps=steps, **options)
         self.rest(path, watch)
+        return path, watch
+
+    def explicit(self, watch: Watch, **options: Any) -> Trajectory:
+        """Return the orbit by explicit steps, within their budget."""
+        budget = EXPLICIT_BUDGET if self.objective.dim <= DENSE_LIMIT else self.use.max_evaluations
+        options |= {"method": "DOP853", "callback": watch, "max_evaluations": min(budget, self.use.max_evaluations)}
+        with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
+            return gradient_flow(self.objective, self.launch, center=self.center, **options)
+
+    def exponential(self, watch: Watch, **options: Any) -> tuple[Trajectory, Watch]:
+        """Return an orbit whose escape is slow against its fastest decay, past the escape, and a watch of its own."""
+        watch = replace(watch, peak=0.0, first=0.0, next_try=np.inf, last=None, moved=np.inf)
+
+        def sees(t: float, theta: np.ndarray, slope: float) -> bool:
+            return watch.sees(t, theta, slope) or watch.is_past
+
+        path = rosenbrock_flow(
+            self.objective, self.center, self.launch, watch=sees, max_steps=ESCAPE_STEPS, **options
+        )
         return path, watch
 
     def rest(self, path: Trajectory, watch: Watch) -> None:
@@ -191,14 +223,17 @@ class _Stage:
             self.problem, *self.model.factors(watch.end)
         ):
             watch.finding = Finding.MINIMUM
-        else:
-            watch.finding = watch.polished(path.final, AT_REST * size)
+        elif not grows(path.times, path.states, peak_time(path), FAR_GROWTH):
+            found = watch.polished(path.final, AT_REST * size)
+            arrived = found != Finding.DEGENERATE or arrives(path, watch.end)
+            watch.finding = found if arrived else Finding.NOTHING
 
     def watch(self, rtol: float, tight: bool, completes: bool = False) -> Watch:
         return Watch(
             self.problem,
             self.model,
             self.objective,
+            self.curvature,
             agreement=max(rtol, 1e-13) if tight else 1e-7,
             accuracy=rtol,
             stop_at_valley=not tight,
@@ -206,11 +241,11 @@ class _Stage:
             completes=completes,
         )
 
-    def valley_error(self, fine: Watch, coarse: Watch | None) -> float:
+    def spread(self, fine: Watch, coarse: Watch | None) -> float:
         """Return how much the end moves when the tolerance is coarser; ``coarse`` is that run if it has been made."""
-        if coarse is None or coarse.finding != Finding.VALLEY:
+        if coarse is None or coarse.finding != fine.finding:
             _, coarse = self.integrated(self.coarse, tight=True, completes=fine.is_completion)
-        if coarse.finding != Finding.VALLEY:
+        if coarse.finding != fine.finding:
             return np.inf
         return float(np.abs(self.model.matrix(fine.end) - self.model.matrix(coarse.end)).max())
 
@@ -226,48 +261,90 @@ class _Stage:
         """Return a slow orbit with its drift, until that is seen to end or to run to infinity."""
         if self.objective.dim > DENSE_POLISH:
             return path, watch
-        watch = self.watch(LOOSE, tight=False)
-        far = self.use.norm_limit * max(1.0, float(np.linalg.norm(self.center)))
+        return self.drifted(path, self.watch(LOOSE, tight=False), TOL)
+
+    def drifted(self, path: Trajectory, watch: Watch, tol: float) -> tuple[Trajectory, Watch]:
+        """Return an orbit with its continuation by implicit steps, and the watch that saw it."""
         steps = min(DRIFT_STEPS, self.use.max_evaluations // 3 + 1)
+        asked, since = 0.0, peak_time(path)
 
         def escapes(times: list[float], states: list[np.ndarray]) -> bool:
-            if not grows(times, states):
+            nonlocal asked
+            if times[-1] < LATER * asked or not self.grows(times, states, since):
                 return False
-            before = states[int(np.searchsorted(times, times[-1] / 10.0))]
-            level = LEVEL * self.objective.value(before)
-            return self.objective.value(states[-1]) > level and not self.has_completion(states[-1], watch)
+            asked = times[-1]
+            return not self.leads_on(states[-1], watch)
 
-        tail = drift(
-            self.objective,
-            self.curvature,
-            path,
-            watch=watch.sees,
-            escapes=escapes,
-            norm_limit=far,
-            max_steps=steps,
-        )
+        limits: dict[str, Any] = {"watch": watch.sees, "escapes": escapes, "tol": tol, "max_steps": steps}
+        tail = drift(self.objective, self.curvature, path, **limits)
         self.rest(tail, watch)
         return tail, watch
 
-    def has_completion(self, theta: np.ndarray, watch: Watch) -> bool:
-        """Return whether there is a completion within the horizon: then an orbit that grows may be on its way to it."""
-        return watch.is_completed(theta, HORIZON * float(np.linalg.norm(theta)))
+    def grows(self, times: Any, states: Any, since: float) -> bool:
+        """Return whether |theta| grows as a power of time, and the loss has stopped falling or the norm limit passed."""
+        if float(np.linalg.norm(states[-1])) > self.far:
+            return grows(times, states, since, FAR_GROWTH)
+        if not grows(times, states, since):
+            return False
+        before = states[int(np.searchsorted(times, times[-1] / 10.0))]
+        return self.objective.value(states[-1]) > LEVEL * self.objective.value(before)
+
+    @property
+    def far(self) -> float:
+        """Return the norm limit."""
+        return self.use.norm_limit * max(1.0, float(np.linalg.norm(self.center)))
+
+    def leads_on(self, theta: np.ndarray, watch: Watch) -> bool:
+        """Return whether a completion or a minimum is found ahead: then an orbit that grows may be on its way to it.
+
+        True as well for orbits too large for the search.
+        """
+        if self.objective.dim > DENSE_POLISH:
+            return True
+        if watch.completion_ahead(theta) is not None:
+            return True
+        rest = rest_ahead(self.objective, theta)
+        if rest is None:
+            return False
+        shape = watch.surroundings(classify(self.objective, rest))
+        return shape == Finding.MINIMUM or (shape == Finding.VALLEY and not is_isolating(self.problem, self.model.rank))
 
     def unsettled(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that no Newton step has ended: on its way to infinity, or too slow for the steps allowed."""
         size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
-        did = "came to rest at" if path.status == Status.CONVERGED else "grew to"
-        reason = f"|theta| {did} {size:.3g} by t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
-        diverges = path.status == Status.DIVERGING
-        if not diverges and grows(path.times, path.states):
-            diverges = not self.has_completion(path.final, watch)
+        diverges = path.status == Status.DIVERGING and path.method.endswith(IMPLICIT)
+        if not diverges and grows(path.times, path.states, peak_time(path), FAR_GROWTH):
+            diverges = not self.leads_on(path.final, watch)
+        if diverges:
+            did = f"grows as t^{growth(path.times, path.states):.2f} and is"
+        else:
+            did = "came to rest at" if path.status == Status.CONVERGED else "is"
+        reason = f"|theta| {did} {size:.3g} at t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
+        if not diverges and path.status == Status.ROUNDOFF:
+            reason += "; its slope has sunk into rounding errors"
         ending = Ending.DIVERGING if diverges else Ending.UNDECIDED
         return Orbit(self.model, path, path.final, ending, reason, lambda: np.inf)
 
 
-def grows(times: Any, states: Any) -> bool:
-    """Return whether |theta| grew as a power of time in each of the last two decades."""
-    return growth(times, states) > GROWTH and growth(times, states, 0.1) > GROWTH
+def peak_time(path: Trajectory) -> float:
+    """Return when the slope of an orbit was largest: its launch lies before that."""
+    return float(path.times[int(np.argmax(path.gradient_norms))])
+
+
+def arrives(path: Trajectory, end: np.ndarray) -> bool:
+    """Return whether an orbit comes to ``end`` exponentially: its distance falls along with its slope."""
+    slopes, peak = path.gradient_norms, int(np.argmax(path.gradient_norms))
+    falls = [np.flatnonzero(slopes[peak:] <= share * slopes[peak]) for share in (FAR_SLOPE, LATE_SLOPE)]
+    if not all(fall.size for fall in falls):
+        return False
+    far, late = (peak + int(fall[0]) for fall in falls)
+    distances = [float(np.linalg.norm(path.states[i] - end)) for i in (far, late)]
+    return distances[1] <= STRAGGLE * slopes[late] / slopes[far] * distances[0]
+
+
+def grows(times: Any, states: Any, since: float = 0.0, power: float = GROWTH) -> bool:
+    """Return whether |theta| grew faster than a power of time in each of the last two decades, all after ``since``."""
+    return times[-1] >= 100.0 * since and growth(times, states) > power and growth(times, states, 0.1) > power
 
 
 def growth(times: Any, states: Any, until: float = 1.0) -> float:

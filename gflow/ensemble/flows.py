@@ -1,0 +1,138 @@
+"""Gradient flows from many starts or of many problems, in parallel, each with its own status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from gflow import fast
+from gflow.ensemble.compiled import compiled as compiled_end
+from gflow.ensemble.record import FlowEnd, FlowRun, followed
+from gflow.ensemble.workers import apart
+from gflow.flow import gradient_flow
+from gflow.models import DirectMatrix, Factorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion
+from gflow.workers import one_thread
+
+
+def gradient_flows(
+    problems: Any,
+    starts: Any,
+    *,
+    rank: int | None = None,
+    jobs: int = 1,
+    compiled: bool | None = None,
+    method: str = "auto",
+    rtol: float = 1e-8,
+    t_end: float | None = None,
+    loss_tol: float = 1e-20,
+    gradient_tol: float = 1e-12,
+    norm_limit: float = 1e4,
+    drift_tol: float | None = None,
+    error_tol: float | None = 1e-3,
+    max_evaluations: int = 200_000,
+) -> list[FlowEnd]:
+    """Return where the gradient flows of many problems, or from many starts, end: one record for each, in order.
+
+    A run that raises an error is a record that says so; the others are not lost. Nor are they where a worker process
+    dies (killed, or out of memory): what it may have died of is followed once more, each run alone, and one that ends
+    its worker again is a failed record. The result does not depend on ``jobs``. With numba installed (extra ``fast``),
+    matrix completion problems of at most 8 rows and columns are integrated in compiled code; where rounding errors may
+    have decided an escape from a saddle there, ``gradient_flow`` follows that run from its start. ``method`` of each
+    record says which it was.
+
+    Parameters
+    ----------
+    problems : problem or Objective, or a sequence of them
+        A problem, for instance a ``MatrixCompletion``, is taken with a ``Factorization``.
+    starts : (dim,) or (m, dim) array, or a sequence of (dim,) arrays
+        One start for each problem; a single problem or a single start is used for all.
+    rank : int, optional
+        Width of the factorisation. Default: full width.
+    jobs : int
+        Number of runs at a time; -1 for one per core. Each uses a single BLAS thread.
+    compiled : bool, optional
+        Whether to use compiled code. Default: where it is installed and ``method`` is 'auto'. True demands numba.
+    method, rtol, t_end, loss_tol, gradient_tol, norm_limit, drift_tol, error_tol, max_evaluations
+        As for ``gradient_flow``, which follows compiled runs whose conserved quantity drifts too far, or whose end may
+        err by more than a tenth of ``error_tol``, too.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of problems and starts do not fit, ``jobs`` is neither -1 nor positive, ``rank`` is given for an
+        objective, ``compiled`` is True without numba or with a method, or a setting is out of range.
+
+    Times scale as 1 / s and states as sqrt(s) for a factorisation when M is multiplied by s.
+    """
+    settings: dict[str, Any] = {"rtol": rtol, "t_end": t_end, "loss_tol": loss_tol, "gradient_tol": gradient_tol}
+    settings |= {"norm_limit": norm_limit, "drift_tol": drift_tol, "error_tol": error_tol}
+    settings["max_evaluations"] = max_evaluations
+    _checked(method=method, **settings)
+    if isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer)) or (jobs < 1 and jobs != -1):
+        raise ValueError(f"jobs must be a positive integer or -1; got {jobs!r}")
+    if compiled and method != "auto":
+        raise ValueError(f"compiled=True leaves no choice of method; got {method!r}")
+    if compiled and not fast.installed():
+        raise ValueError("compiled=True needs the package numba: pip install 'gflow[fast]'")
+    runs = _paired(problems, starts, rank)
+    quick = fast.installed() and method == "auto" if compiled is None else bool(compiled)
+    ends: list[FlowEnd | None] = [None] * len(runs)
+    if quick and (chosen := [index for index, run in enumerate(runs) if run.small]):
+        _fill(ends, chosen, [runs[index] for index in chosen], compiled_end, settings, jobs, "threading")
+    if rest := [index for index, end in enumerate(ends) if end is None]:
+        _fill(ends, rest, [runs[index] for index in rest], followed, settings | {"method": method}, jobs, "loky")
+    return [end for end in ends if end is not None]
+
+
+@lru_cache
+def _checked(**settings: Any) -> None:
+    """Raise ``ValueError`` where ``gradient_flow`` would: it is called at rest, where it does nothing else."""
+    gradient_flow(Objective.of(MatrixCompletion([[0.0]]), DirectMatrix((1, 1))), np.zeros(1), **settings)
+
+
+def _paired(problems: Any, starts: Any, rank: int | None) -> list[FlowRun]:
+    """Return one run for each problem and start, a single one of either standing for all."""
+    subjects = list(problems) if isinstance(problems, Iterable) else [problems]
+    listed = list(starts)
+    points = [np.array(start, dtype=float) for start in ([starts] if listed and np.ndim(listed[0]) == 0 else listed)]
+    count = max(len(subjects), len(points)) if subjects and points else 0
+    if {len(subjects), len(points)} - {1, count}:
+        raise ValueError(f"problems and starts must fit each other; got {len(subjects)} and {len(points)}")
+    if rank is not None and any(isinstance(subject, Objective) for subject in subjects):
+        raise ValueError("rank belongs to problems; an Objective has its own model")
+    models = [None if isinstance(subject, Objective) else Factorization(subject.shape, rank) for subject in subjects]
+    if len(subjects) != count:
+        subjects, models = subjects * count, models * count
+    if len(points) != count:
+        points = points * count
+    return [FlowRun(*parts) for parts in zip(subjects, models, points, strict=True)]
+
+
+def _fill(
+    ends: list[FlowEnd | None],
+    places: Sequence[int],
+    runs: list[FlowRun],
+    follow: Any,
+    settings: Any,
+    jobs: int,
+    how: str,
+) -> None:
+    """Write the ends of the runs at their places, ``jobs`` runs at a time, each on one thread of BLAS."""
+    if how == "threading" and (jobs == 1 or len(runs) == 1):  # its matrices are too small for threads of BLAS
+        found = [follow(run, settings) for run in runs]
+    elif jobs == 1 or len(runs) < 2:
+        with one_thread():
+            found = [follow(run, settings) for run in runs]
+    elif how == "threading":
+        from joblib import Parallel, delayed
+
+        found = Parallel(n_jobs=jobs, backend=how)(delayed(follow)(run, settings) for run in runs)
+    else:
+        found = apart(runs, settings, jobs)
+    for place, end in zip(places, found, strict=True):
+        ends[place] = end

@@ -1,0 +1,77 @@
+"""What a state of vanishing gradient is, and the sentences that end an integration there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gflow.critical import SpectrumNotConverged, hessian_spectrum
+from gflow.critical.spectra import DENSE_LIMIT
+from gflow.flow.monitor import norm
+from gflow.flow.saddles import EPS, Saddle, saddle_at
+from gflow.flow.trajectory import Ending, Status
+
+if TYPE_CHECKING:
+    from gflow.critical import Spectrum
+    from gflow.objective import Objective
+
+LOST = 4.0
+"""Rounding errors along an eigenvector of H, in units of eps |theta| (lambda |H|)^(1/2), of lambda in those of |H|."""
+WAY, FALL, LITTLE = 1e-2, 1e-3, 1e-18
+"""At a minimum the Newton step is shorter than the first, relative to the state, and promises a loss that is smaller by
+less than the second, relative to the loss, or than the third, in the unit of the objective."""
+
+
+def at_rest(
+    objective: Objective, theta: np.ndarray, loss_tol: float, norm_limit: float, theta_unit: float
+) -> Ending | None:
+    """Return how a flow ends whose gradient has vanished at ``theta``, or None where the loss is going to fall further.
+
+    All numbers are in the objective's own unit. Above dimension 1000 only negative eigenvalues are looked for.
+    """
+    converged = Status.CONVERGED, "the gradient vanished where the Hessian has no negative eigenvalue"
+    try:
+        point = saddle_at(objective, theta)
+    except SpectrumNotConverged:
+        return None
+    if point.rates.size or objective.dim > DENSE_LIMIT:
+        return None if point.rates.size else converged
+    spectrum, size = hessian_spectrum(objective, theta), norm(theta)
+    if not is_least(objective, theta, spectrum, loss_tol):
+        return None
+    if size**2 > norm_limit and point.residual <= LOST * EPS * spectrum.norm * size:
+        reached = f"|theta| passed {size * theta_unit:.3g}"
+        return Status.DIVERGING, f"{reached} and the gradient fell below its rounding errors"
+    return converged
+
+
+def is_least(objective: Objective, theta: np.ndarray, spectrum: Spectrum, loss_tol: float) -> bool:
+    """Return whether the quadratic model at ``theta`` promises neither a much smaller loss nor a long way to it.
+
+    Along a tail that falls to infinity like a power of |theta| it promises both, however small the gradient is.
+    """
+    size = max(1.0, norm(theta))
+    gradient, least = objective.gradient(theta), np.inf
+    if objective.lower_bound is not None:
+        above = objective.value(theta) - objective.lower_bound
+        if above <= LITTLE:
+            return True
+        least = max(loss_tol, LITTLE, FALL * above)
+    along_orbits = 2.0 * norm(gradient) / size  # an eigenvalue that the gradient can cause there
+    curvatures = np.maximum(spectrum.values, max(LOST * EPS * spectrum.norm, along_orbits, np.finfo(float).tiny))
+    lost = LOST * EPS * size * np.sqrt(curvatures * spectrum.norm)
+    slopes = np.maximum(np.abs(spectrum.vectors.T @ gradient) - lost, 0.0)
+    steps = slopes / curvatures
+    return norm(steps) <= WAY * size and 0.5 * float(slopes @ steps) <= least
+
+
+def undecided(
+    saddle: Saddle, objective: Objective, amplitude: float, moved: float, units: tuple[float, float, float]
+) -> Ending:
+    """Return that rounding errors, which can have grown to ``moved``, may decide how a saddle is left."""
+    theta_unit, _, unit = units
+    return Status.ROUNDOFF, (
+        f"at the saddle of loss {objective.value(saddle.center) * unit**2:.8g} the unstable part of the state, "
+        f"{amplitude * theta_unit:.2g}, is not above what rounding errors can have grown to, {moved * theta_unit:.2g}"
+    )
