@@ -250,10 +250,7 @@ class _Chain:
         return None
 
     def unmixed(self, U: np.ndarray, u: np.ndarray, reached: np.ndarray) -> tuple[TraversalStatus, str] | None:
-        """Return that the next escape is open where modes that grow at its saddle were kept apart along the orbit.
-
-        Where their rates are what they were before, as for wholly observed data, the fastest comes first all the same.
-        """
+        """Return that the next escape is open where growing modes were kept apart, unless their rates stayed."""
         if len(self.saddles) >= self.width:
             return None
         X, flows = np.c_[U, u], []

@@ -31,6 +31,8 @@ from gflow.traversal.sectors import (
 )
 from gflow.traversal.transport import carried, orientations, turned
 
+TURN = 8.0
+"""An escape direction is turned by rounding by no more than so many eps times sigma over its distance from the next."""
 MOST_LEAKS = 6
 """So many errors of the active columns, the largest ones, are followed."""
 
@@ -74,8 +76,12 @@ class Crossing:
     @cached_property
     def bases(self) -> list[np.ndarray]:
         """Return the sectors of the orbit; raises ``MixingUnknown`` where rounding hides them and it matters."""
-        flows, first = nearby_flows(self.problem, self.began), not self.active.shape[1]
-        return sectors(flows, doubt=self.passive.width == 1, exact=first)
+        noise = None
+        if not self.active.shape[1]:
+            rates = np.linalg.eigvalsh(self.ends_at(self.active))
+            apart = np.sort(np.abs(rates - self.race.winner.rate))[1:].min(initial=np.inf)
+            noise = TURN * float(np.finfo(float).eps * np.abs(rates).max() / max(apart, 1e-300))
+        return sectors(nearby_flows(self.problem, self.began), doubt=self.passive.width == 1, noise=noise)
 
     @cached_property
     def reached(self) -> np.ndarray:
@@ -85,8 +91,11 @@ class Crossing:
     @cached_property
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Return [[0, -E], [-E^T, 0]] at both saddles."""
-        start, end = (self.problem.residual(matrices(X, self.d1)) for X in (self.active, self.reached))
-        return residual_flow(start), residual_flow(end)
+        return self.ends_at(self.active), self.ends_at(self.reached)
+
+    def ends_at(self, columns: np.ndarray) -> np.ndarray:
+        """Return [[0, -E], [-E^T, 0]] at a saddle with these active columns."""
+        return residual_flow(self.problem.residual(matrices(columns, self.d1)))
 
     @cached_property
     def flows(self) -> np.ndarray:

@@ -38,7 +38,7 @@ def residual_flow(E: np.ndarray) -> np.ndarray:
     return S
 
 
-def sectors(flows: np.ndarray, *, doubt: bool = False, exact: bool = False) -> list[np.ndarray]:
+def sectors(flows: np.ndarray, *, doubt: bool = False, noise: float | None = None) -> list[np.ndarray]:
     """Return orthonormal bases of the smallest subspaces that all the given symmetric matrices keep apart.
 
     Parameters
@@ -47,7 +47,7 @@ def sectors(flows: np.ndarray, *, doubt: bool = False, exact: bool = False) -> l
 
     A generic element of the algebra they generate has eigenvectors inside these subspaces; couplings between its
     eigenvectors join them. Raises ``MixingUnknown`` where a coupling is neither zero to rounding nor certainly not,
-    unless ``doubt`` may join. ``exact`` matrices come from the data alone, not from a saddle that was found.
+    unless ``doubt`` may join. ``noise`` is what rounding leaves where the matrices come from the data alone.
     """
     scale = float(np.abs(flows).max())
     if scale == 0.0:
@@ -66,7 +66,7 @@ def sectors(flows: np.ndarray, *, doubt: bool = False, exact: bool = False) -> l
     couplings = np.abs(basis.T @ flows @ basis).max(axis=0)
     between = np.array([[couplings[np.ix_(a, b)].max() for b in groups] for a in groups])
     np.fill_diagonal(between, 1.0)
-    apart = EXACT if exact else max(APART, NOISE / scale)
+    apart = max(APART, NOISE / scale) if noise is None else max(EXACT, noise)
     if ((between > apart) & (between < max(TOGETHER, apart))).any() and not doubt:
         raise MixingUnknown("whether modes meet along an orbit cannot be told from rounding errors")
     return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > apart)]
