@@ -22,8 +22,7 @@ from gflow.traversal import TraversalStatus
 from gflow.traversal.polish import rest_ahead
 from gflow.traversal.sectors import LENGTHS, subspaces
 from gflow.traversal.settling import FLAT
-from gflow.traversal.stages import FAR_GROWTH as GROWTH
-from gflow.traversal.stages import grows, growth, peak_time
+from gflow.traversal.stages import FAR_GROWTH as GROWTH, grows, growth, peak_time
 
 LAUNCH = 1e-5
 """Length of the first step along an unstable manifold, in the square root of the unit: errors are of its square."""
@@ -327,7 +326,7 @@ class _Growth:
 
 
 def _is_minimum(objective: Objective, U: np.ndarray, columns: int) -> bool:
-    """Return whether every mode of a critical point but the rotations of its columns has a curvature clearly above 0."""
+    """Return whether every mode of a critical point but the rotations of its columns has a positive curvature."""
     values = np.linalg.eigvalsh(objective.hessian(U))
     return bool(values[columns * (columns - 1) // 2] > FLAT * values[-1])
 

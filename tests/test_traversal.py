@@ -30,7 +30,6 @@ from gflow.traversal import (
     TraversalStatus,
     chain as chain_module,
     crossing as crossing_module,
-    drift as drift_module,
     frames as frames_module,
     greedy_low_rank,
     saddle_to_saddle,
@@ -793,7 +792,9 @@ def test_a_watch_stops_at_a_minimum_and_not_at_a_saddle_inside() -> None:
     problem = MatrixCompletion([[0.0, 1.0], [2.0, GAP]]).normalized
     model = Factorization(problem.shape, 1)
     objective = Objective.of(problem, model)
-    watch = Watch(problem, model, objective, Curvature(problem, model), 1e-7, 1e-9, stop_at_valley=True, compares_factors=False)
+    watch = Watch(
+        problem, model, objective, Curvature(problem, model), 1e-7, 1e-9, stop_at_valley=True, compares_factors=False
+    )
     side = np.sqrt(2.0 / MatrixCompletion([[0.0, 1.0], [2.0, GAP]]).unit)
     saddle = model.theta(np.array([[0.0], [side]]), np.array([[side, 0.0]]))
     assert classify(objective, saddle).index == 1

@@ -217,7 +217,7 @@ class _Stage:
         return inside.negative + (self.width - k) * int(np.sum(sigma > 1e-10))
 
     def slip(self, saddle: Saddle) -> float:
-        """Return the error of the entries of a critical point of positive loss: what its soft directions make of slopes.
+        """Return the error of the entries at a positive loss: what soft directions make of slopes.
 
         A later completion that is unique forgets it.
         """

@@ -98,7 +98,9 @@ class BlockLinearised(Linearised):
         self.l, self.s = L[self.long], S[self.short]
         self.residual = curvature.residual(theta)
         bent = 2.0 * curvature.root * self.residual[:, None]
-        self.gradient = self.theta(_summed(self.long, bent * self.s, len(L)), _summed(self.short, bent * self.l, len(S)))
+        self.gradient = self.theta(
+            _summed(self.long, bent * self.s, len(L)), _summed(self.short, bent * self.l, len(S))
+        )
         self.sizes = len(L), len(S)
         self.trace = 2.0 * curvature.root**2 * float(np.vdot(self.l, self.l) + np.vdot(self.s, self.s))
 
@@ -125,8 +127,9 @@ class BlockLinearised(Linearised):
         C = np.zeros((n, k, m, k))
         bent = 2.0 * self.curvature.root * r
         C[self.long, :, self.short, :] = weight * self.s[:, :, None] * self.l[:, None, :] + bent[:, None, None] * one
-        C, (b_long, b_short) = C.reshape(n, k, m * k), self.sides(b)
-        X = np.linalg.solve(H_long + shift * one, np.concatenate([C, b_long[:, :, None]], axis=2))
+        b_long, b_short = self.sides(b)
+        coupling = np.concatenate([C.reshape(n, k, m * k), b_long[:, :, None]], axis=2)
+        X = np.linalg.solve(H_long + shift * one, coupling)
         left = -(C.reshape(n * k, m * k).T @ X.reshape(n * k, m * k + 1))
         whole = left[:, :-1].reshape(m, k, m, k)
         whole[np.arange(m), :, np.arange(m), :] += H_short + shift * one

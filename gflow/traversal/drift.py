@@ -101,7 +101,9 @@ class _Drift:
             if theta is None:
                 self.length *= SHRINK
                 continue
-            error = ERROR_SHARE * float(np.linalg.norm(theta - guess)) / (self.tol * max(1.0, float(np.linalg.norm(theta))))
+            error = (
+                ERROR_SHARE * float(np.linalg.norm(theta - guess)) / (self.tol * max(1.0, float(np.linalg.norm(theta))))
+            )
             factor = 0.9 * max(error, 1e-3) ** (-1.0 / 3.0)
             if error <= 1.0:
                 self.left = self.candidate

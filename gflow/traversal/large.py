@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ TOL = 3e-4
 FINE_LAUNCH, FINE_TOL, COARSER = 1e-4, 1e-6, 30.0
 """The same where the end remembers the way, and how much coarser the orbit is that shows the error of that."""
 LEVELS = (LAUNCH, TOL), (FINE_LAUNCH, FINE_TOL), (1e-5, 1e-8)
-"""Launches and errors of a step in the order in which they are tried: the last where a saddle inside is passed closely."""
+"""Launches and errors of a step in the order in which they are tried: the last where a saddle is passed closely."""
 AGREEMENT = 1e-6
 """Largest entry, in the unit, by which two such ends may differ."""
 FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
@@ -222,7 +223,8 @@ class _LargeOrbit:
                 self.next_try = slope / (PATIENCE if self.polished(theta) else AGAIN)
             return self.is_unresolved or self.is_met
 
-        limits = {"tol": min(drift.TOL, self.tol), "max_steps": min(IMPLICIT_STEPS, self.use.max_evaluations // 3 + 1)}
+        limits: dict[str, Any] = {"tol": min(drift.TOL, self.tol)}
+        limits["max_steps"] = min(IMPLICIT_STEPS, self.use.max_evaluations // 3 + 1)
         tail = drift.drift(self.objective, self.system, found.path, watch=sees, escapes=lambda *_: False, **limits)
         at_rest = tail.status in (Status.ROUNDOFF, Status.CONVERGED) and self.rests(tail.final)
         if (tail.status == Status.HORIZON or at_rest) and self.end is not None:

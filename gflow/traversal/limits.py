@@ -57,8 +57,9 @@ def saddle_to_saddle(
     simple_tol : float
         sigma_1 of a residual counts as repeated when sigma_1 - sigma_2 <= simple_tol * sigma_1.
     norm_limit : float
-        A stage diverges when |theta| exceeds norm_limit * max(sqrt(unit), |theta| at the saddle before), or when its
-        slope has sunk into rounding errors while |theta| still grows as a power of time.
+        A stage diverges when |theta| grows as a power of time over two decades, no completion or minimum is found
+        ahead, and the loss has stopped falling, or the slope has sunk into rounding errors, or |theta| exceeds
+        norm_limit * max(sqrt(unit), |theta| at the saddle before).
     max_evaluations : int
         Budget of gradients for each orbit; large components get no more than 10000.
     compiled : bool or None

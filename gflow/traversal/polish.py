@@ -21,7 +21,7 @@ DENSE_PRODUCTS = 300
 """Up to this dimension an operator is put together from its products."""
 EPS = float(np.finfo(float).eps)
 LAST_STEP, SHORT_STEP = 0.1, 1e-6
-"""The last Gauss-Newton step to a completion, and a Newton step at a minimum, are at most these fractions of |theta|."""
+"""The last Gauss-Newton step to a completion and a Newton step at a minimum are at most these fractions of |theta|."""
 MET_LOSS = 1e-6
 """A completion is met within rounding if the loss has fallen to this fraction on the way to it."""
 PATIENCE = 6
@@ -233,7 +233,7 @@ def smallest_off_gauge(
     """Return the smallest eigenvalue of a symmetric operator off the gauge directions.
 
     Directions in the columns of ``free`` are set aside as well. Dense up to dimension 300; above, by Lanczos
-    iterations. 
+    iterations.
     """
     Q = gauge_basis(model, theta)
     if free is not None and free.shape[1]:

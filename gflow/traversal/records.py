@@ -51,7 +51,7 @@ class Saddle:
         the residual vanishes.
     index : int or None
         Negative eigenvalues of the Hessian at full width, within the component; None where not all singular values
-        are known.
+        are known, or not all growing directions inside.
     mu : float or None
         Smallest positive eigenvalue inside the manifold; None at the origin, or where it cannot be told from zero.
     flat : int or None

@@ -209,9 +209,7 @@ class _Stage:
         def sees(t: float, theta: np.ndarray, slope: float) -> bool:
             return watch.sees(t, theta, slope) or watch.is_past
 
-        path = rosenbrock_flow(
-            self.objective, self.center, self.launch, watch=sees, max_steps=ESCAPE_STEPS, **options
-        )
+        path = rosenbrock_flow(self.objective, self.center, self.launch, watch=sees, max_steps=ESCAPE_STEPS, **options)
         return path, watch
 
     def rest(self, path: Trajectory, watch: Watch) -> None:
@@ -242,12 +240,16 @@ class _Stage:
         )
 
     def spread(self, fine: Watch, coarse: Watch | None) -> float:
-        """Return how much the end moves when the tolerance is coarser; ``coarse`` is that run if it has been made."""
+        """Return how much the end moves when the tolerance is coarser, and no less than the tolerance itself.
+
+        Two errors may agree by chance. ``coarse`` is that coarser run if it has been made.
+        """
         if coarse is None or coarse.finding != fine.finding:
             _, coarse = self.integrated(self.coarse, tight=True, completes=fine.is_completion)
         if coarse.finding != fine.finding:
             return np.inf
-        return float(np.abs(self.model.matrix(fine.end) - self.model.matrix(coarse.end)).max())
+        end = self.model.matrix(fine.end)
+        return float(np.abs(end - self.model.matrix(coarse.end)).max() + self.use.rtol * np.abs(end).max())
 
     def at_saddle(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
@@ -281,7 +283,7 @@ class _Stage:
         return tail, watch
 
     def grows(self, times: Any, states: Any, since: float) -> bool:
-        """Return whether |theta| grows as a power of time, and the loss has stopped falling or the norm limit passed."""
+        """Return whether |theta| grows as a power of time past the norm limit, or where the loss falls no more."""
         if float(np.linalg.norm(states[-1])) > self.far:
             return grows(times, states, since, FAR_GROWTH)
         if not grows(times, states, since):
