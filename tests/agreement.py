@@ -14,8 +14,8 @@ FIT_TOL = 1e-3
 """What a claim measures without stating both ends of what is allowed agrees within this fraction."""
 TIME_TOL = 1e-2
 """Times agree within this fraction: when a saddle is left depends on logarithms of amplitudes and on the steps."""
-BOUND_TOL = 0.3
-"""Bounds that grow with the number of steps agree within this fraction."""
+BOUND_TOL = 0.5
+"""Bounds that grow with the number of steps, which is a cost, agree within this fraction of the larger."""
 NUMBER = re.compile(r"[-−+]?\d[\d.]*(e[-+]?\d+)?(\s*×\s*10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
 TIMES, ERRORS, PROSE = {"from", "to"}, {"radius"}, {"note", "reason"}
 DISTANCE = "distance to "

@@ -23,7 +23,7 @@ from gflow.statements.visits import visits
 
 GAP = np.nan
 IDS = [
-    *("prop1", "prop2", "thm1", "assumption1", "assumption2", "thm2", "thm3_premise", "thm3", "thm4"),
+    *("prop1", "prop2", "thm1", "assumption1", "assumption2", "mixing", "thm2", "thm3_premise", "thm3", "thm4"),
     *("commuting", "rip", "gunasekar_thm1", "gunasekar_cor2", "gunasekar_conjecture", "rip_thm3"),
     *("decoupling", "conservation"),
 ]

@@ -245,7 +245,7 @@ def test_an_orbit_that_spends_its_gradients_is_undecided() -> None:
     short = large_module.large_orbit(problem, *empty, modes.u, modes.v, Settings(max_evaluations=20))
     assert short.ending == "undecided" and short.spread() == np.inf
     near = large_module.large_orbit(problem, *empty, modes.u, modes.v, Settings(norm_limit=1.0 + 1e-9))
-    assert near.ending in ("infinity", "minimum inside the manifold")
+    assert near.ending in ("undecided", "minimum inside the manifold")  # a norm alone is no proof of infinity
 
 
 def test_a_wrong_escape_direction_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,16 +316,17 @@ def test_a_short_row_of_a_large_component_is_completed_within_the_stated_error(
     assert np.abs((large.matrix - plain.matrix)[others]).max() < 1e-9
 
 
-def test_a_short_row_whose_way_is_not_followed_finely_ends_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_continuum_that_counting_misses_is_told_by_its_flat_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = with_a_short_row(40, 2, 0)
     plain = saddle_to_saddle(problem)
     monkeypatch.setattr(large_module, "is_isolating", lambda problem, rank: True)
-    coarse = by_large_path(problem, monkeypatch)
-    assert coarse.error is not None and np.abs(coarse.matrix - plain.matrix).max() > 10.0 * coarse.error
+    large = by_large_path(problem, monkeypatch)
+    assert large.error is not None and np.abs(large.matrix - plain.matrix).max() < large.error < 1e-3
 
 
 def test_an_orbit_too_slow_for_its_budget_is_undecided_and_names_the_short_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain_module, "LARGE_BUDGET", 200)
+    monkeypatch.setattr(large_module, "is_eliminable", lambda problem, rank: False)
     monkeypatch.setattr(chain_module, "DENSE_POLISH", 0)
     found = by_large_path(with_a_short_row(30, 2, 0), monkeypatch)
     assert found.status == TraversalStatus.UNDECIDED and found.matrix is None

@@ -202,6 +202,7 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
             ("rank", f"{payload['rank']} (singular values above {RANK_TOL:g} of the largest)"),
             ("nuclear norm", number(payload["nuclear_norm"])),
             ("conservation drift", number(trajectory.conservation_drift)),
+            ("estimated error of W", number(trajectory.error)),
             ("gradients", number(trajectory.n_gradients)),
         ]
     )

@@ -230,6 +230,17 @@ def find_critical_point(
     ValueError
         For a guess of another shape, not finite, a dimension above 1000, or ``max_steps`` below 1.
     """
+    return classify(objective, stationary_point(objective, guess, gradient_tol, radius, max_steps))
+
+
+def stationary_point(
+    objective: Objective,
+    guess: np.ndarray,
+    gradient_tol: float = 1e-13,
+    radius: float | None = None,
+    max_steps: int = 100,
+) -> np.ndarray:
+    """Return the theta of ``find_critical_point``, shape (dim,), whatever its kind."""
     if objective.dim > DENSE_LIMIT:
         raise ValueError(f"find_critical_point needs a dense Hessian: dimension {objective.dim} exceeds {DENSE_LIMIT}")
     if max_steps < 1:
@@ -237,8 +248,7 @@ def find_critical_point(
     inner, root = _in_own_unit(objective)
     start = _point(objective, guess) / root
     reach = max(float(np.linalg.norm(start)), inner.theta_unit) / 4 if radius is None else radius / root
-    theta = _newton(inner, start, gradient_tol, reach, max_steps)
-    return classify(objective, root * theta)
+    return root * _newton(inner, start, gradient_tol, reach, max_steps)
 
 
 def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius: float, max_steps: int) -> np.ndarray:

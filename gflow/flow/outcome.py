@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gflow.flow.run import Run
     from gflow.objective import Objective
 
-STEPS = 30.0
+STEPS = 100.0
 """The tolerances of the steps are taken to add up to so many of them."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.critical import Spectrum, find_critical_point, hessian_spectrum
+from gflow.critical import Spectrum, hessian_spectrum, stationary_point
 from gflow.critical.spectra import DENSE_LIMIT, hessian_norm
 from gflow.flow.monitor import norm
 
@@ -79,8 +79,8 @@ def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
     if objective.dim > DENSE_LIMIT:
         return saddle_at(objective, theta)
     radius = NEIGHBOURHOOD * max(1.0, norm(theta))
-    point = find_critical_point(objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12)
-    return _saddle(objective, point.theta, point.spectrum, critical=True)
+    point = stationary_point(objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12)
+    return _saddle(objective, point, hessian_spectrum(objective, point), critical=True)
 
 
 def saddle_at(objective: Objective, theta: np.ndarray) -> Saddle:

@@ -17,6 +17,8 @@ TIGHTER = 10.0
 """Factor by which ``rtol`` falls from one integration to the next."""
 DECIDES = 1.0
 """Rounding errors of this size, relative to the column that escaped, may have decided the escape."""
+SHARED = 0.1
+"""Two integrations may share this part of what rounding errors are estimated to be."""
 SAME_LOSS, LITTLE_LOSS = 0.05, 1e-6
 """Plateaus of two integrations are the same if their losses agree within the first fraction, or within the second of
 what the loss falls by altogether."""
@@ -34,6 +36,11 @@ class Followed:
     def rounding(self) -> float:
         """Return by how much rounding has changed what escaped, 0 where nothing is known of it."""
         return self.run.rounding.relative or 0.0
+
+    @property
+    def shared(self) -> float:
+        """Return the error by rounding that two integrations may have in common."""
+        return SHARED * self.rounding * Output(self.run.objective, self.run.units).size(self.path.final)
 
     def apart(self, finer: Followed) -> float:
         """Return the difference of two ends, infinite where they ended in other ways or by way of other saddles."""
@@ -78,7 +85,7 @@ def trusted(
             return _undecided(path, found)
         finer /= TIGHTER
         again = follow(finer)
-        apart = found.apart(again)
+        apart = max(found.apart(again), found.shared)
         path = replace(_continued(path, again.path, finer), error=apart)
         if again.path.status not in ENDED:
             return path

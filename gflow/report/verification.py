@@ -16,6 +16,7 @@ from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
 from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
 from gflow.statements import STATEMENTS, Saddle, Statement, Study, completions
+from gflow.statements.evidence import evidence
 from gflow.statements.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
 from gflow.statements.study import singular_values
 
@@ -146,27 +147,20 @@ def _configuration(study: Study, name: str, left_out: dict[str, str]) -> dict[st
 def matrix_view(study: Study) -> MatrixView | None:
     """Return W at the end of the trajectory with what is known of the limit of each entry as the start shrinks.
 
-    Entries within a coupling component are determined; undecided if a hypothesis of that fails. None above 250,000
-    entries.
+    Which entries are determined, the saddle-to-saddle traversal says; all are undecided where it reaches no limit, or
+    the trajectory no end. None above 250,000 entries.
     """
     d1, d2 = study.problem.shape
     if d1 * d2 > LARGEST_VIEW:
         return None
-    observed = study.problem.observed
-    statuses = np.full(observed.shape, EntryStatus.SEED_DEPENDENT, dtype=object)
-    graph = study.connectivity
-    plain = {(c.rows, c.columns) for c in graph.components}
-    sure = study.converged and all(saddle.escape.assumption_1 for saddle in study.saddles)
-    for component in graph.coupling_components:
-        known = sure and (component.rows, component.columns) in plain
-        statuses[np.ix_(component.rows, component.columns)] = EntryStatus.DETERMINED if known else EntryStatus.UNDECIDED
-    statuses[list(graph.unobserved_rows)] = EntryStatus.DETERMINED if study.converged else EntryStatus.UNDECIDED
-    statuses[:, list(graph.unobserved_columns)] = EntryStatus.DETERMINED if study.converged else EntryStatus.UNDECIDED
+    observed, limit = study.problem.observed, evidence(study).traversal
+    statuses = np.full(observed.shape, EntryStatus.UNDECIDED, dtype=object)
+    if study.converged and limit.status is gflow.TraversalStatus.CONVERGED:
+        statuses[limit.determined], statuses[~limit.determined] = EntryStatus.DETERMINED, EntryStatus.SEED_DEPENDENT
     statuses[observed] = EntryStatus.OBSERVED
     caption = (
-        "W where the trajectory ended. As the start shrinks, unobserved entries within a coupling component tend to a "
-        "limit that no seed changes, those of rows and columns without observation to 0, and those between components "
-        "to one that depends on the seed; at this start they may still be far from it."
+        "W where the trajectory ended. As the start shrinks, a determined entry tends to a limit that no seed changes, "
+        "and a seed-dependent one to a limit of its own for every start; at this start they may still be far from it."
     )
     return MatrixView(study.model.matrix(study.trajectory.final) * study.unit, statuses, caption)
 

@@ -15,6 +15,7 @@ from gflow.statements import (
     decoupling,
     derivatives,
     identities,
+    mixing,
     prop1,
     prop2,
     rip,
@@ -42,6 +43,7 @@ __all__ = [
 Statement = Callable[[Study], tuple[Claim, ...]]
 
 LIMIT_STATEMENTS: tuple[Statement, ...] = (
+    mixing.claims,
     thm2.claims,
     thm3_premise.claims,
     thm3.claims,

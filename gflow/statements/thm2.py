@@ -113,11 +113,16 @@ def judged(met: list[Escape]) -> tuple[Claim, ...]:
     )
     defect = max(escape.defect for escape in regular)
     place = f"largest distance from Omega_(k+1), relative; 1 or more if another dimension is needed, {places}"
-    return (
-        agree,
-        _order(regular, places),
-        Claim.bounded("thm2.3", STATEMENTS["thm2.3"], defect, 0.0, OMEGA_TOL, reason=place),
-    )
+    return agree, _order(regular, places), _place(regular, defect, place)
+
+
+def _place(regular: list[Escape], defect: float, reason: str) -> Claim:
+    """Return the claim on the place; undecided where the error of the path explains what sticks out of Omega_(k+1)."""
+    error = max(escape.limit.manifold_error or 0.0 for escape in regular if escape.limit is not None)
+    if defect > OMEGA_TOL and 10.0 * error > OMEGA_TOL:
+        reason = f"the path is known within {error:.2g} of its size alone; {reason}"
+        return Claim.undecided("thm2.3", STATEMENTS["thm2.3"], reason, defect)
+    return Claim.bounded("thm2.3", STATEMENTS["thm2.3"], defect, 0.0, OMEGA_TOL, reason=reason)
 
 
 def _order(regular: list[Escape], places: str) -> Claim:

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 import gflow
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence, best_fit, evidence
@@ -27,6 +29,11 @@ STATEMENT = "every critical point that the limit passes is the best point of its
 SUB = "saddle of a sub-Omega_k"
 FIT_TOL = 1e-6
 """A fit is better when it lowers the loss of the saddle by more than this fraction."""
+DIGIT_TOL = 1e-14
+"""A number has so many digits if this fraction of it is all that lies beyond them."""
+MOST_DIGITS, ROUNDED_SHARE = 9, 1e-8
+"""Data of at most so many significant digits are rounded: losses that rounding explains, and that are below this
+fraction of the mean square of the data, are equal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,17 +46,24 @@ class Compared:
     fit: gflow.RankFit | None
     searched: bool
     saddle: gflow.Saddle | None
+    rounding: float
+
+    @property
+    def is_rounding(self) -> bool:
+        """Return whether the saddle meets the data within the rounding of their digits."""
+        return self.loss <= self.rounding
 
     @property
     def beaten(self) -> bool:
         """Return whether the fit lowers the loss clearly."""
-        return self.loss - self.best > FIT_TOL * self.loss
+        return not self.is_rounding and self.loss - self.best > FIT_TOL * self.loss
 
     def __str__(self) -> str:
         where = f"rank {self.rank}" if self.saddle is None else f"component {self.saddle.component}, rank {self.rank}"
         if self.fit is None:
             return f"{where}: loss {self.loss:.8g}, full rank reaches {self.best:.8g}"
         ends = "" if self.fit.bounded else ", whose entries run off to infinity"
+        ends += ", equal within the rounding of the data" if self.is_rounding else ""
         return f"{where}: loss {self.loss:.8g}, the best of {self.fit.starts} fits {self.best:.8g}{ends}"
 
 
@@ -87,6 +101,23 @@ def claim(given: Evidence) -> Claim:
     return Claim.hypothesis(ID, STATEMENT, 0.0, 0.0, 0.0, reason=f"number of better fits; {found}")
 
 
+def rounding_loss(problem: gflow.MatrixCompletion) -> float:
+    """Return the largest loss that rounding the data to their digits explains; 0.0 for data that are not rounded.
+
+    Integers and other short numbers are rounded only as far as the loss is small against the data.
+    """
+    values = problem.unit * problem.normalized.targets
+    sizes = np.abs(values[values != 0.0])
+    exponents = np.floor(np.log10(sizes))
+    for digits in range(1, MOST_DIGITS + 1):
+        steps = 10.0 ** (exponents - digits + 1)
+        if np.all(np.abs(sizes / steps - np.round(sizes / steps)) <= DIGIT_TOL * sizes / steps):
+            half = 0.5 * steps / problem.unit
+            explained = min(float(np.sum(half**2)), ROUNDED_SHARE * float(np.sum((sizes / problem.unit) ** 2)))
+            return problem.unit * (problem.unit * explained) / problem.n_observed
+    return 0.0
+
+
 def _alone(given: Evidence, number: int) -> list[Compared]:
     """Return the saddles of one component against fits of the component alone, in the loss of the whole matrix."""
     chain = given.traversal.chains[number]
@@ -107,10 +138,11 @@ def _compared(
     """Return the comparison at rank k; none where the loss vanishes or k = 0, where Omega_k is a point."""
     if k == 0 or loss == 0.0:
         return []
+    rounding = rounding_loss(problem) * share
     if k >= min(problem.shape):
-        return [Compared(k, loss, 0.0, None, True, saddle)]
+        return [Compared(k, loss, 0.0, None, True, saddle, rounding)]
     fit = best_fit(problem, k)
-    return [Compared(k, loss, loss if fit is None else fit.loss * share, fit, fit is not None, saddle)]
+    return [Compared(k, loss, loss if fit is None else fit.loss * share, fit, fit is not None, saddle, rounding)]
 
 
 def _at_infinity(given: Evidence, chain: gflow.Chain) -> tuple[bool, str]:

@@ -127,8 +127,9 @@ class BlockLinearised(Linearised):
         C = np.zeros((n, k, m, k))
         bent = 2.0 * self.curvature.root * r
         C[self.long, :, self.short, :] = weight * self.s[:, :, None] * self.l[:, None, :] + bent[:, None, None] * one
-        C, (b_long, b_short) = C.reshape(n, k, m * k), self.sides(b)
-        X = np.linalg.solve(H_long + shift * one, np.concatenate([C, b_long[:, :, None]], axis=2))
+        b_long, b_short = self.sides(b)
+        coupling = np.concatenate([C.reshape(n, k, m * k), b_long[:, :, None]], axis=2)
+        X = np.linalg.solve(H_long + shift * one, coupling)
         left = -(C.reshape(n * k, m * k).T @ X.reshape(n * k, m * k + 1))
         whole = left[:, :-1].reshape(m, k, m, k)
         whole[np.arange(m), :, np.arange(m), :] += H_short + shift * one

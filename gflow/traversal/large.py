@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ TOL = 3e-4
 FINE_LAUNCH, FINE_TOL, COARSER = 1e-4, 1e-6, 30.0
 """The same where the end remembers the way, and how much coarser the orbit is that shows the error of that."""
 LEVELS = (LAUNCH, TOL), (FINE_LAUNCH, FINE_TOL), (1e-5, 1e-8)
-"""Launches and errors of a step in the order in which they are tried: the last where a saddle inside is passed closely."""
+"""Launches and errors of a step in the order in which they are tried: the last where a saddle is passed closely."""
 AGREEMENT = 1e-6
 """Largest entry, in the unit, by which two such ends may differ."""
 FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
@@ -87,7 +88,7 @@ def large_orbit(
         launch, tol = LEVELS[level]
         run = followed(launch, tol, remembers)
         found = run.orbit()
-        if found.ending == Ending.UNDECIDED and not run.is_unresolved and is_eliminable(problem, model.rank):
+        if found.ending == Ending.UNDECIDED and run.can_drift:
             found = run.drifted(found)
         if run.is_valley and not remembers:
             remembers = True
@@ -101,7 +102,7 @@ def large_orbit(
     def spread() -> float:
         run = followed(np.sqrt(COARSER) * launch, COARSER * tol, True)
         coarse = run.orbit()
-        if coarse.ending == Ending.UNDECIDED and is_eliminable(problem, model.rank):
+        if coarse.ending == Ending.UNDECIDED and run.can_drift:
             coarse = run.drifted(coarse)
         return largest_difference(model, found.end, coarse.end) if coarse.ending == Ending.MINIMUM else np.inf
 
@@ -169,7 +170,8 @@ class _LargeOrbit:
             if slope > peak:
                 peak, next_try = slope, FIRST_TRY * slope
             if float(np.linalg.norm(steps.theta)) > far:
-                return self.ended(steps, Status.DIVERGING, Ending.DIVERGING, f"|theta| passed {far:.3g}")
+                reason = f"|theta| passed {far:.3g} at t = {steps.time:.3g}, loss {self.losses[-1]:.6g}"
+                return self.ended(steps, Status.DIVERGING, Ending.UNDECIDED, reason)
             if self.settled(steps.theta, steps.slope):
                 return self.ended(steps, Status.HORIZON, Ending.MINIMUM, "a minimum inside the manifold", self.end)
             if slope <= next_try:
@@ -200,6 +202,12 @@ class _LargeOrbit:
     def passing(self) -> str:
         return f"a saddle inside the manifold is passed at a relative distance of {self.distance:.2g}"
 
+    @property
+    def can_drift(self) -> bool:
+        """Return whether the fast part of the orbit is over, no saddle is near, and implicit steps are cheap."""
+        slow = self.slopes[0] < FIRST_TRY * max(self.slopes) and self.slopes[-1] <= FIRST_TRY * max(self.slopes)
+        return slow and not self.is_unresolved and is_eliminable(self.problem, self.model.rank)
+
     def drifted(self, found: Orbit) -> Orbit:
         """Return an orbit too slow for explicit steps with its continuation by implicit ones."""
         assert found.path is not None
@@ -215,7 +223,8 @@ class _LargeOrbit:
                 self.next_try = slope / (PATIENCE if self.polished(theta) else AGAIN)
             return self.is_unresolved or self.is_met
 
-        limits = {"tol": min(drift.TOL, self.tol), "max_steps": IMPLICIT_STEPS}
+        limits: dict[str, Any] = {"tol": min(drift.TOL, self.tol)}
+        limits["max_steps"] = min(IMPLICIT_STEPS, self.use.max_evaluations // 3 + 1)
         tail = drift.drift(self.objective, self.system, found.path, watch=sees, escapes=lambda *_: False, **limits)
         at_rest = tail.status in (Status.ROUNDOFF, Status.CONVERGED) and self.rests(tail.final)
         if (tail.status == Status.HORIZON or at_rest) and self.end is not None:

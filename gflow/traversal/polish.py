@@ -21,7 +21,7 @@ DENSE_PRODUCTS = 300
 """Up to this dimension an operator is put together from its products."""
 EPS = float(np.finfo(float).eps)
 LAST_STEP, SHORT_STEP = 0.1, 1e-6
-"""The last Gauss-Newton step to a completion, and a Newton step at a minimum, are at most these fractions of |theta|."""
+"""The last Gauss-Newton step to a completion and a Newton step at a minimum are at most these fractions of |theta|."""
 MET_LOSS = 1e-6
 """A completion is met within rounding if the loss has fallen to this fraction on the way to it."""
 PATIENCE = 6

@@ -88,6 +88,7 @@ class Watch:
     distance: float = np.inf
     peak: float = 0.0
     slope: float = 0.0
+    first: float = 0.0
     next_try: float = np.inf
     last: np.ndarray | None = None
     moved: float = np.inf
@@ -98,7 +99,7 @@ class Watch:
 
     def sees(self, t: float, theta: np.ndarray, slope: float) -> bool:
         """Return whether the end is seen from theta, where the gradient has the norm ``slope``."""
-        self.peak, self.slope = max(self.peak, slope), slope
+        self.peak, self.slope, self.first = max(self.peak, slope), slope, self.first or slope
         if slope > min(FIRST_TRY * self.peak, self.next_try):
             return False
         self.next_try = slope / APART
@@ -169,7 +170,7 @@ class Watch:
     @property
     def is_past(self) -> bool:
         """Return whether the fast part of the orbit is over."""
-        return self.slope <= FIRST_TRY * self.peak
+        return self.first < FIRST_TRY * self.peak and self.slope <= FIRST_TRY * self.peak
 
     @property
     def is_unresolved(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gflow.critical import classify
+from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import Factorization
 from gflow.objective import Objective
@@ -34,8 +35,8 @@ COARSER = 100.0
 """Factor between the tolerances of two orbits whose difference is the error estimate, 100^(5/6) = 46 times it."""
 LOOSE_STEPS, STEPS, DRIFT_STEPS = 100, 4000, 2000
 """Steps of a brief orbit, of a tight one, and of the implicit method that follows a slow drift."""
-EXPLICIT_BUDGET, EXPLICIT_STEPS = 4000, 300
-"""Gradients granted to the explicit method before another one takes over, and steps if that needs a slow orbit."""
+EXPLICIT_BUDGET, ESCAPE_STEPS = 4000, 300
+"""Gradients granted to the explicit method before another one takes over, and exponential steps for a slow escape."""
 FAR_REACH = 0.1
 """An orbit at rest ends at the isolated completion that Gauss-Newton steps find within this distance, relative to
 |theta|."""
@@ -178,10 +179,13 @@ class _Stage:
         options: dict[str, Any] = {"rtol": rtol, "norm_limit": self.use.norm_limit}
         if self.objective.dim > SMALL:
             path = self.explicit(watch, **options)
-            slow = path.status == Status.BUDGET or (path.status == Status.HORIZON and watch.finding == Finding.NOTHING)
-            if not slow:
+            if path.status != Status.BUDGET:
                 return path, watch
             if self.objective.dim > DENSE_POLISH:
+                if not watch.is_past and self.objective.dim <= DENSE_LIMIT:
+                    path, watch = self.exponential(watch, **options)
+                if watch.finding != Finding.NOTHING or not watch.is_past:
+                    return path, watch
                 return self.drifted(path, watch, rtol ** (2.0 / 3.0) if tight else TOL)
             watch = self.watch(rtol, tight, completes)
         steps = min(LOOSE_STEPS if brief or not tight else STEPS, self.use.max_evaluations // 3 + 1)
@@ -192,19 +196,21 @@ class _Stage:
         return path, watch
 
     def explicit(self, watch: Watch, **options: Any) -> Trajectory:
-        """Return the orbit by explicit steps, within their budget; where only implicit ones follow, past its fast part."""
-        passes = self.objective.dim > DENSE_POLISH
-        budget = self.use.max_evaluations if passes else min(EXPLICIT_BUDGET, self.use.max_evaluations)
-        count = 0
-
-        def callback(t: float, theta: np.ndarray, loss: float) -> bool:
-            nonlocal count
-            count += 1
-            return watch(t, theta, loss) or (passes and count > EXPLICIT_STEPS and watch.is_past)
-
-        options |= {"method": "DOP853", "callback": callback, "max_evaluations": budget}
+        """Return the orbit by explicit steps, within their budget."""
+        budget = EXPLICIT_BUDGET if self.objective.dim <= DENSE_LIMIT else self.use.max_evaluations
+        options |= {"method": "DOP853", "callback": watch, "max_evaluations": min(budget, self.use.max_evaluations)}
         with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
             return gradient_flow(self.objective, self.launch, center=self.center, **options)
+
+    def exponential(self, watch: Watch, **options: Any) -> tuple[Trajectory, Watch]:
+        """Return an orbit whose escape is slow against its fastest decay, past the escape, and a watch of its own."""
+        watch = replace(watch, peak=0.0, first=0.0, next_try=np.inf, last=None, moved=np.inf)
+
+        def sees(t: float, theta: np.ndarray, slope: float) -> bool:
+            return watch.sees(t, theta, slope) or watch.is_past
+
+        path = rosenbrock_flow(self.objective, self.center, self.launch, watch=sees, max_steps=ESCAPE_STEPS, **options)
+        return path, watch
 
     def rest(self, path: Trajectory, watch: Watch) -> None:
         """Keep what an orbit that has come to rest is at as the finding of its watch."""
@@ -234,12 +240,16 @@ class _Stage:
         )
 
     def spread(self, fine: Watch, coarse: Watch | None) -> float:
-        """Return how much the end moves when the tolerance is coarser; ``coarse`` is that run if it has been made."""
+        """Return how much the end moves when the tolerance is coarser, and no less than the tolerance itself.
+
+        Two errors may agree by chance. ``coarse`` is that coarser run if it has been made.
+        """
         if coarse is None or coarse.finding != fine.finding:
             _, coarse = self.integrated(self.coarse, tight=True, completes=fine.is_completion)
         if coarse.finding != fine.finding:
             return np.inf
-        return float(np.abs(self.model.matrix(fine.end) - self.model.matrix(coarse.end)).max())
+        end = self.model.matrix(fine.end)
+        return float(np.abs(end - self.model.matrix(coarse.end)).max() + self.use.rtol * np.abs(end).max())
 
     def at_saddle(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
@@ -273,7 +283,7 @@ class _Stage:
         return tail, watch
 
     def grows(self, times: Any, states: Any, since: float) -> bool:
-        """Return whether |theta| grows as a power of time, and the loss has stopped falling or the norm limit passed."""
+        """Return whether |theta| grows as a power of time past the norm limit, or where the loss falls no more."""
         if float(np.linalg.norm(states[-1])) > self.far:
             return grows(times, states, since, FAR_GROWTH)
         if not grows(times, states, since):

@@ -12,6 +12,11 @@ from gflow.traversal.sizes import is_isolating, is_large
 
 SILENT = 1e-10
 """A direction leaves the observed entries alone if they change by less than this fraction of the largest change."""
+EPS = float(np.finfo(float).eps)
+SHORTEST = 1e-4
+"""Rows of factors are measured in units no shorter than this fraction of the longest one."""
+TRUSTED = 0.1
+"""The linearised completion is trusted as long as it moves no entry by more than this fraction of its size."""
 SQUARED_TOL = 1e-4
 """Ratios of singular values below this cannot be told from zero by their squares."""
 MOST_FREE = 10_000_000
@@ -25,8 +30,8 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
 
     True if the Jacobian's singular value number k (d1 + d2 - k) exceeds ``rank_tol`` times the first, False if it is
     below a thousandth of that or there are too few observations, None in between. Jacobians of more than 4e6 entries,
-    and those of large problems, are judged by their squares: True above 1e-4, else None. The rank is that for rows of A
-    and columns of B of length 1: it does not change when rows and columns of the matrix are rescaled.
+    and those of large problems, are judged by their squares: True above 1e-4, else None. Rows of A and columns of B are
+    brought to one length before, as far as they are not noise: rescaled rows and columns have the same rank.
     """
     k = A.shape[1]
     wanted = k * (sum(problem.shape) - k)
@@ -35,7 +40,7 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     if not is_isolating(problem, k):
         return False
     model = Factorization(problem.shape, k)
-    theta = model.theta(_unit_rows(A), _unit_rows(B.T).T)
+    theta = model.theta(A / _lengths(A)[:, None], B / _lengths(B.T))
     if model.dim * problem.n_observed > LARGE or is_large(problem):
         return True if _ratio_of_squares(problem, model, theta) > max(SQUARED_TOL, rank_tol) else None
     sizes = np.linalg.svd(problem.measure(model.jacobian(theta)), compute_uv=False)
@@ -43,10 +48,31 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     return None if 1e-3 * rank_tol <= ratio <= rank_tol else ratio > rank_tol
 
 
-def _unit_rows(A: np.ndarray) -> np.ndarray:
-    """Return A with rows of length 1; those that vanish stay."""
-    lengths = np.linalg.norm(A, axis=1, keepdims=True)
-    return A / np.where(lengths > 0.0, lengths, 1.0)
+def completion_error(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> float:
+    """Return the largest error of an entry of A B, a completion that is locally unique.
+
+    What is left of the residual, and the rounding of the observed products, are carried to the other entries by the
+    linearised completion, with rows of A and columns of B of length 1. Infinite where that moves an entry by more than
+    ``TRUSTED`` of its size: observations too small to be seen beside the largest ones decide such an entry.
+    """
+    if A.shape[1] == 0:
+        return 0.0
+    rows, columns = _lengths(A), _lengths(B.T)
+    model = Factorization(problem.shape, A.shape[1])
+    J = model.jacobian(model.theta(A / rows[:, None], B / columns))
+    scale = np.outer(rows, columns)
+    left = np.abs(problem.residual(A @ B)) + EPS * (np.abs(A) @ np.abs(B))
+    share = problem.measure(left) / problem.measure(scale)
+    carried = np.abs(J @ np.linalg.pinv(problem.measure(J), rcond=EPS * model.dim)) @ share
+    if not float(carried.max()) <= TRUSTED:
+        return float(np.inf)
+    return float((carried.reshape(problem.shape) * scale).max())
+
+
+def _lengths(A: np.ndarray) -> np.ndarray:
+    """Return the lengths of the rows of A, those below ``SHORTEST`` of the longest one, which may be noise, as that."""
+    lengths = np.linalg.norm(A, axis=1)
+    return np.maximum(lengths, max(SHORTEST * float(lengths.max()), 1e-300))
 
 
 def flat_directions(problem: MatrixCompletion, model: Factorization, theta: np.ndarray, modes: np.ndarray) -> bool:

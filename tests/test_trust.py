@@ -1,0 +1,224 @@
+"""Tests of the errors that flows state for their ends, against referees in hundreds of bits, and of false ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from referee import Ending, Referee, start
+
+from gflow import Factorization, MatrixCompletion, Objective, SymmetricFactorization, gradient_flow, gradient_flows
+from gflow.flow import Status, Trajectory
+from gflow.flow.rounding import Rounding
+from gflow.graded import graded_flow
+
+GAP = np.nan
+LATE = MatrixCompletion([[-1, 3, 2, -1], [3, GAP, 2, -5], [-4, 5, 4, -5], [1, 0, -5, 0]])
+FIG3 = MatrixCompletion([[4, 0.6, 1.8, 0.8], [6, 0.9, 2.7, GAP], [8, 2.2, 2.6, 1.6], [8, 2.7, 5.1, 3.6]])
+CORNER = MatrixCompletion([[GAP, 1], [1, 0]])
+SECTORS = MatrixCompletion([[GAP, 1.02, 2], [1.02, GAP, 0.5], [2, 0.5, -1.3]])
+
+
+def flow(problem: MatrixCompletion, seed: int, scale: float, **use: object) -> tuple[Trajectory, np.ndarray]:
+    model = Factorization(problem.shape)
+    start = model.random(np.random.default_rng(seed), scale)
+    path = gradient_flow(Objective.of(problem, model), start, **use)  # type: ignore[arg-type]
+    return path, model.matrix(path.final)
+
+
+# Errors of ends
+
+
+@pytest.mark.parametrize(("scale", "corner"), [(1e-8, 19.796781291), (1e-12, 26.686267495)])
+def test_the_error_that_is_stated_covers_the_one_that_is_made(scale: float, corner: float) -> None:
+    path, W = flow(LATE, 46, scale)
+    assert path.status is Status.CONVERGED and path.error is not None
+    assert abs(W[1, 1] - corner) <= path.error <= 1e-3 * corner
+
+
+@pytest.mark.parametrize("method", ["LSODA", "DOP853"])
+@pytest.mark.parametrize("scale", [1e-20, 1e-30])
+def test_an_end_that_rounding_has_moved_is_roundoff(scale: float, method: str) -> None:
+    path, W = flow(LATE, 46, scale, method=method)
+    assert path.status is Status.ROUNDOFF
+    assert abs(W[1, 1] - {1e-20: 36.408126, 1e-30: 45.533387}[scale]) > 1.0
+
+
+def test_without_the_estimate_of_rounding_errors_a_wrong_end_has_converged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rounding, "relative", property(lambda self: 0.0))
+    path, W = flow(LATE, 46, 1e-30)
+    assert path.status is Status.CONVERGED and abs(W[1, 1] - 45.533387) > 5.0
+
+
+def test_compiled_flows_leave_such_an_end_to_the_same_verdict() -> None:
+    start = Factorization((4, 4)).random(np.random.default_rng(46))
+    wrong, right = gradient_flows(LATE, [1e-30 * start, 1e-8 * start])
+    assert wrong.status is Status.ROUNDOFF and right.status is Status.CONVERGED
+    assert right.error is not None and right.error < 1e-3
+
+
+def test_coarse_steps_are_repeated_until_two_ends_agree() -> None:
+    path, W = flow(LATE, 46, 1e-8, rtol=1e-4, method="LSODA")
+    assert path.status is Status.CONVERGED and "integrated again" in path.message
+    assert path.error is not None and abs(W[1, 1] - 19.796781291) <= max(path.error, 2e-2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_coarse_steps_lose_no_plateau(seed: int) -> None:
+    path, _ = flow(FIG3, seed, 1e-8, rtol=1e-2)
+    levels = [plateau.loss for plateau in path.plateaus]
+    assert np.allclose(levels[:3], [16.850667, 0.32652694, 0.05227755], rtol=1e-2)
+
+
+def test_the_estimate_can_be_had_without_its_consequences() -> None:
+    path, _ = flow(LATE, 46, 1e-30, error_tol=None)
+    assert path.status is Status.CONVERGED and path.error is not None and path.error > 1.0
+    with pytest.raises(ValueError, match="error_tol must be positive; got 0"):
+        flow(LATE, 46, 1e-8, error_tol=0.0)
+
+
+def test_the_error_is_saved_and_told(tmp_path: Path) -> None:
+    path, _ = flow(CORNER, 0, 1e-3)
+    path.save(tmp_path / "path.npz")
+    assert Trajectory.load(tmp_path / "path.npz").error == path.error == path.to_dict()["error"]
+
+
+# Sets that the flow does not leave
+
+
+@pytest.mark.parametrize(("time", "corner"), [(370.0, 10.93), (1376.5, 17.36), (6818.0, 29.93), (1.55e5, 85.28)])
+def test_a_balanced_start_of_positive_determinant_runs_to_infinity(time: float, corner: float) -> None:
+    model = Factorization((2, 2))
+    start = model.theta(0.01 * np.eye(2), 0.01 * np.eye(2))
+    path = gradient_flow(Objective.of(CORNER, model), start, t_end=time)
+    W = model.matrix(path.final)
+    assert path.status is Status.HORIZON and W[0, 0] == pytest.approx(corner, rel=1e-3)
+    assert W[0, 0] * W[1, 1] >= 1.0 - 2e-2 and np.array_equal(W, W.T)
+    (end,) = gradient_flows(CORNER, start, t_end=time)
+    assert model.matrix(end.theta)[0, 0] == pytest.approx(corner, rel=1e-3)
+
+
+def test_the_balanced_start_has_no_end() -> None:
+    model = Factorization((2, 2))
+    path = gradient_flow(Objective.of(CORNER, model), model.theta(0.01 * np.eye(2), 0.01 * np.eye(2)))
+    assert path.status is Status.DIVERGING
+
+
+def turned(seed: int, scale: float) -> np.ndarray:
+    """Return a start with A^T A = B B^T up to rounding and det A B > 0, without A = B^T."""
+    rng = np.random.default_rng(seed)
+    U, V, Q = (np.linalg.qr(rng.standard_normal((2, 2)))[0] for _ in range(3))
+    V[:, 1] *= np.sign(np.linalg.det(U) * np.linalg.det(V))
+    sizes = np.sqrt(scale * np.exp(0.5 * rng.standard_normal(2)))
+    return Factorization((2, 2)).theta(U * sizes @ Q.T, Q * sizes @ V.T)
+
+
+@pytest.mark.parametrize("scale", [1e-1, 1e-3, 1e-5])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_balanced_start_whose_determinant_changes_its_sign_has_not_converged(seed: int, scale: float) -> None:
+    begin = turned(seed, scale)
+    path = gradient_flow(Objective.of(CORNER, Factorization((2, 2))), begin)
+    (end,) = gradient_flows(CORNER, begin)
+    assert path.status is end.status is Status.ROUNDOFF
+
+
+def test_a_symmetric_start_stays_at_a_saddle_of_the_other_sector() -> None:
+    problem, model = MatrixCompletion([[-2, 1], [1, GAP]]), Factorization((2, 2))
+    A = np.array([[0.3, 0.1], [-0.2, 0.4]])
+    path = gradient_flow(Objective.of(problem, model), model.theta(A, A.T))
+    A, B = model.factors(path.final)
+    assert np.array_equal(A, B.T) and np.linalg.eigvalsh(A @ B)[0] >= -1e-12
+    assert path.status in (Status.ROUNDOFF, Status.DIVERGING) and path.conservation_drift == 0.0
+
+
+# Infinity
+
+
+def test_an_infimum_at_infinity_is_no_minimum() -> None:
+    model = Factorization((2, 2), 1)
+    path = gradient_flow(Objective.of(MatrixCompletion([[0, 1], [1, GAP]]), model), np.array([1, 2, 2, 1]) * 1e-3)
+    assert path.status is Status.DIVERGING
+    symmetric = SymmetricFactorization(3)
+    problem = MatrixCompletion([[0, 1, GAP], [1, GAP, GAP], [GAP, GAP, -1]])
+    path = gradient_flow(Objective.of(problem, symmetric), symmetric.random(np.random.default_rng(0), 1e-3))
+    assert path.status is Status.DIVERGING and path.final_loss == pytest.approx(0.25, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [100.0, 1000.0])
+def test_a_large_start_converges_at_the_data(scale: float) -> None:
+    path, W = flow(FIG3, 0, scale)
+    assert path.status is Status.CONVERGED
+    assert np.abs(np.where(FIG3.observed, W - FIG3.values, 0.0)).max() < 1e-6
+
+
+# Graded columns
+
+
+@pytest.mark.parametrize(("exponent", "corner"), [(-40, -1.792715), (-60, -1.795276)])
+def test_graded_columns_are_right_where_their_errors_are_small(exponent: int, corner: float) -> None:
+    model = Factorization((3, 3))
+    path = graded_flow(SECTORS, model.random(np.random.default_rng(0)), log_scale=exponent * np.log(10.0))
+    assert path.status is Status.CONVERGED and path.error is not None
+    assert model.matrix(path.final)[0, 0] == pytest.approx(corner, abs=max(path.error, 1e-5))
+
+
+@pytest.mark.parametrize("exponent", [-80, -100, -150])
+def test_graded_columns_say_where_rounding_mixes_what_symmetry_keeps_apart(exponent: int) -> None:
+    start = Factorization((3, 3)).random(np.random.default_rng(0))
+    path = graded_flow(SECTORS, start, log_scale=exponent * np.log(10.0))
+    assert path.status is Status.ROUNDOFF and path.error is not None and path.error > 0.1
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-8, 1e-15])
+def test_blocks_joined_by_observed_zeros_are_no_burden(scale: float) -> None:
+    problem = MatrixCompletion([[5, 2, 0, 0], [4, 3, 0, 0], [0, 0, GAP, 2], [0, 0, GAP, 3]])
+    model = Factorization((4, 4))
+    path = graded_flow(problem, model.random(np.random.default_rng(0), scale))
+    assert path.status is Status.CONVERGED and path.n_gradients < 10_000
+    # two digits of a referee in hundreds of bits: W_33 = 0.1107 alpha, W_43 = 0.1661 alpha
+    assert model.matrix(path.final)[2:, 2] == pytest.approx([0.110744 * scale, 0.166116 * scale], rel=1e-3)
+
+
+# Random problems against the referee
+
+
+def drawn(kind: str, rng: np.random.Generator) -> np.ndarray:
+    """Return a 3 x 3 matrix of the kind, NaN where it is not observed; every line holds an observation."""
+    while True:
+        M, P = rng.standard_normal((3, 3)), rng.random((3, 3)) < 0.75
+        if kind == "symmetric":
+            M, P = (np.tril(X) + np.tril(X, -1).T for X in (M, P))
+        if kind == "circulant":
+            turn = (np.arange(3)[None] - np.arange(3)[:, None]) % 3
+            M, P = M[0][turn], P[0][turn]
+        if kind == "integer":
+            M = np.rint(3 * M)
+        if kind == "ill-scaled":
+            M = M * 10.0 ** rng.uniform(-3, 0, (3, 1))
+        if P.any(axis=0).all() and P.any(axis=1).all() and np.any(M[P]):
+            return np.where(P, M, GAP)
+
+
+@pytest.mark.parametrize("kind", ["random", "symmetric", "circulant", "integer", "ill-scaled"])
+def test_no_flow_converges_elsewhere_than_the_referee(kind: str) -> None:
+    rng = np.random.default_rng(7)
+    answered = 0
+    for exponent in (-3, -8, -14):
+        M, seed = drawn(kind, rng), int(rng.integers(1000))
+        A, B = start(M.shape, seed)
+        truth = Referee(M, ~np.isnan(M), A, B, exponent).end(1500)
+        if truth.ending is not Ending.MET:
+            continue
+        problem, model = MatrixCompletion(M), Factorization((3, 3))
+        theta = model.theta(A, B)
+        paths = [
+            gradient_flow(Objective.of(problem, model), 10.0**exponent * theta),
+            graded_flow(problem, theta, log_scale=exponent * np.log(10.0)),
+        ]
+        for path in paths:
+            assert path.error is not None
+            apart = np.abs(model.matrix(path.final) - truth.W).max()
+            assert path.status is Status.ROUNDOFF or apart <= 3.0 * path.error + 1e-6 * np.abs(truth.W).max()
+            answered += path.status is Status.CONVERGED
+    assert answered >= 4
