@@ -1,13 +1,23 @@
-"""Gradient flow of matrix factorisation models on partially observed matrices.
+"""What gradient flow from small starts learns of a partially observed matrix: limits, saddles, theorems with verdicts.
 
-The public names and their modules are listed once, in ``__init__.pyi``, where type checkers and editors find them.
-``import gflow`` loads none of them: each module is imported when one of its names is first used (PEP 562).
+A problem and a model make an objective, the flow turns it into a trajectory, and the limit follows the saddles that
+trajectories from ever smaller starts pass:
+
+>>> import gflow
+>>> problem = gflow.MatrixCompletion([[1.0, 2.0], [3.0, float("nan")]])
+>>> limit = gflow.saddle_to_saddle(problem)
+>>> limit.rank, limit.matrix.round(6).tolist()
+(1, [[1.0, 2.0], [3.0, 6.0]])
+
+``gflow.verify(problem)`` tests every published statement on the data and returns a report. The public names and their
+modules are listed once, in ``__init__.pyi``, where type checkers and editors find them; ``import gflow`` loads none of
+them: each module is imported when one of its names is first used (PEP 562).
 """
 
 import ast
 import sys
 from importlib import import_module
-from pkgutil import get_data
+from pkgutil import get_data, iter_modules
 from types import ModuleType
 from typing import Any
 
@@ -40,7 +50,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    modules = {module.name for module in iter_modules(__path__) if not module.name.startswith("_")}
+    return sorted({*__all__, *modules, "__doc__", "__name__", "__path__", "__version__"})
 
 
 sys.modules[__name__].__class__ = _Package

@@ -115,6 +115,10 @@ from gflow.operators import (
     symmetric_dilation as symmetric_dilation,
 )
 from gflow.problems import MatrixCompletion as MatrixCompletion, MatrixSensing as MatrixSensing
+from gflow.report import Report as Report, write_report as write_report
+from gflow.report.verification import verify as verify
+from gflow.statements.claims import Claim as Claim, Verdict as Verdict
+from gflow.statements.ledger import Ledger as Ledger, ledger as ledger
 from gflow.symbolic import (
     CLOSED_FORMS as CLOSED_FORMS,
     ClosedForms as ClosedForms,

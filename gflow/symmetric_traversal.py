@@ -21,6 +21,7 @@ from gflow.problems import MatrixCompletion, MatrixSensing
 from gflow.traversal import TraversalStatus
 from gflow.traversal.growth import FAR_GROWTH, Growth, grows, growth, peak_time
 from gflow.traversal.polish import rest_ahead
+from gflow.traversal.sectors import LENGTHS, subspaces
 from gflow.traversal.settling import FLAT
 
 LAUNCH = 1e-5
@@ -194,9 +195,12 @@ class _Chain:
             if stop is None:
                 reached = self.orbit(U, self.saddles[-1].direction)
                 if isinstance(reached, np.ndarray):
-                    U = reached
-                    continue
-                stop = reached
+                    stop, U = self.unmixed(U, self.saddles[-1].direction, reached), reached
+                    if stop is None:
+                        continue
+                    self.saddles.append(self.saddle(U))
+                else:
+                    stop = reached
             status, reason = stop
             converged = status == TraversalStatus.CONVERGED
             matrix = self.saddles[-1].matrix if converged else None
@@ -241,6 +245,29 @@ class _Chain:
                 f"the top eigenvalue of -G is repeated at the saddle of rank {saddle.rank}",
             )
         return None
+
+    def unmixed(self, U: np.ndarray, u: np.ndarray, reached: np.ndarray) -> tuple[TraversalStatus, str] | None:
+        """Return that the next escape is open where growing modes were kept apart, unless their rates stayed."""
+        if len(self.saddles) >= self.width:
+            return None
+        X, flows = np.c_[U, u], []
+        for length in LENGTHS:
+            G = self.problem.gradient(X @ X.T)
+            flows.append(-(G + G.T) / 2)
+            size = float(np.linalg.norm(flows[-1]) + np.linalg.norm(X) ** 2)
+            X = X + length / size * (flows[-1] @ X)
+        G = self.problem.gradient(reached @ reached.T)
+        least = self.gap_tol * self.saddles[0].escape_rate / (2.0 * self.unit)
+        grow, kept = 0, True
+        for basis in subspaces(np.array(flows)):
+            before, after = (np.linalg.eigvalsh(basis.T @ flow @ basis) for flow in (flows[0], -(G + G.T) / 2))
+            grow += bool(after[-1] > least)
+            kept &= bool(after[-1] <= least or np.abs(after - before).max() <= least)
+        if grow < 2 or kept:
+            return None
+        return TraversalStatus.UNDECIDED, (
+            f"at rank {reached.shape[1]} several modes grow that the data keep apart: which comes first is not followed"
+        )
 
     def orbit(self, U: np.ndarray, u: np.ndarray) -> np.ndarray | tuple[TraversalStatus, str]:
         """Return the critical point of rank k + 1 at the end of the unstable manifold along u, or why there is none."""

@@ -9,7 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-from analysis.benchmarks import CASES, STUDIES, measure, table
+from gflow_studies.benchmarks import CASES, STUDIES, measure, table
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -3,9 +3,9 @@
 import argparse
 
 import gflow
-from analysis.data import example
-from analysis.theorems import Study
 from gflow import escape
+from gflow.data import example
+from gflow.statements import Study
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -6,9 +6,10 @@ OMP_NUM_THREADS=1 python scripts/growth.py [FILE.svg, by default growth.svg]
 import argparse
 from pathlib import Path
 
-from analysis.benchmarks import draw_growth, growth
-from analysis.benchmarks.growth import growth_table
-from analysis.plots import figure_svg, standalone_svg
+from gflow_studies.benchmarks import draw_growth, growth
+from gflow_studies.benchmarks.growth import growth_table
+
+from gflow.plots import figure_svg, standalone_svg
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from analysis.limit_study import Outcome, limit_study
+from gflow_studies.limit_study import Outcome, limit_study
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -8,9 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-from analysis.claims import exit_code
-from analysis.mask_study import mask_study
+from gflow_studies.mask_study import mask_study
+
 from gflow import mask_classes
+from gflow.statements.claims import exit_code
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from analysis.claims import exit_code, summary
-from analysis.figures import CATALOGUE, study_named, study_report
-from analysis.figures.study import configured
-from analysis.report import write_index, write_report
+from gflow.report import write_index, write_report
+from gflow.statements.claims import exit_code, summary
+from gflow.studies import configured, study_named, study_names, study_report
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -23,7 +22,7 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     threadpool_limits(limits=1)
     entries, codes = [], []
-    for name in (name for name in CATALOGUE if name.startswith(("bai2024-", "limit-", "premise-"))):
+    for name in (name for name in study_names() if name.startswith(("bai2024-", "limit-", "premise-"))):
         begun, study = time.perf_counter(), study_named(name)
         report = study_report(study, name, configured(study, quick=asked.quick), jobs=asked.jobs)
         write_report(report, asked.folder / name)

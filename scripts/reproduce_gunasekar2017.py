@@ -6,10 +6,9 @@ usage: python scripts/reproduce_gunasekar2017.py [--quick] [--out DIR] [--seed S
 import sys
 from argparse import ArgumentParser
 
-from analysis.claims import exit_code, tally
-from analysis.figures import CATALOGUE, combined_report, study_named, study_report
-from analysis.figures.study import configured
-from analysis.report import write_report
+from gflow.report import write_report
+from gflow.statements.claims import exit_code, tally
+from gflow.studies import combined_report, configured, study_named, study_names, study_report
 
 if __name__ == "__main__":
     parser = ArgumentParser(description="Run the studies of Gunasekar et al. 2017; status 1 if a claim fails.")
@@ -19,7 +18,7 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     given = parser.parse_args()
     reports = []
-    for name in (name for name in CATALOGUE if name.startswith(("gunasekar2017-", "jin2023-"))):
+    for name in (name for name in study_names() if name.startswith(("gunasekar2017-", "jin2023-"))):
         study = study_named(name)
         config = configured(study, quick=given.quick, seed=given.seed)
         reports.append(study_report(study, name, config, jobs=given.jobs))

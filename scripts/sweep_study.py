@@ -9,9 +9,9 @@ from subprocess import PIPE, Popen
 
 from distributed import LocalCluster
 
-from analysis.sweep import Progress, run_sweep, sweep_named
+from gflow.studies import Progress, run_sweep, sweep_named
 
-DRIVER = """import sys; from analysis.sweep import run_sweep, sweep_named
+DRIVER = """import sys; from gflow.studies import run_sweep, sweep_named
 sweep, told = sweep_named(sys.argv[1]), lambda progress: print(progress.done, flush=True)
 run_sweep(sweep, sys.argv[2], jobs=2, resume=True, on_progress=told)"""
 

@@ -7,17 +7,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from analysis.claims import exit_code, summary
-from analysis.data import example, example_description, example_names
-from analysis.report import write_index, write_report
-from analysis.verification import verification
+from gflow.data import example, example_description, example_names
+from gflow.report import write_index, write_report
+from gflow.report.verification import verify
+from gflow.statements.claims import exit_code, summary
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("folder", nargs="?", type=Path, default=Path("theorems"), metavar="FOLDER")
 folder = parser.parse_args().folder
 entries, codes = [], []
 for name in example_names():
-    report = verification(example(name), name=name)
+    report = verify(example(name), name=name)
     write_report(report, folder / name)
     counts = summary(report.claims)
     entries.append((f"{name}: {example_description(name)}", f"{name}/report.html", counts))

@@ -32,6 +32,11 @@ ORDER_SLACK = 0.5
 BUDGET = 3000
 """Steps of the referee, about two milliseconds each at 4 x 4."""
 ANSWERED = 0.85
+"""Least share of limits that are to be answered: by a matrix, by infinity or dependence on the start where it is so."""
+GROWS = 1.5
+"""Factor by which a matrix that runs to infinity is larger at the second scale than at the first."""
+APART = 1e-2
+"""Least difference of the ends of two starts whose limits differ."""
 GAP = np.nan
 
 
@@ -219,16 +224,32 @@ class Court:
             return Outcome.HONEST, str(path.status)
         return self.judged(self.model.matrix(path.final), getattr(path, "error", None), exponent)
 
+    def declined(self, limit: gflow.Traversal) -> tuple[Outcome, str]:
+        """Return the outcome of a traversal without a matrix: what it says instead may be seen to be true, or false.
+
+        Runs to infinity end the farther away the smaller the start; a limit that depends on the start differs from
+        that of another one.
+        """
+        near, far = (self.verdict(exponent) for exponent in LIMIT_EXPONENTS[::-1])
+        rests = difference(near.W, far.W, 1.0) <= AGREE
+        said = f"{limit.status}: {limit.reason}"
+        if limit.status == gflow.TraversalStatus.DIVERGING:
+            grows = float(np.abs(near.W).max()) >= GROWS * float(np.abs(far.W).max())
+            return (Outcome.AGREE if grows else Outcome.WRONG if rests else Outcome.HONEST), said
+        if limit.status == gflow.TraversalStatus.DEGENERATE and rests:
+            other = Court(self.problem.with_gaps(), np.random.default_rng(1)).verdict(LIMIT_EXPONENTS[0])
+            differs = other.ending != Ending.BUDGET and difference(other.W, far.W, 1.0) > APART
+            return (Outcome.AGREE if differs else Outcome.HONEST), said
+        return Outcome.HONEST, said
+
     def limit(self) -> tuple[Outcome, str]:
         """Return the outcome of the limit, against the referee at two scales."""
         limit = gflow.saddle_to_saddle(self.problem, self.start)
         near, far = (self.verdict(exponent) for exponent in LIMIT_EXPONENTS[::-1])
         if Ending.BUDGET in (near.ending, far.ending):
             return Outcome.OUT_OF_REACH, str(limit.status)
-        rests = difference(near.W, far.W, 1.0) <= AGREE
         if limit.matrix is None:
-            false = limit.status == gflow.TraversalStatus.DIVERGING and rests
-            return (Outcome.WRONG if false else Outcome.HONEST), f"{limit.status}: {limit.reason}"
+            return self.declined(limit)
         W = limit.matrix / self.unit
         apart, before = difference(near.W, W, 1.0), difference(far.W, W, 1.0)
         allowed = max(AGREE, SLACK * (limit.error or 0.0) / max(self.unit, float(np.abs(limit.matrix).max())))

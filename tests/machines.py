@@ -15,7 +15,7 @@ from typing import Any
 
 from agreement import disagreements
 
-from analysis.data import example_names
+from gflow.data import example_names
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = {
@@ -92,7 +92,7 @@ def with_lowest_versions(*suite: str) -> bool:
 
 def report(name: str, kernel: str) -> dict[str, Any]:
     """Return the report on a shipped matrix, verified with a kernel."""
-    command = (sys.executable, "-m", "analysis.cli", "verify", "--example", name, "--json")
+    command = (sys.executable, "-m", "gflow.cli", "verify", "--example", name, "--json")
     found: dict[str, Any] = json.loads(run(*command, kernel=kernel, kept=True).stdout)
     return found
 

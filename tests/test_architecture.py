@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TOP_LEVEL = {
     *("setup.cfg", "README.md", "gflow", "analysis", "scripts", "tests"),
-    *("pyproject.toml", "LICENSE", "CHANGELOG.md", ".gitignore", ".ci"),
+    *("docs", "pyproject.toml", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", ".gitignore", ".ci"),
+    ".pre-commit-config.yaml",
 }
 
 
@@ -34,6 +35,7 @@ def room(ours: str = "", outside: str = "") -> Room:
 
 ROOMS = {
     "gflow": room(),
+    "gflow.__main__": room("gflow.cli"),
     "gflow.problems": room(outside="scipy"),
     "gflow.files": room("gflow.problems", "scipy"),
     "gflow.connectivity": room("gflow.problems", "networkx scipy"),
@@ -62,44 +64,28 @@ ROOMS = {
     "gflow.certify": room("gflow.problems gflow.models", "flint"),
     "gflow.symbolic": room(outside="sympy"),
     "gflow.diagnostics": room(),
-    "analysis": room(),
-    "analysis.data": room("gflow"),
-    "analysis.claims": room(),
-    "analysis.theorems": room("gflow analysis.claims"),
-    "analysis.figures": room(
-        "gflow analysis.claims analysis.data analysis.limit_study analysis.mask_study analysis.plots analysis.report "
-        "analysis.sweep analysis.theorems gflow.workers",
-        "scipy",
+    "gflow.data": room("gflow"),
+    "gflow.statements": room("gflow"),
+    "gflow.plots": room(outside="matplotlib cycler"),
+    "gflow.report": room("gflow gflow.statements gflow.plots", "jinja2 markupsafe matplotlib"),
+    "gflow.studies": room(
+        "gflow gflow.statements gflow.plots gflow.report gflow.workers", "joblib threadpoolctl scipy distributed"
     ),
-    "analysis.ledger": room("gflow analysis.claims analysis.theorems"),
-    "analysis.mask_study": room("gflow analysis.claims analysis.theorems gflow.workers"),
-    "analysis.limit_study": room("gflow gflow.workers"),
-    "analysis.plots": room(outside="matplotlib cycler"),
-    "analysis.sweep": room(
-        "gflow analysis.limit_study analysis.mask_study gflow.workers", "joblib threadpoolctl scipy distributed"
+    "gflow.cli": room(
+        "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies", "rich scipy threadpoolctl"
     ),
-    "analysis.benchmarks": room("gflow analysis.data", "autograd cvxpy scipy diffrax heyoka jax sksundae"),
-    "analysis.report": room("analysis.claims analysis.plots", "jinja2 markupsafe matplotlib"),
-    "analysis.certificates": room("gflow analysis.report analysis.theorems"),
-    "analysis.trajectory_figures": room("gflow analysis.plots analysis.report analysis.theorems"),
-    "analysis.limit_figures": room("gflow analysis.plots analysis.report analysis.theorems"),
-    "analysis.verification": room(
-        "gflow analysis.certificates analysis.limit_figures analysis.plots analysis.report analysis.theorems "
-        "analysis.trajectory_figures"
-    ),
-    "analysis.cli": room(
-        "gflow analysis.claims analysis.data analysis.figures analysis.ledger analysis.report analysis.verification "
-        "analysis.sweep",
-        "rich scipy threadpoolctl",
+    "gflow_studies": room(
+        "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",
+        "joblib threadpoolctl scipy autograd cvxpy diffrax heyoka jax sksundae",
     ),
     "scripts": room(
-        "gflow analysis analysis.benchmarks analysis.claims analysis.cli analysis.data analysis.figures "
-        "analysis.ledger analysis.limit_study analysis.mask_study analysis.plots analysis.report analysis.sweep "
-        "analysis.theorems analysis.verification",
+        "gflow gflow.cli gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow_studies",
         "court machines threadpoolctl distributed",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""
+UPPER = {"gflow.workers", "gflow.data", "gflow.statements", "gflow.plots", "gflow.report", "gflow.studies", "gflow.cli"}
+"""Rooms that use the toolkit as any user does, by its public names."""
 
 UNSAFE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
 SPEAKING = {"argparse", "rich", "matplotlib", "random"}
@@ -114,8 +100,13 @@ def row(module: str) -> str | None:
     """Return the name of the row that governs a module (a package's own file ends in `__init__`), or None."""
     parts = module.removesuffix(".__init__").split(".")
     names = (".".join(parts[:length]) for length in range(len(parts), 1, -1))
-    whole = parts[0] if len(parts) == 1 or parts[0] == "scripts" else None
+    whole = parts[0] if len(parts) == 1 or parts[0] in ("scripts", "gflow_studies") else None
     return next((name for name in (*names, whole) if name in ROOMS), None)
+
+
+def is_lower(module: str) -> bool:
+    """Return whether a module is of the toolkit below its public names."""
+    return module.split(".")[0] == "gflow" and row(module) not in UPPER
 
 
 def run_time_nodes(node: ast.AST) -> Iterator[ast.AST]:
@@ -138,7 +129,7 @@ def imported(module: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             parents = module.split(".")[: -node.level] if node.level else []
             source = ".".join([*parents, *filter(None, [node.module])])
-            inside = source == "analysis" or (source == "gflow" and module.startswith("gflow"))
+            inside = source == "gflow" and is_lower(module)
             yield from ((node.lineno, f"{source}.{name.name}" if inside else source) for name in node.names)
 
 
@@ -149,10 +140,11 @@ def import_violations(module: str, tree: ast.Module) -> Iterator[str]:
         return
     for line, name in imported(module, tree):
         first = name.split(".")[0]
-        if first in UNSAFE or (first in SPEAKING and module.startswith("gflow")):
+        if first in UNSAFE or (first in SPEAKING and is_lower(module)):
             yield f"{module}:{line} imports {name}"
-        elif first in ("gflow", "analysis", "scripts", "tests"):
-            target = name if first == "gflow" and not module.startswith("gflow") else row(name) or name
+        elif first in ("gflow", "gflow_studies", "scripts", "tests"):
+            target = row(name) or name
+            target = target if first != "gflow" or is_lower(module) or target in UPPER else name
             if target != here and target not in ROOMS[here].ours:
                 yield f"{module}:{line} may not import {name}"
         elif first not in sys.stdlib_module_names and first not in ROOMS[here].outside:
@@ -164,7 +156,7 @@ def call_violations(module: str, tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Call):
             if any(key.arg == "allow_pickle" and ast.unparse(key.value) != "False" for key in node.keywords):
                 yield f"{module}:{node.lineno} allows pickled arrays"
-            if module.startswith("gflow") and ast.unparse(node.func) in ("print", "sys.stdout.write"):
+            if is_lower(module) and ast.unparse(node.func) in ("print", "sys.stdout.write"):
                 yield f"{module}:{node.lineno} prints"
         elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("np.random", "numpy.random"):
             if node.attr not in OWNED_GENERATORS:
@@ -184,7 +176,7 @@ def public(body: list[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
 
 
 def docstring_violations(module: str, tree: ast.Module) -> Iterator[str]:
-    if not module.startswith("gflow"):
+    if not is_lower(module):
         return
     if not ast.get_docstring(tree):
         yield f"{module} has no docstring"
@@ -226,8 +218,9 @@ def violations(module: str, source: str) -> list[str]:
 
 def modules() -> dict[str, Path]:
     """Return the dotted name and path of every module of the project, tests excepted."""
-    paths = (path for folder in ("gflow", "analysis", "scripts") for path in sorted((ROOT / folder).rglob("*.py")))
-    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
+    paths = [path for folder in ("gflow", "analysis", "scripts") for path in sorted((ROOT / folder).rglob("*.py"))]
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts).removeprefix("analysis.") for path in paths)
+    return dict(zip(names, paths, strict=True))
 
 
 @pytest.mark.parametrize("module", modules())
@@ -236,7 +229,7 @@ def test_every_module_keeps_to_its_room(module: str) -> None:
 
 
 def test_every_module_of_gflow_has_its_tests() -> None:
-    names = {name.split(".")[1] for name in modules() if name.startswith("gflow.")} - {"__init__"}
+    names = {name.split(".")[1] for name in modules() if name.startswith("gflow.")} - {"__init__", "__main__"}
     assert [name for name in sorted(names) if not (ROOT / "tests" / f"test_{name}.py").is_file()] == []
 
 
@@ -258,23 +251,24 @@ PLANTED = [
     ("gflow.models", DOC + "from . import flow", "may not import gflow.flow"),
     ("gflow.models", DOC + "from .flow import gradient_flow", "may not import gflow.flow"),
     ("gflow.flow.__init__", DOC + "from ..escape import escape_limit", "may not import gflow.escape"),
-    ("gflow.models", DOC + "from analysis import claims", "may not import analysis.claims"),
+    ("gflow.models", DOC + "from gflow.statements import Claim", "may not import gflow.statements"),
     ("gflow.flow.solvers", DOC + "from gflow.escape import escape_limit", "may not import gflow.escape"),
     ("gflow.models", DOC + "import scipy.linalg", "may not use scipy.linalg"),
     ("gflow.models", DOC + "def _f():\n    import sympy", "may not use sympy"),
     ("gflow.nowhere", DOC, "has no row"),
-    ("analysis.nowhere", DOC, "has no row"),
-    ("analysis.theorems.theorem_1", DOC + "from gflow.flow import gradient_flow", "may not import gflow.flow"),
-    ("analysis.theorems.theorem_1", DOC + "from analysis import report", "may not import analysis.report"),
-    ("analysis.claims", DOC + "import gflow", "may not import gflow"),
+    ("gflow.models", DOC + "import gflow_studies.figures", "may not import gflow_studies.figures"),
+    ("gflow.cli", DOC + "import gflow_studies.figures", "may not import gflow_studies.figures"),
+    ("gflow.statements.theorem_1", DOC + "from gflow.flow import gradient_flow", "may not import gflow.flow"),
+    ("gflow.statements.theorem_1", DOC + "from gflow.report import Report", "may not import gflow.report"),
+    ("gflow.plots", DOC + "import gflow", "may not import gflow"),
     ("gflow.flow", DOC + "import matplotlib.pyplot as plt", "imports matplotlib.pyplot"),
     ("gflow.flow", DOC + "import argparse", "imports argparse"),
     ("gflow.flow", DOC + "from rich import print", "imports rich"),
     ("gflow.flow", DOC + "import random", "imports random"),
     ("gflow.files", DOC + "import pickle", "imports pickle"),
-    ("analysis.sweep", DOC + "import pickle", "imports pickle"),
+    ("gflow.studies", DOC + "import pickle", "imports pickle"),
     ("gflow.files", DOC + "np.load(path, allow_pickle=True)", "allows pickled arrays"),
-    ("analysis.sweep", DOC + "np.load(path, allow_pickle=flag)", "allows pickled arrays"),
+    ("gflow.studies", DOC + "np.load(path, allow_pickle=flag)", "allows pickled arrays"),
     ("gflow.flow", DOC + "print(1)", "prints"),
     ("gflow.flow", DOC + "np.random.seed(0)", "global random state: np.random.seed"),
     ("gflow.flow", DOC + "x = np.random.standard_normal(3)", "global random state"),
@@ -285,7 +279,7 @@ PLANTED = [
     ("gflow.flow", DOC + "class C:\n    'A thing.'\n    def f(self):\n        return 1", "f has no docstring"),
     ("gflow.flow", DOC + "def f():\n    '''Computes it.'''", "begins with 'Computes'"),
     ("gflow.flow", DOC + "x = 1\n" * MODULE_LINES, "300 lines; at most 299"),
-    ("analysis.plots", "x = 1\n" * (MODULE_LINES + 1), "300 lines; at most 299"),
+    ("gflow.plots", "x = 1\n" * (MODULE_LINES + 1), "300 lines; at most 299"),
     ("scripts.recipe", "x = 1\n" * (SCRIPT_LINES + 1), "41 lines; at most 40"),
     ("gflow.flow", DOC + f"def _f():\n    '''Return it.'''\n{LONG}", "_f has 41 lines; at most 40"),
 ]
@@ -305,9 +299,12 @@ LAWFUL = [
     ("gflow.flow", "rng = np.random.default_rng(0)\nx = np.load(path, allow_pickle=False)"),
     ("gflow.flow", "def f() -> int:\n    'Return one.'\n    return 1\ndef write_it() -> None:\n    'Write it.'"),
     ("gflow.flow", "def _f():\n    '''Return it.\n" + "    More.\n" * 50 + "    '''\n    return 1"),
-    ("analysis.theorems.theorem_1", "import gflow\nfrom gflow import connectivity\nfrom analysis.claims import Claim"),
-    ("analysis.cli", "import argparse\nfrom rich.table import Table\nfrom analysis import report\nprint(1)"),
-    ("scripts.recipe", "import gflow\nimport analysis.cli\nprint(gflow)"),
+    (
+        "gflow.statements.theorem_1",
+        "import gflow\nfrom gflow import connectivity\nfrom gflow.statements import claims",
+    ),
+    ("gflow.cli", "import argparse\nfrom rich.table import Table\nfrom gflow import report\nprint(1)"),
+    ("scripts.recipe", "import gflow\nimport gflow.cli\nprint(gflow)"),
 ]
 
 

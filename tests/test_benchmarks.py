@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-
-from analysis.benchmarks import CASES, Case, Side, measure, table
+from gflow_studies.benchmarks import CASES, Case, Side, measure, table
 
 
 def case(answer: float, *, trusted: bool = True) -> Case:

@@ -5,11 +5,9 @@ import json
 
 import numpy as np
 import pytest
-
-import gflow
-from analysis.benchmarks import CASES, large_limits, measure
-from analysis.benchmarks.large_limits import growth, slope
-from analysis.benchmarks.limits import (
+from gflow_studies.benchmarks import CASES, large_limits, measure
+from gflow_studies.benchmarks.large_limits import growth, slope
+from gflow_studies.benchmarks.limits import (
     LIMIT_CASES,
     Comparison,
     compared,
@@ -19,7 +17,9 @@ from analysis.benchmarks.limits import (
     quantiles,
     random_problems,
 )
-from analysis.data import example
+
+import gflow
+from gflow.data import example
 
 GAP = np.nan
 

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from gflow_studies.benchmarks import CASES, Case, measure, peers
 
 import gflow
-from analysis.benchmarks import CASES, Case, measure, peers
 
 
 def logistic() -> tuple[gflow.MatrixCompletion, gflow.Factorization, np.ndarray]:

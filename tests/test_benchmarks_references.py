@@ -7,12 +7,12 @@ import json
 
 import numpy as np
 import pytest
+from gflow_studies.benchmarks import CASES, STUDIES, Case, full_width, measure, references, scale
+from gflow_studies.benchmarks.references import PROBLEMS, certified_gap, hilbert, triangular
+from gflow_studies.benchmarks.scale import low_rank
 
 import gflow
-from analysis.benchmarks import CASES, STUDIES, Case, full_width, measure, references, scale
-from analysis.benchmarks.references import PROBLEMS, certified_gap, hilbert, triangular
-from analysis.benchmarks.scale import low_rank
-from analysis.data import example
+from gflow.data import example
 
 
 def test_the_gap_is_that_of_the_matrix_and_its_dual_alone() -> None:

@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pytest
-
-from analysis.benchmarks.growth import Growth, growth, growth_table
-from analysis.benchmarks.scale import SCALE_CASES, low_rank
-from analysis.benchmarks.timing import measure
+from gflow_studies.benchmarks.growth import Growth, growth, growth_table
+from gflow_studies.benchmarks.scale import SCALE_CASES, low_rank
+from gflow_studies.benchmarks.timing import measure
 
 
 def test_problems_are_low_rank_sparse_and_the_same_each_time() -> None:

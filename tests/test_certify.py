@@ -15,11 +15,11 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 import gflow
-from analysis.certificates import certificate_table
-from analysis.data import example
-from analysis.theorems import Study
 from gflow.certify.balls import eigenvalue_signs, exact, exact_rank, largest, proven_zero, rank_at_least
 from gflow.certify.slices import residual_support
+from gflow.data import example
+from gflow.report.certificates import certificate_table
+from gflow.statements import Study
 
 GAP = np.nan
 

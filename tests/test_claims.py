@@ -6,7 +6,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from analysis.claims import Claim, Verdict, exit_code, summary, tally
+from gflow.statements.claims import Claim, Verdict, exit_code, summary, tally
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 ENDS = st.none() | FINITE

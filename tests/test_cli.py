@@ -21,13 +21,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import gflow
-from analysis.claims import Claim
-from analysis.cli import arguments, commands, inputs, main, survey
-from analysis.cli.arguments import Command, parsed
-from analysis.cli.output import PLAIN_WIDTH, Outcome
-from analysis.data import example, example_names
-from analysis.report import Report, report_json
 from gflow import critical, files, flow
+from gflow.cli import arguments, commands, inputs, main, survey
+from gflow.cli.arguments import Command, parsed
+from gflow.cli.output import PLAIN_WIDTH, Outcome
+from gflow.data import example, example_names
+from gflow.report import Report, report_json
+from gflow.statements.claims import Claim
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW = ["flow", "--example", "c4", "--method", "RK45", "--max-evaluations", "1000000000"]
@@ -61,7 +61,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 
 def process(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "analysis.cli", *argv]
+    command = [sys.executable, "-m", "gflow", *argv]
     return subprocess.run(command, cwd=ROOT, text=True, timeout=60, **{"capture_output": True, **options})
 
 
@@ -277,15 +277,15 @@ def test_a_plateau_without_a_critical_point_is_not_called_critical(run: Any, mon
 
 
 def reported(*claims: Claim) -> types.ModuleType:
-    """A stand-in of `analysis.verification` whose report holds the given claims."""
-    module = types.ModuleType("analysis.verification")
+    """A stand-in of `gflow.report.verification` whose report holds the given claims."""
+    module = types.ModuleType("gflow.report.verification")
     module.calls = []  # type: ignore[attr-defined]
 
-    def verification(problem: gflow.MatrixCompletion, **options: Any) -> Report:
+    def verify(problem: gflow.MatrixCompletion, **options: Any) -> Report:
         module.calls.append(options)  # type: ignore[attr-defined]
         return Report(f"On {options['name']}", "α ≤ 1", claims, seed=options["seed"], versions={})
 
-    module.verification = verification  # type: ignore[attr-defined]
+    module.verify = verify  # type: ignore[attr-defined]
     return module
 
 
@@ -297,7 +297,7 @@ FALSE = Claim.bounded("false", "three is at most two", 3.0, None, 2.0)
 def test_the_exit_code_says_whether_a_claim_is_contradicted(
     run: Any, monkeypatch: pytest.MonkeyPatch, claims: list[Claim], code: int
 ) -> None:
-    monkeypatch.setitem(sys.modules, "analysis.verification", reported(*claims))
+    monkeypatch.setitem(sys.modules, "gflow.report.verification", reported(*claims))
     ran = run("verify", "--example", "slides3")
     assert (ran.code, ran.err) == (code, "")
     assert ("three is at most two" in ran.out) is bool(code) and f"{code} contradicted" in ran.out
@@ -307,7 +307,7 @@ def test_verify_prints_the_content_of_the_report_it_writes(
     run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     module = reported(HOLDS)
-    monkeypatch.setitem(sys.modules, "analysis.verification", module)
+    monkeypatch.setitem(sys.modules, "gflow.report.verification", module)
     found = run("verify", "--example", "slides3", "--seed", 3, "--out", "new/report", "--json").result
     assert found == json.loads((tmp_path / "new/report/report.json").read_text(encoding="utf-8"))
     assert found["claims"][0]["id"] == "sound" and found["seed"] == 3
@@ -317,7 +317,7 @@ def test_verify_prints_the_content_of_the_report_it_writes(
 
 def test_verify_passes_on_what_was_asked_for(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     module = reported(HOLDS)
-    monkeypatch.setitem(sys.modules, "analysis.verification", module)
+    monkeypatch.setitem(sys.modules, "gflow.report.verification", module)
     run("verify", "--example", "slides3", "--scale", "1e-3", "--seed", 2, "--rank", 1, "--rtol", "1e-6", "--t-end", 9)
     expected = {"name": "slides3", "seed": 2, "scale": 1e-3, "rank": 1, "method": "auto", "rtol": 1e-6, "t_end": 9.0}
     assert module.calls == [expected | {"drawn": False}]
@@ -544,7 +544,7 @@ def test_warnings_are_shown_in_one_line_after_the_results(
         return Outcome({}, list)
 
     warnings.simplefilter("always")
-    monkeypatch.setattr("analysis.cli.COMMANDS", (Command("warn", "warn", warned, (), False),))
+    monkeypatch.setattr("gflow.cli.COMMANDS", (Command("warn", "warn", warned, (), False),))
     ran = run("warn", "--json")
     assert (ran.code, ran.out, ran.err) == (0, "{}\n", "gflow: warning: the step is small\n")
 
@@ -591,7 +591,7 @@ def test_the_cost_of_a_large_default_width_is_said_before_it_is_spent(
 ) -> None:
     monkeypatch.setattr(inputs, "COSTLY", 7)
     monkeypatch.setattr(inputs, "ADVISED", 1)
-    monkeypatch.setitem(sys.modules, "analysis.verification", reported(HOLDS))
+    monkeypatch.setitem(sys.modules, "gflow.report.verification", reported(HOLDS))
     said = run(command, "--example", "slides3", "--json").err
     assert re.fullmatch(
         r"gflow: width 2: 8 numbers, one evaluation takes about \S+ s; try --rank 1, or gflow limit\n", said
@@ -602,7 +602,7 @@ def test_the_cost_of_a_large_default_width_is_said_before_it_is_spent(
 
 
 def test_help_and_version_need_no_numpy_and_classify_no_scipy() -> None:
-    code = "import sys; from analysis.cli import main; print(main({}), [m for m in {} if m in sys.modules])"
+    code = "import sys; from gflow.cli import main; print(main({}), [m for m in {} if m in sys.modules])"
     heavy = ["numpy", "rich", "gflow.files", "networkx", "matplotlib", "scipy"]
     for argv in (["--help"], ["flow", "--help"], ["--version"]):
         assert python(code.format(argv, heavy)).endswith("\n0 []\n")
@@ -630,7 +630,7 @@ def test_an_interrupt_of_a_long_run_is_one_line_and_leaves_no_file(tmp_path: Pat
     out = tmp_path / "path.npz"
     code = (
         "import signal, sys, gflow.flow, scipy.integrate\n"
-        "from analysis.cli import main\n"
+        "from gflow.cli import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "step = gflow.flow.run.Run.step\n"
         "def announced(self):\n"
@@ -655,10 +655,10 @@ def test_an_interrupt_while_the_command_loads_is_one_line() -> None:
         "import sys\n"
         "class Interrupting:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'analysis.cli.arguments':\n"
+        "        if name == 'gflow.cli.arguments':\n"
         "            raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupting())\n"
-        "import analysis.cli\n"
+        "import gflow.cli\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "gflow: interrupted\n")
@@ -677,13 +677,13 @@ def test_a_reader_that_went_away_is_no_error() -> None:
 def test_an_output_that_cannot_be_written_is_one_line(target: str) -> None:
     if target == "/dev/full" and not os.path.exists(target):
         pytest.skip("no such device")
-    command = f'"{sys.executable}" -m analysis.cli classify --example fig3 >{target}'
+    command = f'"{sys.executable}" -m gflow classify --example fig3 >{target}'
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and done.stderr.startswith("gflow: standard output") and done.stderr.count("\n") == 1
 
 
 def test_an_output_that_knows_only_ascii_gets_the_same_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "analysis.verification", reported(HOLDS))
+    monkeypatch.setitem(sys.modules, "gflow.report.verification", reported(HOLDS))
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
     assert main(["verify", "--example", "slides3", "--json"]) == 0

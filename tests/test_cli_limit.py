@@ -16,8 +16,8 @@ from scipy import sparse
 from test_cli import assert_refused, saved, saved_start
 
 import gflow
-from analysis.cli import main
-from analysis.data import example
+from gflow.cli import main
+from gflow.data import example
 
 run, folder = test_cli.run, test_cli.folder
 LIMIT_KEYS = {
@@ -304,7 +304,7 @@ def test_greedy_low_rank_learning_on_large_disconnected_data_is_left_out_with_a_
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gflow, "greedy_low_rank", refused)
-    monkeypatch.setattr("analysis.cli.traversals.LARGEST_GREEDY", 15)
+    monkeypatch.setattr("gflow.cli.traversals.LARGEST_GREEDY", 15)
     name = blocks(2, 2)
     found = run("limit", name, "--json").result
     reason = "not computed above 15 entries with more than one coupling component"
@@ -315,7 +315,7 @@ def test_greedy_low_rank_learning_on_large_disconnected_data_is_left_out_with_a_
 
 
 def test_large_limits_are_given_by_their_factors(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("gflow.traversal.records", "gflow.traversal.traversal", "analysis.cli.traversals"):
+    for module in ("gflow.traversal.records", "gflow.traversal.traversal", "gflow.cli.traversals"):
         monkeypatch.setattr(f"{module}.LARGEST_TABLE", 15)
     found = run("limit", "--example", "fig3", "--json").result
     M = gflow.saddle_to_saddle(example("fig3")).matrix

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import gflow
-from analysis.data import example
 from gflow import ensemble, fast
+from gflow.data import example
 
 SHAPE = (4, 4)
 needs_numba = pytest.mark.skipif(not fast.installed(), reason="numba is not installed")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import gflow
-from analysis.data import example
+from gflow.data import example
 from gflow.fast import jit
 from gflow.fast.field import Entries, cholesky, copy, entries_of, hessian, norm, solve, velocity
 from gflow.fast.flow import End, compiled_end

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gflow_studies.benchmarks.limits import random_problems
 from hypothesis import given, settings, strategies as st
 
 import gflow
-from analysis.benchmarks.limits import random_problems
-from analysis.data import example
 from gflow import fast
+from gflow.data import example
 from gflow.fast import jit, orbit
 from gflow.flow import Trajectory
 from gflow.models import Factorization

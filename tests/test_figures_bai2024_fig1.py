@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import bai2024_fig1 as study, repeats
+from gflow_studies.figures.mask_orbits import mask_orbits, random_mask
+from gflow_studies.figures.repeats_drawing import FAINTEST, opacity
 
 import gflow
-from analysis.claims import Verdict
-from analysis.data import example
-from analysis.figures import bai2024_fig1 as study, repeats, study_report
-from analysis.figures.mask_orbits import mask_orbits, random_mask
-from analysis.figures.repeats_drawing import FAINTEST, opacity
 from gflow import fast
 from gflow.connectivity import Kind
+from gflow.data import example
+from gflow.statements.claims import Verdict
+from gflow.studies import study_report
 
 TINY = study.Config(ranks=(1,), count=1)
 COUNTS = {4: (620, 624, 576), 5: (1968, 384, 2016), 7: (9664, 96, 1680), 9: (11296, 0, 144), 10: (7992, 16, 0)}

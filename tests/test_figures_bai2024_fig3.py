@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import bai2024_fig3 as study, passages
+from gflow_studies.figures.one_hole import chosen_holes, with_hole
+from gflow_studies.figures.variances import learned, random_starts
 
 import gflow
-from analysis.claims import Claim, Verdict
-from analysis.data import example
-from analysis.figures import bai2024_fig3 as study, passages, study_report
-from analysis.figures.one_hole import chosen_holes, with_hole
-from analysis.figures.variances import learned, random_starts
 from gflow import fast
+from gflow.data import example
+from gflow.statements.claims import Claim, Verdict
+from gflow.studies import study_report
 
 TINY = replace(study.QUICK, variances=(1.0, 1e-8, 1e-12), repeats=2, holes=2, fits=4)
 

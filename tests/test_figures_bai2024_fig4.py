@@ -5,16 +5,17 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from gflow_studies.figures import bai2024_fig4 as study
+from gflow_studies.figures.cross_entries import CrossEntry, first_cross_entry
+from gflow_studies.figures.disconnected import law_claims
+from gflow_studies.figures.nine_masks import nine_masks
+from gflow_studies.figures.variances import Learned
 from scipy import stats
 
 import gflow
-from analysis.claims import Claim, Verdict
-from analysis.data import example
-from analysis.figures import bai2024_fig4 as study, study_report
-from analysis.figures.cross_entries import CrossEntry, first_cross_entry
-from analysis.figures.disconnected import law_claims
-from analysis.figures.nine_masks import nine_masks
-from analysis.figures.variances import Learned
+from gflow.data import example
+from gflow.statements.claims import Claim, Verdict
+from gflow.studies import study_report
 
 TINY = replace(study.QUICK, variances=(1.0, 1e-8, 1e-12), repeats=2, runs=2, fits=4)
 

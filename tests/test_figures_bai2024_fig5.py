@@ -6,14 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import gflow
-from analysis.claims import Verdict
-from analysis.data import example
-from analysis.figures import bai2024_fig5, study_report
-from analysis.figures.bai2024_fig5 import QUICK, Result, claims, data, run
-from analysis.figures.plane_invariance import invariance, invariance_claims
-from analysis.figures.plane_runs import (
+from gflow_studies.figures import bai2024_fig5
+from gflow_studies.figures.bai2024_fig5 import QUICK, Result, claims, data, run
+from gflow_studies.figures.plane_invariance import invariance, invariance_claims
+from gflow_studies.figures.plane_runs import (
     crossing,
     escape_order,
     fitted_order,
@@ -23,7 +19,12 @@ from analysis.figures.plane_runs import (
     start_of,
     uniform_p_value,
 )
-from analysis.figures.study import configured
+
+import gflow
+from gflow.data import example
+from gflow.statements.claims import Verdict
+from gflow.studies import study_report
+from gflow.studies.study import configured
 
 TINY = replace(QUICK, exponents=(1.0, 3.0), alphas=(1e-2, 1e-3, 1e-4), directions=4)
 FIG4 = example("fig4")

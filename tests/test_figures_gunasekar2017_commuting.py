@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import gunasekar2017_commuting as study
 
 import gflow
-from analysis.claims import Verdict
-from analysis.figures import gunasekar2017_commuting as study, study_report
 from gflow.operators import paths
+from gflow.statements.claims import Verdict
+from gflow.studies import study_report
 
 TINY = study.Config(smallest=5, largest=5, count=1, rectangular=1)
 

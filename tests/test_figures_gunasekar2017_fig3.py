@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import gunasekar2017_fig3 as study
+from gflow_studies.figures.factor_widths import planted
 
-from analysis.figures import gunasekar2017_fig3 as study, study_report
-from analysis.figures.factor_widths import planted
+from gflow.studies import study_report
 
 TINY = study.Config(order=14, widths=(2, 14), starts=1, steps=(100, 100), searches=10)
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import gunasekar2017_fig4 as study
 
 import gflow
-from analysis.figures import gunasekar2017_fig4 as study, study_report
+from gflow.studies import study_report
 
 TINY = study.Config(orders=(3,), ranks=(1,), shares=(0.5,), repeats=1)
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import factor_widths, gunasekar2017_fig1 as fig1, gunasekar2017_fig2 as fig2
+from gflow_studies.figures.factor_widths import Together, Widths, planted, runs, spectrum
 
 import gflow
-from analysis.figures import factor_widths, gunasekar2017_fig1 as fig1, gunasekar2017_fig2 as fig2, study_report
-from analysis.figures.factor_widths import Together, Widths, planted, runs, spectrum
 from gflow.descent import projected
+from gflow.studies import study_report
 
 TINY = Widths(order=8, widths=(2, 8), starts=2, steps=(200, 200, 200), searches=20)
 SMALL = Widths(order=20, widths=(2, 20), starts=2, steps=(3000, 12_000, 12_000), searches=100)

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import jin2023_sensing as study
 
 import gflow
-from analysis.figures import jin2023_sensing as study, study_report
+from gflow.studies import study_report
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import bai2024_fig1, limit_fig1 as study, repeats
 
 import gflow
-from analysis.claims import Claim, Verdict
-from analysis.figures import bai2024_fig1, limit_fig1 as study, repeats, study_report
 from gflow.connectivity import Kind
+from gflow.statements.claims import Claim, Verdict
+from gflow.studies import study_report
 
 TINY = study.Config(ranks=(1,), count=1, alphas=(1e-2, 1e-6))
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import limit_masks as study
+from gflow_studies.figures.mask_orbits import mask_orbits
+from gflow_studies.figures.mask_outcomes import Outcome, Sort, outcome, sort_of
+from gflow_studies.mask_study import MaskCase
 
-from analysis.claims import Verdict
-from analysis.figures import limit_masks as study, study_report
-from analysis.figures.mask_orbits import mask_orbits
-from analysis.figures.mask_outcomes import Outcome, Sort, outcome, sort_of
-from analysis.mask_study import MaskCase
+from gflow.statements.claims import Verdict
+from gflow.studies import study_report
 
 TINY = study.Config(ranks=(1,), count=1, classes=1)
 

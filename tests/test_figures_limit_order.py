@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.figures import limit_order as study, orders
+from gflow_studies.figures.orders import Check, Completion
 
 import gflow
-from analysis.claims import Verdict
-from analysis.figures import limit_order as study, orders, study_report
-from analysis.figures.orders import Check, Completion
 from gflow import fast
+from gflow.statements.claims import Verdict
+from gflow.studies import study_report
 
 TINY = study.Config(count=6, checks=0)
 

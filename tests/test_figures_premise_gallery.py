@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gflow_studies.figures import premise_gallery
+from gflow_studies.figures.premise_gallery import QUICK, Config, Result, claims, data, run, tables
+from gflow_studies.figures.stage_drifts import Drift, Fate, drift, random_problem, violation
 
 import gflow
-from analysis.claims import Claim, Verdict
-from analysis.data import example
-from analysis.figures import premise_gallery, study_report
-from analysis.figures.premise_gallery import QUICK, Config, Result, claims, data, run, tables
-from analysis.figures.stage_drifts import Drift, Fate, drift, random_problem, violation
+from gflow.data import example
+from gflow.statements.claims import Claim, Verdict
+from gflow.studies import study_report
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ def setting(alpha: float, seed: int = 0) -> tuple[Factorization, Objective, np.n
 def test_a_flow_that_begins_with_linear_phases_is_that_of_small_steps(alpha: float) -> None:
     _, objective, start = setting(alpha)
     quick = gradient_flow(objective, start, loss_tol=1e-8)
-    horizon = 0.8 * quick.plateaus[-1].start
+    horizon = (0.8 if alpha < 1e-100 else 0.96) * quick.plateaus[-1].start
     times = np.linspace(0.05, 1.0, 12) * horizon
     sampled = gradient_flow(objective, start, t_eval=times)
     slow = gradient_flow(objective, start, t_eval=times, method="DOP853", rtol=1e-11)

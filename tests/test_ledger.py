@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.mask_study import Group, MaskStudy, integer_matrix, mask_case, mask_study
 from hypothesis import given, settings, strategies as st
 
 import gflow
-from analysis.claims import Claim, Verdict, tally
-from analysis.cli import main
-from analysis.data import example
-from analysis.ledger import ENTRIES, Ledger, aggregated, ledger, study_ledger
-from analysis.mask_study import Group, MaskStudy, integer_matrix, mask_case, mask_study
-from analysis.theorems import Study, commuting, completions, rip, thm2, thm3, thm3_premise, thm4
-from analysis.theorems.evidence import Evidence, evidence
-from analysis.theorems.visits import visits
+from gflow.cli import main
+from gflow.data import example
+from gflow.statements import Study, commuting, completions, rip, thm2, thm3, thm3_premise, thm4
+from gflow.statements.claims import Claim, Verdict, tally
+from gflow.statements.evidence import Evidence, evidence
+from gflow.statements.ledger import ENTRIES, Ledger, aggregated, ledger, study_ledger
+from gflow.statements.visits import visits
 
 GAP = np.nan
 IDS = [
-    *("prop1", "prop2", "thm1", "assumption1", "assumption2", "thm2", "thm3_premise", "thm3", "thm4"),
+    *("prop1", "prop2", "thm1", "assumption1", "assumption2", "mixing", "thm2", "thm3_premise", "thm3", "thm4"),
     *("commuting", "rip", "gunasekar_thm1", "gunasekar_cor2", "gunasekar_conjecture", "rip_thm3"),
     *("decoupling", "conservation"),
 ]

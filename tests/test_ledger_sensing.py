@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import gflow
-from analysis.claims import Claim, exit_code
-from analysis.theorems import gunasekar_conjecture, gunasekar_cor2, gunasekar_thm1, rip_thm3
-from analysis.theorems.evidence import Evidence, evidence
-from analysis.theorems.study import Study
+from gflow.statements import gunasekar_conjecture, gunasekar_cor2, gunasekar_thm1, rip_thm3
+from gflow.statements.claims import Claim, exit_code
+from gflow.statements.evidence import Evidence, evidence
+from gflow.statements.study import Study
 
 GAP = np.nan
 HOLDS, CONTRADICTED, UNMET = "holds", "contradicted", "hypothesis-not-met"

@@ -11,16 +11,16 @@ import pytest
 from oracles import logistic
 
 import gflow
-from analysis.data import example
-from analysis.limit_figures import limit_figures
-from analysis.limit_figures.chains import Leg, chain_legs
-from analysis.limit_figures.convergence import completion_series, escape_series, slope_note
-from analysis.limit_figures.plateaus import _slope, crossings, plateau_figure, predicted_waits
-from analysis.limit_figures.polar import View, escape_views
-from analysis.limit_figures.runs import LimitRun, completion_powers, limit_runs, root_mean_square
-from analysis.report import Figure, FigureSet
-from analysis.theorems import Study, thm2
-from analysis.theorems.evidence import evidence
+from gflow.data import example
+from gflow.report import Figure, FigureSet
+from gflow.report.limit_figures import limit_figures
+from gflow.report.limit_figures.chains import Leg, chain_legs
+from gflow.report.limit_figures.convergence import completion_series, escape_series, slope_note
+from gflow.report.limit_figures.plateaus import _slope, crossings, plateau_figure, predicted_waits
+from gflow.report.limit_figures.polar import View, escape_views
+from gflow.report.limit_figures.runs import LimitRun, completion_powers, limit_runs, root_mean_square
+from gflow.statements import Study, thm2
+from gflow.statements.evidence import evidence
 
 GAP = np.nan
 NAMES = ["limit-convergence", "plateau-times", "chain-of-losses", "polar-view"]
@@ -95,7 +95,7 @@ def test_a_wrong_exponent_shows_in_the_waiting_times(monkeypatch: pytest.MonkeyP
     first, *others = given.visits
     late = [replace(visit, arrival=1.1 * visit.arrival) for visit in others]
     wrong = replace(given, visits=(first, *late))
-    monkeypatch.setattr("analysis.limit_figures.plateaus.evidence", lambda _: wrong)
+    monkeypatch.setattr("gflow.report.limit_figures.plateaus.evidence", lambda _: wrong)
     data = plateau_figure(study("fig4"), limit_runs(study("fig4"))).data
     assert not np.allclose(data["multiple_measured"], data["multiple_predicted"], rtol=0.02)
 
@@ -148,7 +148,7 @@ def test_a_wrong_limit_is_not_approached(monkeypatch: pytest.MonkeyPatch) -> Non
     own, given = study("slides1"), evidence(study("slides1"))
     assert given.matrix is not None
     wrong = replace(given, matrix=given.matrix + 0.1)
-    monkeypatch.setattr("analysis.limit_figures.convergence.evidence", lambda _: wrong)
+    monkeypatch.setattr("gflow.report.limit_figures.convergence.evidence", lambda _: wrong)
     series, note = completion_series(own, limit_runs(own))
     assert series is not None and note
     assert series.fitted is None or abs(series.fitted) < 0.1

@@ -1,8 +1,8 @@
 """Tests of the study of random limits: compiled steps and the number of processes change nothing it says."""
 
 import pytest
+from gflow_studies.limit_study import LimitStudy, limit_study
 
-from analysis.limit_study import LimitStudy, limit_study
 from gflow import fast
 
 CASES = 6

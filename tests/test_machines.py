@@ -11,10 +11,10 @@ import pytest
 from agreement import disagreements
 from machines import ROOT, floors, kernels, number, reports_agree
 
-from analysis.data import example
-from analysis.report import report_json
-from analysis.theorems import TRAJECTORY_STATEMENTS
-from analysis.verification import verification
+from gflow.data import example
+from gflow.report import report_json
+from gflow.report.verification import verification
+from gflow.statements import TRAJECTORY_STATEMENTS
 
 
 def place(claim: str) -> tuple[str, int]:

@@ -5,9 +5,9 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from gflow_studies.mask_study import Group, MaskCase, MaskStudy, mask_study
 
 import gflow
-from analysis.mask_study import Group, MaskCase, MaskStudy, mask_study
 from gflow import fast
 
 

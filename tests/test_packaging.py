@@ -20,9 +20,9 @@ CARRIED = (
     "gflow/*.py",
     "gflow/*.pyi",
     "gflow/py.typed",
-    "analysis/*.py",
-    "analysis/data/*.csv",
-    "analysis/templates/*",
+    "gflow/data/*.csv",
+    "gflow/report/templates/*",
+    "gflow_studies/*.py",
 )
 
 
@@ -70,9 +70,10 @@ def python(code: str, path: Path = ROOT, folder: Path | None = None) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("folder", ["gflow", "analysis"])
-def test_the_wheel_carries_every_file_of_the_packages(unpacked: Path, folder: str) -> None:
-    files = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file()}
+@pytest.mark.parametrize("root", [ROOT, ROOT / "analysis"], ids=["gflow", "gflow_studies"])
+def test_the_wheel_carries_every_file_of_the_packages(unpacked: Path, root: Path) -> None:
+    package = "gflow" if root == ROOT else "gflow_studies"
+    files = {path.relative_to(root) for path in (root / package).rglob("*") if path.is_file()}
     expected = {path for path in files if "__pycache__" not in path.parts}
     assert {path for path in expected if not (unpacked / path).is_file()} == set()
 
@@ -83,14 +84,33 @@ def test_the_wheel_carries_code_types_matrices_and_templates(unpacked: Path, pat
 
 
 def test_the_wheel_holds_nothing_but_the_two_packages(unpacked: Path) -> None:
-    assert {path.name for path in unpacked.iterdir()} == {"gflow", "analysis", f"gflow-{gflow.__version__}.dist-info"}
+    assert {path.name for path in unpacked.iterdir()} == {
+        "gflow",
+        "gflow_studies",
+        f"gflow-{gflow.__version__}.dist-info",
+    }
+
+
+def test_a_folder_called_analysis_is_the_user_s_own(unpacked: Path, tmp_path: Path) -> None:
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "__init__.py").write_text("mine = True\n")
+    code = (
+        "import importlib.util, sys\n"
+        "assert importlib.util.find_spec('analysis') is None\n"
+        "sys.path.insert(0, '.')\n"
+        "import analysis, gflow.cli\n"
+        "from gflow.studies import study_named\n"
+        "assert analysis.mine and study_named('bai2024-fig2').TITLE\n"
+        "raise SystemExit(gflow.cli.main(['classify', '--example', 'fig3']))\n"
+    )
+    assert "connected" in python(code, unpacked, tmp_path)
 
 
 def test_the_wheel_declares_the_command_and_the_licence(unpacked: Path) -> None:
     about = unpacked / f"gflow-{gflow.__version__}.dist-info"
     entries = configparser.ConfigParser()
     entries.read(about / "entry_points.txt")
-    assert entries["console_scripts"]["gflow"] == "analysis.cli:main"
+    assert entries["console_scripts"]["gflow"] == "gflow.cli:main"
     metadata = (about / "METADATA").read_text(encoding="utf-8")
     assert "MIT" in metadata and "Requires-Python: >=3.11" in metadata
     assert list(about.rglob("LICENSE"))
@@ -98,10 +118,10 @@ def test_the_wheel_declares_the_command_and_the_licence(unpacked: Path) -> None:
 
 def test_the_command_works_from_the_wheel_alone(unpacked: Path, tmp_path: Path) -> None:
     code = (
-        "import pathlib, analysis, analysis.cli, gflow\n"
+        "import pathlib, gflow.cli, gflow\n"
         f"assert pathlib.Path(gflow.__file__).is_relative_to({str(unpacked)!r})\n"
-        "for path in sorted((pathlib.Path(analysis.__file__).parent / 'data').glob('*.csv')):\n"
-        "    assert analysis.cli.main(['classify', str(path), '--json']) == 0, path\n"
+        "for path in sorted((pathlib.Path(gflow.__file__).parent / 'data').glob('*.csv')):\n"
+        "    assert gflow.cli.main(['classify', str(path), '--json']) == 0, path\n"
     )
     assert '"kind"' in python(code, unpacked, tmp_path)
 
@@ -116,6 +136,18 @@ def test_every_public_name_is_what_its_module_defines(name: str) -> None:
 def test_public_names_are_listed() -> None:
     assert set(gflow.__all__) <= set(dir(gflow))
     assert {"MatrixCompletion", "connectivity", "gradient_flow", "__version__"} <= set(dir(gflow))
+
+
+def test_nothing_else_is_listed() -> None:
+    listed = {name for name in dir(gflow) if not name.startswith("__")}
+    modules = {
+        path.stem for path in (ROOT / "gflow").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert listed - set(gflow.__all__) <= modules
+
+
+def test_help_begins_with_what_the_package_is_for() -> None:
+    assert (gflow.__doc__ or "").startswith("What gradient flow from small starts learns")
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

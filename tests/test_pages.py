@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from browser import NAMES, Browser, Look, browser, executable
 
-from analysis.cli import main
-from analysis.report import write_index
+from gflow.cli import main
+from gflow.report import write_index
 
 pytestmark = pytest.mark.skipif(executable() is None, reason=f"none of {', '.join(NAMES)} is installed")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from analysis import plots
+from gflow import plots
 
 ROOT = Path(__file__).parent.parent
 TIMES = np.linspace(0, 50, 40)
@@ -229,7 +229,7 @@ def test_every_colour_stands_out_on_light_and_on_dark_paper() -> None:
 
 
 def test_importing_the_plots_does_not_load_matplotlib() -> None:
-    code = "import sys, analysis.plots; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, gflow.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

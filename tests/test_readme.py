@@ -55,7 +55,7 @@ def wrong_results(source: str, names: dict[str, Any]) -> list[str]:
 
 def run(command: str) -> int:
     """Return the exit code of a `gflow` command, run in this process."""
-    from analysis.cli import main
+    from gflow.cli import main
 
     program, *arguments = shlex.split(command)
     assert program == "gflow", f"the README has a command that no test runs: {command}"

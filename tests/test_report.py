@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from test_plots import contrast
 
-from analysis.claims import Claim
-from analysis.plots import draw_loss, figure_svg
-from analysis.report import (
+from gflow.plots import draw_loss, figure_svg
+from gflow.report import (
     Figure,
     MatrixView,
     Report,
@@ -32,6 +31,7 @@ from analysis.report import (
     write_index,
     write_report,
 )
+from gflow.statements.claims import Claim
 
 TIMES = np.array([0.0, 0.1, 1 / 3, 1e-300])
 SVG = figure_svg(lambda ax: draw_loss([0, 1], [1, 0.1], ax), alt="Loss against time.")
@@ -312,7 +312,7 @@ def test_a_large_matrix_is_cut_in_the_page_and_whole_in_the_data(tmp_path: Path)
 
 
 def palettes() -> dict[str, dict[str, str]]:
-    style = (Path(__file__).parent.parent / "analysis" / "templates" / "style.css").read_text()
+    style = (Path(__file__).parent.parent / "gflow" / "report" / "templates" / "style.css").read_text()
     light, dark = re.findall(r":root \{\n(.*?)\}", style, re.DOTALL)[:2]
     return {
         name: dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", text)) for name, text in (("light", light), ("dark", dark))

@@ -25,12 +25,12 @@ from hypothesis import given, settings, strategies as st
 from threadpoolctl import threadpool_info
 
 import gflow
-from analysis.cli import main, sweeps as command
-from analysis.sweep import SWEEPS, Progress, RowStatus, Sweep, Table, run_sweep, store, sweep_named, workers
 from gflow import fast
+from gflow.cli import main, sweeps as command
+from gflow.studies import Progress, RowStatus, Sweep, Table, run_sweep, store, sweep_named, workers
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO = SWEEPS["demo"]
+DEMO = sweep_named("demo")
 
 
 def ten() -> tuple[dict[str, Any], ...]:
@@ -178,8 +178,8 @@ def test_a_dead_worker_costs_at_most_the_configuration_that_killed_it(run: Any, 
 
 DRIVER = """
 import sys
-from analysis.sweep import SWEEPS, run_sweep
-run_sweep(SWEEPS["demo"], sys.argv[1], jobs=2, resume=True, on_progress=lambda p: print(p.done, flush=True))
+from gflow.studies import run_sweep, sweep_named
+run_sweep(sweep_named("demo"), sys.argv[1], jobs=2, resume=True, on_progress=lambda p: print(p.done, flush=True))
 """
 
 
@@ -365,9 +365,9 @@ def test_a_store_that_was_tampered_with_is_refused(change: str, message: str, tm
 
 HOLDER = """
 import sys, time
-from analysis.sweep import SWEEPS
-from analysis.sweep.store import Store
-with Store.opened(sys.argv[1], SWEEPS["demo"], SWEEPS["demo"].configurations(), None):
+from gflow.studies import sweep_named
+from gflow.studies.store import Store
+with Store.opened(sys.argv[1], sweep_named("demo"), sweep_named("demo").configurations(), None):
     print("open", flush=True)
     time.sleep(600)
 """
@@ -423,7 +423,7 @@ def test_a_full_disk_keeps_what_was_done(
 def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: Table, tmp_path: Path) -> None:
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a parent may ignore
-        "from analysis.cli import sweeps, main; sweeps.LOG_SECONDS = 0.0; raise SystemExit(main())"
+        "from gflow.cli import sweeps, main; sweeps.LOG_SECONDS = 0.0; raise SystemExit(main())"
     )
     given = ["sweep", "demo", "--store", "my runs.sqlite", "--jobs", "2", "--csv", "table.csv"]
     options: dict[str, Any] = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "text": True}
@@ -448,7 +448,7 @@ def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: Table, tmp_path: P
     assert all(line.startswith("gflow: demo: ") for line in shown) and end == "gflow: interrupted\n"
     assert "of 24 results are kept; to go on: gflow sweep demo --store 'my runs.sqlite' --jobs 2" in last
     again = shlex.split(last.split("to go on: gflow ")[1])
-    done = subprocess.run([sys.executable, "-m", "analysis.cli", *again], capture_output=True, **options)
+    done = subprocess.run([sys.executable, "-m", "gflow", *again], capture_output=True, **options)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "table.csv").read_bytes() == demo.csv().encode()
 
@@ -478,7 +478,7 @@ def test_the_list_names_every_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     ("argv", "message"),
     [
         ((), "argument NAME: name a sweep"),
-        (("nope", "--store", "a"), "argument NAME: unknown sweep 'nope'; known are masks-4x4, order, demo"),
+        (("nope", "--store", "a"), "argument NAME: unknown sweep 'nope'; known are demo, masks-4x4, order"),
         (("demo",), "argument --store: name the file"),
         (("demo", "--store", "a", "--jobs", "0"), "argument --jobs: must be a positive integer; got '0'"),
         (("demo", "--store", "a", "--jobs", "2", "--scheduler", "tcp://h:1"), "leave out --jobs"),
@@ -513,7 +513,7 @@ def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
     import pty
 
     main_end, terminal = pty.openpty()
-    given = [sys.executable, "-m", "analysis.cli", "sweep", "demo", "--store", str(tmp_path / "runs.sqlite"), "--json"]
+    given = [sys.executable, "-m", "gflow", "sweep", "demo", "--store", str(tmp_path / "runs.sqlite"), "--json"]
     options: dict[str, Any] = {"cwd": ROOT, "env": os.environ | {"TERM": "xterm", "COLUMNS": "100"}}
     pieces: list[bytes] = []
     with subprocess.Popen(given, stdout=subprocess.PIPE, stderr=terminal, **options) as ran:
@@ -533,9 +533,9 @@ def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
 
 
 def test_an_unknown_sweep_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown sweep 'masks'; known are masks-4x4, order, demo"):
+    with pytest.raises(ValueError, match="unknown sweep 'masks'; known are demo, masks-4x4, order"):
         sweep_named("masks")
-    assert sweep_named("order") is SWEEPS["order"]
+    assert sweep_named("order").name == "order"
 
 
 def of(sweep: Sweep, indices: list[int]) -> list[dict[str, Any]]:
@@ -544,8 +544,8 @@ def of(sweep: Sweep, indices: list[int]) -> list[dict[str, Any]]:
 
 
 def test_a_complete_mask_learns_its_matrix() -> None:
-    full = [i for i, each in enumerate(SWEEPS["masks-4x4"].configurations()) if "0" not in each["mask"]]
-    found = of(SWEEPS["masks-4x4"], full)
+    full = [i for i, each in enumerate(sweep_named("masks-4x4").configurations()) if "0" not in each["mask"]]
+    found = of(sweep_named("masks-4x4"), full)
     assert len(full) == 9
     for row in found:
         assert (row["kind"], row["n_observed"], row["limit"]) == ("connected", 16, "converged")
@@ -553,14 +553,14 @@ def test_a_complete_mask_learns_its_matrix() -> None:
 
 
 def test_a_single_observed_entry_is_learned_alone() -> None:
-    single = [i for i, each in enumerate(SWEEPS["masks-4x4"].configurations()) if each["mask"].count("1") == 1]
-    for row in of(SWEEPS["masks-4x4"], single):
+    single = [i for i, each in enumerate(sweep_named("masks-4x4").configurations()) if each["mask"].count("1") == 1]
+    for row in of(sweep_named("masks-4x4"), single):
         assert (row["limit"], row["limit_rank"], row["n_observed"], row["unobserved_lines"]) == ("converged", 1, 1, 6)
         assert row["nuclear_norm"] == pytest.approx(round(row["nuclear_norm"]), rel=1e-7)
 
 
 def test_orders_lie_above_their_safe_bound() -> None:
-    known = [row for row in of(SWEEPS["order"], list(range(12))) if row["order"] is not None]
+    known = [row for row in of(sweep_named("order"), list(range(12))) if row["order"] is not None]
     assert known
     for row in known:
         assert (
@@ -572,11 +572,11 @@ def test_orders_lie_above_their_safe_bound() -> None:
 def test_limits_are_of_the_same_kind_without_numba(name: str, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if not fast.installed():
         pytest.skip("numba is not installed")
-    chosen = list(range(0, len(SWEEPS[name].configurations()), every))
-    quick = of(SWEEPS[name], chosen)
+    chosen = list(range(0, len(sweep_named(name).configurations()), every))
+    quick = of(sweep_named(name), chosen)
     asked: list[bool] = []
     monkeypatch.setattr(fast, "installed", lambda: bool(asked.append(True)))
-    plain = of(SWEEPS[name], chosen)
+    plain = of(sweep_named(name), chosen)
     assert len(asked) == len(chosen) >= 10
     for row, same in zip(quick, plain, strict=True):
         assert row == {
@@ -585,7 +585,7 @@ def test_limits_are_of_the_same_kind_without_numba(name: str, every: int, monkey
 
 
 def test_a_sweep_of_limits_does_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
-    few = SWEEPS["masks-4x4"].configurations()[::200]
-    sweep = replace(SWEEPS["masks-4x4"], configurations=lambda: few)
+    few = sweep_named("masks-4x4").configurations()[::200]
+    sweep = replace(sweep_named("masks-4x4"), configurations=lambda: few)
     one, two = (run_sweep(sweep, tmp_path / f"{jobs}.sqlite", jobs=jobs) for jobs in (1, 2))
     assert one.csv() == two.csv() and {row.status for row in one.rows} == {RowStatus.DONE}

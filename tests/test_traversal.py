@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
 import pytest
+from gflow_studies.figures.stage_drifts import random_problem
+from gflow_studies.limit_study import LimitStudy, Outcome, limit_case, limit_study
 from hypothesis import example, given, settings, strategies as st
 from scipy import stats
 
-from analysis.figures.stage_drifts import random_problem
-from analysis.limit_study import LimitStudy, Outcome, limit_case, limit_study
 from gflow.critical import NotConverged, classify
 from gflow.escape import residual_escape
 from gflow.files import write_arrays
@@ -28,7 +29,7 @@ from gflow.traversal import (
     Traversal,
     TraversalStatus,
     chain as chain_module,
-    exponents as exponents_module,
+    crossing as crossing_module,
     frames as frames_module,
     greedy_low_rank,
     saddle_to_saddle,
@@ -37,7 +38,6 @@ from gflow.traversal import (
 )
 from gflow.traversal.curvature import Curvature
 from gflow.traversal.drift import drift
-from gflow.traversal.exponents import fallen
 from gflow.traversal.frames import FrameFailure, frame_of
 from gflow.traversal.orbits import Ending
 from gflow.traversal.polish import completed, krylov_polish, smallest_off_gauge
@@ -193,7 +193,7 @@ def test_the_last_column_of_square_data_arrives_turned_where_the_orientation_cha
 
 
 def test_without_the_turn_that_exponent_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain_module, "turned", lambda exponents, before, here: exponents)
+    monkeypatch.setattr(crossing_module, "orientations", lambda *_: None)
     assert saddle_to_saddle(MatrixCompletion(FIGURE_3)).order == pytest.approx(1.549, abs=1e-3)
 
 
@@ -970,12 +970,17 @@ def test_an_unguarded_newton_step_is_noticed_and_the_guards_hold(
 
 
 def test_a_wrong_recursion_of_the_exponents_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain_module, "fallen", lambda exponents, saddle: exponents[1:])
+    sound = crossing_module.Crossing.departed
+
+    def wrong_recursion(*given: object) -> crossing_module.Sector:
+        found = sound(*given)  # type: ignore[arg-type]
+        return replace(found, exponents=np.ones_like(found.exponents))
+
+    monkeypatch.setattr(crossing_module.Crossing, "departed", wrong_recursion)
     wrong = saddle_to_saddle(MatrixCompletion([[1, 2], [3, GAP]]))
     start = Factorization((2, 2)).random(np.random.default_rng(2))
     fitted = fitted_order(MatrixCompletion([[1, 2], [3, GAP]]), wrong, start, np.array([[False, False], [False, True]]))
     assert fitted != pytest.approx(wrong.order, rel=0.05)
-    assert exponents_module.fallen is fallen
 
 
 def test_endings_name_where_orbits_lead() -> None:

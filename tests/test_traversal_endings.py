@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import gflow
-from analysis.theorems import thm3_premise
 from gflow import MatrixCompletion, TraversalStatus, saddle_to_saddle, symmetric_traversal
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.statements import thm3_premise
 from gflow.traversal import (
     curvature as curvature_module,
     drift as drift_module,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from referee import Ending, Referee, start
 
 from gflow import Factorization, MatrixCompletion, Objective, SymmetricFactorization, gradient_flow, gradient_flows
 from gflow.flow import Status, Trajectory
@@ -116,9 +117,9 @@ def turned(seed: int, scale: float) -> np.ndarray:
 @pytest.mark.parametrize("scale", [1e-1, 1e-3, 1e-5])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_balanced_start_whose_determinant_changes_its_sign_has_not_converged(seed: int, scale: float) -> None:
-    start = turned(seed, scale)
-    path = gradient_flow(Objective.of(CORNER, Factorization((2, 2))), start)
-    (end,) = gradient_flows(CORNER, start)
+    begin = turned(seed, scale)
+    path = gradient_flow(Objective.of(CORNER, Factorization((2, 2))), begin)
+    (end,) = gradient_flows(CORNER, begin)
     assert path.status is end.status is Status.ROUNDOFF
 
 
@@ -177,3 +178,47 @@ def test_blocks_joined_by_observed_zeros_are_no_burden(scale: float) -> None:
     assert path.status is Status.CONVERGED and path.n_gradients < 10_000
     # two digits of a referee in hundreds of bits: W_33 = 0.1107 alpha, W_43 = 0.1661 alpha
     assert model.matrix(path.final)[2:, 2] == pytest.approx([0.110744 * scale, 0.166116 * scale], rel=1e-3)
+
+
+# Random problems against the referee
+
+
+def drawn(kind: str, rng: np.random.Generator) -> np.ndarray:
+    """Return a 3 x 3 matrix of the kind, NaN where it is not observed; every line holds an observation."""
+    while True:
+        M, P = rng.standard_normal((3, 3)), rng.random((3, 3)) < 0.75
+        if kind == "symmetric":
+            M, P = (np.tril(X) + np.tril(X, -1).T for X in (M, P))
+        if kind == "circulant":
+            turn = (np.arange(3)[None] - np.arange(3)[:, None]) % 3
+            M, P = M[0][turn], P[0][turn]
+        if kind == "integer":
+            M = np.rint(3 * M)
+        if kind == "ill-scaled":
+            M = M * 10.0 ** rng.uniform(-3, 0, (3, 1))
+        if P.any(axis=0).all() and P.any(axis=1).all() and np.any(M[P]):
+            return np.where(P, M, GAP)
+
+
+@pytest.mark.parametrize("kind", ["random", "symmetric", "circulant", "integer", "ill-scaled"])
+def test_no_flow_converges_elsewhere_than_the_referee(kind: str) -> None:
+    rng = np.random.default_rng(7)
+    answered = 0
+    for exponent in (-3, -8, -14):
+        M, seed = drawn(kind, rng), int(rng.integers(1000))
+        A, B = start(M.shape, seed)
+        truth = Referee(M, ~np.isnan(M), A, B, exponent).end(1500)
+        if truth.ending is not Ending.MET:
+            continue
+        problem, model = MatrixCompletion(M), Factorization((3, 3))
+        theta = model.theta(A, B)
+        paths = [
+            gradient_flow(Objective.of(problem, model), 10.0**exponent * theta),
+            graded_flow(problem, theta, log_scale=exponent * np.log(10.0)),
+        ]
+        for path in paths:
+            assert path.error is not None
+            apart = np.abs(model.matrix(path.final) - truth.W).max()
+            assert path.status is Status.ROUNDOFF or apart <= 3.0 * path.error + 1e-6 * np.abs(truth.W).max()
+            answered += path.status is Status.CONVERGED
+    assert answered >= 4

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import analysis.data
 import gflow
-from analysis.claims import Claim, Verdict, exit_code
-from analysis.data import example
-from analysis.plots import EntryStatus
-from analysis.report import Report, report_html, report_json, report_markdown
-from analysis.theorems import TRAJECTORY_STATEMENTS, Study, assumption1, conservation, derivatives
-from analysis.verification import matrix_view, saddle_table, verification
+import gflow.data
+from gflow.data import example
+from gflow.plots import EntryStatus
+from gflow.report import Report, report_html, report_json, report_markdown
+from gflow.report.verification import matrix_view, saddle_table, verify
+from gflow.statements import TRAJECTORY_STATEMENTS, Study, assumption1, conservation, derivatives
+from gflow.statements.claims import Claim, Verdict, exit_code
 
 FEW = (assumption1.claims, conservation.claims)
 GAP = np.nan
@@ -29,7 +29,7 @@ SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "verify_theorems.p
 
 @cache
 def verified(name: str) -> Report:
-    return verification(example(name), name=name, statements=TRAJECTORY_STATEMENTS)
+    return verify(example(name), name=name, statements=TRAJECTORY_STATEMENTS)
 
 
 def column(source: Report | Study, name: str) -> list[Any]:
@@ -97,7 +97,7 @@ def test_the_report_has_the_figures_tables_and_keys_that_readers_rely_on() -> No
 
 
 def test_a_figure_that_is_left_out_is_named_in_the_configuration_with_its_reason() -> None:
-    report = verification(example("zero_coupled"), name="zero_coupled", statements=FEW)
+    report = verify(example("zero_coupled"), name="zero_coupled", statements=FEW)
     assert "limit-convergence" not in {figure.name for figure in report.figures}
     left_out = report.configuration["figures_left_out"]
     assert set(left_out) == {"limit-convergence", "plateau-times", "chain-of-losses", "polar-view"}
@@ -105,10 +105,10 @@ def test_a_figure_that_is_left_out_is_named_in_the_configuration_with_its_reason
 
 
 def test_what_is_too_large_to_be_shown_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.trajectory_figures.MOST_EDGES", 4)
-    monkeypatch.setattr("analysis.trajectory_figures.MOST_WORK", 1e2)
-    monkeypatch.setattr("analysis.verification.LARGEST_VIEW", 8)
-    report = verification(example("fig4"), name="fig4", statements=FEW)
+    monkeypatch.setattr("gflow.report.trajectory_figures.MOST_EDGES", 4)
+    monkeypatch.setattr("gflow.report.trajectory_figures.MOST_WORK", 1e2)
+    monkeypatch.setattr("gflow.report.verification.LARGEST_VIEW", 8)
+    report = verify(example("fig4"), name="fig4", statements=FEW)
     left_out = report.configuration["figures_left_out"]
     assert left_out["observation-graph"] == "not drawn with 5 edges, which exceed 4"
     assert "states of 3 x 3 take too long" in left_out["singular-values"]
@@ -118,8 +118,8 @@ def test_what_is_too_large_to_be_shown_is_named_with_its_reason(monkeypatch: pyt
 
 
 def test_a_report_that_is_not_written_has_no_figures_and_the_same_claims() -> None:
-    plain = verification(example("fig4"), name="fig4", statements=FEW, drawn=False)
-    whole = verification(example("fig4"), name="fig4", statements=FEW)
+    plain = verify(example("fig4"), name="fig4", statements=FEW, drawn=False)
+    whole = verify(example("fig4"), name="fig4", statements=FEW)
     assert plain.figures == () and len(whole.figures) == 8
     assert [claim.to_dict() for claim in plain.claims] == [claim.to_dict() for claim in whole.claims]
     assert set(plain.configuration["figures_left_out"]) == {figure.name for figure in whole.figures}
@@ -145,7 +145,7 @@ def test_the_data_of_the_figures_are_those_of_the_trajectory_in_the_units_of_the
 
 def test_equal_arguments_give_equal_bytes() -> None:
     options: dict[str, Any] = {"name": "slides3", "seed": 7, "statements": TRAJECTORY_STATEMENTS}
-    first, second = (verification(example("slides3"), **options) for _ in range(2))
+    first, second = (verify(example("slides3"), **options) for _ in range(2))
     for render in (report_html, report_json, report_markdown):
         assert render(first) == render(second)
 
@@ -163,7 +163,7 @@ def test_a_statement_joins_the_report_by_one_entry_of_a_list() -> None:
     def own(study: Study) -> tuple[Claim, ...]:
         return (Claim.bounded("own", "the trajectory has an end", len(study.trajectory.times), 1.0),)
 
-    report = verification(example("slides2"), statements=[*FEW, own])
+    report = verify(example("slides2"), statements=[*FEW, own])
     assert [claim.id for claim in report.claims][-2:] == ["conservation.loss", "own"]
     assert len(report.claims) == 5
 
@@ -189,7 +189,7 @@ EDGES: dict[str, tuple[Any, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", EDGES)
 def test_a_report_can_be_rendered_at_the_edges(case: str) -> None:
     values, options = EDGES[case]
-    report = verification(gflow.MatrixCompletion(values), name=case, statements=FEW, **options)
+    report = verify(gflow.MatrixCompletion(values), name=case, statements=FEW, **options)
     assert exit_code(report.claims) == 0
     assert case in report_html(report) and json.loads(report_json(report))["matrix"]["values"]
 
@@ -224,14 +224,14 @@ def test_entries_whose_hypotheses_fail_are_left_undecided() -> None:
 )
 def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        verification(example("slides2"), statements=FEW, **options)
+        verify(example("slides2"), statements=FEW, **options)
 
 
 def test_the_script_writes_a_report_for_every_matrix_and_a_page_that_leads_to_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert len(SCRIPT.read_text(encoding="utf-8").splitlines()) <= 40
-    monkeypatch.setattr(analysis.data, "example_names", lambda: ("slides2",))
+    monkeypatch.setattr(gflow.data, "example_names", lambda: ("slides2",))
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(SCRIPT), run_name="__main__")

@@ -11,6 +11,7 @@ from gflow.descent.record import Callback, Ending, Steps, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along, norm, plateaus
 from gflow.flow.saddles import saddle_at
+from gflow.flow.verdicts import at_rest
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -194,24 +195,23 @@ class _Descent(Steps):
             loss = self.objective.value(self.theta)
             if loss - floor <= loss_tol:
                 return Status.CONVERGED, f"the loss reached {loss * self.units[2] ** 2:.3g}"
-        if self.slope <= self.limits["gradient_tol"] * self.highest and self.is_minimum():
-            return Status.CONVERGED, "the gradient vanished where the Hessian has no negative eigenvalue"
+        if self.slope <= self.limits["gradient_tol"] * self.highest and (ending := self.at_rest()):
+            return ending
         if self.slope == 0.0:
             return Status.ROUNDOFF, "the gradient is exactly zero at a strict saddle: only rounding could leave it"
         if self.t * self.units[1] >= self.limits["t_end"] * (1.0 - 1e-12):
             return Status.HORIZON, "the steps add up to t_end"
         return self.exhausted()
 
-    def is_minimum(self) -> bool:
+    def at_rest(self) -> Ending | None:
         if self.slope > self.minimum_below:
-            return False
+            return None
         self.minimum_below = self.slope / 10
-        return not saddle_at(self.objective, self.theta).rates.size
+        return at_rest(self.objective, self.theta, self.limits["loss_tol"], self.bound, self.units[0])
 
     def resting(self) -> Ending:
         """Return how a descent ends whose steps are lost in rounding."""
-        self.minimum_below = np.inf
-        if self.is_minimum():
+        if not saddle_at(self.objective, self.theta).rates.size:
             return Status.CONVERGED, "the step is below rounding where the Hessian has no negative eigenvalue"
         return Status.ROUNDOFF, f"the step is below rounding at a strict saddle, |grad f| = {self.slope:.2g}"
 

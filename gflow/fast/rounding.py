@@ -140,7 +140,7 @@ def meet(entries: Entries, Z: np.ndarray, errors: Errors, seen: Any) -> None:
             seen.worst = max(seen.worst, norm(columns[:, j].copy()) / (sizes[j] if sizes[j] > least else sizes[0]))
         if sizes[j] > least:
             columns[:, j] = 0.0
-        elif sizes[j] > 0.0:
+        elif sizes[j] > EPS * sizes[0]:
             change = ends[:, j] ** 2 - starts[:, j] ** 2
             drift = abs(change[: entries.cut].sum() - change[entries.cut :].sum())
             drift -= DRIFT_ROUNDING * EPS * sizes[j] * sizes[0]

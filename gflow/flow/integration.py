@@ -94,7 +94,7 @@ def gradient_flow(
     IntegrationFailed
         If the solver gives up at its first step; where it gives up later, the status is ``budget``.
 
-    Times scale as 1 / s and states as sqrt(s) for a factorisation when M is multiplied by s. MATH: Bai et al. 2024,
+    Times scale as 1 / s and states as sqrt(s) for a factorisation when M is multiplied by s. Bai et al. 2024,
     section 3; deviation form: f(c + delta) - f(c) without cancellation.
     """
     start = _checked(objective, start, method, rtol, max_evaluations)

@@ -25,7 +25,7 @@ IDLE = 0.03
 WIDEST, LARGEST = 100, 1_000_000
 """Widest Z, and its largest number of entries, of which rounding errors are followed."""
 SAMPLES = 3
-"""Independent rounding errors that are followed; the largest counts,"""
+"""Independent rounding errors that are followed, one where there are more rows than ``DENSE``; the largest counts,"""
 MARGIN = 2.0
 """times this factor."""
 FOLDINGS = 2.0
@@ -63,12 +63,13 @@ class Rounding:
         if not self.known:
             return
         self.rng = np.random.default_rng(0)
-        self.sample = np.zeros((len(Z), SAMPLES * Z.shape[1]))
-        self.white = np.asarray(self.rng.standard_normal(self.sample.shape))
+        self.count = SAMPLES if len(Z) <= DENSE else 1
+        self.sample = np.zeros((len(Z), self.count * Z.shape[1]))
+        self.white = np.asarray(self.rng.standard_normal((len(Z), 1)))
         self.squares, self.pending, self.n_large = np.zeros(len(theta)), 0.0, Z.shape[1]
         self.origin = Z
         self._turned(objective.drive(theta))
-        self.since, self.next = 0.0, FOLDINGS / max(self._rate(), 1e-300)
+        self.since, self.next = 0.0, FOLDINGS / max(self.rate, 1e-300)
 
     @property
     def relative(self) -> float | None:
@@ -94,23 +95,20 @@ class Rounding:
         self._grow(half)
         self._meet(columns(theta), columns(np.sqrt(self.squares)))
         self.squares[:] = 0.0
-        self.since, self.next = t, t + FOLDINGS / max(self._rate(), 1e-300)
+        self.since, self.next = t, t + FOLDINGS / max(self.rate, 1e-300)
 
     def _turned(self, drive: Drive) -> None:
-        """Keep the drive, and rates and modes where there are few rows."""
+        """Keep the drive and its largest rate, with all rates and modes where there are few rows."""
         self.drive = drive
         if len(self.sample) <= DENSE:
             self.rates, self.modes = np.linalg.eigh(drive(np.eye(len(self.sample))))
-
-    def _rate(self) -> float:
-        """Return the largest rate of growth, for many rows about that seen on white noise and on the errors."""
-        if len(self.sample) <= DENSE:
-            return float(self.rates[-1])
-        found = 0.0
+            self.rate = float(self.rates[-1])
+            return
+        # about the largest one, as it is seen on white noise and on the errors themselves
+        self.rate = 1e-300
         for columns in (self.white, self.sample):
             if size := float(np.linalg.norm(columns)):
-                found = max(found, float(np.linalg.norm(self.drive(columns))) / size)
-        return found
+                self.rate = max(self.rate, float(np.linalg.norm(drive(columns))) / size)
 
     def _grow(self, dt: float) -> None:
         """Keep the errors multiplied by exp(dt drive)."""
@@ -125,7 +123,7 @@ class Rounding:
             self.worst = np.inf
 
     def _grow_in_parts(self, dt: float) -> None:
-        parts = int(np.ceil(dt * self._rate() / FOLDINGS)) + 1
+        parts = int(np.ceil(dt * self.rate / FOLDINGS)) + 1
         if parts > MOST_TERMS:
             self.known = False
             return
@@ -139,7 +137,7 @@ class Rounding:
 
     def _meet(self, Z: np.ndarray, lost: np.ndarray) -> None:
         """Add rounding errors of the size EPS ``lost``, and keep the worst error of a column that is large."""
-        cubes = self.sample.reshape(len(Z), SAMPLES, Z.shape[1])
+        cubes = self.sample.reshape(len(Z), self.count, Z.shape[1])
         cubes = cubes + EPS * lost[:, None, :] * self.rng.standard_normal(cubes.shape)
         left, sizes, frame = np.linalg.svd(Z, full_matrices=False)
         if sizes[0] == 0.0:
@@ -165,5 +163,5 @@ class Rounding:
             return
         change = (Z @ frame.T) ** 2 - (self.origin @ frame.T) ** 2
         drift = np.abs(self.objective.signature @ change) - DRIFT_ROUNDING * EPS * sizes * sizes[0]
-        shrunk = ~large & (drift > 0.0)
+        shrunk = ~large & (drift > 0.0) & (sizes > EPS * sizes[0])  # what is smaller is rounding
         self.pending = max(self.pending, float(np.max(drift[shrunk] / sizes[shrunk] ** 2, initial=0.0)))

@@ -64,8 +64,7 @@ class Run:
         self.norm_limit = limits["norm_limit"] * max(1.0, self.size)
         self.n_gradients = self.n_hessians = self.n_steps = self.escapes = 0
         self.steps, self.samples = Record(objective.dim), Record(objective.dim)
-        self.stopped = False
-        self.clock, self.rounding = Clock(), Rounding(self.objective, self.theta)
+        self.clock, self.rounding, self.stopped = Clock(), Rounding(self.objective, self.theta), False
         local = self.objective if center is None else self.objective.around(origin)
         self.velocity = -local.gradient(delta)
         self.slope = self.highest = norm(self.velocity)
@@ -129,7 +128,8 @@ class Run:
         self.samples.keep(0.0, self.theta)
         times = None if wanted is None else wanted / self.units[1]
         ending = self.verdict(0.0)
-        with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
+        # trial steps may leave the range of doubles; a state that is not finite ends the integration
+        with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
             while ending is None:
                 try:
@@ -265,7 +265,7 @@ class Run:
             return None
         amplitudes = np.abs(saddle.modes.T @ self.local.gradient(self.solver.y)) / saddle.rates
         moved = self.clock.moved(saddle, self.stay.arrived, t)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             waiting, allowed = (np.log(saddle.size / part) / saddle.rates for part in (amplitudes, moved))
         first = int(np.argmin(allowed))
         if waiting.min() >= allowed[first]:

@@ -34,7 +34,7 @@ def escape_modes(G: Any, model: Any, theta: Array) -> tuple[float, Array]:
         Orthonormal columns (u w^T, -w v^T) / sqrt 2 of the top singular pairs of G, with w outside the active span
         and along the part of theta there that moves with that pair; m = 0 where everything is active.
 
-    At a critical point these are eigenvectors for the eigenvalues sigma(G) of -H. MATH: Bai et al. 2024, Theorem 2.
+    At a critical point these are eigenvectors for the eigenvalues sigma(G) of -H. Bai et al. 2024, Theorem 2.
     """
     A, B = model.factors(theta)
     U, sizes, Vt = _top_pairs(G)

@@ -10,8 +10,6 @@ import numpy as np
 from gflow.objective.modes import escape_modes
 from gflow.objective.record import Array, LastPoint, Objective, shifted_argument
 
-LARGEST_OUTPUT = 1_000_000
-"""Largest number of entries of W that is formed to compare two of them."""
 LARGEST_HESSIAN = 10_000
 """Largest dimension for which a dense Hessian is formed."""
 
@@ -96,7 +94,7 @@ def sampled_loss(problem: Any, model: Any) -> Objective:
         gauge_dimension=model.gauge_dimension,
         lower_bound=0.0,
         escape_modes=loss.escape_modes,
-        output=model.matrix if model.shape[0] * model.shape[1] <= LARGEST_OUTPUT else None,
+        output=lambda theta: problem.observed_product(*model.factors(theta)),
         columns=model.stacked,
         signature=model.signature,
         drive=loss.drive,

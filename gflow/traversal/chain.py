@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -13,18 +14,19 @@ from gflow.flow import Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
+from gflow.traversal.clocks import LARGEST, TOP, Clock, Left, RaceClock, RankClock, Stay
 from gflow.traversal.errors import rounding, slip
-from gflow.traversal.exponents import fallen, frame_order, landed, orientation, predicted_orders, remembered, turned
-from gflow.traversal.gains import passive_gain
+from gflow.traversal.exponents import frame_order, predicted_orders, remembered
 from gflow.traversal.large import growing, large_orbit
-from gflow.traversal.modes import LEADING, loss_at, residual_modes
+from gflow.traversal.modes import Modes, loss_at, residual_modes
 from gflow.traversal.orbits import Ending, Orbit
 from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
+from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
 from gflow.traversal.sizes import is_large, shortage
-from gflow.traversal.stages import LAUNCH, orbit
+from gflow.traversal.stages import orbit
 from gflow.traversal.uniqueness import completion_error, flat_directions, locally_unique, short_directions
 
 SUPPORT_TOL = 1e-7
@@ -49,6 +51,7 @@ def chain(
     use: Settings,
     *,
     greedy: bool = False,
+    start: np.ndarray | None = None,
 ) -> Chain:
     """Return the chain of the component with the given rows and columns, in a model of inner width ``width``.
 
@@ -58,18 +61,14 @@ def chain(
     part = problem if whole else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
     A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
-    exponents, memory = np.ones(stage.tracked(width)), np.inf
+    clock, memory = stage.clock(start), np.inf
     spreads: list[Callable[[], float]] = []
-    gain: float | None = 0.0
     saddles: list[Saddle] = []
     orbits: list[Trajectory] = []
-    sign = 0.0
     while True:
-        before, sign = sign, orientation(stage.problem, A, B, width)
-        exponents = turned(exponents, before, sign)
-        saddle = stage.saddle(A, B, exponents, gain)
+        saddle, stop = stage.saddle(A, B, clock)
         saddles.append(saddle)
-        stop = stage.stop(saddle, memory)
+        stop = stage.stop(saddle, memory) or stop
         if stop is not None:
             break
         reached = stage.orbit(saddle, A, B)
@@ -78,12 +77,13 @@ def chain(
         if reached.ending in STATUS:
             stop = STATUS[reached.ending], f"from rank {saddle.rank}: {reached.reason}"
             break
-        if reached.path is not None and gain is not None:
-            grown = passive_gain(stage.problem, A, B, reached.path, reached.model.rank, LAUNCH)
-            gain = None if grown is None else gain + grown
         A, B = balanced(*reached.model.factors(reached.end))
         memory = remembered(saddle, memory)
-        exponents = padded(fallen(exponents, saddle), stage.tracked(width - saddle.rank - 1))
+        try:
+            A, B = clock.cross(orbits[-1], A, B)
+        except MixingUnknown as unknown:
+            stop = TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}"
+            break
     converged = stop[0] == TraversalStatus.CONVERGED
     unique = locally_unique(stage.problem, A, B) if converged else None
     complete = part.n_observed == len(rows) * len(columns)
@@ -94,11 +94,6 @@ def chain(
     if converged and not np.isfinite(error):
         stop = TraversalStatus.UNDECIDED, f"{stop[1]}, but the error of its entries is not bounded"
     return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders, frame, error)
-
-
-def padded(exponents: np.ndarray, length: int) -> np.ndarray:
-    """Return the exponents of the modes that are tracked: those not known yet are no smaller than the last one."""
-    return np.append(exponents, np.full(max(length - len(exponents), 0), exponents[-1:].sum()))
 
 
 @dataclass(frozen=True)
@@ -134,8 +129,16 @@ class _Stage:
     def problem(self) -> MatrixCompletion:
         return self.part.normalized
 
-    def saddle(self, A: np.ndarray, B: np.ndarray, exponents: np.ndarray, gain: float | None) -> Saddle:
-        """Return the critical point (A, B) with its residual, its inside spectrum and the exponents that remain."""
+    def clock(self, start: np.ndarray | None) -> Clock:
+        """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
+        if self.greedy or sum(self.problem.shape) > LARGEST:
+            return RankClock(self.problem, self.width, checked=not self.greedy)
+        if start is None:
+            start = np.random.default_rng(0).standard_normal((sum(self.problem.shape), self.width))
+        return RaceClock(self.problem, start)
+
+    def saddle(self, A: np.ndarray, B: np.ndarray, clock: Clock) -> tuple[Saddle, Stop | None]:
+        """Return the critical point (A, B) with its residual, its inside spectrum and its race, and why that fails."""
         problem, k = self.problem, A.shape[1]
         modes = residual_modes(problem, A, B)
         final = modes.loss <= ZERO_LOSS
@@ -143,8 +146,14 @@ class _Stage:
         top, second = float(sigma[0]), float(np.append(sigma, 0.0)[1])
         inside = self.inside(A, B)
         time = self.part.unit * self.share
-        rate = 2.0 * time * problem.weight * top
-        return Saddle(
+        rate = 2.0 * time * problem.weight
+        stay, stop = None, None
+        if not final and k < self.width:
+            try:
+                stay = clock.stay(modes, A, B)
+            except MixingUnknown as unknown:
+                stop = TraversalStatus.UNDECIDED, f"at rank {k}: {unknown}"
+        saddle = Saddle(
             component=self.number,
             rows=self.rows,
             columns=self.columns,
@@ -152,10 +161,8 @@ class _Stage:
             B=np.sqrt(self.part.unit) * B,
             loss=0.0 if final else modes.loss * self.part.unit**2 * self.share,
             residual_singular_values=self.part.unit * sigma,
-            u=modes.u,
-            v=modes.v,
-            escape_rate=rate,
-            gap=None if final else 2.0 * time * problem.weight * (top - second),
+            escape_rate=rate * (stay.sigma if stay else top),
+            gap=None if final else rate * (top - second),
             index=self.index(inside, k, sigma) if modes.complete or final else None,
             mu=None if inside.mu is None else inside.mu * time,
             flat=inside.flat,
@@ -163,10 +170,23 @@ class _Stage:
             inside_rate=inside.rate * time,
             assumption_1=None if final else top - second > self.use.simple_tol * top,
             assumption_2=None if final or inside.negative is None else inside.negative == 0,
-            exponents=tuple(float(p) for p in (landed(exponents) if final else exponents)),
-            gain=gain,
-            plateau_time=None if final or not len(exponents) else float(exponents[0]) / rate,
+            **self.race(stay, clock.left(), modes, rate),
         )
+        return saddle, stop
+
+    @staticmethod
+    def race(stay: Stay | None, left: Left, modes: Modes, rate: float) -> dict[str, Any]:
+        """Return what a saddle says of the mode that escapes and of those that stay behind."""
+        if stay is None:
+            unknown = dict.fromkeys(("plateau_time", "mixing", "companion", "companion_gain", "rival", "since"))
+            return {"u": modes.u, "v": modes.v, **left._asdict(), **unknown}
+        top = float(modes.sigma[0])
+        names = ("u", "v", "exponents", "gain", "peaks", "companion", "companion_gain", "rival", "since")
+        return {
+            **{name: getattr(stay, name) for name in names},
+            "plateau_time": stay.exponents[0] / (rate * stay.sigma),
+            "mixing": top - stay.sigma <= TOP * top,
+        }
 
     def index(self, inside: Inside, k: int, sigma: np.ndarray) -> int | None:
         """Return the number of negative eigenvalues of the Hessian at full width; None where it is not known inside."""
@@ -183,10 +203,6 @@ class _Stage:
         return error + sum(
             slip(self.problem, each, self.part.unit, self.share) for each in (saddles[-1:] if unique else saddles)
         )
-
-    def tracked(self, passive: int) -> int:
-        """Return how many exponents of so many passive modes are followed."""
-        return min(passive, LEADING) if is_large(self.problem) else passive
 
     def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Orbit:
         """Return the orbit that leaves a saddle with the factors A and B, in the component's unit.
@@ -220,8 +236,12 @@ class _Stage:
             return TraversalStatus.UNDECIDED, f"{where}, at a point {_unstable(saddle)}"
         if k == self.width:
             return TraversalStatus.CONVERGED, f"the width {k} of the model is used up at loss {saddle.loss:.6g}"
-        if not saddle.assumption_1:
-            return TraversalStatus.DEGENERATE, f"the top singular value of the residual at rank {k} is repeated"
+        if saddle.rival is None:
+            return TraversalStatus.UNDECIDED, f"no mode that grows at rank {k} is reached by the start"
+        if saddle.rival - 1.0 <= self.use.simple_tol:
+            if not saddle.assumption_1:
+                return TraversalStatus.DEGENERATE, f"the top singular value of the residual at rank {k} is repeated"
+            return TraversalStatus.DEGENERATE, f"two modes would escape at the same time at rank {k}"
         touched = self.span(saddle)
         if touched < k and not self.greedy:
             return TraversalStatus.UNDECIDED, (

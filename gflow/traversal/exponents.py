@@ -15,13 +15,15 @@ NO_MODE = 1e-10
 """Singular values of the residual below this fraction of the largest belong to no growing mode."""
 
 
-def fallen(exponents: np.ndarray, saddle: Saddle) -> np.ndarray:
-    """Return the exponents of the modes that are still passive after the stay at ``saddle``."""
-    waited = exponents[0] / saddle.residual_singular_values[0]
+def fallen(exponents: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Return the exponents of the modes that are still passive after a stay that ends with the first one's escape.
+
+    ``sigma`` holds the leading singular values of the residual; modes without one do not grow.
+    """
     rates = np.zeros(len(exponents))
-    count = min(len(rates), len(saddle.residual_singular_values))
-    rates[:count] = saddle.residual_singular_values[:count]
-    return np.sort(np.maximum(exponents[1:] - waited * rates[1:], 0.0))
+    count = min(len(rates), len(sigma))
+    rates[:count] = sigma[:count]
+    return np.sort(np.maximum(exponents[1:] - exponents[0] / sigma[0] * rates[1:], 0.0))
 
 
 def orientation(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, width: int) -> float:
@@ -67,8 +69,7 @@ def remembered(saddle: Saddle, memory: float) -> float:
     flat directions, arrivals relax with mu, and the escaping column brings its second mode,
     alpha^(p (1 - lambda_2 / lambda_1)), with it. Where zero modes are undecided nothing is known (exponent 0).
     """
-    p, time = saddle.exponents[0], saddle.plateau_time or 0.0
-    fresh = p * (saddle.gap or 0.0) / saddle.escape_rate
+    time, fresh = saddle.plateau_time or 0.0, np.inf if saddle.companion is None else saddle.companion
     if saddle.rank == 0:
         return fresh
     if saddle.flat is None:

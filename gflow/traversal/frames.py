@@ -9,10 +9,12 @@ import numpy as np
 
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
+from gflow.traversal.clocks import RaceClock
 from gflow.traversal.krylov import leading_triples
-from gflow.traversal.modes import errors_at
+from gflow.traversal.modes import errors_at, residual_modes
 from gflow.traversal.passive import FrameFailure, is_wide, propagated
 from gflow.traversal.records import Chain, TraversalStatus
+from gflow.traversal.sectors import MixingUnknown
 
 PIVOT_TOL = 1e-3
 """A pivot this small against its row leaves the sign of a frame vector undecided."""
@@ -63,6 +65,29 @@ def frame_of(
     Q, R = np.linalg.qr(g / np.linalg.norm(g, axis=0))
     Q = Q * np.sign(np.diag(R))
     return Frame(chain, Q * passive_signs(part, chain, np.concatenate([u, v])))
+
+
+def raced(problem: MatrixCompletion, model: Factorization, chain: Chain, start: np.ndarray) -> Frame:
+    """Return the frame of a component whose modes do not mix: the race along its chain, run again from ``start``.
+
+    Raises ``FrameFailure`` where rounding hides whether modes meet.
+    """
+    part = problem.restricted(chain.rows, chain.columns).normalized
+    A0, B0 = model.factors(start)
+    clock = RaceClock(part, np.concatenate([A0[list(chain.rows)], B0[:, list(chain.columns)].T]))
+    signs, scale = [], np.sqrt(problem.restricted(chain.rows, chain.columns).unit)
+    try:
+        for saddle, path, after in zip(chain.saddles[:-1], chain.orbits, chain.saddles[1:], strict=True):
+            A, B = saddle.A / scale, saddle.B / scale
+            stay = clock.stay(residual_modes(part, A, B), A, B)
+            if stay is None:
+                raise FrameFailure(TraversalStatus.UNDECIDED, f"nothing escapes at rank {saddle.rank}")
+            vector = clock.race.winner.vector[: part.shape[0]]
+            signs.append(float(np.sign(vector @ saddle.u)))
+            clock.cross(path, after.A / scale, after.B / scale)
+    except MixingUnknown as unknown:
+        raise FrameFailure(TraversalStatus.UNDECIDED, str(unknown)) from unknown
+    return Frame(chain, clock.passive.frame * np.array(signs))
 
 
 def in_joint_span(frames: list[Frame]) -> list[Frame]:

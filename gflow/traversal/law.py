@@ -117,6 +117,11 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None)
         said += [f"{name} {index} (counted from 0) has no observation: its entries tend to 0" for index in lost]
     for number, each in enumerate(chains):
         for saddle in each.saddles:
+            if saddle.mixing is False:
+                said.append(
+                    f"component {number}: at rank {saddle.rank} another singular pair escapes before the top one: "
+                    "symmetry of data and mask keeps modes apart"
+                )
             if saddle.assumption_2 is False:
                 said.append(f"component {number}: Assumption 2 fails at rank {saddle.rank}")
         if each.status == TraversalStatus.CONVERGED and each.end.loss > 0:
@@ -126,7 +131,7 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None)
                 said.append(
                     f"component {number}: the orbit to rank {saddle.rank} is so slow that no start shows its end"
                 )
-    if order is not None and order < SLOW:
+    if order is not None and 0.0 < order < SLOW:
         said.append(
             f"the limit is approached only as alpha^{order:.3g}: an error of 1 % needs alpha = 1e{-2 / order:.4g}"
         )

@@ -10,7 +10,7 @@ from gflow.connectivity import Connectivity, connectivity
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 from gflow.traversal.chain import chain
-from gflow.traversal.frames import FrameFailure, frame_of, in_joint_span
+from gflow.traversal.frames import FrameFailure, frame_of, in_joint_span, raced
 from gflow.traversal.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.traversal.records import Chain, TraversalStatus
 from gflow.traversal.settings import Settings
@@ -34,8 +34,10 @@ def saddle_to_saddle(
 ) -> Traversal:
     """Return the limit alpha -> 0 of the gradient flow from alpha theta_0, without any small number.
 
-    Each coupling component goes from the origin along a chain of saddles, one rank at a time: the unstable direction
-    is the top singular pair of the residual, the orbit from there is followed in reduced rank-(k+1) coordinates.
+    Each coupling component goes from the origin along a chain of saddles, one rank at a time: the singular pair of the
+    residual that wins the race of exponents escapes (the top one, where no symmetry of data and mask keeps modes
+    apart), and the orbit from there is followed in reduced rank-(k+1) coordinates. Components of more than 60 rows and
+    columns together are assumed to mix where nothing shows that they do not.
     Components of more than 20000 entries, observed or not, are treated with memory O(n + k (d1 + d2)): their saddles
     hold the leading singular values of the residual alone, and no index. Where there are several components and a
     start, their orbits are followed to ``rtol``, several times the work: the entries between them remember the way.
@@ -147,7 +149,12 @@ def _factors(
 ) -> tuple[np.ndarray, np.ndarray]:
     if theta is None or not crosses(chains):
         return side_by_side(problem.shape, chains)
-    frames = [frame_of(problem, model, each, theta, simple_tol) for each in chains if each.end.rank]
+    frames = []
+    for each in chains:
+        if each.end.rank:
+            generic = all(saddle.mixing is not False for saddle in each.saddles)
+            found = frame_of(problem, model, each, theta, simple_tol) if generic else raced(problem, model, each, theta)
+            frames.append(found)
     if is_large(problem):
         frames = in_joint_span(frames)
     return assembled(problem.shape, len(frames[0].Q), frames)

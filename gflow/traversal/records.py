@@ -45,9 +45,10 @@ class Saddle:
     residual_singular_values : array
         All of them, or the leading ones of a large component.
     u, v : arrays
-        Top singular pair of the residual, of lengths d1_c and d2_c.
+        Singular pair of the residual that escapes, of lengths d1_c and d2_c; the top one where nothing does.
     escape_rate, gap : float, float or None
-        2 sigma_1 / n and 2 (sigma_1 - sigma_2) / n; 0.0 and None at the end, where the residual vanishes.
+        2 sigma / n of that pair, and 2 (sigma_1 - sigma_2) / n of the two leading ones; 0.0 and None at the end, where
+        the residual vanishes.
     index : int or None
         Negative eigenvalues of the Hessian at full width, within the component; None where not all singular values
         are known, or not all growing directions inside.
@@ -63,12 +64,23 @@ class Saddle:
     assumption_1, assumption_2 : bool or None
         sigma_1 simple; no negative curvature inside. None where nothing remains to escape, or undecided.
     exponents : tuple of float
-        p_j of the modes that are still passive, amplitude alpha^(p_j), smallest first; the leading ones of a large
-        component. The last one of square data may exceed 1 (see ``gflow.traversal.exponents.turned``).
+        p_j of the modes that are still passive, amplitude alpha^(p_j): first that of the mode that escapes, the others
+        rising; the leading ones of a large component. The last one of square data may exceed 1.
     gain : float or None
         Logarithm of the factor before alpha^(p_1), added up along the chain; None where it is not known.
+    peaks : tuple of float or None
+        Logarithms of the largest factors before alpha^(p_j) along the orbit to this saddle; None where not known.
     plateau_time : float or None
         Length of the stay here in units of log(1/alpha): p_1 / escape_rate; None at the end.
+    mixing : bool or None
+        Whether the pair that escapes is the top one, as for a generic perturbation (Theorem 2); None where nothing
+        escapes or it is not known.
+    companion, companion_gain : float or None
+        Exponent of the largest error of W that the column that escapes brings with it, and the log of the factor.
+    rival : float or None
+        Time at which the next mode could escape instead, relative to that of the one that does.
+    since : float or None
+        The log(1/alpha) above which this mode is the first to escape; None where it is not known.
     """
 
     component: int
@@ -91,7 +103,13 @@ class Saddle:
     assumption_2: bool | None
     exponents: tuple[float, ...]
     gain: float | None
+    peaks: tuple[float, ...] | None
     plateau_time: float | None
+    mixing: bool | None
+    companion: float | None
+    companion_gain: float | None
+    rival: float | None
+    since: float | None
 
     @property
     def rank(self) -> int:
@@ -132,6 +150,7 @@ class Saddle:
             "exponents": list(self.exponents),
             "gain": self.gain,
             "plateau_time": self.plateau_time,
+            "mixing": self.mixing,
         }
 
     def __repr__(self) -> str:

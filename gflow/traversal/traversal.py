@@ -137,20 +137,25 @@ class Traversal:
     def log10_alpha(self, accuracy: float) -> float | None:
         """Return log10 of the alpha whose trajectories end within about ``accuracy``, relative to M; None if not known.
 
-        There alpha^q and, at every saddle, the amplitude of the next mode (squared, or to the first power where entries
-        lie between components) have fallen below ``accuracy``. Raises ``ValueError`` unless 0 < accuracy < 1.
+        There alpha^q and, on the way to every saddle, the amplitudes of the passive modes (squared, or to the first
+        power where entries lie between components) have fallen below ``accuracy``, and every escape is that of the
+        limit. Raises ``ValueError`` unless 0 < accuracy < 1.
         """
         if not 0 < accuracy < 1:
             raise ValueError(f"accuracy must lie between 0 and 1; got {accuracy!r}")
-        gains = [saddle.gain for saddle in self.saddles]
-        if self.order is None or None in gains:
+        if self.order is None or any(saddle.peaks is None for saddle in self.saddles):
             return None
         wanted = -float(np.log(accuracy))
         share = 1.0 if crosses(self.chains) else 0.5
-        waits = [
-            (s.gain or 0.0) / s.exponents[0] + share * wanted / s.exponents[0] for s in self.saddles if s.exponents
-        ]
-        return -max(wanted / self.order, *waits) / float(np.log(10.0))
+        needed = [wanted / self.order]
+        for saddle in self.saddles:
+            needed.append(saddle.since or 0.0)
+            if saddle.companion and saddle.companion_gain is not None and np.isfinite(saddle.companion):
+                needed.append((float(np.log(10.0)) + saddle.companion_gain) / saddle.companion)
+            needed += [
+                (peak + share * wanted) / p for p, peak in zip(saddle.exponents, saddle.peaks or (), strict=True)
+            ]
+        return -max(needed) / float(np.log(10.0))
 
     def save(self, path: str | Path) -> None:
         """Write the traversal with its saddles and orbits to an ``.npz`` file that ``load`` reads back bit for bit."""

@@ -1,0 +1,7 @@
+"""Timed cases: every side in one run, checked for the same answer before a time is shown."""
+
+from gflow_studies.benchmarks.cases import CASES, STUDIES
+from gflow_studies.benchmarks.growth import draw_growth, growth
+from gflow_studies.benchmarks.timing import Case, Row, Side, measure, table
+
+__all__ = ["CASES", "STUDIES", "Case", "Row", "Side", "draw_growth", "growth", "measure", "table"]

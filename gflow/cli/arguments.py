@@ -1,0 +1,186 @@
+"""The arguments of the ``gflow`` command: what each option means, and the parser built from the table of commands."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from gflow.cli.output import Outcome, Refused
+
+SCALE = 1e-8
+"""The scale of the random start where neither --scale nor --start is given, times sqrt(max|M|) if that is below 1."""
+SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
+METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
+STARTS_HELP = "starts of the survey (default %(default)s); each takes a few dense Hessians, so fewer are quicker"
+EPILOG = (
+    "exit status: 0 done and nothing contradicted, though a premise or a conjecture may fail on the data; 1 a claim is "
+    "contradicted; 2 bad usage or input, or a computation that failed; 130 interrupted. "
+    "Results go to standard output, everything else to standard error."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand: its name, one line about it, the function that runs it, and the names of its options.
+
+    ``on_matrix`` commands take a matrix: FILE, ``-`` or ``--example NAME``. Every command takes ``--json``.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[argparse.Namespace], Outcome]
+    options: tuple[str, ...] = ()
+    on_matrix: bool = True
+
+
+def positive(text: str) -> float:
+    """Return a positive finite number."""
+    number = _parsed(float, text)
+    if number is None or not (math.isfinite(number) and number > 0):
+        raise argparse.ArgumentTypeError(f"must be a positive finite number; got {text!r}")
+    return number
+
+
+def tolerance(text: str) -> float:
+    """Return a relative tolerance that the solvers accept."""
+    number = _parsed(float, text)
+    if number is None or not SMALLEST_RTOL <= number <= LARGEST_RTOL:
+        raise argparse.ArgumentTypeError(f"must lie between {SMALLEST_RTOL:g} and {LARGEST_RTOL:g}; got {text!r}")
+    return number
+
+
+def seed(text: str) -> int:
+    """Return a non-negative integer."""
+    return _integer(text, 0, "a non-negative integer")
+
+
+def count(text: str) -> int:
+    """Return a positive integer."""
+    return _integer(text, 1, "a positive integer")
+
+
+def archive(text: str) -> str:
+    """Return a file name that ends in ``.npz``."""
+    if not text.lower().endswith(".npz"):
+        raise argparse.ArgumentTypeError(f"must be the name of an .npz file; got {text!r}")
+    return text
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--seed": {"type": seed, "metavar": "S", "help": "seed of numpy.random.default_rng (default 0; limit: none)"},
+    "--scale": {
+        "type": positive,
+        "metavar": "ALPHA",
+        "help": f"theta(0) = ALPHA times standard Gaussian (default {SCALE:g} min(1, sqrt(max|M|)))",
+    },
+    "--start": {
+        "metavar": "POINT.npz",
+        "help": "start from the arrays A and B of this file, instead of a random start",
+    },
+    "--at": {"metavar": "POINT.npz", "help": "analyse the critical point with the arrays A and B of this file"},
+    "--rank": {"type": count, "metavar": "R", "help": "inner width of A B (default: the smaller side of the matrix)"},
+    "--method": {
+        "choices": METHODS,
+        "default": "auto",
+        "metavar": "NAME",
+        "help": f"one of {', '.join(METHODS)}; auto is graded below scale 1e-12 times sqrt(max|M|)",
+    },
+    "--rtol": {"type": tolerance, "metavar": "TOL", "help": "relative tolerance of each step of the integration"},
+    "--t-end": {"type": positive, "metavar": "T", "help": "time horizon (default: none)"},
+    "--max-evaluations": {"type": count, "metavar": "N", "help": "budget of gradient evaluations (default 200000)"},
+    "--starts": {"type": count, "metavar": "N", "default": 60, "help": STARTS_HELP},
+    "--save": {"flags": ("--out",), "type": archive, "metavar": "FILE.npz", "help": "write what was computed there"},
+    "--name": {"flags": (), "nargs": "?", "metavar": "NAME", "help": "which one; --list shows the names"},
+    "--list": {"action": "store_true", "help": "list the names that are known"},
+    "--store": {"metavar": "FILE", "help": "the SQLite file that keeps every result as it arrives"},
+    "--jobs": {"type": count, "metavar": "N", "help": "processes on this machine (default 1)"},
+    "--scheduler": {"metavar": "ADDRESS", "help": "run on the workers of this dask scheduler, as tcp://host:8786"},
+    "--resume": {"action": "store_true", "help": "go on with the results that are in the store"},
+    "--csv": {"metavar": "FILE.csv", "help": "write the whole table there"},
+    "--names": {"flags": (), "nargs": "*", "metavar": "STUDY", "help": "which ones; --list shows the names"},
+    "--matrix": {"metavar": "FILE", "help": "run the study on this matrix instead of the published one"},
+    "--quick": {"action": "store_true", "help": "a small version that takes seconds"},
+    "--folder": {
+        "flags": ("--out",),
+        "metavar": "DIR",
+        "help": "write report.html, its figures and data there",
+    },
+    "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
+}
+"""The options by name. Those with ``flags`` share one flag and mean another thing in each command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that refuses in one line and takes ``-1e-8`` for a number."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+        self._negative_number_matcher = re.compile(r"-\.?(\d|inf|nan)", re.IGNORECASE)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``Refused`` with the message and where help is found."""
+        raise Refused(f"{message} (see {self.prog} --help)")
+
+
+class _Version(argparse.Action):
+    """Print the version and stop."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import gflow
+
+        print(f"gflow {gflow.__version__}")
+        parser.exit()
+
+
+def parsed(commands: Iterable[Command], argv: list[str]) -> argparse.Namespace:
+    """Return the parsed arguments; ``run`` is the function of the command.
+
+    Raises ``Refused`` for a usage error and ``SystemExit`` after --help and --version.
+    """
+    parser = Parser(
+        prog="gflow",
+        description="Gradient flow of matrix factorisations on partially observed matrices.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", nargs=0, action=_Version, help="print the version and exit")
+    choices = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for command in commands:
+        _add(
+            choices.add_parser(command.name, help=command.summary, description=command.summary, epilog=EPILOG), command
+        )
+    return parser.parse_args(argv)
+
+
+def _add(parser: argparse.ArgumentParser, command: Command) -> None:
+    parser.set_defaults(run=command.run)
+    if command.on_matrix:
+        source = parser.add_mutually_exclusive_group(required=True)
+        source.add_argument(
+            "file",
+            nargs="?",
+            metavar="FILE",
+            help="matrix as .csv, .tsv, .txt, .npy, .npz or .mtx; * is 'not observed'; - is standard input",
+        )
+        source.add_argument("--example", metavar="NAME", help="a matrix that comes with the package, such as fig3")
+    for name in command.options:
+        settings = dict(OPTIONS[name])
+        parser.add_argument(*settings.pop("flags", (name,)), dest=name[2:].replace("-", "_"), **settings)
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def _integer(text: str, least: int, rule: str) -> int:
+    number = _parsed(int, text)
+    if number is None or number < least:
+        raise argparse.ArgumentTypeError(f"must be {rule}; got {text!r}")
+    return number
+
+
+def _parsed(kind: Callable[[str], Any], text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        return None

@@ -1,0 +1,264 @@
+"""The subcommands of ``gflow``. To add one: a function from arguments to ``Outcome``, and one entry in ``COMMANDS``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gflow.cli.arguments import Command
+from gflow.cli.figures import figure, report
+from gflow.cli.inputs import (
+    Run,
+    announce_cost,
+    check_writable_file,
+    check_writable_folder,
+    one_blas_thread,
+    problem_of,
+)
+from gflow.cli.output import (
+    LISTED,
+    Outcome,
+    Refused,
+    facts,
+    few,
+    indices,
+    matrix,
+    number,
+    progress,
+    refusing,
+    table,
+    verdict,
+)
+from gflow.cli.statements import ledger
+from gflow.cli.sweeps import sweep
+from gflow.cli.traversals import escape, limit
+
+if TYPE_CHECKING:
+    import gflow
+    from gflow.report import Report
+
+LARGEST_DIMENSION = 1000
+"""Critical points are found with a dense Hessian up to this dimension."""
+LARGEST_MATRIX = 1_000_000
+"""Number of entries up to which the matrix a trajectory ends at is part of the output; --out keeps its factors."""
+RANK_TOL = 1e-4
+"""The rank printed counts singular values above this, relative to max|M| and to the largest of them."""
+
+
+def classify(arguments: Namespace) -> Outcome:
+    """Return the kind of the data and the components of both graphs."""
+    import gflow
+
+    problem, _ = problem_of(arguments)
+    graphs = gflow.connectivity(problem)
+    return Outcome(graphs.to_dict(), lambda: _connectivity_parts(graphs))
+
+
+def flow(arguments: Namespace) -> Outcome:
+    """Return where the gradient flow ends, the plateaus it passed, and its gauges of accuracy."""
+    check_writable_file(arguments.save)
+    with one_blas_thread():
+        run = Run.of(arguments)
+        announce_cost(run, arguments)
+        with progress("integrating") as more:
+            trajectory = run.trajectory(more)
+        payload = run.to_dict() | _end(run, trajectory)
+    if arguments.save is not None:
+        with refusing(arguments.save):
+            trajectory.save(arguments.save)
+    return Outcome(payload, lambda: _flow_parts(run, trajectory, payload))
+
+
+def critical(arguments: Namespace) -> Outcome:
+    """Return the saddles of the trajectory and the orbits of critical points that a survey from random starts meets."""
+    from gflow.cli.survey import surveyed
+
+    with one_blas_thread():
+        run = Run.of(arguments)
+        _check_dimension(run)
+        with progress("integrating") as more:
+            trajectory = run.trajectory(more)
+        with progress("searching critical points") as more:
+            found = surveyed(run, trajectory, arguments.starts, more)
+    survey = {"seed": run.seed, "starts": arguments.starts}
+    ending = {"status": str(trajectory.status), "message": trajectory.message, "method": trajectory.method}
+    payload = run.to_dict() | ending | {"survey": survey} | found
+    return Outcome(payload, lambda: _critical_parts(run, payload))
+
+
+def _check_dimension(run: Run) -> None:
+    """Raise ``Refused`` where a dense Hessian would be too large, with a width that is not, if there is one."""
+    least, dim = sum(run.model.shape), run.model.dim
+    if dim > LARGEST_DIMENSION:
+        advice = f"choose a --rank of at most {LARGEST_DIMENSION // least}"
+        if least > LARGEST_DIMENSION:
+            advice = "the matrix is too large for a survey even at --rank 1"
+        raise Refused(f"critical needs a dense Hessian: r (d1 + d2) = {dim} exceeds {LARGEST_DIMENSION}; {advice}")
+
+
+def verify(arguments: Namespace) -> Outcome:
+    """Return the verdict on every claim; write the report where --out says."""
+    check_writable_folder(arguments.report)
+    if arguments.method == "graded":
+        raise Refused("argument --method: graded is for 'gflow flow' and 'gflow critical' (see gflow verify --help)")
+    with one_blas_thread():
+        from gflow.report.verification import verify
+        from gflow.statements.claims import exit_code
+
+        run = Run.of(arguments)
+        announce_cost(run, arguments)
+        start = {"start": run.theta} if run.scale is None else {"scale": run.scale}
+        with progress("verifying"):
+            report = verify(
+                run.problem,
+                name=run.name,
+                seed=run.seed,
+                rank=run.model.rank,
+                drawn=arguments.report is not None,
+                **start,
+                **run.settings,
+            )
+        page = None
+        if arguments.report is not None:
+            from gflow.report import write_report
+
+            with refusing(arguments.report):
+                page = write_report(report, arguments.report)
+    return Outcome(report.to_dict(), lambda: _report_parts(report, page), exit_code(report.claims))
+
+
+_START = ("--seed", "--scale", "--start", "--rank")
+_INTEGRATION = ("--method", "--rtol", "--t-end", "--max-evaluations")
+_SWEEP = ("--name", "--list", "--store", "--seed", "--jobs", "--scheduler", "--resume", "--csv")
+_REPORT = ("--names", "--list", "--folder", "--seed", "--quick", "--jobs")
+_FIGURE = ("--name", *_REPORT[1:])
+_LIMIT = ("--seed", "--start", "--rank", "--save")
+COMMANDS = (
+    Command("classify", "connected or not: the components of a partially observed matrix", classify),
+    Command("flow", "integrate the gradient flow from a small start", flow, (*_START, *_INTEGRATION, "--save")),
+    Command("limit", "the limit alpha -> 0 from alpha theta_0: matrix, law, order and saddles", limit, _LIMIT),
+    Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
+    Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
+    Command("verify", "check every theorem, claim by claim", verify, (*_START, *_INTEGRATION, "--report")),
+    Command(
+        "ledger",
+        "every theorem with its hypotheses and its verdict; status 1 where one is contradicted, not where a premise or "
+        "a conjecture fails on the data",
+        ledger,
+        (*_START, *_INTEGRATION),
+    ),
+    Command("figure", "run the study behind a published or new figure", figure, (*_FIGURE, "--matrix"), False),
+    Command("report", "run several studies into one page", report, _REPORT, False),
+    Command("sweep", "many runs: in parallel, kept in a file, and resumed where they stopped", sweep, _SWEEP, False),
+)
+"""The table of subcommands."""
+
+
+def _connectivity_parts(graphs: gflow.Connectivity) -> Iterator[Any]:
+    d1, d2 = graphs.shape
+    yield facts(
+        [
+            ("kind", str(graphs.kind)),
+            ("shape", f"{d1} x {d2}, {graphs.n_observed} observed"),
+            ("unobserved rows", few(graphs.unobserved_rows)),
+            ("unobserved columns", few(graphs.unobserved_columns)),
+        ]
+    )
+    for name, components in (("components", graphs.components), ("coupling components", graphs.coupling_components)):
+        rows = ((few(part.rows), few(part.columns), part.complete_bipartite) for part in components)
+        yield table(f"{name} (rows and columns counted from 0)", ["rows ", "columns ", "complete bipartite "], rows)
+
+
+def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
+    """Return the summary of a trajectory and of the matrix it ends at."""
+    import numpy as np
+
+    d1, d2 = run.model.shape
+    W = run.model.matrix(trajectory.final) if d1 * d2 <= LARGEST_MATRIX else None
+    A, B = run.model.factors(trajectory.final)
+    if W is None and run.model.rank < min(d1, d2):  # the singular values of A B are those of the two small factors
+        small = np.asarray(np.linalg.qr(A, mode="r")) @ np.asarray(np.linalg.qr(B.T, mode="r")).T
+    else:
+        small = A @ B if W is None else W
+    sizes = np.linalg.svd(small, compute_uv=False)
+    return trajectory.to_dict() | {
+        "matrix": W,
+        "singular_values": sizes,
+        "rank": int(np.sum(sizes > RANK_TOL * max(sizes[0], run.objective.unit))),
+        "rank_tol": RANK_TOL,
+        "nuclear_norm": float(sizes.sum()),
+    }
+
+
+def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any]) -> Iterator[Any]:
+    yield facts(
+        [
+            *run.facts(),
+            ("method", trajectory.method),
+            ("status", f"{trajectory.status}: {trajectory.message}"),
+            *((name.replace("_", " "), number(payload[name])) for name in ("time", "loss", "gradient_norm")),
+            ("singular values", _listed(payload["singular_values"])),
+            ("rank", f"{payload['rank']} (singular values above {RANK_TOL:g} of the largest)"),
+            ("nuclear norm", number(payload["nuclear_norm"])),
+            ("conservation drift", number(trajectory.conservation_drift)),
+            ("estimated error of W", number(trajectory.error)),
+            ("gradients", number(trajectory.n_gradients)),
+        ]
+    )
+    plateaus = ((plateau.loss, plateau.start, plateau.end) for plateau in trajectory.plateaus)
+    yield table("plateaus", ["loss", "start", "end"], plateaus)
+    if payload["matrix"] is None:
+        yield f"W has more than {LARGEST_MATRIX} entries; --out FILE keeps its factors"
+    else:
+        yield matrix("W (rows and columns counted from 0)", payload["matrix"])
+
+
+def _listed(sizes: Any) -> str:
+    more = f"  and {len(sizes) - LISTED} more" if len(sizes) > LISTED else ""
+    return "  ".join(f"{value:.8g}" for value in sizes[:LISTED]) + more
+
+
+def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
+    yield facts([*run.facts(), ("status", f"{payload['status']}: {payload['message']}")])
+    head = ["loss", "ranks", "kind ", "index", "zeros", "least", "Omega", "escape rate", "multiplicity"]
+    counts = ("index", "n_zero", "zero_modes_bound", "zero_modes_on_omega")
+    rows: list[list[Any]] = [
+        [p["loss"], indices(p["ranks"]), p["kind"], *(p[key] for key in (*counts, "escape_rate", "multiplicity"))]
+        for p in payload["saddles"]
+    ]
+    yield table("critical points that the trajectory passes", head, rows)
+    reasons = [(number(p["loss"]), p["reason"]) for p in payload["saddles"] if p["reason"]]
+    if reasons:
+        yield facts(reasons)
+    rows = [
+        [
+            o["loss"],
+            indices(o["ranks"]),
+            ", ".join(o["kinds"]),
+            *(o[key] for key in (*counts, "escape_rates", "multiplicity", "n_points", "n_on_omega")),
+        ]
+        for o in payload["orbits"]
+    ]
+    yield table("orbits met by the survey", [*head, "points", "on Omega"], rows)
+    yield (
+        "ranks: of A and B; zeros: zero modes of the Hessian; least: the dimension of the GL(r) orbit, a lower bound;\n"
+        "Omega: their number on an Omega_k without further flat directions"
+    )
+
+
+def _report_parts(report: Report, page: Any) -> Iterator[Any]:
+    from gflow.report import format_interval
+    from gflow.statements.claims import tally
+
+    rows = (
+        (claim.id, claim.statement, verdict(claim), claim.measured, format_interval(claim.allowed))
+        for claim in report.claims
+    )
+    yield table(report.title, ["claim ", "statement ", "verdict", "measured", "allowed"], rows)
+    reasons = [(claim.id, claim.reason) for claim in report.claims if claim.verdict != "holds" and claim.reason]
+    if reasons:
+        yield facts(reasons)
+    yield tally(report.claims)
+    if page is not None:
+        yield f"report: {page}"

@@ -1,0 +1,215 @@
+"""What a command works on: the matrix, the start, the trajectory, and the places it may write to."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gflow.cli.arguments import SCALE
+from gflow.cli.output import Refused, refusing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    import gflow
+
+GRADED_BELOW = 1e-12
+"""Starts below this scale, in the unit of theta, are integrated in graded columns."""
+COSTLY = 2_000_000
+"""Dimension above which a width that nobody chose is announced with its cost."""
+ADVISED = 10
+"""The width that is advised there."""
+LARGEST_START = 1e50
+"""Largest entry of a start, in the unit of theta: beyond it the loss leaves the range of a double."""
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Run with one BLAS thread, so that the same input gives the same bytes."""
+    import scipy.linalg  # noqa: F401 - loads the BLAS that is then limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        yield
+
+
+def problem_of(arguments: Namespace) -> tuple[gflow.MatrixCompletion, str]:
+    """Return the matrix that the arguments name, and its name without folders.
+
+    Raises ``Refused`` if it cannot be read or breaks a rule.
+    """
+    if arguments.example is not None:
+        from gflow.data import example
+
+        with refusing("--example"):
+            return example(arguments.example), arguments.example
+    import gflow
+
+    with refusing(arguments.file):
+        return gflow.read_matrix(arguments.file), "standard input" if arguments.file == "-" else Path(
+            arguments.file
+        ).name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A problem, its model and the start of a trajectory; ``scale`` is None for a start that was read."""
+
+    problem: gflow.MatrixCompletion
+    name: str
+    model: gflow.Factorization
+    objective: gflow.Objective
+    theta: np.ndarray
+    seed: int
+    scale: float | None
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, arguments: Namespace) -> Run:
+        """Return the run that the arguments describe; raises ``Refused`` for a start that does not fit."""
+        import numpy as np
+
+        import gflow
+
+        start, scale = getattr(arguments, "start", None), arguments.scale
+        if start is not None and scale is not None:
+            raise Refused("--start holds the whole start: leave out --scale")
+        problem, name = problem_of(arguments)
+        seed = arguments.seed or 0
+        if start is None:
+            scale = SCALE * min(1.0, problem.unit**0.5) if scale is None else scale
+            with refusing("--rank"):
+                model = gflow.Factorization(problem.shape, arguments.rank)
+                theta = model.random(np.random.default_rng(seed), scale)
+        else:
+            model, theta = read_start(start, problem.shape, arguments.rank)
+        objective = gflow.Objective.of(problem, model)
+        check_size(theta, problem.unit, "the start")
+        names = ("method", "rtol", "t_end", "max_evaluations")
+        settings = {key: getattr(arguments, key) for key in names if getattr(arguments, key, None) is not None}
+        return cls(problem, name, model, objective, theta, seed, scale, settings)
+
+    @property
+    def size(self) -> float:
+        """Return the scale of the start in the unit of theta: what was asked for, or the root mean square."""
+        import numpy as np
+
+        if self.scale is not None:
+            return self.scale / self.objective.theta_unit
+        largest = float(np.abs(self.theta).max())
+        return largest and largest * float(np.sqrt(np.mean((self.theta / largest) ** 2))) / self.objective.theta_unit
+
+    @property
+    def graded(self) -> bool:
+        """Return whether the trajectory is integrated in graded columns."""
+        method = self.settings.get("method", "auto")
+        return method == "graded" or (method == "auto" and 0 < self.size < GRADED_BELOW)
+
+    def trajectory(self, more: Callable[[str], None] | None = None) -> gflow.Trajectory:
+        """Return the trajectory from the start; ``more`` is told about the progress."""
+        import gflow
+        from gflow import graded
+
+        if self.graded:
+            settings = {key: value for key, value in self.settings.items() if key != "method"}
+            return graded.graded_flow(self.problem, self.theta, rank=self.model.rank, **settings)
+
+        def told(t: float, _: np.ndarray, loss: float) -> None:
+            assert more is not None
+            more(f"t = {t:.4g}, loss = {loss:.4g}")
+
+        return gflow.gradient_flow(self.objective, self.theta, callback=more and told, **self.settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was run, for JSON."""
+        return {
+            "name": self.name,
+            "shape": list(self.problem.shape),
+            "width": self.model.rank,
+            "seed": None if self.scale is None else self.seed,
+            "scale": self.scale,
+            "graded": self.graded,
+        }
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what was run, for a reader."""
+        start = "read from a file" if self.scale is None else f"scale {self.scale:g}, seed {self.seed}"
+        why = "asked for" if self.settings.get("method") == "graded" else f"below {GRADED_BELOW:g} sqrt(max|M|)"
+        below = f" ({why}: integrated in graded columns)" if self.graded else ""
+        d1, d2 = self.problem.shape
+        size = f"{d1} x {d2}, {self.problem.n_observed} observed, inner width {self.model.rank}"
+        return [("matrix", f"{self.name}, {size}"), ("start", start + below)]
+
+
+def announce_cost(run: Run, arguments: Namespace) -> None:
+    """Say on standard error what one evaluation costs, where the width is the default one and large."""
+    chosen = arguments.rank is not None or run.scale is None
+    if chosen or run.model.dim <= COSTLY or run.model.rank <= ADVISED or sys.stderr is None:
+        return
+    began = time.perf_counter()
+    run.objective.gradient(run.theta)
+    seconds = time.perf_counter() - began
+    print(
+        f"gflow: width {run.model.rank}: {run.model.dim:.2g} numbers, one evaluation takes about {seconds:.2g} s; "
+        f"try --rank {ADVISED}, or gflow limit",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def read_start(path: str, shape: tuple[int, int], rank: int | None) -> tuple[gflow.Factorization, np.ndarray]:
+    """Return the model and the point that the arrays A and B of a file describe.
+
+    Raises ``Refused`` if it cannot be read or does not fit the shape or the width.
+    """
+    import gflow
+    from gflow import files
+
+    with refusing(path):
+        A, B = files.read_point(path)
+        model = gflow.Factorization(shape, A.shape[1] if rank is None else rank)
+        return model, model.theta(A, B)
+
+
+def check_size(theta: np.ndarray, unit: float, name: str) -> None:
+    """Raise ``Refused`` if the loss at the point called ``name`` would leave the range of a double."""
+    import numpy as np
+
+    largest = float(np.abs(theta).max())
+    if largest > LARGEST_START * unit**0.5:
+        raise Refused(f"entries of {name} must be at most {LARGEST_START:g} sqrt(max|M|); the largest is {largest:.3g}")
+
+
+def check_writable_file(path: str | None) -> None:
+    """Raise ``Refused`` unless a file of that name can be written; None is fine."""
+    if path is None:
+        return
+    if os.path.isdir(path):
+        raise Refused(f"{path}: Is a directory")
+    _check_folder(Path(path).parent, path)
+
+
+def check_writable_folder(path: str | None) -> None:
+    """Raise ``Refused`` unless a folder of that name can be made and written to; None is fine."""
+    if path is None:
+        return
+    folder = Path(path)
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    _check_folder(folder, path)
+
+
+def _check_folder(folder: Path, path: str) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Refused(f"cannot write {path}: {error.strerror}") from error

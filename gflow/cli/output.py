@@ -1,0 +1,244 @@
+"""What the ``gflow`` command prints: one JSON object or plain tables on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gflow.statements.claims import Claim
+
+PLAIN_WIDTH = 132
+"""Columns of the output where it does not go to a terminal."""
+REFRESH = 0.1
+"""Seconds between two updates of the progress."""
+LARGEST_SHOWN = (24, 10)
+"""Rows and columns up to which a matrix is printed."""
+LISTED = 20
+"""Singular values, and indices of a long list, that are printed."""
+MISSING = "-"
+COLORS = {"holds": "green", "contradicted": "bold red", "hypothesis-not-met": "yellow", "undecided": "blue"}
+NEWS = "bold magenta"
+"""Colours of the verdicts on a terminal, and of a premise or a conjecture that fails on the data."""
+RULED = "    \n    \n -- \n    \n    \n    \n    \n    \n"
+"""Lines of a table: one under its head."""
+
+
+class Refused(Exception):
+    """The command cannot be carried out; the message is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a command found: the object for ``--json``, what else it prints, and the exit code."""
+
+    payload: Mapping[str, Any]
+    parts: Callable[[], Iterable[Any]]
+    code: int = 0
+
+    def json(self) -> str:
+        """Return one JSON object, with null for numbers that are not finite."""
+        return json.dumps(_finite(self.payload), allow_nan=False) + "\n"
+
+    def text(self) -> str:
+        """Return tables and lines, styled for a terminal and plain in 132 columns for anything else."""
+        return _rendered(self.parts())
+
+
+@contextmanager
+def refusing(name: str | None = None) -> Iterator[None]:
+    """Turn the errors of a caller's mistake into ``Refused``, with ``name`` before a message that lacks it."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename if isinstance(error.filename, str) else name
+        raise Refused(f"{where}: {error.strerror}" if where and error.strerror else one_line(error)) from error
+    except (TypeError, ValueError) as error:
+        message = one_line(error)
+        raise Refused(message if name is None or message.startswith(name) else f"{name}: {message}") from error
+
+
+@contextmanager
+def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect warnings, to be shown in one line each after the results."""
+    with warnings.catch_warnings(record=True) as found:
+        yield found
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None] | None]:
+    """Show ``text`` on standard error while something runs; yield what shows more, None without a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    shown = 0.0
+    with Console(stderr=True).status(text) as status:
+
+        def more(detail: str) -> None:
+            nonlocal shown
+            if time.monotonic() - shown > REFRESH:
+                shown = time.monotonic()
+                status.update(f"{text}: {detail}")
+
+        yield more
+
+
+def write(text: str) -> None:
+    """Write to standard output; a reader that has gone away is no error.
+
+    Raises ``Refused`` if standard output is closed or cannot be written.
+    """
+    if sys.stdout is None:
+        raise Refused("standard output is closed")
+    encoding = _encoding()
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+    except OSError as error:
+        raise Refused(f"standard output: {error.strerror or error}") from error
+
+
+def silence_stdout() -> None:
+    """Send what is left in the buffer of standard output nowhere if it cannot be written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def one_line(message: object) -> str:
+    """Return a message, or the name of an exception without one, in one line."""
+    return " ".join(str(message).split()) or type(message).__name__
+
+
+def number(value: Any, digits: int = 8) -> str:
+    """Return a number, a range of two that differ when printed, yes or no, or a dash for None."""
+    if value is None:
+        return MISSING
+    if isinstance(value, (list, tuple)):
+        return " to ".join(dict.fromkeys(number(item, 6) for item in value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def indices(values: Sequence[int]) -> str:
+    """Return integers separated by commas."""
+    return ", ".join(map(str, values)) or "none"
+
+
+def few(values: Sequence[int]) -> str:
+    """Return integers separated by commas, of more than 100 the first 20 and their number."""
+    if len(values) <= 100:
+        return indices(values)
+    return f"{indices(values[:LISTED])}, ... ({len(values)} in all)"
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Any:
+    """Return lines of names and values."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    for name, value in pairs:
+        grid.add_row(name, value)
+    return grid
+
+
+def verdict(claim: Claim) -> Any:
+    """Return the verdict of a claim in words and in its colour."""
+    from rich.text import Text
+
+    return Text(claim.label, style=NEWS if claim.news else COLORS[claim.verdict])
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """Return a table under its title; columns whose name ends in a space hold text: they begin at the left and fold."""
+    from rich.box import Box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(box=Box(RULED, ascii=True), show_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        if name.endswith(" "):
+            result.add_column(name.strip(), justify="left", overflow="fold")
+        else:
+            result.add_column(name, justify="right", no_wrap=True, overflow="fold")
+    for row in rows:
+        result.add_row(*(cell if isinstance(cell, (str, Text)) else number(cell) for cell in row))
+    return Group(Text(title, style="bold"), result)
+
+
+def matrix(title: str, W: Any, std: Any = None) -> Any:
+    """Return a matrix as a table with rows and columns counted from 0, or a line where it is too large.
+
+    Where the standard deviations ``std`` are not zero they follow the entries, as in 0 ± 1.29.
+    """
+    d1, d2 = W.shape
+    if d1 > LARGEST_SHOWN[0] or d2 > LARGEST_SHOWN[1]:
+        return f"{title}: {d1} x {d2}, see --json"
+    spread = [[0.0] * d2] * d1 if std is None else std.tolist()
+    between = _plus_minus()
+    rows = (
+        [str(i), *(f"{x:.6g}{between}{s:.3g}" if s else f"{x:.6g}" for x, s in zip(row, deviations, strict=True))]
+        for i, (row, deviations) in enumerate(zip(W.tolist(), spread, strict=True))
+    )
+    return table(title, ["", *map(str, range(d2))], rows)
+
+
+def _rendered(parts: Iterable[Any]) -> str:
+    import io
+
+    from rich.console import Console
+
+    stream = io.StringIO()
+    settings: dict[str, Any] = {"file": stream, "markup": False, "highlight": False, "emoji": False}
+    if sys.stdout is not None and sys.stdout.isatty():
+        settings |= {"width": Console().width, "force_terminal": True}
+    else:
+        settings |= {"width": PLAIN_WIDTH, "force_terminal": False, "color_system": None, "_environ": {}}
+    console = Console(**settings)
+    for k, part in enumerate(parts):
+        if k:
+            console.print()
+        console.print(part)
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+
+
+def _plus_minus() -> str:
+    """Return the sign between a mean and a standard deviation, in ASCII where the output knows nothing else."""
+    try:
+        " ± ".encode(_encoding())
+    except UnicodeEncodeError:
+        return " +- "
+    return " ± "
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def _finite(value: Any) -> Any:
+    """Return a value made of what JSON knows: arrays become lists, numbers that are not finite None."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, str) else value

@@ -1,0 +1,105 @@
+"""Critical points as rows of numbers: those a trajectory passes, and the orbits that a survey meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import gflow
+from gflow import critical
+
+if TYPE_CHECKING:
+    from gflow.cli.inputs import Run
+
+RANK_TOL = 1e-6
+"""Singular values above this, in the unit of the problem, count."""
+OMEGA_TOL = 1e-3
+"""A point lies on an Omega_k, up to the size of the start, if at most this fraction of [A; B^T] lies outside."""
+
+
+def surveyed(
+    run: Run, trajectory: gflow.Trajectory, n_starts: int, more: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Return the points near the plateaus of the trajectory, and the orbits met from random starts, JSON-ready.
+
+    ``more`` is told about the progress.
+    """
+
+    def told(trial: int) -> None:
+        assert more is not None
+        more(f"start {trial + 1} of {n_starts}")
+
+    parts = gflow.connectivity(run.problem).coupling_components
+    orbits = gflow.critical_orbits(
+        run.objective,
+        run.model,
+        np.random.default_rng(run.seed),
+        n_starts=n_starts,
+        components=[(part.rows, part.columns) for part in parts],
+        callback=more and told,
+    )
+    saddles = [_passed(run, plateau) for plateau in trajectory.plateaus]
+    return {"saddles": saddles, "orbits": [_orbit(run, orbit) for orbit in orbits]}
+
+
+def _passed(run: Run, plateau: Any) -> dict[str, Any]:
+    """Return the critical point near a plateau; where none is found, the state itself, which is not critical."""
+    try:
+        point = gflow.find_critical_point(run.objective, plateau.theta)
+    except critical.NotConverged:
+        point = gflow.classify(run.objective, plateau.theta)
+    described = {key: value for key, value in point.to_dict().items() if key not in ("value", "gauge_dimension")}
+    eigenvalues = point.spectrum.values
+    return {
+        "loss": point.value,
+        "plateau": plateau.to_dict(),
+        **_predictions(run, point),
+        **described,
+        "spectrum": eigenvalues,
+    }
+
+
+def _orbit(run: Run, orbit: gflow.Orbit) -> dict[str, Any]:
+    """Return an orbit; what changes along it as [least, largest] over the points found."""
+    met = [_predictions(run, point) for point in orbit.points]
+    counts = [each["zero_modes_on_omega"] for each in met if orbit.n_on_omega]
+    described = {key: value for key, value in orbit.to_dict().items() if key != "value"}
+    return {
+        "loss": orbit.value,
+        **described,
+        **{name: _range(orbit, name) for name in ("index", "n_zero", "multiplicity")},
+        "zero_modes_bound": met[0]["zero_modes_bound"],
+        "zero_modes_on_omega": next((count for count in counts if count is not None), None),
+    }
+
+
+def _range(orbit: gflow.Orbit, name: str) -> list[int]:
+    values = [getattr(point, name) for point in orbit.points]
+    return [min(values), max(values)]
+
+
+def _predictions(run: Run, point: gflow.CriticalPoint) -> dict[str, Any]:
+    """Return the ranks of A and B, the distance from Omega_k, and the two predictions of the number of zero modes.
+
+    The dimension of the GL(r) orbit is a lower bound at every critical point; on an Omega_k the number is
+    k^2 + (d1 + d2 - 2 rank E)(r - k) plus any further flat directions inside.
+    """
+    (A, B), r = run.model.factors(point.theta), run.model.rank
+    a, b = (_rank(X, run.objective.theta_unit) for X in (A, B))
+    k, sizes = max(a, b), np.linalg.svd(run.model.stacked(point.theta), compute_uv=False)
+    outside = float(np.linalg.norm(sizes[k:])) / max(float(np.linalg.norm(sizes)), run.objective.theta_unit)
+    on_omega = a == b and outside <= OMEGA_TOL
+    outer = sum(run.problem.shape) - 2 * _rank(run.problem.residual(A @ B), run.objective.unit)
+    return {
+        "ranks": [a, b],
+        "omega_defect": outside,
+        "zero_modes_bound": r**2 - (r - a) * (r - b),
+        "zero_modes_on_omega": k**2 + outer * (r - k) if on_omega else None,
+    }
+
+
+def _rank(X: np.ndarray, unit: float) -> int:
+    sizes = np.linalg.svd(X, compute_uv=False)
+    return int(np.sum(sizes > RANK_TOL * max(unit, sizes[0])))

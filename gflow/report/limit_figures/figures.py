@@ -1,0 +1,55 @@
+"""The four figures of a limit, and why one of them is left out."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import gflow
+from gflow.report import FigureSet
+from gflow.report.limit_figures.chains import chain_figure
+from gflow.report.limit_figures.convergence import convergence_figure
+from gflow.report.limit_figures.plateaus import plateau_figure
+from gflow.report.limit_figures.polar import polar_figure
+from gflow.report.limit_figures.runs import LeftOut, limit_runs
+from gflow.statements import Study, thm2
+from gflow.statements.evidence import evidence
+
+NAMES = ("limit-convergence", "plateau-times", "chain-of-losses", "polar-view")
+
+
+def limit_figures(study: Study) -> FigureSet:
+    """Return the figures of the limit of a study, in the units of the matrix.
+
+    ``limit-convergence``: how fast escapes and completions reach their limits; ``plateau-times``: waiting times,
+    predicted and integrated; ``chain-of-losses``: the orbits between saddles; ``polar-view``: rows of A and columns of
+    B on their way from a saddle, as in Bai et al. 2024, Figure 5. None is drawn where the traversal has no limit.
+    """
+    try:
+        _require_limit(study)
+    except LeftOut as reason:
+        return FigureSet((), MappingProxyType(dict.fromkeys(NAMES, str(reason))))
+    runs = limit_runs(study)
+    makers = (
+        lambda: convergence_figure(study, runs),
+        lambda: plateau_figure(study, runs),
+        lambda: chain_figure(study),
+        lambda: polar_figure(study),
+    )
+    figures, left_out = [], {}
+    for name, make in zip(NAMES, makers, strict=True):
+        try:
+            figures.append(make())
+        except LeftOut as reason:
+            left_out[name] = str(reason)
+    return FigureSet(tuple(figures), MappingProxyType(left_out))
+
+
+def _require_limit(study: Study) -> None:
+    """Raise LeftOut where there is no limit, or none that is worth its cost."""
+    if study.model.dim > thm2.LARGEST:
+        raise LeftOut(f"not drawn at dimension {study.model.dim}, which exceeds {thm2.LARGEST}")
+    traversal = evidence(study).traversal
+    if traversal.status is not gflow.TraversalStatus.CONVERGED:
+        raise LeftOut(f"there is no limit: the traversal is {traversal.status}; {traversal.reason}")
+    if not any(saddle.loss > 0 for saddle in traversal.saddles):
+        raise LeftOut("the limit passes no critical point of positive loss")

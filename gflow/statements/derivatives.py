@@ -1,0 +1,102 @@
+"""The loss R(A, B) = (1/n) sum over observed (i, j) of ((A B)_ij - M_ij)^2 and its derivatives.
+
+Source: Bai et al. 2024, section 3. The closed forms that everything else rests on are compared with the definition,
+written out entry by entry, and with its automatic derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import gflow
+from gflow.statements.claims import Claim
+from gflow.statements.rounding import excess, gradient_rounding, product_rounding, value_rounding
+from gflow.statements.study import DENSE_LIMIT, Study
+
+N_POINTS = 4
+Measurement = Callable[[Study, gflow.Objective, np.ndarray, np.ndarray], float]
+
+
+def claims(study: Study) -> tuple[Claim, ...]:
+    """Return four claims: value, gradient, Hessian and deviation form, each in units of rounding."""
+    truth = gflow.Objective.autodiff(_definition(study.normalized, study.model), study.model.dim, 0.0)
+    reason = f"largest difference at {N_POINTS} random points, in units of the running error bound"
+    dense = "" if study.model.dim <= DENSE_LIMIT else f"; dimension {study.model.dim}: products only, no whole Hessian"
+    return (
+        _claim(study, truth, "value", "R is (1/n) times the sum of squares over observed entries", _value, reason),
+        _claim(study, truth, "gradient", "grad R = (2/n) (E B^T, A^T E)", _gradient, reason),
+        _claim(
+            study,
+            truth,
+            "hessian",
+            "H[dA, dB] = (2/n) (dE B^T + E dB^T, dA^T E + A^T dE), as a product and as a symmetric matrix",
+            _hessian,
+            reason + dense,
+        ),
+        _claim(
+            study,
+            truth,
+            "deviation",
+            "around any centre c the deviation form is grad R(c + delta) - grad R(c) without cancellation",
+            _deviation,
+            reason,
+        ),
+    )
+
+
+def _claim(study: Study, truth: gflow.Objective, name: str, statement: str, measure: Measurement, reason: str) -> Claim:
+    worst = max(measure(study, truth, theta, v) for theta, v in _points(study))
+    return Claim.bounded(f"derivatives.{name}", statement, worst, 0.0, 1.0, reason=reason)
+
+
+def _definition(problem: gflow.MatrixCompletion, model: gflow.Factorization) -> Callable[[Any], Any]:
+    """Return the loss as a function that automatic differentiation can follow, from index lists alone."""
+    (d1, d2), r = model.shape, model.rank
+    rows, columns, targets = problem.rows, problem.columns, problem.targets
+
+    def loss(theta: Any) -> Any:
+        A, B = theta[: d1 * r].reshape(d1, r), theta[d1 * r :].reshape(r, d2)
+        error = (A[rows] * B.T[columns]).sum(axis=1) - targets
+        return (error * error).sum() / len(targets)
+
+    return loss
+
+
+def _points(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    rng = study.rng("derivatives")
+    for _ in range(N_POINTS):
+        yield rng.standard_normal(study.model.dim), rng.standard_normal(study.model.dim)
+
+
+def _value(study: Study, truth: gflow.Objective, theta: np.ndarray, _: np.ndarray) -> float:
+    difference = abs(study.objective.value(theta) - truth.value(theta))
+    return excess(difference, value_rounding(study.normalized, study.model, theta))
+
+
+def _gradient(study: Study, truth: gflow.Objective, theta: np.ndarray, _: np.ndarray) -> float:
+    difference = float(np.linalg.norm(study.objective.gradient(theta) - truth.gradient(theta)))
+    return excess(difference, gradient_rounding(study.normalized, study.model, theta))
+
+
+def _hessian(study: Study, truth: gflow.Objective, theta: np.ndarray, v: np.ndarray) -> float:
+    expected = truth.hvp(theta, v)
+    differences = [study.objective.hvp(theta, v) - expected]
+    if study.model.dim <= DENSE_LIMIT:
+        H = study.objective.hessian(theta)
+        differences += [H @ v - expected, H.T @ v - expected]
+    allowed = product_rounding(study.normalized, study.model, theta, v) * np.sqrt(study.model.dim)
+    return max(excess(float(np.linalg.norm(difference)), allowed) for difference in differences)
+
+
+def _deviation(study: Study, truth: gflow.Objective, center: np.ndarray, delta: np.ndarray) -> float:
+    worst = 0.0
+    for step in (1.0, 1e-4):
+        there = center + step * delta
+        difference = truth.gradient(there) - truth.gradient(center)
+        found = study.objective.around(center).gradient(step * delta)
+        allowed = sum(gradient_rounding(study.normalized, study.model, theta) for theta in (there, center))
+        worst = max(worst, excess(float(np.linalg.norm(found - difference)), allowed))
+    return worst

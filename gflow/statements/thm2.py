@@ -1,0 +1,164 @@
+"""Theorem 2: from a saddle that satisfies Assumptions 1 and 2 the escape has a limit as the start shrinks.
+
+lim phi(saddle + alpha theta_0, t + log(1/alpha) / lambda_1) exists and lies on an Omega_(k+1). It is computed at every
+critical point that the limit from the origin passes, by direct trajectories and by the unstable manifold. The direct
+route converges as alpha^(1 - lambda_2 / lambda_1), faster where terms of the expansion vanish.
+
+Source: Bai et al. 2024, Theorem 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+import gflow
+from gflow.statements.claims import Claim
+from gflow.statements.evidence import evidence
+from gflow.statements.study import IntegrationFailed, Study
+from gflow.statements.visits import Visit
+
+STATEMENTS = {
+    "thm2.1": "the escape limit exists: direct trajectories and the unstable manifold lead to the same path",
+    "thm2.2": "the direct route converges at least with the order 1 - lambda_2 / lambda_1",
+    "thm2.3": "the escape limit lies on an Omega_(k+1)",
+}
+LARGEST = 100
+"""Up to this dimension escape limits are computed."""
+POWERS = (3.5, 4.5, 5.5, 6.5)
+"""The errors at which the direct route starts, -log10, by the predicted order."""
+SMALLEST = 1e-100
+AGREEMENT_TOL = 1e-3
+ORDER_TOL = 0.05
+OMEGA_TOL = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Escape:
+    """The escape limit at a critical point, or why there is none; ``theta`` is the point, in the problem's own unit."""
+
+    visit: Visit
+    theta: np.ndarray
+    limit: gflow.EscapeLimit | None
+    failure: str
+
+    @property
+    def violated(self) -> bool:
+        """Return whether an assumption fails."""
+        return self.limit is not None and self.limit.verdict is gflow.EscapeVerdict.VIOLATED
+
+    @property
+    def exists(self) -> bool:
+        """Return whether the limit was found."""
+        return self.limit is not None and self.limit.verdict is gflow.EscapeVerdict.EXISTS
+
+    @property
+    def defect(self) -> float:
+        """Return the relative distance of the limit from its Omega_(k+1); at least 1 if it needs another one."""
+        assert self.limit is not None and self.limit.basis is not None and self.limit.omega_defect is not None
+        return max(self.limit.omega_defect, float(abs(self.limit.basis.shape[1] - self.visit.rank - 1)))
+
+    @property
+    def settled(self) -> bool:
+        """Return whether the errors of the last three starts fall with one power of alpha."""
+        assert self.limit is not None and self.limit.alphas is not None and self.limit.errors is not None
+        slopes = (np.diff(np.log(self.limit.errors)) / np.diff(np.log(self.limit.alphas)))[-2:]
+        return bool(np.ptp(slopes) <= ORDER_TOL * abs(float(slopes.mean())))
+
+    def __str__(self) -> str:
+        return f"rank {self.visit.rank}: {self.failure if self.limit is None else self.limit.reason}"
+
+
+def claims(study: Study) -> tuple[Claim, ...]:
+    """Return the claims on existence, order and place of the escape limits."""
+    if study.model.dim > LARGEST:
+        reason = f"no escape limits are computed at dimension {study.model.dim}"
+        return tuple(Claim.undecided(*named, reason) for named in STATEMENTS.items())
+    return judged(escapes(study))
+
+
+def escapes(study: Study) -> list[Escape]:
+    """Return the escape limits at the critical points of positive loss that the limit passes."""
+    return list(_escapes(study))
+
+
+@lru_cache(maxsize=4)
+def _escapes(study: Study) -> tuple[Escape, ...]:
+    """Return the escape limits of a study; claims and figures share them."""
+    rng = study.rng("thm2")
+    return tuple(_escape(study, visit, rng) for visit in evidence(study).visits if visit.loss > 0.0)
+
+
+def judged(met: list[Escape]) -> tuple[Claim, ...]:
+    """Return the claims that follow from the escapes at the critical points passed."""
+    regular = [escape for escape in met if not escape.violated]
+    excluded = "; ".join(f"at {escape}" for escape in met if escape.violated)
+    if not regular:
+        reason = excluded or "the limit passes no critical point of positive loss"
+        return tuple(Claim.unmet(*named, reason) for named in STATEMENTS.items())
+    unknown = "; ".join(f"at {escape}" for escape in regular if not escape.exists)
+    if unknown:
+        return tuple(Claim.undecided(*named, unknown) for named in STATEMENTS.items())
+    places = f"over {len(regular)} critical points" + (f"; not met {excluded}" if excluded else "")
+    agreements = [escape.limit.agreement for escape in regular if escape.limit is not None]
+    agree = Claim.bounded(
+        "thm2.1",
+        STATEMENTS["thm2.1"],
+        max(float(a) for a in agreements if a is not None),
+        0.0,
+        AGREEMENT_TOL,
+        reason=f"largest distance of the two routes, relative to the path, {places}",
+    )
+    defect = max(escape.defect for escape in regular)
+    place = f"largest distance from Omega_(k+1), relative; 1 or more if another dimension is needed, {places}"
+    return agree, _order(regular, places), _place(regular, defect, place)
+
+
+def _place(regular: list[Escape], defect: float, reason: str) -> Claim:
+    """Return the claim on the place; undecided where the error of the path explains what sticks out of Omega_(k+1)."""
+    error = max(escape.limit.manifold_error or 0.0 for escape in regular if escape.limit is not None)
+    if defect > OMEGA_TOL and 10.0 * error > OMEGA_TOL:
+        reason = f"the path is known within {error:.2g} of its size alone; {reason}"
+        return Claim.undecided("thm2.3", STATEMENTS["thm2.3"], reason, defect)
+    return Claim.bounded("thm2.3", STATEMENTS["thm2.3"], defect, 0.0, OMEGA_TOL, reason=reason)
+
+
+def _order(regular: list[Escape], places: str) -> Claim:
+    orders = [
+        (escape.limit.fitted_order / escape.limit.predicted_order, escape)
+        for escape in regular
+        if escape.limit is not None and escape.limit.fitted_order and escape.limit.predicted_order
+    ]
+    if not orders:
+        return Claim.undecided("thm2.2", STATEMENTS["thm2.2"], "no errors exceed rounding: no order can be fitted")
+    pairs = ", ".join(
+        f"{escape.limit.fitted_order:.5g} ({escape.limit.predicted_order:.5g})"
+        for _, escape in orders
+        if escape.limit is not None
+    )
+    reason = f"least of {len(orders)} ratios of fitted to predicted order {places}; fitted (predicted) {pairs}"
+    least, slowest = min(orders, key=lambda pair: pair[0])
+    if least < 1.0 - ORDER_TOL and not slowest.settled:
+        reason = f"the errors at {slowest.visit} have not settled to a power of alpha; {reason}"
+        return Claim.undecided("thm2.2", STATEMENTS["thm2.2"], reason, least)
+    return Claim.bounded("thm2.2", STATEMENTS["thm2.2"], least, 1.0 - ORDER_TOL, None, reason=reason)
+
+
+def _escape(study: Study, visit: Visit, rng: np.random.Generator) -> Escape:
+    """Return the escape from a visit, in the problem's own unit, along the directions of the start."""
+    theta = visit.theta(study.model, rng) / np.sqrt(study.unit)
+    size = float(np.linalg.norm(study.start))
+    direction = study.start / size if size > 0 else rng.standard_normal(study.model.dim)
+    try:
+        order = gflow.escape_directions(study.objective, theta).order
+        near = max(float(np.linalg.norm(theta)), 1.0) / float(np.linalg.norm(direction))
+        sizes = np.unique(np.maximum(10.0 ** (-np.array(POWERS) / max(order, 1e-3)), SMALLEST))[::-1]
+        alphas = near * sizes if len(sizes) == len(POWERS) else None
+        limit = gflow.escape_limit(
+            study.objective, theta, direction, problem=study.normalized, model=study.model, alphas=alphas
+        )
+    except (IntegrationFailed, ValueError) as failure:
+        return Escape(visit, theta, None, str(failure))
+    return Escape(visit, theta, limit, "")

@@ -1,0 +1,48 @@
+"""Theorem 3 (minimum rank): the limit has the least rank of all completions.
+
+It assumes that the flow is optimal within every Omega_k that it visits (the premise, tested by ``thm3_premise``), a
+full-rank W_0, and that the limit alpha -> 0 exists and interpolates. Contradicted only if all of that holds and a
+completion of smaller rank is certified.
+
+Source: Bai et al. 2024, Theorem 3.
+"""
+
+from __future__ import annotations
+
+from gflow.statements import thm3_premise
+from gflow.statements.claims import Claim, Verdict
+from gflow.statements.evidence import Evidence, evidence
+from gflow.statements.hypotheses import Hypothesis, full_rank_start, interpolates, judged, limit_exists, ranks
+from gflow.statements.study import Study
+
+ID = "thm3"
+STATEMENT = "the limit has the minimum rank of all completions"
+_MET = {Verdict.HOLDS: True, Verdict.HYPOTHESIS_NOT_MET: False}
+
+
+def claims(study: Study) -> tuple[Claim, ...]:
+    """Return the claim, measured by the rank of the limit."""
+    given = evidence(study)
+    return (claim(given, thm3_premise.claim(given)),)
+
+
+def claim(given: Evidence, premise: Claim) -> Claim:
+    """Return the claim that follows from the evidence and from the verdict on the premise."""
+    met = _MET.get(premise.verdict)
+    optimal = Hypothesis(
+        "optimal within every Omega_k visited", met, "no better fit is found" if met else premise.reason
+    )
+    hypotheses = (optimal, full_rank_start(given), limit_exists(given), interpolates(given))
+    return judged(ID, STATEMENT, hypotheses, (given.rank, ranks(given)), lambda text: _conclusion(given, text))
+
+
+def _conclusion(given: Evidence, text: str) -> Claim:
+    rank, ends = given.rank, given.bracket
+    if ends is None:
+        return Claim.undecided(ID, STATEMENT, text, rank)
+    reason = f"{text}; lower end: {ends.lower_reason}; upper end: {ends.upper_reason}"
+    if rank is not None and rank > ends.lower and not (ends.closed or (ends.certified and rank > ends.upper)):
+        return Claim.undecided(ID, STATEMENT, f"the bracket of the minimum rank is open; {reason}", rank)
+    if rank is not None and rank > ends.lower and given.faint:
+        return Claim.undecided(ID, STATEMENT, f"singular values up to 1e-6 of the largest are counted; {reason}", rank)
+    return Claim.bounded(ID, STATEMENT, rank, ends.lower, ends.upper if ends.closed else ends.lower, reason=reason)

@@ -1,0 +1,123 @@
+"""What every study offers, and how its result becomes a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from gflow import MatrixCompletion
+from gflow.plots import figure_svg
+from gflow.report import Figure, Report, Table
+from gflow.statements.claims import Claim
+
+Columns = Mapping[str, np.ndarray]
+"""The numbers behind a panel, column by column: (m,) or (m, k) arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One figure of a study: its caption, its words for readers who cannot see it, and the shape of its axes."""
+
+    caption: str
+    alt: str
+    figsize: tuple[float, float] = (4.8, 3.2)
+    grid: tuple[int, int] = (1, 1)
+    projection: str | None = None
+
+
+class FigureStudy(Protocol):
+    """A module of ``gflow_studies.figures``.
+
+    ``TITLE`` is one line; ``SETTING`` says what is computed, and which setting was chosen where the publication leaves
+    it open. ``Config`` is a frozen dataclass of plain values whose defaults are the full study, with a field ``seed``;
+    a field ``problem`` (``MatrixCompletion``) makes the study run on a user's matrix. ``QUICK`` is a small version.
+    """
+
+    TITLE: str
+    SETTING: str
+    PANELS: Mapping[str, Panel]
+    Config: Any
+    QUICK: Any
+
+    def run(self, config: Any, *, jobs: int = 1) -> Any:
+        """Return the result, with the field ``config``; it does not depend on ``jobs``, the number of processes."""
+
+    def claims(self, result: Any) -> Sequence[Claim]:
+        """Return what the study expects, checked."""
+
+    def data(self, result: Any) -> Mapping[str, Columns]:
+        """Return the numbers behind every panel that the result has; a panel without data is left out."""
+
+    def tables(self, result: Any) -> Sequence[Table]:
+        """Return the tables of the report."""
+
+    def draw(self, result: Any, axes: Mapping[str, Any]) -> None:
+        """Draw the panels that are keys of ``axes``, each on its axes (an array of them for a grid)."""
+
+
+def configured(
+    study: FigureStudy, *, quick: bool = False, seed: int | None = None, problem: MatrixCompletion | None = None
+) -> Any:
+    """Return the study's configuration; raises ``ValueError`` if it takes no matrix and one is given."""
+    config = study.QUICK if quick else study.Config()
+    changes: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if problem is not None:
+        if not accepts_matrix(study):
+            raise ValueError(f"the study '{study.TITLE}' is about fixed data and takes no matrix")
+        changes["problem"] = problem
+    return replace(config, **changes)
+
+
+def accepts_matrix(study: FigureStudy) -> bool:
+    """Return whether the study runs on a user's matrix."""
+    return any(field.name == "problem" for field in fields(study.Config))
+
+
+def study_report(study: FigureStudy, name: str, config: Any, *, jobs: int = 1) -> Report:
+    """Return the report on one run of a study; claims, figures and tables are led by its name."""
+    result = study.run(config, jobs=jobs)
+    data = study.data(result)
+    return Report(
+        title=study.TITLE,
+        lead=study.SETTING,
+        claims=[replace(claim, id=f"{name}/{claim.id}") for claim in study.claims(result)],
+        figures=[_figure(study, name, panel, result, data[panel]) for panel in study.PANELS if panel in data],
+        tables=[replace(table, name=f"{name}-{table.name}") for table in study.tables(result)],
+        configuration={field.name: _plain(getattr(config, field.name)) for field in fields(config)},
+        seed=config.seed,
+    )
+
+
+def combined_report(reports: Sequence[Report], title: str) -> Report:
+    """Return one report on several studies, in their order."""
+    return Report(
+        title=title,
+        lead=" ".join(f"{report.title}. {report.lead}" for report in reports),
+        claims=[claim for report in reports for claim in report.claims],
+        figures=[figure for report in reports for figure in report.figures],
+        tables=[table for report in reports for table in report.tables],
+        configuration={report.title: dict(report.configuration) for report in reports},
+    )
+
+
+def _figure(study: FigureStudy, name: str, panel: str, result: Any, columns: Columns) -> Figure:
+    look = study.PANELS[panel]
+    svg = figure_svg(
+        lambda axes: study.draw(result, {panel: axes}),
+        alt=look.alt,
+        figsize=look.figsize,
+        panels=look.grid,
+        projection=look.projection,
+    )
+    return Figure(f"{name}-{panel}", look.caption, svg, columns)
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON knows it; a matrix with None where nothing is observed."""
+    if isinstance(value, MatrixCompletion):
+        gaps = value.with_gaps()
+        return [[None if np.isnan(entry) else entry for entry in row] for row in gaps.tolist()]
+    return value

@@ -1,0 +1,199 @@
+"""Tests of which mode escapes: sectors that symmetry keeps apart, what leaks between them, and how sure the race is.
+
+Expected entries are those of the multiprecision referee (``referee.py``) from starts alpha = 1e-30 and less.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from referee import Referee, start
+
+from gflow.models import Factorization
+from gflow.problems import MatrixCompletion
+from gflow.symmetric_traversal import symmetric_traversal
+from gflow.traversal import (
+    Traversal,
+    TraversalStatus,
+    race as race_module,
+    saddle_to_saddle,
+    sectors as sectors_module,
+)
+from gflow.traversal.frames import frame_of, raced
+
+GAP = np.nan
+CONVERGED = TraversalStatus.CONVERGED
+
+
+def limit(rows: list[list[float]]) -> Traversal:
+    return saddle_to_saddle(MatrixCompletion(rows))
+
+
+def symmetric(seed: int, d: int = 4) -> np.ndarray:
+    """Return a symmetric matrix with a symmetric mask that observes every row."""
+    rng = np.random.default_rng(seed)
+    M = rng.standard_normal((d, d))
+    P = np.triu(rng.random((d, d)) < 0.75)
+    P = P | P.T | np.eye(d, k=1, dtype=bool) | np.eye(d, k=-1, dtype=bool)
+    return np.where(P, M + M.T, GAP)
+
+
+@pytest.mark.parametrize(
+    ("rows", "entries"),
+    [
+        ([[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]], {(0, 2): -3.2763979, (1, 1): -1.4138421}),
+        ([[GAP, 1.02, 2], [1.02, GAP, 0.5], [2, 0.5, -1.3]], {(0, 0): -1.79547}),
+    ],
+)
+def test_symmetric_data_end_where_the_referee_does(
+    rows: list[list[float]], entries: dict[tuple[int, int], float]
+) -> None:
+    found = limit(rows)
+    assert found.status == CONVERGED and found.matrix is not None
+    for place, value in entries.items():
+        assert found.matrix[place] == pytest.approx(value, abs=5e-6)
+    assert [saddle.mixing for saddle in found.saddles] == [True, False, None]
+
+
+def test_the_order_of_symmetric_data_is_that_of_the_mode_that_escapes() -> None:
+    found = limit([[1, 0, 3], [0, 4, 3], [3, 3, GAP]])
+    assert found.order == pytest.approx(0.4551, abs=5e-5)
+    assert found.saddles[1].exponents == pytest.approx((0.633512, 0.455147), abs=1e-6)
+
+
+def test_an_error_of_the_active_columns_feeds_the_other_sector() -> None:
+    # without what leaks the second stay would last 1.449 instead of 0.647, and q would be 0.0766
+    rng = np.random.default_rng([5, 47])
+    d = int(rng.integers(2, 6))
+    d = int(rng.integers(3, 5))
+    M = rng.standard_normal((d, d))
+    low, high = 0.5, 0.9
+    while True:
+        P = rng.random((d, d)) < rng.uniform(low, high)
+        P = np.triu(P) | np.triu(P).T
+        if P.any(1).all() and P.any(0).all():
+            break
+    data = np.where(P, M + M.T, GAP)
+    found = saddle_to_saddle(MatrixCompletion(data))
+    assert found.saddles[1].plateau_time == pytest.approx(0.6473, abs=1e-3)
+    assert found.order == pytest.approx(0.0342, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", [3])
+def test_plateaus_of_symmetric_data_last_as_long_as_those_of_the_referee(seed: int) -> None:
+    data = symmetric(seed)
+    found = saddle_to_saddle(MatrixCompletion(data))
+    losses = [saddle.loss for saddle in found.saddles]
+    levels = [np.sqrt(a * b) if b > 0 else 0.3 * a for a, b in pairwise(losses)]
+    waits = []
+    for power in (-20, -40):
+        A, B = start(data.shape, 0)
+        times = Referee(data, ~np.isnan(data), A, B, power).crossings(levels)
+        waits.append(np.diff([0.0, *times]) / (-power * np.log(10.0)))
+    expected = [saddle.plateau_time for saddle in found.saddles[:-1]]
+    assert 2 * waits[1] - waits[0] == pytest.approx(np.array(expected), rel=0.05)
+
+
+def test_circulant_data_depend_on_the_start_within_a_component() -> None:
+    rows = [[GAP, -3, -1, GAP], [GAP, GAP, -3, -1], [-1, GAP, GAP, -3], [-3, -1, GAP, GAP]]
+    found = limit(rows)
+    assert found.status == TraversalStatus.DEGENERATE and not found.determined.any()
+    assert found.saddles[1].mixing is False  # the repeated pair overtakes the single one
+
+
+def test_nearly_symmetric_data_need_a_smaller_start_the_nearer_they_are() -> None:
+    def needed(tilt: float) -> float:
+        found = limit([[-4, 2, GAP], [2 + tilt, GAP, 2], [GAP, 2, -3]])
+        assert found.status == CONVERGED and all(saddle.mixing is not False for saddle in found.saddles)
+        power = found.log10_alpha(1e-2)
+        assert power is not None
+        return power
+
+    far, near, nearer = (needed(tilt) for tilt in (1e-2, 1e-5, 1e-8))
+    assert nearer < near - 30 < far - 60
+
+
+def test_a_symmetry_that_rounding_may_have_broken_is_undecided() -> None:
+    rng = np.random.default_rng(0)
+    flows = sectors_module.residual_flow(np.array([E + E.T for E in rng.standard_normal((6, 4, 4))]))
+    tilt = np.zeros((6, 4, 4))
+    for size, found in ((0.0, 2), (1e-15, 2), (1e-9, 1), (1e-3, 1)):
+        tilt[:, 0, 2] = size * rng.standard_normal(6)
+        assert len(sectors_module.sectors(flows + sectors_module.residual_flow(tilt))) == found
+    tilt[:, 0, 2] = 1e-11 * rng.uniform(1.0, 2.0, 6)
+    with pytest.raises(sectors_module.MixingUnknown, match="rounding"):
+        sectors_module.sectors(flows + sectors_module.residual_flow(tilt))
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 200))
+def test_symmetric_limits_move_along_with_permutations_signs_and_scale(seed: int) -> None:
+    data, rng = symmetric(seed), np.random.default_rng(seed)
+    order, signs = rng.permutation(4), rng.choice([-1.0, 1.0], 4)
+    plain = saddle_to_saddle(MatrixCompletion(data))
+    moved = saddle_to_saddle(MatrixCompletion(7.0 * (signs[:, None] * data * signs)[np.ix_(order, order)]))
+    assert moved.status == plain.status
+    if plain.matrix is not None and moved.matrix is not None:
+        expected = 7.0 * (signs[:, None] * plain.matrix * signs)[np.ix_(order, order)]
+        assert moved.matrix == pytest.approx(expected, abs=1e-6 * np.abs(expected).max() + 70 * (plain.error or 0.0))
+        assert (moved.order is None) == (plain.order is None)
+        assert plain.order is None or moved.order == pytest.approx(plain.order, rel=1e-5)
+        assert [s.mixing for s in moved.saddles] == [s.mixing for s in plain.saddles]
+
+
+def test_generic_data_have_one_sector_and_the_top_pair_escapes() -> None:
+    rng = np.random.default_rng(1)
+    M = rng.standard_normal((4, 4))
+    M[0, 1] = M[2, 3] = M[3, 0] = GAP
+    found = saddle_to_saddle(MatrixCompletion(M))
+    assert all(saddle.mixing for saddle in found.saddles[:-1])
+
+
+def test_frames_of_a_symmetric_component_are_those_of_the_referee() -> None:
+    data = np.full((5, 5), GAP)
+    data[:3, :3], data[3:, 3:] = [[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]], [[3, 1], [1, 2]]
+    A, B = start((5, 5), 0)
+    found = saddle_to_saddle(MatrixCompletion(data), np.concatenate([A.ravel(), B.ravel()]))
+    assert found.matrix is not None and found.from_start
+    assert found.matrix[0, 3:] == pytest.approx([1.003, -0.236], abs=2e-3)
+    assert found.matrix[3:, 2] == pytest.approx([-0.128, 0.755], abs=2e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_race_has_the_frames_of_the_generic_formula(seed: int) -> None:
+    rng, data = np.random.default_rng(seed), np.full((6, 6), GAP)
+    data[:4, :4] = np.where(rng.random((4, 4)) < 0.85, rng.standard_normal((4, 4)), GAP)
+    data[4:, 4:] = rng.standard_normal((2, 2))
+    problem, model = MatrixCompletion(data), Factorization((6, 6))
+    theta = model.random(rng)
+    for chain in saddle_to_saddle(problem, theta).chains:
+        plain = frame_of(problem, model, chain, theta, 1e-9)
+        assert raced(problem, model, chain, theta).Q == pytest.approx(plain.Q, abs=1e-10)
+
+
+@pytest.mark.parametrize("d", [32, 150])
+def test_large_symmetric_data_are_not_assumed_to_mix(d: int) -> None:
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((d, 2))
+    P = np.triu(rng.random((d, d)) < 0.5)
+    found = saddle_to_saddle(MatrixCompletion(np.where(P | P.T, a @ (a * [1.0, -0.7]).T, GAP)))
+    assert found.status == TraversalStatus.UNDECIDED and "symmetry keeps modes apart" in found.reason
+
+
+def test_symmetric_factors_whose_modes_are_kept_apart_are_undecided() -> None:
+    # rows 1, 4 and 2, 3 may be exchanged: odd and even modes of -G never meet
+    data = np.array([[2.0, 1.0, GAP, 0.5], [1.0, 3.0, 0.3, GAP], [GAP, 0.3, 3.0, 1.0], [0.5, GAP, 1.0, 2.0]])
+    found = symmetric_traversal(MatrixCompletion(data))
+    assert found.status == TraversalStatus.UNDECIDED and "keep apart" in found.reason
+
+
+# planted bugs
+
+
+def test_a_race_by_rates_alone_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race_module.Runner, "time", property(lambda self: 1.0 / self.rate if self.rate > 0 else np.inf))
+    found = limit([[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]])
+    assert found.matrix is None or abs(found.matrix[0, 2] + 3.2763979) > 0.1
