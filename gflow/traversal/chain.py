@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import Trajectory
-from gflow.models import Factorization
-from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.clocks import LARGEST, TOP, Clock, Left, RaceClock, RankClock, Stay
 from gflow.traversal.errors import rounding, slip
 from gflow.traversal.exponents import frame_order, predicted_orders, remembered
+from gflow.traversal.inside import Inside, inside_spectrum
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import Modes, loss_at, residual_modes
 from gflow.traversal.orbits import Ending, Orbit
-from gflow.traversal.polish import balanced, complement, gauge_basis, smallest_off_gauge
+from gflow.traversal.polish import balanced
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settings import Settings
-from gflow.traversal.settling import DENSE_POLISH, FLAT, ZERO_LOSS
+from gflow.traversal.settling import DENSE_POLISH, ZERO_LOSS
 from gflow.traversal.sizes import is_large, shortage
 from gflow.traversal.stages import orbit
-from gflow.traversal.uniqueness import completion_error, flat_directions, locally_unique, short_directions
+from gflow.traversal.uniqueness import completion_error, locally_unique
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
@@ -57,11 +54,10 @@ def chain(
 
     A ``greedy`` chain takes every new inner direction orthogonal to the old ones, also where the flow would not.
     """
-    whole = (len(rows), len(columns)) == problem.shape
-    part = problem if whole else problem.restricted(rows, columns)
+    part = problem if (len(rows), len(columns)) == problem.shape else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
     A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
-    clock, memory = stage.clock(start), np.inf
+    clock, memory, lost = stage.clock(start), np.inf, False
     spreads: list[Callable[[], float]] = []
     saddles: list[Saddle] = []
     orbits: list[Trajectory] = []
@@ -82,34 +78,22 @@ def chain(
         try:
             A, B = clock.cross(orbits[-1], A, B)
         except MixingUnknown as unknown:
-            stop = TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}"
-            break
+            if use.tight or loss_at(stage.problem, A, B) > ZERO_LOSS:
+                stop = TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}"
+                break
+            lost = True  # the end is known, what stays passive there is not
+    if lost:
+        saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
     converged = stop[0] == TraversalStatus.CONVERGED
     unique = locally_unique(stage.problem, A, B) if converged else None
     complete = part.n_observed == len(rows) * len(columns)
-    orders = predicted_orders(saddles, complete, unique) if converged else (None, None)
-    frame = frame_order(saddles, complete) if converged else None
+    orders = predicted_orders(saddles, complete, unique) if converged and not lost else (None, None)
+    frame = frame_order(saddles, complete) if converged and not lost else None
     counted = spreads[-1:] if unique or not converged else spreads
     error = part.unit * sum(each() for each in counted) + stage.carried(saddles, A, B, unique) if converged else np.inf
     if converged and not np.isfinite(error):
         stop = TraversalStatus.UNDECIDED, f"{stop[1]}, but the error of its entries is not bounded"
     return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders, frame, error)
-
-
-@dataclass(frozen=True)
-class Inside:
-    """The spectrum inside the manifold: least positive eigenvalue, flat and negative directions, largest growth rate
-    and largest eigenvalue.
-
-    None where a number cannot be told. Where the negative directions are not ``counted`` there may be more of them.
-    """
-
-    mu: float | None
-    flat: int | None
-    negative: int | None
-    rate: float
-    curvature: float
-    counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -144,7 +128,7 @@ class _Stage:
         final = modes.loss <= ZERO_LOSS
         sigma = np.zeros_like(modes.sigma) if final else modes.sigma
         top, second = float(sigma[0]), float(np.append(sigma, 0.0)[1])
-        inside = self.inside(A, B)
+        inside = inside_spectrum(problem, A, B)
         time = self.part.unit * self.share
         rate = 2.0 * time * problem.weight
         stay, stop = None, None
@@ -264,32 +248,6 @@ class _Stage:
         rows = np.unique(self.problem.rows[met])
         vectors = np.concatenate([saddle.A[rows], saddle.B[:, columns].T]) / np.sqrt(self.part.unit)
         return int(np.linalg.matrix_rank(vectors, tol=SPAN_TOL)) if vectors.size else 0
-
-    def inside(self, A: np.ndarray, B: np.ndarray) -> Inside:
-        """Return the Hessian's spectrum inside the manifold, k^2 gauge zeros set aside."""
-        k = A.shape[1]
-        if k == 0:
-            return Inside(None, 0, 0, 0.0, 0.0)
-        model = Factorization(self.problem.shape, k)
-        objective, theta = Objective.of(self.problem, model), model.theta(A, B)
-        if model.dim > DENSE_LIMIT or is_large(self.problem):
-            idle = short_directions(self.problem, model, theta)
-            found = smallest_off_gauge(partial(objective.hvp, theta), objective, model, theta, idle)
-            if found.is_negative and found.value is not None:
-                return Inside(None, None, 1, -found.value, found.largest, counted=False)
-            if idle is None or not found.is_positive:
-                return Inside(None, None, None, 0.0, found.largest)
-            return Inside(found.value, idle.shape[1], 0, 0.0, found.largest)
-        free = complement(gauge_basis(model, theta))
-        values, vectors = np.linalg.eigh(free.T @ objective.hessian(theta) @ free)
-        largest = float(np.abs(values).max(initial=0.0))
-        zero = np.abs(values) <= FLAT * largest
-        positive, negative = values[~zero & (values > 0.0)], values[~zero & (values < 0.0)]
-        rate = -float(min(negative, default=0.0))
-        if zero.any() and not flat_directions(self.problem, model, theta, free @ vectors[:, zero]):
-            return Inside(None, None, len(negative) or None, rate, largest)
-        mu = float(positive.min()) if positive.size else None
-        return Inside(mu, int(zero.sum()), len(negative), rate, largest)
 
 
 def _unstable(saddle: Saddle) -> str:
