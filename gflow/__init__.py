@@ -21,7 +21,7 @@ from pkgutil import get_data, iter_modules
 from types import ModuleType
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _STUB = ast.parse(get_data(__name__, "__init__.pyi"))
 _HOMES = {name.name: node.module for node in _STUB.body if isinstance(node, ast.ImportFrom) for name in node.names}

@@ -11,10 +11,11 @@ from gflow.flow import Trajectory
 from gflow.problems import MatrixCompletion
 from gflow.traversal.crossing import Crossing
 from gflow.traversal.elements import joined
-from gflow.traversal.exponents import fallen, landed, orientation, turned
+from gflow.traversal.exponents import NO_MODE, fallen, landed, orientation, turned
 from gflow.traversal.modes import LEADING, Modes, loss_at
+from gflow.traversal.passive import propagated
 from gflow.traversal.race import Passive
-from gflow.traversal.sectors import MixingUnknown, modes_in, nearby_flows, residual_flow, subspaces
+from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settling import ZERO_LOSS
 from gflow.traversal.sizes import is_large
 from gflow.traversal.stages import LAUNCH
@@ -23,6 +24,9 @@ LARGEST = 60
 """Components with more rows and columns than this are not analysed mode by mode."""
 ALIKE = 1e-9
 """Entries of large data that differ by less than this, in the unit, may be meant to be equal."""
+MET = 1e-7
+"""A mode meets another one if a pivot of their overlaps exceeds this fraction of its row: symmetry leaves rounding."""
+KEPT_APART = f"growing modes do not meet along the orbit: they are followed up to {LARGEST} rows and columns only"
 TOP = 1e-9
 """The pair that escapes is the top one if its singular value is the largest within this fraction."""
 
@@ -151,7 +155,8 @@ class RankClock:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
         before, self.sign = self.sign, orientation(self.problem, A, B, self.width)
         self.exponents, self.sigma = turned(self.exponents, before, self.sign), modes.sigma
-        self.began = np.concatenate([np.c_[A, modes.u], np.c_[B.T, -modes.v]])
+        if self.checked and not is_large(self.problem):
+            self.modes = growing_modes(self.problem.residual(A @ B))
         top, second = float(self.sigma[0]), float(np.append(self.sigma, 0.0)[1])
         p = tuple(float(x) for x in self.exponents)
         rival = top / second if second > 0.0 else np.inf
@@ -164,23 +169,40 @@ class RankClock:
     def cross(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors of the saddle reached, having followed the passive modes to it."""
         if self.checked and self.rank + 1 < self.width and loss_at(self.problem, A, B) > ZERO_LOSS:
-            self.check(A, B)
+            self.check(path, A, B)
         self.exponents, self.rank = fallen(self.exponents, self.sigma), self.rank + 1
         missing = max(self.tracked - len(self.exponents), 0)
         self.exponents = np.append(self.exponents, np.full(missing, self.exponents[-1:].sum()))
         return A, B
 
-    def check(self, A: np.ndarray, B: np.ndarray) -> None:
+    def check(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> None:
         """Return nothing; raise ``MixingUnknown`` where growing modes of the saddle reached are kept apart."""
-        reason = f"symmetry keeps modes apart: they are followed up to {LARGEST} rows and columns only"
         if is_large(self.problem):
             if is_symmetric(self.problem):
-                raise MixingUnknown(reason)
+                raise MixingUnknown(KEPT_APART)
         elif self.problem.n_observed < self.problem.shape[0] * self.problem.shape[1]:
-            S = residual_flow(self.problem.residual(A @ B))
-            bases = subspaces(nearby_flows(self.problem, self.began))
-            if sum(bool(modes_in(basis, S)[0].max() > 0.0) for basis in bases) > 1:
-                raise MixingUnknown(reason)
+            modes = growing_modes(self.problem.residual(A @ B))
+            passive = self.modes[:, 1 : 1 + modes.shape[1]]
+            carried = propagated(self.problem, self.rank + 1, path.times, path.states, passive)
+            if not mixes(modes[:, : carried.shape[1]].T @ carried):
+                raise MixingUnknown(KEPT_APART)
+
+
+def growing_modes(E: np.ndarray) -> np.ndarray:
+    """Return the growing modes [u; -v] of a residual in columns, the fastest first."""
+    U, sigma, Vt = np.linalg.svd(E, full_matrices=False)
+    count = int(np.sum(sigma > NO_MODE * sigma[0]))
+    return np.concatenate([U[:, :count], -Vt[:count].T])
+
+
+def mixes(overlaps: np.ndarray) -> bool:
+    """Return whether all leading minors of the overlaps of modes, old in columns, are clearly not zero."""
+    rest = overlaps.copy()
+    for i in range(len(rest)):
+        if not abs(rest[i, i]) > MET * float(np.abs(rest[i, i:]).max()):
+            return False
+        rest[i + 1 :] -= np.outer(rest[i + 1 :, i] / rest[i, i], rest[i])
+    return True
 
 
 def is_symmetric(problem: MatrixCompletion) -> bool:
