@@ -13,7 +13,7 @@ from machines import ROOT, floors, kernels, number, reports_agree
 
 from gflow.data import example
 from gflow.report import report_json
-from gflow.report.verification import verification
+from gflow.report.verification import verify
 from gflow.statements import TRAJECTORY_STATEMENTS
 
 
@@ -23,7 +23,7 @@ def place(claim: str) -> tuple[str, int]:
 
 @cache
 def report() -> dict[str, Any]:
-    found = verification(example("slides3"), name="slides3", statements=TRAJECTORY_STATEMENTS, drawn=False)
+    found = verify(example("slides3"), name="slides3", statements=TRAJECTORY_STATEMENTS, drawn=False)
     text: dict[str, Any] = json.loads(report_json(found))
     return text
 

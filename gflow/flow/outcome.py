@@ -68,6 +68,13 @@ def estimated_error(run: Run, drift: float | None, rise: float) -> float | None:
     return relative * Output(run.objective, run.units).size(run.theta * run.units[0])
 
 
+LARGEST_SETTLED = 300
+"""Largest dimension at which an end is asked whether it forgets the way to it."""
+FLAT, SETTLED = 1e-8, 1e-3
+"""Eigenvalues of the Hessian that vanish, relative to the largest one, and rates of the output along them that do,
+relative to |theta|."""
+
+
 class Output:
     """What errors are judged on: the model's output W, or theta where an objective names none.
 
@@ -86,3 +93,17 @@ class Output:
     def size(self, theta: np.ndarray) -> float:
         """Return the largest entry of the output, at least its unit."""
         return max(self.unit, float(np.abs(self.at(theta)).max()))
+
+    def is_settled(self, objective: Objective, theta: np.ndarray) -> bool:
+        """Return whether a minimum has no other one nearby with another output: its end forgets the way to it.
+
+        The directions in which the Hessian vanishes must leave the output alone, to first order.
+        """
+        if objective.hessian is None or self.function is None or len(theta) > LARGEST_SETTLED:
+            return False
+        inner = theta / self.theta_unit
+        values, vectors = np.linalg.eigh(objective.hessian(inner))
+        flat = vectors[:, np.abs(values) <= FLAT * float(np.abs(values).max())]
+        here, step = self.function(inner), np.sqrt(FLAT) * max(float(np.linalg.norm(inner)), 1.0)
+        moved = [float(np.abs(self.function(inner + step * v) - here).max()) / step for v in flat.T]
+        return max(moved, default=0.0) <= SETTLED * float(np.linalg.norm(inner))

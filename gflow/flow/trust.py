@@ -39,8 +39,11 @@ class Followed:
 
     @property
     def shared(self) -> float:
-        """Return the error by rounding that two integrations may have in common."""
-        return SHARED * self.rounding * Output(self.run.objective, self.run.units).size(self.path.final)
+        """Return the error by rounding that two integrations may have in common: none where the end forgets its way."""
+        output = Output(self.run.objective, self.run.units)
+        if not self.rounding or output.is_settled(self.run.objective, self.path.final):
+            return 0.0
+        return SHARED * self.rounding * output.size(self.path.final)
 
     def apart(self, finer: Followed) -> float:
         """Return the difference of two ends, infinite where they ended in other ways or by way of other saddles."""

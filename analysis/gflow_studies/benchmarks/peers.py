@@ -191,9 +191,9 @@ def _command_sides() -> tuple[Side, ...]:
         "python -c pass": ["-c", "pass"],
         "python -c 'import numpy'": ["-c", "import numpy"],
         "python -c 'import gflow'": ["-c", "import gflow"],
-        "gflow --help": ["-m", "gflow.cli", "--help"],
-        "gflow classify fig3": ["-m", "gflow.cli", "classify", file],
-        "gflow limit fig3": ["-m", "gflow.cli", "limit", file],
+        "gflow --help": ["-m", "gflow", "--help"],
+        "gflow classify fig3": ["-m", "gflow", "classify", file],
+        "gflow limit fig3": ["-m", "gflow", "limit", file],
     }
 
     def side(name: str, arguments: list[str]) -> Side:
