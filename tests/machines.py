@@ -92,7 +92,7 @@ def with_lowest_versions(*suite: str) -> bool:
 
 def report(name: str, kernel: str) -> dict[str, Any]:
     """Return the report on a shipped matrix, verified with a kernel."""
-    command = (sys.executable, "-m", "gflow.cli", "verify", "--example", name, "--json")
+    command = (sys.executable, "-m", "gflow", "verify", "--example", name, "--json")
     found: dict[str, Any] = json.loads(run(*command, kernel=kernel, kept=True).stdout)
     return found
 
