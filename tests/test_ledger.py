@@ -25,7 +25,7 @@ GAP = np.nan
 IDS = [
     *("prop1", "prop2", "thm1", "assumption1", "assumption2", "mixing", "thm2", "thm3_premise", "thm3", "thm4"),
     *("commuting", "rip", "gunasekar_thm1", "gunasekar_cor2", "gunasekar_conjecture", "rip_thm3"),
-    *("decoupling", "conservation"),
+    *("decoupling", "conservation", "balanced"),
 ]
 HOLDS, CONTRADICTED, UNMET, UNDECIDED = "holds", "contradicted", "hypothesis-not-met", "undecided"
 
