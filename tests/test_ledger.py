@@ -15,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 import gflow
 from gflow.cli import main
 from gflow.data import example
-from gflow.statements import Study, commuting, completions, rip, thm2, thm3, thm3_premise, thm4
+from gflow.statements import Study, commuting, completions, mixing, rip, thm2, thm3, thm3_premise, thm4
 from gflow.statements.claims import Claim, Verdict, tally
 from gflow.statements.evidence import Evidence, evidence
 from gflow.statements.ledger import ENTRIES, Ledger, aggregated, ledger, study_ledger
@@ -25,7 +25,7 @@ GAP = np.nan
 IDS = [
     *("prop1", "prop2", "thm1", "assumption1", "assumption2", "mixing", "thm2", "thm3_premise", "thm3", "thm4"),
     *("commuting", "rip", "gunasekar_thm1", "gunasekar_cor2", "gunasekar_conjecture", "rip_thm3"),
-    *("decoupling", "conservation"),
+    *("decoupling", "conservation", "balanced"),
 ]
 HOLDS, CONTRADICTED, UNMET, UNDECIDED = "holds", "contradicted", "hypothesis-not-met", "undecided"
 
@@ -366,6 +366,48 @@ def test_a_wrong_escape_limit_contradicts_its_own_line(change: dict[str, Any], w
 def test_a_repeated_singular_value_is_a_hypothesis_of_theorem_2_not_met() -> None:
     claims = thm2.claims(published("zero_coupled").study)
     assert {claim.verdict for claim in claims} == {Verdict.HYPOTHESIS_NOT_MET}
+
+
+# Genericity along the way
+
+SYMMETRIC = [[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]]
+
+
+@cache
+def symmetric() -> Evidence:
+    return evidence_of(SYMMETRIC)
+
+
+def test_a_pair_that_overtakes_the_top_one_is_news_that_refutes_nothing_and_that_the_theorems_tell() -> None:
+    given = symmetric()
+    claim, found = mixing.claim(given.traversal), lines(given)
+    assert claim.news and claim.measured == 1.0 and "at the saddle of rank 1" in claim.reason
+    assert found["thm3"].verdict is Verdict.HOLDS and contradicted(given) == set()
+    told = [found["thm3"], found["thm4"], *thm2.claims(given.study)]
+    assert all("generic along the way: no (at the saddle of rank 1" in each.reason for each in told)
+    assert {each.verdict for each in told[2:]} == {Verdict.HOLDS}  # they ask what a generic perturbation does
+
+
+def test_a_rank_above_the_minimum_contradicts_theorem_3_only_where_the_perturbations_are_generic() -> None:
+    def judged(given: Evidence) -> Claim:
+        assert given.bracket is not None
+        low = replace(given.bracket, lower=1, upper=1)
+        return lines(replace(given, bracket=low))["thm3"]
+
+    assert judged(published("m3")).verdict is Verdict.CONTRADICTED
+    assert "generic along the way: yes" in judged(published("m3")).reason
+    assert judged(symmetric()).verdict is Verdict.HYPOTHESIS_NOT_MET and "Theorem 2" in judged(symmetric()).reason
+
+
+def test_a_norm_above_the_minimum_names_a_perturbation_that_is_not_generic() -> None:
+    given = published("fig4")
+    assert given.matrix is not None
+    first, *others = given.traversal.chains
+    saddles = (replace(first.saddles[0], mixing=False), *first.saddles[1:])
+    chains = (replace(first, saddles=saddles), *others)
+    altered = replace(given, matrix=2.0 * given.matrix, traversal=replace(given.traversal, chains=chains))
+    claim = thm4._conclusion(altered, "")
+    assert claim.verdict is Verdict.CONTRADICTED and "is not generic" in claim.reason
 
 
 # The ledger itself

@@ -19,6 +19,7 @@ from gflow.statements import (
     Study,
     assumption1,
     assumption2,
+    balanced,
     conservation,
     decoupling,
     identities,
@@ -37,6 +38,7 @@ CONNECTED = np.array([[1.0, 2.0], [3.0, GAP]]) / 4
 DISCONNECTED = np.array([[1.0, 2.0, GAP], [3.0, 4.0, GAP], [GAP, GAP, 5.0]]) / 6
 IDS = {
     *("prop1.1", "prop1.2", "prop1.3", "prop2.1", "prop2.2", "prop2.3", "thm1", "assumption1", "assumption2"),
+    "balanced",
     *("conservation", "conservation.rate", "conservation.loss", "decoupling.1", "decoupling.2", "decoupling.3"),
     *("spectrum.rate", "spectrum.multiplicity", "spectrum.zero-modes"),
     *("derivatives.value", "derivatives.gradient", "derivatives.hessian", "derivatives.deviation"),
@@ -80,6 +82,27 @@ def test_a_repeated_top_singular_value_is_a_hypothesis_not_met() -> None:
     (claim,) = assumption1.claims(Study.of(example("zero_coupled")))
     assert claim.verdict is Verdict.HYPOTHESIS_NOT_MET and claim.measured == 0.0
     assert "repeated" in claim.reason
+
+
+def test_balanced_starts_of_the_example_of_razin_and_cohen_keep_the_sign_and_never_arrive_from_the_wrong_one() -> None:
+    study = study_of([[GAP, 1.0], [1.0, 0.0]])
+    (claim,) = balanced.claims(study)
+    assert claim.verdict is Verdict.HOLDS and claim.measured == 0.0
+    assert claim.reason.count("from det +1 (horizon)") == claim.reason.count("from det -1 (converged)") == 2
+    for start in balanced.starts(study):
+        A, B = study.model.factors(start)
+        assert pytest.approx(B @ B.T, abs=1e-14) == A.T @ A
+
+
+@pytest.mark.parametrize(("values", "rank"), [([[1.0, 2.0, 3.0]], None), ([[1.0, 2.0], [3.0, GAP]], 1)])
+def test_balanced_starts_say_nothing_of_rectangles_and_narrow_models(values: Any, rank: int | None) -> None:
+    (claim,) = balanced.claims(study_of(values, rank=rank))
+    assert claim.verdict is Verdict.HYPOTHESIS_NOT_MET and "square at full width" in claim.reason
+
+
+def test_balanced_starts_are_not_followed_at_large_dimensions() -> None:
+    (claim,) = balanced.claims(study_of(np.eye(8), max_evaluations=5))
+    assert claim.verdict is Verdict.UNDECIDED
 
 
 def test_an_observed_zero_that_couples_components_bends_the_manifold_of_the_second_saddle() -> None:
@@ -414,7 +437,7 @@ FAULTS: dict[Fault, dict[str, set[str]]] = {
         "disconnected": {"derivatives.gradient", "conservation.loss"},
     },
     dropped_two: {"connected": {"derivatives.gradient"}, "disconnected": {"derivatives.gradient", "prop2.2"}},
-    dropped_two_in_one_factor: {"connected": {"derivatives.gradient", "conservation", "conservation.rate"}},
+    dropped_two_in_one_factor: {"connected": {"derivatives.gradient", "conservation", "conservation.rate", "balanced"}},
     halved_value: {"connected": {"derivatives.value"}},
     transposed_block: {
         "connected": {"derivatives.hessian", "prop1.1"},

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from gflow.statements import (
     assumption1,
     assumption2,
+    balanced,
     commuting,
     conservation,
     decoupling,
@@ -60,6 +61,7 @@ TRAJECTORY_STATEMENTS: tuple[Statement, ...] = (
     assumption1.claims,
     assumption2.claims,
     conservation.claims,
+    balanced.claims,
     decoupling.claims,
     spectrum.claims,
     derivatives.claims,

@@ -35,6 +35,7 @@ def judged(
     hypotheses: Sequence[Hypothesis],
     measured: tuple[float | None, str],
     conclusion: Callable[[str], Claim],
+    beside: Sequence[Hypothesis] = (),
 ) -> Claim:
     """Return the conclusion's claim where every hypothesis is met, else a claim that says which is not.
 
@@ -43,9 +44,12 @@ def judged(
     measured : (number, text)
         What the conclusion speaks of, shown also where the theorem does not apply.
     conclusion : function from the text on the hypotheses to the claim
+    beside : sequence of Hypothesis
+        What the theorem does not ask for but a reader should know; they have no part in the verdict.
     """
     value, found = measured
     text = f"{found}; hypotheses: {'; '.join(map(str, hypotheses))}"
+    text += f"; beside them: {'; '.join(map(str, beside))}" if beside else ""
     failing = [hypothesis for hypothesis in hypotheses if hypothesis.met is False]
     unknown = [hypothesis for hypothesis in hypotheses if hypothesis.met is None]
     if failing:

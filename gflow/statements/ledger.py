@@ -13,6 +13,7 @@ from gflow.statements import (
     Study,
     assumption1,
     assumption2,
+    balanced,
     commuting,
     completions,
     conservation,
@@ -53,6 +54,7 @@ ENTRIES: Mapping[str, tuple[str, Statement]] = MappingProxyType(
         "rip_thm3": (rip_thm3.STATEMENT, rip_thm3.claims),
         "decoupling": ("the flow splits exactly along the coupling components", decoupling.claims),
         "conservation": ("A^T A - B B^T is constant along the flow, and the loss never rises", conservation.claims),
+        "balanced": (balanced.STATEMENT, balanced.claims),
     }
 )
 """Identifier, statement and claims of every entry, in the order of the ledger."""

@@ -4,17 +4,21 @@ lim phi(saddle + alpha theta_0, t + log(1/alpha) / lambda_1) exists and lies on 
 critical point that the limit from the origin passes, by direct trajectories and by the unstable manifold. The direct
 route converges as alpha^(1 - lambda_2 / lambda_1), faster where terms of the expansion vanish.
 
+The theorem speaks of a generic theta_0, and so do the claims: they perturb every saddle along the start. What arrives
+there from the origin need not be generic (``mixing``); the limit then leaves on another path, and the claims say so.
+
 Source: Bai et al. 2024, Theorem 2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 import gflow
+from gflow.statements import mixing
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import evidence
 from gflow.statements.study import IntegrationFailed, Study
@@ -76,7 +80,8 @@ def claims(study: Study) -> tuple[Claim, ...]:
     if study.model.dim > LARGEST:
         reason = f"no escape limits are computed at dimension {study.model.dim}"
         return tuple(Claim.undecided(*named, reason) for named in STATEMENTS.items())
-    return judged(escapes(study))
+    along = f"; {mixing.genericity(evidence(study).traversal)}"
+    return tuple(replace(claim, reason=claim.reason + along) for claim in judged(escapes(study)))
 
 
 def escapes(study: Study) -> list[Escape]:

@@ -10,6 +10,7 @@ Source: Bai et al. 2024, Theorem 4.
 from __future__ import annotations
 
 import gflow
+from gflow.statements import mixing
 from gflow.statements.claims import Claim, Verdict
 from gflow.statements.evidence import Evidence, evidence
 from gflow.statements.hypotheses import Hypothesis, full_rank_start, interpolates, judged, limit_exists, norms
@@ -35,7 +36,9 @@ def claim(given: Evidence) -> Claim:
         "disconnected with complete bipartite components", kind is gflow.Kind.COMPLETE_BIPARTITE, str(kind)
     )
     hypotheses = (complete, full_rank_start(given), limit_exists(given), interpolates(given))
-    return judged(ID, STATEMENT, hypotheses, (given.nuclear_norm, norms(given)), lambda text: _conclusion(given, text))
+    beside = (mixing.genericity(given.traversal),)
+    measured = (given.nuclear_norm, norms(given))
+    return judged(ID, STATEMENT, hypotheses, measured, lambda text: _conclusion(given, text), beside=beside)
 
 
 def minimal_norm(id: str, statement: str, given: Evidence, reason: str) -> Claim:
@@ -60,4 +63,6 @@ def _conclusion(given: Evidence, text: str) -> Claim:
         causes.append("an observed zero couples the components")
     if any(chain.saddles[0].assumption_1 is False for chain in chains):
         causes.append("Assumption 1 fails at the origin")
+    if mixing.genericity(given.traversal).met is False:
+        causes.append("the perturbation that arrives at a saddle is not generic")
     return minimal_norm(ID, STATEMENT, given, "; ".join(filter(None, [" and ".join(causes), text])))
