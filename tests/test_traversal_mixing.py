@@ -180,7 +180,7 @@ def test_large_symmetric_data_are_not_assumed_to_mix(d: int) -> None:
     a = rng.standard_normal((d, 2))
     P = np.triu(rng.random((d, d)) < 0.5)
     found = saddle_to_saddle(MatrixCompletion(np.where(P | P.T, a @ (a * [1.0, -0.7]).T, GAP)))
-    assert found.status == TraversalStatus.UNDECIDED and "symmetry keeps modes apart" in found.reason
+    assert found.status == TraversalStatus.UNDECIDED and "growing modes do not meet" in found.reason
 
 
 def test_symmetric_factors_whose_modes_are_kept_apart_are_undecided() -> None:

@@ -20,7 +20,7 @@ SMALLEST_POWER = -100.0
 N_SCALES = 3
 FIRST_ACCURACY = 1e-2
 """The largest scale of a completion is where the law of its approach begins to promise this accuracy."""
-LARGER, TRIALS, CLEAR = 2.5, 3, 3.0
+LARGER, TRIALS, CLEAR = 1.0, 8, 3.0
 """Scales are raised by so many powers of 10 in the predicted error, so often, until the least error is that many times
 what the integration may have left."""
 MINDFUL = 1e-9
