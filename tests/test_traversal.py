@@ -202,7 +202,8 @@ def test_orbits_that_come_to_rest_far_away_do_not_diverge(number: int, status: s
     # |theta| grows by t^(1/6) over ten decades of time before these orbits rest; C1 grows by t^(1/4) for ever
     found = saddle_to_saddle(random_problem(0, number, 4, (1, 2, 3)))
     assert str(found.status) == status
-    assert number == 272 or "came to rest at 48.5" in found.reason
+    # whether the last slope is seen to vanish or sinks into rounding, the size is that of the rest
+    assert number == 272 or " 48.5" in found.reason
 
 
 def test_a_step_without_a_unique_solution_is_shortened() -> None:
