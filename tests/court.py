@@ -227,16 +227,15 @@ class Court:
     def declined(self, limit: gflow.Traversal) -> tuple[Outcome, str]:
         """Return the outcome of a traversal without a matrix: what it says instead may be seen to be true, or false.
 
-        Runs to infinity may end the farther away the smaller the start (or, at these scales, in a completion that other
-        modes reach on the way: that says nothing of the stage); a limit that depends on the start differs from that of
-        another one.
+        Runs to infinity end the farther away the smaller the start; a limit that depends on the start differs from
+        that of another one.
         """
         near, far = (self.verdict(exponent) for exponent in LIMIT_EXPONENTS[::-1])
         rests = difference(near.W, far.W, 1.0) <= AGREE
         said = f"{limit.status}: {limit.reason}"
         if limit.status == gflow.TraversalStatus.DIVERGING:
             grows = float(np.abs(near.W).max()) >= GROWS * float(np.abs(far.W).max())
-            return (Outcome.AGREE if grows else Outcome.HONEST), said
+            return (Outcome.AGREE if grows else Outcome.WRONG if rests else Outcome.HONEST), said
         if limit.status == gflow.TraversalStatus.DEGENERATE and rests:
             other = Court(self.problem.with_gaps(), np.random.default_rng(1)).verdict(LIMIT_EXPONENTS[0])
             differs = other.ending != Ending.BUDGET and difference(other.W, far.W, 1.0) > APART
