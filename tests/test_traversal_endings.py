@@ -165,6 +165,25 @@ def test_repeated_columns_have_the_limit_of_one_column_of_their_weight(
     assert np.abs(W - small.matrix / np.sqrt(n)).max() <= large.error + 1e-9
 
 
+def test_a_large_component_on_its_way_to_infinity_is_at_no_minimum() -> None:
+    # the slope sinks into rounding errors while |theta| grows like t^(1/4) for ever, as in the weighted columns
+    M = np.array(
+        [
+            [GAP, GAP, GAP, 0.319, 0.109],
+            [-0.693, -1.256, -0.09, GAP, 0.338],
+            [GAP, GAP, 0.017, -0.59, 0.132],
+            [0.879, -0.027, 0.254, -0.435, -2.067],
+        ]
+    )
+    n = np.array([1, 5315, 120, 81, 152])
+    small, large = (
+        saddle_to_saddle(MatrixCompletion(M * np.sqrt(n))),
+        saddle_to_saddle(MatrixCompletion(np.repeat(M, n, axis=1))),
+    )
+    assert small.status == DIVERGING and large.status in (DIVERGING, UNDECIDED)
+    assert len(small.saddles) == len(large.saddles) == 2
+
+
 # errors
 
 

@@ -18,10 +18,11 @@ from gflow.problems import MatrixCompletion
 from gflow.traversal import drift
 from gflow.traversal.chebyshev import ChebyshevSteps
 from gflow.traversal.curvature import Curvature, is_eliminable
+from gflow.traversal.growth import FAR_GROWTH, grows, peak_time
 from gflow.traversal.orbits import Ending, Orbit
 from gflow.traversal.polish import direct_polish, krylov_polish, product_svd, smallest_off_gauge
 from gflow.traversal.settings import Settings
-from gflow.traversal.settling import MET, RESOLVED, distance_along
+from gflow.traversal.settling import MET, RESOLVED, ZERO_LOSS, distance_along
 from gflow.traversal.stages import AT_REST
 
 BUDGET = 5000
@@ -146,13 +147,22 @@ class LargeOrbit:
         limits: dict[str, Any] = {"tol": min(drift.TOL, self.tol)}
         limits["max_steps"] = min(IMPLICIT_STEPS, self.use.max_evaluations // 3 + 1)
         tail = drift.drift(self.objective, self.system, found.path, watch=sees, escapes=lambda *_: False, **limits)
-        at_rest = tail.status in (Status.ROUNDOFF, Status.CONVERGED) and self.rests(tail.final)
-        if (tail.status == Status.HORIZON or at_rest) and self.end is not None:
+        stopped = tail.status in (Status.ROUNDOFF, Status.CONVERGED)
+        ends = tail.status == Status.HORIZON or (stopped and self.rests(tail.final))
+        if ends and self.end is not None and not self.runs_off(tail):
             return Orbit(self.model, tail, self.end, Ending.MINIMUM, "a minimum inside the manifold", lambda: 0.0)
         if self.is_met and self.saddle is not None:
             return Orbit(self.model, tail, self.saddle, Ending.SADDLE, MET_EXACTLY, lambda: 0.0)
         reason = self.passing if self.is_unresolved else f"{found.reason}; {tail.message}"
         return Orbit(self.model, tail, tail.final, Ending.UNDECIDED, reason, lambda: np.inf)
+
+    def runs_off(self, path: Trajectory) -> bool:
+        """Return whether |theta| grows as a power of time towards an end whose curvature is not seen to be positive.
+
+        On the way to infinity the slope sinks below what a Newton iteration takes for zero, anywhere.
+        """
+        doubtful = self.is_valley and self.end_loss > ZERO_LOSS
+        return doubtful and grows(path.times, path.states, peak_time(path), FAR_GROWTH)
 
     def rests(self, theta: np.ndarray) -> bool:
         """Return whether a state that moves no more is at a minimum."""
