@@ -42,16 +42,22 @@ class _Package(ModuleType):
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    elif name in _modules():
+        value = import_module(f"{__name__}.{name}")
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    modules = {module.name for module in iter_modules(__path__) if not module.name.startswith("_")}
-    return sorted({*__all__, *modules, "__doc__", "__name__", "__path__", "__version__"})
+    return sorted({*__all__, *_modules(), "__doc__", "__name__", "__path__", "__version__"})
+
+
+def _modules() -> set[str]:
+    return {module.name for module in iter_modules(__path__) if not module.name.startswith("_")}
 
 
 sys.modules[__name__].__class__ = _Package

@@ -93,8 +93,10 @@ from gflow.manifolds import (
     sub_omega as sub_omega,
 )
 from gflow.models import (
+    AutodiffModel as AutodiffModel,
     DirectMatrix as DirectMatrix,
     Factorization as Factorization,
+    Model as Model,
     SymmetricFactorization as SymmetricFactorization,
 )
 from gflow.objective import Objective as Objective
@@ -114,7 +116,11 @@ from gflow.operators import (
     restricted_isometry as restricted_isometry,
     symmetric_dilation as symmetric_dilation,
 )
-from gflow.problems import MatrixCompletion as MatrixCompletion, MatrixSensing as MatrixSensing
+from gflow.problems import (
+    MatrixCompletion as MatrixCompletion,
+    MatrixSensing as MatrixSensing,
+    Problem as Problem,
+)
 from gflow.report import Report as Report, write_report as write_report
 from gflow.report.verification import verify as verify
 from gflow.statements.claims import Claim as Claim, Verdict as Verdict

@@ -19,7 +19,7 @@ FACTORS = ("A", "B", "stacked")
 
 def matrices(model: Any, trajectory: Trajectory) -> np.ndarray:
     """Return W at every state, shape (T, d1, d2); scales as s when M is multiplied by s."""
-    return model.matrix(trajectory.states)
+    return model.output(trajectory.states)
 
 
 def singular_values(model: Any, trajectory: Trajectory) -> np.ndarray:

@@ -210,7 +210,7 @@ class Court:
             return Outcome.HONEST, str(failure)
         if path.status != gflow.Status.CONVERGED:
             return Outcome.HONEST, f"1e{exponent}: {path.status}"
-        return self.judged(self.model.matrix(path.final), getattr(path, "error", None), exponent)
+        return self.judged(self.model.output(path.final), getattr(path, "error", None), exponent)
 
     def graded(self) -> tuple[Outcome, str]:
         """Return the outcome of the graded flow at a scale where the ordinary one fails."""
@@ -222,7 +222,7 @@ class Court:
             return Outcome.HONEST, str(failure)
         if path.status != gflow.Status.CONVERGED:
             return Outcome.HONEST, str(path.status)
-        return self.judged(self.model.matrix(path.final), getattr(path, "error", None), exponent)
+        return self.judged(self.model.output(path.final), getattr(path, "error", None), exponent)
 
     def declined(self, limit: gflow.Traversal) -> tuple[Outcome, str]:
         """Return the outcome of a traversal without a matrix: what it says instead may be seen to be true, or false.

@@ -154,7 +154,7 @@ def test_seed_and_scale_name_the_start_of_the_library(run: Any) -> None:
     model, theta = theta_of(problem.shape, 7, 1e-3)
     path = gflow.gradient_flow(gflow.Objective.of(problem, model), theta)
     found = run("flow", "--json", "--seed", 7, "--example", "m3", "--scale", "1e-3").result
-    assert found["matrix"] == model.matrix(path.final).tolist() and found["n_gradients"] == path.n_gradients
+    assert found["matrix"] == model.output(path.final).tolist() and found["n_gradients"] == path.n_gradients
     other = run("flow", "--json", "--seed", 8, "--example", "m3", "--scale", "1e-3").result
     assert other["matrix"] != found["matrix"]
 
@@ -178,7 +178,7 @@ def test_the_width_is_that_of_the_start_or_of_the_rank_option(run: Any) -> None:
 def test_out_holds_the_trajectory(run: Any, tmp_path: Path) -> None:
     found = run("flow", "--example", "m3", "--out", "path.npz", "--json").result
     path = gflow.Trajectory.load(tmp_path / "path.npz")
-    assert gflow.Factorization((3, 3)).matrix(path.final).tolist() == found["matrix"]
+    assert gflow.Factorization((3, 3)).output(path.final).tolist() == found["matrix"]
     assert os.listdir(tmp_path) == ["path.npz"]
 
 

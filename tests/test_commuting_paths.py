@@ -45,7 +45,7 @@ def worst_difference(problem: MatrixSensing, path: CommutingPath, alpha: float) 
     met = [(int(np.abs(times - t).argmin()), theta) for t, theta in pairs if np.abs(times - t).min() <= 1e-9 * t]
     assert len(met) >= 0.7 * len(times)
     return max(
-        float(np.linalg.norm(model.matrix(theta) - path.matrices[k]) / np.linalg.norm(path.matrices[k]))
+        float(np.linalg.norm(model.output(theta) - path.matrices[k]) / np.linalg.norm(path.matrices[k]))
         for k, theta in met
     )
 
@@ -161,7 +161,7 @@ def test_the_asymmetric_model_follows_the_dilated_path_to_the_least_nuclear_norm
     for t, theta in zip(flow.times, flow.states, strict=True):
         if t in times:
             W = path.matrices[int(np.flatnonzero(times == t)[0])][:4, 4:]
-            assert np.linalg.norm(model.matrix(theta) - W) <= 1e-8 * np.linalg.norm(path.final)
+            assert np.linalg.norm(model.output(theta) - W) <= 1e-8 * np.linalg.norm(path.final)
     limit = commuting_path(dilated, 1e-100 * dilated.unit)
     split = linprog(np.ones(6), A_eq=np.hstack([diagonals, -diagonals]), b_eq=problem.targets)
     assert limit.nuclear_norm == pytest.approx(2 * split.fun, rel=1e-6)

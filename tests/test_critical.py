@@ -70,7 +70,7 @@ def low_rank_truncation(U: np.ndarray, s: np.ndarray, V: np.ndarray, k: int, mod
 
 def outside_eigenvalues(problem: MatrixCompletion, model: Factorization, theta: np.ndarray, k: int) -> np.ndarray:
     """Return +-(2/n) sigma_i(E), r - k times each, with the zeros that a rectangular E adds, ascending."""
-    E = problem.residual(model.matrix(theta))
+    E = problem.residual(model.output(theta))
     block = np.block([[np.zeros((E.shape[0],) * 2), E], [E.T, np.zeros((E.shape[1],) * 2)]])
     return np.sort(np.tile(2 / problem.n_observed * np.linalg.eigvalsh(block), model.rank - k))
 
@@ -239,7 +239,7 @@ def test_at_a_saddle_of_figure_3_the_outside_eigenvalues_come_from_the_residual(
     predicted = outside_eigenvalues(FIGURE_3, model, point.theta, k)
     assert len(predicted) == 8 * (4 - k)
     assert unmatched(predicted, point.spectrum.values, 1e-9 * point.spectrum.norm) == []
-    E = FIGURE_3.residual(model.matrix(point.theta))
+    E = FIGURE_3.residual(model.output(point.theta))
     assert point.escape_rate == pytest.approx(2 / 15 * np.linalg.norm(E, 2), abs=1e-9)
     if k < 3:
         assert point.index == (4 - k) ** 2 == point.multiplicity * (4 - k)
@@ -249,7 +249,7 @@ def test_at_a_saddle_of_figure_3_the_outside_eigenvalues_come_from_the_residual(
 def test_the_escape_directions_are_the_top_singular_pair_of_the_residual() -> None:
     model, _ = objective_of(FIGURE_3)
     point = plateau_points("fig3")[1][1]
-    u, _, vt = np.linalg.svd(FIGURE_3.residual(model.matrix(point.theta)))
+    u, _, vt = np.linalg.svd(FIGURE_3.residual(model.output(point.theta)))
     complement = np.linalg.svd(model.stacked(point.theta))[2][1:]
     escape = point.spectrum.vectors[:, : point.multiplicity]
     for w in complement:
@@ -261,7 +261,7 @@ def test_the_plateaus_of_figure_4_lead_to_a_saddle_of_multiplicity_3() -> None:
     model, _ = objective_of(FIGURE_4)
     _, points = plateau_points("fig4")
     assert [point.value for point in points] == pytest.approx([25, 5, 0], rel=1e-12, abs=1e-20)
-    assert model.matrix(points[1].theta) == pytest.approx(np.array([[1, 0, 3], [0, 0, 0], [3, 0, 9]]), abs=1e-7)
+    assert model.output(points[1].theta) == pytest.approx(np.array([[1, 0, 3], [0, 0, 0], [3, 0, 9]]), abs=1e-7)
     assert [point.multiplicity for point in points] == [3, 3, 0]
     assert points[1].escape_rate == pytest.approx(2.0, rel=1e-12)
 

@@ -152,7 +152,7 @@ def test_descent_scales_with_the_values(factor: float) -> None:
         a = gradient_descent(one, start, step=step, max_evaluations=300)
         b = gradient_descent(other, np.sqrt(factor) * start, step=scaled, max_evaluations=300)
         assert a.status == b.status and abs(a.n_steps - b.n_steps) <= 1
-        assert np.allclose(model.matrix(b.final) / factor, model.matrix(a.final), rtol=1e-7, atol=1e-9)
+        assert np.allclose(model.output(b.final) / factor, model.output(a.final), rtol=1e-7, atol=1e-9)
 
 
 def test_endings_are_told_apart() -> None:
@@ -295,7 +295,7 @@ def test_the_svd_initialization_is_a_factor_of_the_nearest_matrix_of_that_rank()
         theta = svd_initialization(X, rank)
         assert theta.shape == (model.dim,)
         missing = np.linalg.norm(values[: max(0, 5 - rank)])
-        assert np.linalg.norm(model.matrix(theta) - X) == pytest.approx(missing, rel=1e-9, abs=1e-7)
+        assert np.linalg.norm(model.output(theta) - X) == pytest.approx(missing, rel=1e-9, abs=1e-7)
         path = gradient_descent(Objective.of(problem, model), theta, max_evaluations=200)
         assert path.losses[0] >= path.final_loss
     assert np.allclose(svd_initialization(4 * np.outer([0.6, -0.8], [0.6, -0.8]), 1), [-1.2, 1.6])
@@ -310,7 +310,7 @@ def test_descent_from_a_small_start_comes_nearer_to_the_least_norm_than_from_a_l
     for scale in (1e-4, 1.0):
         path = gradient_descent(objective, scale * model.identity(), loss_tol=1e-7)
         assert path.status == Status.CONVERGED
-        excess[scale] = np.trace(model.matrix(path.final)) / least.value - 1
+        excess[scale] = np.trace(model.output(path.final)) / least.value - 1
     assert abs(excess[1e-4]) < 1e-3 and excess[1.0] > 1.0
 
 

@@ -113,7 +113,7 @@ def test_every_state_gives_its_own_singular_values(shape: tuple[int, int], r: in
 def test_the_direct_model_has_singular_values_too() -> None:
     model = DirectMatrix((2, 3))
     path = short_path(model)
-    assert singular_values(model, path)[-1] == pytest.approx(np.linalg.svd(model.matrix(path.final))[1])
+    assert singular_values(model, path)[-1] == pytest.approx(np.linalg.svd(model.output(path.final))[1])
 
 
 @settings(deadline=None, max_examples=40)

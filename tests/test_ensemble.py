@@ -68,7 +68,7 @@ def test_both_paths_end_alike() -> None:
     slow = gflow.gradient_flows(many, start(), compiled=False, rtol=1e-11)
     for problem, one, other in zip(many, quick, slow, strict=True):
         assert one.status == other.status == "converged"
-        assert np.abs(model.matrix(one.theta) - model.matrix(other.theta)).max() <= 1e-6 * problem.size
+        assert np.abs(model.output(one.theta) - model.output(other.theta)).max() <= 1e-6 * problem.size
     assert {end.method for end in slow} == {"LSODA"}
     assert sum(end.method.startswith("compiled") for end in quick) >= 11
 
@@ -161,7 +161,7 @@ def test_the_width_is_that_asked_for() -> None:
     model = gflow.Factorization((3, 2), 1)
     (end,) = gflow.gradient_flows(problem, model.random(np.random.default_rng(0), 1e-3), rank=1)
     assert end.theta.shape == (5,)
-    np.testing.assert_allclose(model.matrix(end.theta), problem.values, atol=1e-8)
+    np.testing.assert_allclose(model.output(end.theta), problem.values, atol=1e-8)
 
 
 class Shifted(gflow.MatrixCompletion):

@@ -172,7 +172,7 @@ def test_no_eigenvalue_of_the_negative_hessian_exceeds_the_top_singular_value(
     problem, model = MatrixCompletion(rng.standard_normal((d1, d2)), observed), Factorization((d1, d2), r)
     theta = model.random(rng)
     largest = -np.linalg.eigvalsh(Objective.of(problem, model).hessian(theta))[0]
-    sigma = np.linalg.norm(problem.residual(model.matrix(theta)), ord=2)
+    sigma = np.linalg.norm(problem.residual(model.output(theta)), ord=2)
     assert largest <= 2 * sigma / problem.n_observed * (1 + 1e-12) + 1e-12
 
 

@@ -48,7 +48,7 @@ def test_slope_and_hessian_are_those_of_the_objective(shape: tuple[int, int], ra
     drive = velocity(entries, Z, slope)
     hessian(entries, Z, H)
     order = model.stacked(np.arange(model.dim)).ravel().astype(int)
-    assert drive == pytest.approx(2 / problem.n_observed * np.linalg.norm(problem.residual(model.matrix(theta))))
+    assert drive == pytest.approx(2 / problem.n_observed * np.linalg.norm(problem.residual(model.output(theta))))
     np.testing.assert_allclose(slope, -objective.gradient(theta)[order], rtol=1e-13, atol=1e-14)
     expected = objective.hessian(theta)[np.ix_(order, order)]
     np.testing.assert_allclose(np.triu(H), np.triu(expected), rtol=1e-13, atol=1e-14)
@@ -149,8 +149,8 @@ def test_the_end_is_that_of_gradient_flow(seed: int) -> None:
     end = end_of(problem, start)
     path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=1e-11)
     assert end is not None and end.status == path.status
-    assert np.abs(model.matrix(end.theta) - model.matrix(path.final)).max() <= 1e-6 * problem.size
-    assert end.conservation_drift < 1e-9 and end.loss == pytest.approx(problem.risk(model.matrix(end.theta)), rel=1e-3)
+    assert np.abs(model.output(end.theta) - model.output(path.final)).max() <= 1e-6 * problem.size
+    assert end.conservation_drift < 1e-9 and end.loss == pytest.approx(problem.risk(model.output(end.theta)), rel=1e-3)
 
 
 @settings(deadline=None, max_examples=30)
@@ -164,14 +164,14 @@ def test_small_problems_of_any_shape_end_where_gradient_flow_ends(seed: int, pow
     end = end_of(problem, start, t_end=50.0 / problem.size)
     path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=1e-11, t_end=50.0 / problem.size)
     assert end is not None
-    assert np.abs(model.matrix(end.theta) - model.matrix(path.final)).max() <= 1e-6 * problem.size
+    assert np.abs(model.output(end.theta) - model.output(path.final)).max() <= 1e-6 * problem.size
 
 
 def test_figure_3_reaches_its_published_limit() -> None:
     problem = example("fig3")
     end = end_of(problem, gflow.Factorization(problem.shape).random(np.random.default_rng(0), 1e-8))
     assert end is not None and end.status == "converged" and end.loss <= 1e-20 * problem.unit**2
-    values = np.linalg.svd(gflow.Factorization(problem.shape).matrix(end.theta), compute_uv=False)
+    values = np.linalg.svd(gflow.Factorization(problem.shape).output(end.theta), compute_uv=False)
     np.testing.assert_allclose(values[:3], [15.7792471, 2.0950802, 0.9088445], rtol=1e-6)
     assert values[3] < 1e-6
 
@@ -183,7 +183,7 @@ def test_a_slow_valley_is_followed_to_its_end() -> None:
     end = end_of(problem, start)
     path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=1e-10)
     assert end is not None and end.status == path.status == "converged" and end.time > 1e4 and end.n_steps < 2000
-    assert np.abs(model.matrix(end.theta) - model.matrix(path.final)).max() < 1e-5 * problem.size
+    assert np.abs(model.output(end.theta) - model.output(path.final)).max() < 1e-5 * problem.size
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.3])

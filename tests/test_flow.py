@@ -82,7 +82,7 @@ def test_singular_values_of_an_aligned_start_follow_logistic_curves() -> None:
     model, objective, _ = setting(ROTATED, 1.0)
     times = np.linspace(0.5, 16.0, 32)
     path = gradient_flow(objective, model.theta(U * np.sqrt(start), np.sqrt(start)[:, None] * V), t_eval=times)
-    modes = np.diagonal(U.T @ model.matrix(path.states[1:]) @ V.T, axis1=1, axis2=2)
+    modes = np.diagonal(U.T @ model.output(path.states[1:]) @ V.T, axis1=1, axis2=2)
     assert np.allclose(
         modes, np.column_stack([logistic(times, w, s, 1.0) for w, s in zip(start, sigma, strict=True)]), rtol=1e-5
     )
@@ -94,7 +94,7 @@ def test_the_linear_model_decays_exponentially_and_leaves_the_rest_alone() -> No
     times = np.linspace(0.0, 60.0, 13)
     path = gradient_flow(Objective.of(problem, model), start, t_eval=times)
     exact = linear_model(times, start.reshape(4, 4), problem.values, problem.observed)
-    assert np.allclose(model.matrix(path.states), exact, rtol=0, atol=1e-6)
+    assert np.allclose(model.output(path.states), exact, rtol=0, atol=1e-6)
     assert (path.states[:, 7] == start[7]).all()
 
 
@@ -200,7 +200,7 @@ def test_errors_fall_in_proportion_to_the_tolerance() -> None:
 def test_all_methods_agree_and_are_named() -> None:
     paths = {method: run(M_3, 1e-4, method=method) for method in METHODS}
     assert [path.method for path in paths.values()] == list(METHODS)
-    finals = [Factorization((3, 3)).matrix(path.final) for path in paths.values()]
+    finals = [Factorization((3, 3)).output(path.final) for path in paths.values()]
     assert all(np.allclose(W, finals[0], atol=1e-5) for W in finals)
     assert {path.status for path in paths.values()} == {Status.CONVERGED}
     assert {len(path.plateaus) for path in paths.values()} == {2}
@@ -275,7 +275,7 @@ def test_a_large_problem_converges_through_its_saddles_without_a_matrix() -> Non
     sigma = np.linalg.svd(M, compute_uv=False)
     assert path.status == Status.CONVERGED and path.method == "Krylov, DOP853" and path.n_gradients < 900
     assert np.isclose(path.plateaus[0].loss, (sigma**2).sum() / 400, rtol=1e-6)
-    assert np.allclose(model.matrix(path.final), M, atol=1e-8)
+    assert np.allclose(model.output(path.final), M, atol=1e-8)
 
 
 def test_figure_3_takes_few_gradients() -> None:
@@ -362,7 +362,7 @@ def test_a_matrix_of_zeros_pulls_everything_to_zero() -> None:
 def test_one_row_or_one_column_is_fitted(M: np.ndarray) -> None:
     model, objective, start = setting(M, 1e-10)
     path = gradient_flow(objective, start)
-    W = model.matrix(path.final)
+    W = model.output(path.final)
     assert path.status == Status.CONVERGED and len(path.plateaus) == 2
     assert np.allclose(W[~np.isnan(M)], M[~np.isnan(M)]) and np.abs(W[np.isnan(M)]).max() < 1e-8
 
@@ -401,7 +401,7 @@ def test_rescaling_the_matrix_rescales_states_and_times(size: float) -> None:
     plain, scaled = run(M, 1e-4), run(M * size, 1e-4 * np.sqrt(size))
     model = Factorization((3, 3))
     assert scaled.status == plain.status == Status.CONVERGED
-    assert np.allclose(model.matrix(scaled.final) / size, model.matrix(plain.final), atol=1e-6)
+    assert np.allclose(model.output(scaled.final) / size, model.output(plain.final), atol=1e-6)
     assert np.allclose([p.end * size for p in scaled.plateaus[:-1]], [p.end for p in plain.plateaus[:-1]], rtol=2e-2)
     assert all(value is None or np.isfinite(value) for value in scaled.to_dict().values() if isinstance(value, float))
 
@@ -424,12 +424,12 @@ PARTIAL = (
 def test_permuting_and_transposing_commute_with_the_flow(M: np.ndarray, rows: list[int], columns: list[int]) -> None:
     model, objective, start = setting(M, 1e-2)
     A, B = model.factors(start)
-    W = model.matrix(gradient_flow(objective, start, t_end=40.0).final)
+    W = model.output(gradient_flow(objective, start, t_end=40.0).final)
     shuffled, mirrored = setting(M[np.ix_(rows, columns)], 1.0), setting(M.T, 1.0)
     moved = gradient_flow(shuffled[1], model.theta(A[rows], B[:, columns]), t_end=40.0)
     turned = gradient_flow(mirrored[1], mirrored[0].theta(B.T, A.T), t_end=40.0)
-    assert np.allclose(model.matrix(moved.final), W[np.ix_(rows, columns)], atol=1e-5)
-    assert np.allclose(mirrored[0].matrix(turned.final).T, W, atol=1e-5)
+    assert np.allclose(model.output(moved.final), W[np.ix_(rows, columns)], atol=1e-5)
+    assert np.allclose(mirrored[0].output(turned.final).T, W, atol=1e-5)
     assert moved.monotonicity_defect < 1e-12 and turned.conservation_drift < 1e-6
 
 
@@ -441,7 +441,7 @@ def test_states_at_wanted_times_agree_with_a_tight_run_and_leave_the_plateaus_al
     times = np.linspace(1.0, 80.0, 80)
     sampled, tight = (gradient_flow(objective, start, t_eval=times, rtol=rtol) for rtol in (1e-8, 1e-12))
     assert np.array_equal(sampled.times, [0.0, *times]) and sampled.status == Status.HORIZON
-    difference = np.abs(model.matrix(sampled.states) - model.matrix(tight.states))
+    difference = np.abs(model.output(sampled.states) - model.output(tight.states))
     assert difference.max() < 1e-3 and np.median(difference) < 1e-6
     whole = gradient_flow(objective, start, t_end=80.0)
     assert [p.to_dict() for p in whole.plateaus] == [p.to_dict() for p in sampled.plateaus]
@@ -654,7 +654,7 @@ def test_a_flow_whose_conserved_quantity_drifts_is_integrated_again_more_finely(
     assert finer.conservation_drift is not None and finer.conservation_drift <= 1e-9
     assert finer.status == plain.status and "integrated again with rtol = 1e-0" in finer.message
     assert finer.n_gradients > plain.n_gradients
-    assert np.allclose(model.matrix(finer.final), model.matrix(plain.final), atol=1e-3)
+    assert np.allclose(model.output(finer.final), model.output(plain.final), atol=1e-3)
 
 
 def test_a_drift_that_no_tolerance_can_meet_is_reported_as_it_is() -> None:

@@ -52,7 +52,7 @@ def learned(problem: MatrixCompletion, alpha: float, seed: int = 0, **options: f
     """Return W where the flow from alpha * theta_0 ends."""
     path = graded_flow(problem, start_of(problem, alpha, seed), **{"loss_tol": 1e-26, **options})
     assert path.status is Status.CONVERGED
-    return Factorization(problem.shape).matrix(path.final)
+    return Factorization(problem.shape).output(path.final)
 
 
 def orthogonal(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_a_complete_matrix_is_learned_mode_by_mode_along_logistic_curves(exponen
         lag = np.log(sigma) - 2 * log_alpha + np.log1p(-np.exp(2 * log_alpha) / sigma) - 4 * sigma * t / n
         w = sigma / (1 + np.exp(np.minimum(lag, 700.0)))
         assert path.status is Status.HORIZON and path.times[-1] == t
-        np.testing.assert_allclose(U.T @ model.matrix(path.final) @ V, np.diag(w), rtol=0, atol=1e-7)
+        np.testing.assert_allclose(U.T @ model.output(path.final) @ V, np.diag(w), rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("log_scale", [-3.0, -300.0])
@@ -109,7 +109,7 @@ def test_a_limit_that_every_double_is_far_from_is_reached_at_scales_below_all_do
         exponent: graded_flow(problem, start, log_scale=-exponent * float(np.log(10.0)), loss_tol=1e-28)
         for exponent in (20, 400)
     }
-    far, near = (np.abs(Factorization((4, 4)).matrix(path.final) - limit.matrix).max() for path in ends.values())
+    far, near = (np.abs(Factorization((4, 4)).output(path.final) - limit.matrix).max() for path in ends.values())
     assert far > 1e-2
     assert limit.error is not None and near <= limit.error < 1e-6
 
@@ -120,7 +120,7 @@ def test_the_flow_agrees_with_a_taylor_series_in_exact_arithmetic() -> None:
     for t in (12, 26):
         (reference,) = Referee(SLIDES.values, SLIDES.observed, A, B).until([float(t)])
         path = graded_flow(SLIDES, start, t_end=float(t), rtol=1e-12, loss_tol=1e-28)
-        W = Factorization((2, 2)).matrix(path.final)
+        W = Factorization((2, 2)).output(path.final)
         assert np.abs(W - reference).max() <= 1e-9 * np.abs(reference).max()
 
 
@@ -190,7 +190,7 @@ def test_the_order_of_convergence_is_that_of_gap_or_curvature_at_the_last_saddle
     u, sigma, vt = np.linalg.svd(problem.values)
     guess = graded_flow(problem, narrow.theta(u[:, :1], vt[:1]), rank=1)
     saddle = find_critical_point(Objective.of(problem, narrow), guess.final)
-    rates = np.linalg.svd(problem.gradient(narrow.matrix(saddle.theta)), compute_uv=False)
+    rates = np.linalg.svd(problem.gradient(narrow.output(saddle.theta)), compute_uv=False)
     inside = np.delete(saddle.spectrum.values, np.abs(saddle.spectrum.values).argmin())[0]
     exponent = 1 - sigma[1] / sigma[0]
     q = min(exponent * (1 - rates[1] / rates[0]), exponent * inside / rates[0])
@@ -205,7 +205,7 @@ def plateau_delay(problem: MatrixCompletion) -> tuple[float, float]:
         ends.append(path.plateaus[1].end - path.plateaus[0].end)
     sigma = np.linalg.svd(problem.values, compute_uv=False)
     model = Factorization(problem.shape)
-    E = problem.gradient(model.matrix(path.plateaus[1].theta))
+    E = problem.gradient(model.output(path.plateaus[1].theta))
     exponent = 1 - sigma[1] / sigma[0]
     return ends[1] - ends[0], float(60 * np.log(10) * exponent / np.linalg.norm(E, 2))
 
@@ -311,7 +311,7 @@ def test_permuted_transposed_rotated_and_rescaled_problems_have_the_correspondin
     values = np.where(rng.random(shape) < 0.8, rng.integers(1, 9, shape), GAP)
     values[0, 0] = 3.0
     problem, (A, B) = MatrixCompletion(values), model.factors(alpha * model.random(rng))
-    W = model.matrix(graded_flow(problem, model.theta(A, B), t_end=t, rtol=1e-10).final)
+    W = model.output(graded_flow(problem, model.theta(A, B), t_end=t, rtol=1e-10).final)
     i, j, Q = rng.permutation(shape[0]), rng.permutation(shape[1]), orthogonal(rng, model.rank)
     permuted = MatrixCompletion(values[i][:, j])
     for other, factors, expected, time in (
@@ -322,7 +322,7 @@ def test_permuted_transposed_rotated_and_rescaled_problems_have_the_correspondin
         (problem.rescaled(1e-140), (1e-70 * A, 1e-70 * B), 1e-140 * W, t * 1e140),
     ):
         model = Factorization(other.shape)
-        got = model.matrix(graded_flow(other, model.theta(*factors), t_end=time, rtol=1e-10).final)
+        got = model.output(graded_flow(other, model.theta(*factors), t_end=time, rtol=1e-10).final)
         np.testing.assert_allclose(got / other.size, expected / other.size, rtol=0, atol=1e-5)
 
 
@@ -335,7 +335,7 @@ def test_every_coupling_component_moves_as_it_would_alone(seed: int) -> None:
     problem, model = MatrixCompletion(values), Factorization((5, 4), 3)
     A, B = model.factors(1e-50 * model.random(rng))
     path = graded_flow(problem, model.theta(A, B), rank=3, t_end=600.0, loss_tol=1e-28)
-    whole = model.matrix(path.final)
+    whole = model.output(path.final)
     for rows, columns in ((range(2), range(2)), (range(2, 5), range(2, 4))):
         alone = problem.restricted(rows, columns)
         part = Factorization(alone.shape, 3)
@@ -343,7 +343,7 @@ def test_every_coupling_component_moves_as_it_would_alone(seed: int) -> None:
         start = part.theta(A[list(rows)], B[:, list(columns)])
         time = path.times[-1] * alone.n_observed / problem.n_observed
         end = graded_flow(alone, start, rank=3, t_end=float(time), loss_tol=1e-28).final
-        np.testing.assert_allclose(whole[index], part.matrix(end), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(whole[index], part.output(end), rtol=0, atol=1e-6)
 
 
 @settings(max_examples=40)
@@ -460,7 +460,7 @@ def test_large_problems_are_integrated_without_a_matrix() -> None:
     path = graded_flow(problem, 1e-60 * model.random(rng), rank=9, rtol=1e-6, loss_tol=1e-10)
     assert path.method == "DOP853 in graded columns" and path.status is Status.CONVERGED
     assert path.n_hessians == 0
-    np.testing.assert_allclose(model.matrix(path.final), M, rtol=0, atol=1e-2)
+    np.testing.assert_allclose(model.output(path.final), M, rtol=0, atol=1e-2)
 
 
 # bad input

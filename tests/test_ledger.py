@@ -149,7 +149,7 @@ def test_the_limit_passes_the_saddles_of_the_whole_matrix_in_order() -> None:
     # the rates at the origin are 2 * 10 / 5 and 2 * 5 / 5
     assert [visit.arrival for visit in found] == pytest.approx([0.0, 1 / 4, 1 / 2], rel=1e-12)
     model = gflow.Factorization((3, 3))
-    W = model.matrix(found[1].theta(model, np.random.default_rng(0)))
+    W = model.output(found[1].theta(model, np.random.default_rng(0)))
     assert pytest.approx(np.array([[1.0, 0, 3], [0, 0, 0], [3, 0, 9]]), abs=1e-9) == W
 
 

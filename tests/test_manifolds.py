@@ -138,7 +138,7 @@ def test_the_flow_on_omega_k_is_the_flow_of_the_rank_k_model(
     narrow, problem = Factorization(shape, k), random_problem(rng, shape)
     manifold, point = omega(model, frame(rng, model.rank, k)), rng.standard_normal(narrow.dim)
     theta = manifold.embed(*narrow.factors(point))
-    assert model.matrix(theta) == pytest.approx(narrow.matrix(point), abs=1e-12)
+    assert model.output(theta) == pytest.approx(narrow.output(point), abs=1e-12)
     inside = manifold.reduced(Objective.of(problem, model).gradient(theta))
     assert narrow.theta(*inside) == pytest.approx(Objective.of(problem, narrow).gradient(point), abs=1e-12)
 
@@ -149,8 +149,8 @@ def test_the_closures_are_nested_and_their_output_sets_grow() -> None:
     for k in range(4):
         theta = omega(model, Q[:, :k]).project(rng.standard_normal(model.dim))
         assert omega(model, Q[:, : k + 1]).distance(theta) < 1e-14
-        assert np.linalg.matrix_rank(model.matrix(theta)) == k
-        W = model.matrix(sub_omega(model, Q[:, :k], *COMPONENT).project(theta))
+        assert np.linalg.matrix_rank(model.output(theta)) == k
+        W = model.output(sub_omega(model, Q[:, :k], *COMPONENT).project(theta))
         assert np.linalg.matrix_rank(W) == min(k, 2)
 
 
@@ -184,7 +184,7 @@ def test_the_normal_growth_is_the_top_eigenvalue_on_the_whole_normal_space(seed:
     top = np.linalg.eigvalsh(-N.T @ objective.hessian(manifold.project(theta)) @ N)[-1]
     assert manifold.normal_growth(objective, theta) == pytest.approx(top, rel=1e-10)
     if manifold.active.all():
-        E = problem.residual(model.matrix(manifold.project(theta)))
+        E = problem.residual(model.output(manifold.project(theta)))
         assert top == pytest.approx(2 / problem.n_observed * np.linalg.norm(E, 2), rel=1e-10)
 
 

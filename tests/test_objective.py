@@ -40,9 +40,9 @@ class LeakingMask(MatrixCompletion):
 class TransposedBlock(Factorization):
     """A factorisation whose Hessian has G^T where G belongs."""
 
-    def bend_matrix(self, G: np.ndarray) -> np.ndarray:
+    def bend_matrix(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
         """Return the matrix of ``bend(., G^T)``."""
-        return super().bend_matrix(G.T)
+        return super().bend_matrix(theta, G.T)
 
 
 def random_problem(rng: np.random.Generator, shape: tuple[int, int]) -> MatrixCompletion:

@@ -392,7 +392,7 @@ def test_the_flow_prefers_the_least_rank_in_the_counterexample() -> None:
     for alpha in (1e-7, 1e-9):
         path = gradient_flow(objective, model.identity(alpha), rtol=1e-11)
         assert path.status == Status.CONVERGED
-        errors.append(float(np.abs(model.matrix(path.final) - case.least_rank).max()))
+        errors.append(float(np.abs(model.output(path.final) - case.least_rank).max()))
     assert errors[1] < 1e-3
     rates = (1 + math.sqrt(1 + 4 * R * R)) / 2, (math.sqrt(1 + 4 * R * R) - 1) / 2
     order = math.log(errors[0] / errors[1]) / math.log(1e2)

@@ -144,13 +144,13 @@ def test_the_symmetric_model_is_the_derivative_of_what_it_says(seed: int, size: 
     rng, model = np.random.default_rng(seed), SymmetricFactorization(size, rank)
     theta, v = rng.integers(-9, 10, (2, model.dim)).astype(float)
     G = rng.integers(-9, 10, (size, size)).astype(float)
-    assert np.array_equal(model.tangent(theta, v), (model.matrix(theta + v) - model.matrix(theta - v)) / 2)
-    assert np.array_equal(model.increment(theta, v), model.matrix(theta + v) - model.matrix(theta))
+    assert np.array_equal(model.tangent(theta, v), (model.output(theta + v) - model.output(theta - v)) / 2)
+    assert np.array_equal(model.increment(theta, v), model.output(theta + v) - model.output(theta))
     assert np.array_equal(model.jacobian(theta) @ v, model.tangent(theta, v))
     assert np.sum(model.tangent(theta, v) * G) == v @ model.pullback(theta, G)
-    assert np.array_equal(model.bend(v, G), model.bend_matrix(G) @ v)
-    assert np.array_equal(model.bend(v, G), model.pullback(theta + v, G) - model.pullback(theta, G))
-    assert np.array_equal(model.matrix(model.identity(2.0)), 4 * np.diag(np.arange(size) < rank))
+    assert np.array_equal(model.bend(theta, v, G), model.bend_matrix(theta, G) @ v)
+    assert np.array_equal(model.bend(theta, v, G), model.pullback(theta + v, G) - model.pullback(theta, G))
+    assert np.array_equal(model.output(model.identity(2.0)), 4 * np.diag(np.arange(size) < rank))
 
 
 def test_non_symmetric_measurements_are_seen_through_their_symmetric_parts() -> None:
@@ -208,7 +208,7 @@ def test_dependent_and_inconsistent_measurements_are_least_squares() -> None:
     A = np.array([np.diag([1.0, 0]), np.diag([1.0, 0]), np.zeros((2, 2))])
     problem, model = MatrixSensing(A, [1.0, 3.0, 1.0]), SymmetricFactorization(2)
     path = gradient_flow(Objective.of(problem, model), model.identity(0.5))
-    assert model.matrix(path.final)[0, 0] == pytest.approx(2.0, rel=1e-9)
+    assert model.output(path.final)[0, 0] == pytest.approx(2.0, rel=1e-9)
     assert path.final_loss == pytest.approx((1 + 1 + 1) / 3, rel=1e-12)
     assert path.status == Status.CONVERGED
     point = classify(Objective.of(problem, model), path.final)
@@ -225,7 +225,7 @@ def test_a_width_above_the_order_adds_nothing() -> None:
     padded = np.hstack([U, np.zeros((3, 2))]).ravel()
     one = gradient_flow(Objective.of(problem, wide), padded, t_end=2.0)
     other = gradient_flow(Objective.of(problem, full), U.ravel(), t_end=2.0)
-    assert close(wide.matrix(one.final), full.matrix(other.final), tol=1e-6)
+    assert close(wide.output(one.final), full.output(other.final), tol=1e-6)
 
 
 A2, Y2 = np.ones((2, 2, 3)), np.ones(2)
@@ -327,7 +327,7 @@ def test_the_generic_algorithms_run_on_the_symmetric_model() -> None:
     objective = Objective.of(problem, model)
     path = gradient_flow(objective, model.identity(1e-3), rtol=1e-10)
     assert path.status == Status.CONVERGED
-    assert close(model.matrix(path.final), (Q * eigenvalues) @ Q.T, tol=1e-8)
+    assert close(model.output(path.final), (Q * eigenvalues) @ Q.T, tol=1e-8)
     assert classify(objective, path.final).kind == Kind.GLOBAL_MINIMUM
     guess = np.zeros((4, 4))
     guess[:, 0] = np.sqrt(3) * Q[:, 0]
@@ -359,6 +359,6 @@ def test_the_escape_from_the_origin_follows_the_top_eigenvector_of_the_adjoint()
     first = model.factor(limit.path.states[0])
     w = u @ model.factor(direction)
     assert close(first, np.outer(u, w) * float(u @ first @ w) / float(w @ w), scale=0.0, tol=1e-4)
-    X = model.matrix(limit.end)
+    X = model.output(limit.end)
     assert np.linalg.eigvalsh(X)[1] <= 1e-7 * np.linalg.eigvalsh(X)[2]
     assert hessian_spectrum(objective, limit.end).values[0] < 0 or objective.value(limit.end) < 1e-15

@@ -8,8 +8,8 @@ from scipy import sparse
 import gflow
 from gflow import Factorization, MatrixCompletion, Objective
 from gflow.flow.chebyshev import Chebyshev, advanced
-from gflow.objective.loss import _composed, training_loss
-from gflow.objective.sampled import observed_hessian, sampled_loss
+from gflow.objective.loss import masked_loss, sampled_loss, training_loss
+from gflow.objective.sampled import observed_hessian
 from gflow.problems.products import sampled_product
 
 
@@ -83,7 +83,7 @@ def test_the_sampled_loss_has_the_derivatives_of_the_dense_one(seed: int, k: int
     problem, model = random_problem(seed).normalized, Factorization((7, 5), k)
     rng = np.random.default_rng(seed)
     theta, move = model.random(rng), model.random(rng)
-    dense, found = _composed(problem, model), sampled_loss(problem, model)
+    dense, found = masked_loss(problem, model), sampled_loss(problem, model)
     assert np.isclose(found.value(theta), dense.value(theta), rtol=1e-13)
     for one, other in ((dense.gradient, found.gradient), (dense.hessian, found.hessian)):
         assert np.allclose(other(theta), one(theta), rtol=1e-12, atol=1e-13)

@@ -385,7 +385,7 @@ def leaking_gradient(problem: Any, model: Any) -> gflow.Objective:
     true = sound(problem, model)
 
     def gradient(theta: np.ndarray) -> np.ndarray:
-        stray = 1e-3 * (~problem.observed) * (model.matrix(theta) - 1.0)
+        stray = 1e-3 * (~problem.observed) * (model.output(theta) - 1.0)
         return true.gradient(theta) + model.pullback(theta, stray)
 
     return replace(true, gradient=gradient)
@@ -485,16 +485,16 @@ def test_a_planted_bug_turns_its_claims_red(fault: Fault, data: str) -> None:
 class Flattened(gflow.Factorization):
     """A model that forgets the last singular value of W, and so learns fewer matrices than it should."""
 
-    def matrix(self, theta: np.ndarray) -> np.ndarray:
-        U, s, Vt = np.linalg.svd(super().matrix(theta), full_matrices=False)
+    def output(self, theta: np.ndarray) -> np.ndarray:
+        U, s, Vt = np.linalg.svd(super().output(theta), full_matrices=False)
         return (U[..., :-1] * s[..., None, :-1]) @ Vt[..., :-1, :]
 
 
 class Smeared(gflow.Factorization):
     """A model whose W has entries outside the component its factors live on."""
 
-    def matrix(self, theta: np.ndarray) -> np.ndarray:
-        W = super().matrix(theta)
+    def output(self, theta: np.ndarray) -> np.ndarray:
+        W = super().output(theta)
         return W + 1e-6 * W.sum(axis=-1, keepdims=True)
 
 

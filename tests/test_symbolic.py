@@ -150,10 +150,10 @@ def test_the_differentiated_field_and_hessian_agree_with_the_closed_forms(seed: 
     flow = symbolic_flow(mask, r, values)
     field, hessian = lambdified_field(flow), lambdified_hessian(flow)
     theta = model.random(rng)
-    gradient = problem.gradient(model.matrix(theta))
+    gradient = problem.gradient(model.output(theta))
 
     def hvp(v: np.ndarray) -> np.ndarray:
-        return model.pullback(theta, problem.curvature(model.tangent(theta, v))) + model.bend(v, gradient)
+        return model.pullback(theta, problem.curvature(model.tangent(theta, v))) + model.bend(theta, v, gradient)
 
     closed = np.array([hvp(v) for v in np.eye(model.dim)])
     np.testing.assert_allclose(field(theta), -model.pullback(theta, gradient), rtol=1e-12, atol=1e-12)

@@ -33,7 +33,7 @@ def distances(problem: MatrixSensing, limit: SymmetricTraversal, scales: tuple[f
     """Return the relative distances of the ends of the flow from the limit, for decreasing scales of one start."""
     model = SymmetricFactorization(problem.shape[0])
     objective, start = Objective.of(problem, model), model.random(np.random.default_rng(1))
-    ends = [model.matrix(gradient_flow(objective, a * np.sqrt(problem.unit) * start).final) for a in scales]
+    ends = [model.output(gradient_flow(objective, a * np.sqrt(problem.unit) * start).final) for a in scales]
     assert limit.matrix is not None
     return np.array([np.linalg.norm(X - limit.matrix) for X in ends]) / np.linalg.norm(limit.matrix)
 

@@ -231,7 +231,7 @@ def test_entries_between_whole_components_converge_with_the_order_of_their_frame
     distances = []
     for power in (-5.0, -6.5):
         path = graded_flow(problem, start, log_scale=power * float(np.log(10.0)), loss_tol=1e-28, rtol=1e-11)
-        distances.append(float(np.abs(model.matrix(path.final) - limit.matrix).max()))
+        distances.append(float(np.abs(model.output(path.final) - limit.matrix).max()))
     assert limit.order == pytest.approx(order, rel=1e-9)
     assert np.log10(distances[0] / distances[1]) / 1.5 == pytest.approx(order, rel=0.03)
 
@@ -512,7 +512,7 @@ def test_a_continuum_of_saddles_remembers_the_way_to_it() -> None:
     start = model.random(np.random.default_rng(5))
     path = graded_flow(problem, 1e-100 * start, loss_tol=1e-24)
     assert found.matrix is not None and found.order is not None
-    assert np.abs(model.matrix(path.final) - found.matrix).max() <= 10 ** (-60 * found.order)
+    assert np.abs(model.output(path.final) - found.matrix).max() <= 10 ** (-60 * found.order)
 
 
 @pytest.mark.parametrize(
@@ -567,7 +567,7 @@ def test_frames_and_their_signs_are_those_of_direct_integration(seed: int) -> No
     needed = found.log10_alpha(1e-7)
     assert needed is not None and needed > -200
     path = graded_flow(problem, 10**needed * start, rank=4, rtol=1e-11, loss_tol=1e-24)
-    assert model.matrix(path.final) == pytest.approx(found.matrix, abs=1e-6)
+    assert model.output(path.final) == pytest.approx(found.matrix, abs=1e-6)
 
 
 def test_frames_agree_with_the_ordinary_gradient_flow() -> None:
@@ -580,7 +580,7 @@ def test_frames_agree_with_the_ordinary_gradient_flow() -> None:
         gaps = []
         for alpha in (1e-3, 1e-5):
             path = gradient_flow(objective, alpha * start, rtol=1e-11)
-            gaps.append(float(np.abs(model.matrix(path.final) - found.matrix).max()))
+            gaps.append(float(np.abs(model.output(path.final) - found.matrix).max()))
         # an error of first order with a factor log(1/alpha) or a small constant, depending on the start
         assert gaps[1] < 1e-3 and np.log10(gaps[0] / gaps[1]) / 2 > 0.9 * found.order
 
@@ -636,7 +636,7 @@ def fitted_order(problem: MatrixCompletion, found: Traversal, start: np.ndarray,
     errors = []
     for decade in decades:
         path = graded_flow(problem, 10**-decade * start, rank=found.width, rtol=1e-12, loss_tol=1e-26)
-        errors.append(np.abs(model.matrix(path.final) - found.matrix)[where].max())
+        errors.append(np.abs(model.output(path.final) - found.matrix)[where].max())
     return float(np.log10(errors[0] / errors[1]) / (decades[1] - decades[0]))
 
 
@@ -827,8 +827,8 @@ def test_the_krylov_polish_finds_the_critical_point_of_the_dense_one() -> None:
     unit = np.sqrt(MatrixCompletion(FIGURE_3).unit)
     exact = model.theta(saddle.A, saddle.B) / unit
     near = exact + 1e-4 * np.random.default_rng(0).standard_normal(model.dim)
-    assert model.matrix(krylov_polish(objective, model, near, radius=0.1)) == pytest.approx(
-        model.matrix(exact), abs=1e-9
+    assert model.output(krylov_polish(objective, model, near, radius=0.1)) == pytest.approx(
+        model.output(exact), abs=1e-9
     )
     with pytest.raises(NotConverged):
         krylov_polish(objective, model, 2.0 * near, radius=0.01)
@@ -995,7 +995,7 @@ def test_lines_that_never_leave_the_size_of_the_start_meet_active_ones_at_first_
     start, errors = model.random(np.random.default_rng(0)), []
     for alpha in (1e-6, 1e-8):
         path = gradient_flow(Objective.of(problem, model), alpha * start, loss_tol=1e-26)
-        errors.append(np.abs(model.matrix(path.final) - saddle_to_saddle(problem).matrix).max())
+        errors.append(np.abs(model.output(path.final) - saddle_to_saddle(problem).matrix).max())
     assert np.log10(errors[0] / errors[1]) / 2 == pytest.approx(1.0, rel=0.01)
 
 

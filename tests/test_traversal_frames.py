@@ -220,7 +220,7 @@ def outgrown() -> tuple[MatrixCompletion, np.ndarray, np.ndarray]:
     start = model.random(np.random.default_rng(1))
     path = graded_flow(problem, start, rank=5, log_scale=-1000 * np.log(10.0), loss_tol=1e-24, rtol=1e-10)
     assert path.status == "converged"
-    return problem, start, model.matrix(path.final)
+    return problem, start, model.output(path.final)
 
 
 @pytest.mark.parametrize("sides", [0, 10**9])
@@ -340,7 +340,7 @@ def test_a_frame_whose_last_mode_ties_with_the_next_is_degenerate() -> None:
     assert (plain.status, [chain.end.rank for chain in plain.chains]) == (CONVERGED, [2, 1])
     assert found.status == TraversalStatus.DEGENERATE and "and from the next" in found.reason
     paths = [graded_flow(problem, factor * start) for factor in (1e-30, 1e-60)]
-    ends = [Factorization((5, 5)).matrix(path.final)[:3, 3:] for path in paths]
+    ends = [Factorization((5, 5)).output(path.final)[:3, 3:] for path in paths]
     guess = frame_of(problem, Factorization((5, 5)), plain.chains[0], start, -1.0)
     other = frame_of(problem, Factorization((5, 5)), plain.chains[1], start, 1e-9)
     cross = guess.chain.end.A @ guess.Q.T @ other.Q @ other.chain.end.B

@@ -24,7 +24,7 @@ def flow(problem: MatrixCompletion, seed: int, scale: float, **use: object) -> t
     model = Factorization(problem.shape)
     start = model.random(np.random.default_rng(seed), scale)
     path = gradient_flow(Objective.of(problem, model), start, **use)  # type: ignore[arg-type]
-    return path, model.matrix(path.final)
+    return path, model.output(path.final)
 
 
 # Errors of ends
@@ -92,11 +92,11 @@ def test_a_balanced_start_of_positive_determinant_runs_to_infinity(time: float, 
     model = Factorization((2, 2))
     start = model.theta(0.01 * np.eye(2), 0.01 * np.eye(2))
     path = gradient_flow(Objective.of(CORNER, model), start, t_end=time)
-    W = model.matrix(path.final)
+    W = model.output(path.final)
     assert path.status is Status.HORIZON and W[0, 0] == pytest.approx(corner, rel=1e-3)
     assert W[0, 0] * W[1, 1] >= 1.0 - 2e-2 and np.array_equal(W, W.T)
     (end,) = gradient_flows(CORNER, start, t_end=time)
-    assert model.matrix(end.theta)[0, 0] == pytest.approx(corner, rel=1e-3)
+    assert model.output(end.theta)[0, 0] == pytest.approx(corner, rel=1e-3)
 
 
 def test_the_balanced_start_has_no_end() -> None:
@@ -160,7 +160,7 @@ def test_graded_columns_are_right_where_their_errors_are_small(exponent: int, co
     model = Factorization((3, 3))
     path = graded_flow(SECTORS, model.random(np.random.default_rng(0)), log_scale=exponent * np.log(10.0))
     assert path.status is Status.CONVERGED and path.error is not None
-    assert model.matrix(path.final)[0, 0] == pytest.approx(corner, abs=max(path.error, 1e-5))
+    assert model.output(path.final)[0, 0] == pytest.approx(corner, abs=max(path.error, 1e-5))
 
 
 @pytest.mark.parametrize("exponent", [-80, -100, -150])
@@ -177,7 +177,7 @@ def test_blocks_joined_by_observed_zeros_are_no_burden(scale: float) -> None:
     path = graded_flow(problem, model.random(np.random.default_rng(0), scale))
     assert path.status is Status.CONVERGED and path.n_gradients < 10_000
     # two digits of a referee in hundreds of bits: W_33 = 0.1107 alpha, W_43 = 0.1661 alpha
-    assert model.matrix(path.final)[2:, 2] == pytest.approx([0.110744 * scale, 0.166116 * scale], rel=1e-3)
+    assert model.output(path.final)[2:, 2] == pytest.approx([0.110744 * scale, 0.166116 * scale], rel=1e-3)
 
 
 # Random problems against the referee
@@ -218,7 +218,7 @@ def test_no_flow_converges_elsewhere_than_the_referee(kind: str) -> None:
         ]
         for path in paths:
             assert path.error is not None
-            apart = np.abs(model.matrix(path.final) - truth.W).max()
+            apart = np.abs(model.output(path.final) - truth.W).max()
             assert path.status is Status.ROUNDOFF or apart <= 3.0 * path.error + 1e-6 * np.abs(truth.W).max()
             answered += path.status is Status.CONVERGED
     assert answered >= 4

@@ -159,7 +159,7 @@ def _difference(problem: gflow.MatrixCompletion, start: np.ndarray, limit: np.nd
     path = gflow.graded_flow(problem, start, log_scale=small, loss_tol=1e-24, max_evaluations=BUDGET)
     if path.status != gflow.Status.CONVERGED:
         return None
-    W = gflow.Factorization(problem.shape).matrix(path.final)
+    W = gflow.Factorization(problem.shape).output(path.final)
     size = max(problem.size, float(np.abs(limit).max()))
     return float(np.abs(W - limit).max()) / size if size else 0.0
 

@@ -175,7 +175,7 @@ def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
     import numpy as np
 
     d1, d2 = run.model.shape
-    W = run.model.matrix(trajectory.final) if d1 * d2 <= LARGEST_MATRIX else None
+    W = run.model.output(trajectory.final) if d1 * d2 <= LARGEST_MATRIX else None
     A, B = run.model.factors(trajectory.final)
     if W is None and run.model.rank < min(d1, d2):  # the singular values of A B are those of the two small factors
         small = np.asarray(np.linalg.qr(A, mode="r")) @ np.asarray(np.linalg.qr(B.T, mode="r")).T

@@ -124,7 +124,7 @@ def critical_orbits(
         if float(np.linalg.norm(point.theta / objective.theta_unit)) > norm_limit:
             continue
         ranks = _ranks(model, point.theta, rank_tol, objective.theta_unit)
-        _file(groups, _Found(point, model.matrix(point.theta), ranks), matrix_tol * objective.unit)
+        _file(groups, _Found(point, model.output(point.theta), ranks), matrix_tol * objective.unit)
     return tuple(sorted((_orbit(group) for group in groups), key=lambda orbit: -orbit.value))
 
 

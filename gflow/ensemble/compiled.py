@@ -30,7 +30,7 @@ def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
     if end is None or end.conservation_drift > drift_tol or not _at_least(run, end, settings):
         return None
     relative = min(1.0, end.rounding + end.conservation_drift + STEPS * settings["rtol"])
-    size = max(run.subject.unit, float(np.abs(run.model.matrix(end.theta)).max()))
+    size = max(run.subject.unit, float(np.abs(run.model.output(end.theta)).max()))
     known = {name: number for name, number in end._asdict().items() if name != "rounding"}
     return FlowEnd(**(known | {"status": Status(end.status), "error": relative * size}), method=METHOD)
 

@@ -98,7 +98,7 @@ def graded_flow(
         if not limit > 0:
             raise ValueError(f"{name} must be positive; got {limit!r}")
     path = Run(problem, model, start, log_scale, rtol, horizon, max_evaluations, limits).trajectory()
-    size = max(problem.unit, float(np.abs(model.matrix(path.final)).max()))
+    size = max(problem.unit, float(np.abs(model.output(path.final)).max()))
     return path if error_tol is None else _judged(path, error_tol * size, size)
 
 

@@ -288,5 +288,5 @@ class Run:
             n_gradients=self.n_gradients,
             n_hessians=self.n_hessians,
             n_steps=self.n_steps,
-            error=relative * max(unit, float(np.abs(self.model.matrix(states[-1])).max())),
+            error=relative * max(unit, float(np.abs(self.model.output(states[-1])).max())),
         )

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gflow.models.protocol import checked_shape, positive_scale
+from gflow.models.protocol import checked_shape, normal_start
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class DirectMatrix:
 
     shape: tuple[int, int]
     degree: ClassVar[int] = 1
+    broadcasts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", checked_shape(self.shape))
@@ -28,34 +29,34 @@ class DirectMatrix:
         """Return d1 d2."""
         return self.shape[0] * self.shape[1]
 
-    def matrix(self, theta: np.ndarray) -> np.ndarray:
+    def output(self, theta: np.ndarray) -> np.ndarray:
         """Return W, shape (d1, d2) (leading axes of theta are kept)."""
         return theta.reshape(*theta.shape[:-1], *self.shape)
 
     def tangent(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
         """Return dW, shape (d1, d2)."""
-        return variation.reshape(self.shape)
+        return self.output(variation)
 
     def pullback(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
         """Return G as a flat array of shape (dim,) (leading axes are kept)."""
-        return G.reshape(theta.shape)
+        return np.broadcast_to(G, (*theta.shape[:-1], *self.shape)).reshape(theta.shape)
 
-    def bend(self, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
+    def bend(self, theta: np.ndarray, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
         """Return zeros: the model is linear."""
-        return np.zeros(self.dim)
+        return np.zeros(variation.shape)
 
     def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
         """Return dW, shape (d1, d2)."""
-        return variation.reshape(self.shape)
+        return self.output(variation)
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return the identity, shape (d1, d2, d1 d2)."""
         return np.eye(self.dim).reshape(*self.shape, self.dim)
 
-    def bend_matrix(self, G: np.ndarray) -> np.ndarray:
+    def bend_matrix(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
         """Return zeros, shape (dim, dim)."""
         return np.zeros((self.dim, self.dim))
 
-    def random(self, rng: np.random.Generator, scale: float = 1.0) -> np.ndarray:
+    def random(self, rng: np.random.Generator | int, scale: float = 1.0) -> np.ndarray:
         """Return ``scale * rng.standard_normal(dim)``."""
-        return positive_scale(scale) * rng.standard_normal(self.dim)
+        return normal_start(self.dim, rng, scale)

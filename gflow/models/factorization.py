@@ -1,113 +1,197 @@
-"""The factorisation W = A B."""
+"""The factorisation W = W1 W2 ... WL; W = A B at depth two."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 
-from gflow.models.protocol import checked_shape, positive, positive_scale
+from gflow.models.protocol import checked_shape, normal_start, positive
+
+Factors = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
 class Factorization:
-    """The factorisation W = A B with A (d1, r) and B (r, d2); theta is A row-major, then B row-major.
+    """The factorisation W = W1 W2 ... WL with L = ``depth`` factors; theta is W1 row-major, then W2, ... WL.
 
     Parameters
     ----------
     shape : (d1, d2)
     rank : int, optional
-        The inner width r. Default min(d1, d2): full width, no constraint on the rank of W.
+        The inner width r: W1 is (d1, r), WL is (r, d2), those between are (r, r). Default min(d1, d2): full width, no
+        constraint on the rank of W.
+    depth : int
+        L, 2 for W = A B. Depth 1 is W = theta and takes no rank.
 
     Raises
     ------
     ValueError
-        If a dimension or the width is not a positive integer.
+        If a dimension, the width or the depth is not a positive integer, or a width is given at depth 1.
 
-    A and B scale as sqrt(s) when M is multiplied by s. Bai et al. 2024, section 3.
+    Every factor scales as s^(1/L) when M is multiplied by s. Bai et al. 2024, section 3; Arora et al. 2019 for depth.
     """
 
     shape: tuple[int, int]
     rank: int
-    degree: ClassVar[int] = 2
+    depth: int
+    broadcasts: ClassVar[bool] = True
 
-    def __init__(self, shape: tuple[int, int], rank: int | None = None) -> None:
+    def __init__(self, shape: tuple[int, int], rank: int | None = None, depth: int = 2) -> None:
         object.__setattr__(self, "shape", checked_shape(shape))
-        object.__setattr__(self, "rank", positive(min(self.shape) if rank is None else rank, "rank"))
+        object.__setattr__(self, "depth", positive(depth, "depth"))
+        full = min(self.shape)
+        if depth == 1 and rank not in (None, full):
+            raise ValueError(f"depth 1 has no inner width: leave rank out; got {rank!r}")
+        object.__setattr__(self, "rank", positive(full if rank is None else rank, "rank"))
+
+    def __repr__(self) -> str:
+        deep = "" if self.depth == 2 else f", depth={self.depth}"
+        return f"Factorization(shape={self.shape}, rank={self.rank}{deep})"
 
     @property
+    def degree(self) -> int:
+        """Return L: W is homogeneous of this degree in theta."""
+        return self.depth
+
+    @cached_property
+    def layers(self) -> tuple[tuple[int, int], ...]:
+        """Return the shapes of W1, ..., WL."""
+        sides = (self.shape[0], *(self.rank,) * (self.depth - 1), self.shape[1])
+        return tuple(pairwise(sides))
+
+    @cached_property
+    def _bounds(self) -> tuple[tuple[int, int], ...]:
+        return tuple(pairwise(accumulate((m * n for m, n in self.layers), initial=0)))
+
+    @cached_property
+    def _pieces(self) -> tuple[tuple[int, int, tuple[int, int]], ...]:
+        return tuple((*bounds, layer) for bounds, layer in zip(self._bounds, self.layers, strict=True))
+
+    @cached_property
     def dim(self) -> int:
-        """Return r (d1 + d2)."""
-        return self.rank * (self.shape[0] + self.shape[1])
+        """Return the number of parameters, r (d1 + d2) + (L - 2) r^2."""
+        return self._bounds[-1][1]
 
-    def factors(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (A, B), shapes (d1, r) and (r, d2), as views of theta (leading axes of theta are kept)."""
-        (d1, d2), r = self.shape, self.rank
-        cut, lead = d1 * r, theta.shape[:-1]
-        return theta[..., :cut].reshape(*lead, d1, r), theta[..., cut:].reshape(*lead, r, d2)
+    def factors(self, theta: np.ndarray) -> Factors:
+        """Return (W1, ..., WL) as views of theta (leading axes of theta are kept); (A, B) at depth two."""
+        if theta.ndim == 1:
+            return tuple([theta[first:last].reshape(layer) for first, last, layer in self._pieces])
+        lead = theta.shape[:-1]
+        return tuple([theta[..., first:last].reshape(lead + layer) for first, last, layer in self._pieces])
 
-    def theta(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
-        """Return the flat parameter of shape (dim,) that holds the factors A and B."""
-        A, B = np.asarray(A, dtype=float), np.asarray(B, dtype=float)
-        expected = (self.shape[0], self.rank), (self.rank, self.shape[1])
-        if (A.shape, B.shape) != expected:
-            raise ValueError(f"A and B must have shapes {expected[0]} and {expected[1]}; got {A.shape} and {B.shape}")
-        return np.concatenate([A.ravel(), B.ravel()])
+    def theta(self, *factors: Any) -> np.ndarray:
+        """Return the flat parameter of shape (dim,) that holds the factors; ``ValueError`` if a shape is another."""
+        arrays = [np.asarray(factor, dtype=float) for factor in factors]
+        found = tuple(array.shape for array in arrays)
+        if found != self.layers:
+            names = "A and B" if self.depth == 2 else "the factors"
+            raise ValueError(f"{names} must have shapes {_listed(self.layers)}; got {_listed(found)}")
+        return np.concatenate([array.ravel() for array in arrays])
 
-    def matrix(self, theta: np.ndarray) -> np.ndarray:
-        """Return W = A B, shape (d1, d2) (leading axes of theta are kept)."""
-        A, B = self.factors(theta)
-        return A @ B
+    def output(self, theta: np.ndarray) -> np.ndarray:
+        """Return W = W1 ... WL, shape (d1, d2) (leading axes of theta are kept)."""
+        return reduce(np.matmul, self.factors(theta))
 
     def tangent(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
-        """Return dW = dA B + A dB, shape (d1, d2)."""
-        (A, B), (dA, dB) = self.factors(theta), self.factors(variation)
-        return dA @ B + A @ dB
-
-    def pullback(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
-        """Return (G B^T, A^T G) as a flat array of shape (dim,) (leading axes are kept)."""
-        A, B = self.factors(theta)
-        result = np.empty(theta.shape)
-        left, right = self.factors(result)
-        np.matmul(G, B.mT, out=left)
-        np.matmul(A.mT, G, out=right)
-        return result
-
-    def bend(self, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
-        """Return (G dB^T, dA^T G): ``pullback`` is linear in theta."""
-        return self.pullback(variation, G)
+        """Return dW, the sum over j of W1 ... dWj ... WL, shape (d1, d2)."""
+        factors = self.factors(theta)
+        return _moved(factors, self.factors(variation), factors)[-1]
 
     def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
-        """Return W(theta + variation) - W(theta) = dA (B + dB) + A dB, shape (d1, d2)."""
-        (A, B), (dA, dB) = self.factors(theta), self.factors(variation)
-        return dA @ (B + dB) + A @ dB
+        """Return W(theta + variation) - W(theta) without cancellation, shape (d1, d2); dA (B + dB) + A dB for L = 2."""
+        return _moved(self.factors(theta), self.factors(variation), self.factors(theta + variation))[-1]
+
+    def pullback(self, theta: np.ndarray, G: Any) -> np.ndarray:
+        """Return (W1 ... W_(j-1))^T G (W_(j+1) ... WL)^T for every j, shape (dim,); (G B^T, A^T G) for L = 2.
+
+        Leading axes of theta are kept; G may be a sparse array.
+        """
+        factors, left = self.factors(theta), G
+        result = np.empty(theta.shape)
+        *inner, last = self.factors(result)
+        for part, factor, after in zip(inner, factors, _after(factors), strict=False):
+            part[...] = left @ after.mT
+            left = factor.mT @ left
+        last[...] = left
+        return result
+
+    def bend(self, theta: np.ndarray, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
+        """Return the derivative of ``pullback`` along ``variation``, shape (dim,); (G dB^T, dA^T G) for L = 2."""
+        if self.depth == 2:
+            return self.pullback(variation, G)
+        factors, moves = self.factors(theta), self.factors(variation)
+        left, right = _before(factors), [*_after(factors), None]
+        backwards = [factor.mT for factor in factors[::-1]]
+        turned = _moved(backwards, [move.mT for move in moves[::-1]], backwards)
+        left_moves = [None, *_moved(factors, moves, factors)[:-1]]
+        right_moves = [*(move.mT for move in turned[-2::-1]), None]
+        result = np.zeros(np.broadcast_shapes(theta.shape, variation.shape))
+        for j, part in enumerate(self.factors(result)):
+            if left_moves[j] is not None:
+                part += _sandwich(left_moves[j], G, right[j])
+            if right_moves[j] is not None:
+                part += _sandwich(left[j], G, right_moves[j])
+        return result
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return the derivative of W at theta, shape (d1, d2, dim)."""
-        (d1, d2), r = self.shape, self.rank
-        A, B = self.factors(theta)
+        (d1, d2), factors = self.shape, self.factors(theta)
         J = np.zeros((d1, d2, self.dim))
-        left, right = J[:, :, : d1 * r].reshape(d1, d2, d1, r), J[:, :, d1 * r :].reshape(d1, d2, r, d2)
-        rows, columns = np.arange(d1), np.arange(d2)
-        left[rows, :, rows, :] = B.T
-        right[:, columns, :, columns] = A
+        sides = zip(self._pieces, _before(factors), [*_after(factors), None], strict=True)
+        for (first, last, layer), before, after in sides:
+            left, right = _matrix(before, d1), _matrix(after, d2)
+            J[:, :, first:last].reshape(d1, d2, *layer)[:] = left[:, None, :, None] * right.T[None, :, None, :]
         return J
 
-    def bend_matrix(self, G: np.ndarray) -> np.ndarray:
-        """Return the matrix of ``bend(., G)``, shape (dim, dim): blocks G (x) I couple A and B."""
-        (d1, d2), r = self.shape, self.rank
-        cut = d1 * r
+    def bend_matrix(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
+        """Return the matrix of ``bend(theta, ., G)``, shape (dim, dim).
+
+        The factors j < k are coupled by (S_ad T_bc) for their entries (a, b) and (c, d), where S is the pullback of G
+        to the left of j and to the right of k and T the product of the factors between them; S = G, T = I for L = 2.
+        """
+        factors = self.factors(theta)
+        left, right = _before(factors), [*_after(factors), None]
         H = np.zeros((self.dim, self.dim))
-        inner = np.arange(r)
-        upper, lower = H[:cut, cut:].reshape(d1, r, r, d2), H[cut:, :cut].reshape(r, d2, d1, r)
-        upper[:, inner, inner, :] = G[:, None, :]
-        lower[inner, :, :, inner] = G.T
+        for k, (begin, end) in enumerate(self._bounds):
+            between: np.ndarray | None = None
+            for j in range(k - 1, -1, -1):
+                first, last = self._bounds[j]
+                S, T = _sandwich(left[j], G, right[k]), _matrix(between, self.layers[j][1])
+                block = (S[:, None, None, :] * T[None, :, :, None]).reshape(last - first, end - begin)
+                H[first:last, begin:end], H[begin:end, first:last] = block, block.T
+                between = factors[j] if between is None else factors[j] @ between
         return H
 
+    def conserved(self, theta: np.ndarray) -> np.ndarray:
+        """Return Wj^T Wj - W_(j+1) W_(j+1)^T for j < L, shape ((L - 1) r^2,), constant along every gradient flow.
+
+        Leading axes of theta are kept. Arora, Cohen and Hazan 2018, theorem 1.
+        """
+        gaps = [one.mT @ one - two @ two.mT for one, two in pairwise(self.factors(theta))]
+        flat = [gap.reshape(*theta.shape[:-1], self.rank**2) for gap in gaps]
+        return np.concatenate(flat, axis=-1) if flat else np.zeros((*theta.shape[:-1], 0))
+
+    def gauge_dimension(self, theta: np.ndarray, rank_tol: float = 1e-6) -> int:
+        """Return the dimension of the orbit of theta under GL(r)^(L-1), Wj -> Xj^-1 Wj X_(j+1).
+
+        For L = 2 it is r^2 - (r - rank A)(r - rank B), where ranks count singular values above ``rank_tol`` times the
+        largest of A and B; for more factors the rank of (Wj X_(j+1) - Xj Wj)_j in the X, counted likewise.
+        """
+        factors = self.factors(theta)
+        if self.depth != 2:
+            return _orbit_dimension(factors, self.rank, rank_tol)
+        a, b = (np.linalg.svd(factor, compute_uv=False) for factor in factors)
+        largest = max(a[0], b[0])
+        rank_a, rank_b = (int(np.sum(s > rank_tol * largest)) for s in (a, b))
+        return self.rank**2 - (self.rank - rank_a) * (self.rank - rank_b)
+
     def stacked(self, theta: np.ndarray) -> np.ndarray:
-        """Return [A; B^T], shape (d1 + d2, r): one row for each row and column of W."""
+        """Return [A; B^T], shape (d1 + d2, r): one row for each row and column of W, at depth two."""
         A, B = self.factors(theta)
         return np.concatenate([A, B.mT], axis=-2)
 
@@ -116,9 +200,8 @@ class Factorization:
         return self.theta(Z[: self.shape[0]], Z[self.shape[0] :].T)
 
     def mirror(self, theta: np.ndarray) -> np.ndarray:
-        """Return the parameters with A and B^T exchanged, those of W^T, for a square W."""
-        A, B = self.factors(theta)
-        return self.theta(B.T, A.T)
+        """Return the parameters with the factors transposed in reverse order, those of W^T, for a square W."""
+        return self.theta(*(factor.T for factor in self.factors(theta)[::-1]))
 
     @property
     def signature(self) -> np.ndarray:
@@ -130,71 +213,62 @@ class Factorization:
         cut = self.shape[0]
         return lambda Z: -np.concatenate([G @ Z[cut:], G.T @ Z[:cut]])
 
-    def conserved(self, theta: np.ndarray) -> np.ndarray:
-        """Return A^T A - B B^T, shape (r r,), constant along every gradient flow (leading axes are kept)."""
-        A, B = self.factors(theta)
-        return (A.mT @ A - B @ B.mT).reshape(*theta.shape[:-1], self.rank**2)
-
-    def gauge_dimension(self, theta: np.ndarray, rank_tol: float = 1e-6) -> int:
-        """Return the dimension of the GL(r) orbit of theta, r^2 - (r - rank A)(r - rank B).
-
-        Ranks count singular values above ``rank_tol`` times the largest of A and B.
-        """
-        A, B = self.factors(theta)
-        a, b = (np.linalg.svd(factor, compute_uv=False) for factor in (A, B))
-        largest = max(a[0], b[0])
-        rank_a, rank_b = (int(np.sum(s > rank_tol * largest)) for s in (a, b))
-        return self.rank**2 - (self.rank - rank_a) * (self.rank - rank_b)
-
-    def masked_gradient(self, curvature: np.ndarray, target: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Return theta -> pullback(theta, curvature o A B - target): the gradient of a masked loss with less overhead.
-
-        ``curvature`` and ``target`` are (d1, d2) arrays, (2/n) P and (2/n) P o M for matrix completion.
-        """
-        (d1, d2), r = self.shape, self.rank
-        cut, dim = d1 * r, self.dim
-
-        def gradient(theta: np.ndarray) -> np.ndarray:
-            A, B = theta[:cut].reshape(d1, r), theta[cut:].reshape(r, d2)
-            G = A.dot(B)
-            G *= curvature
-            G -= target
-            result = np.empty(dim)
-            G.dot(B.T, out=result[:cut].reshape(d1, r))
-            A.T.dot(G, out=result[cut:].reshape(r, d2))
-            return result
-
-        return gradient
-
-    def masked_deviation(
-        self, center: np.ndarray, curvature: np.ndarray, G: np.ndarray
-    ) -> Callable[[np.ndarray], np.ndarray]:
-        """Return delta -> gradient(center + delta) - gradient(center) of a masked loss, without cancellation.
-
-        ``G`` is dR/dW at the center. With dE = curvature o (dA (B + dB) + A dB) and S = G + dE the difference is
-        (dE B^T + S dB^T, A^T dE + dA^T S).
-        """
-        (d1, d2), r = self.shape, self.rank
-        cut, dim = d1 * r, self.dim
-        A, B = (factor.copy() for factor in self.factors(center))
-        At, Bt = A.T.copy(), B.T.copy()
-
-        def gradient(delta: np.ndarray) -> np.ndarray:
-            dA, dB = delta[:cut].reshape(d1, r), delta[cut:].reshape(r, d2)
-            dE = dA.dot(B + dB)
-            dE += A.dot(dB)
-            dE *= curvature
-            S = G + dE
-            result = np.empty(dim)
-            left, right = result[:cut].reshape(d1, r), result[cut:].reshape(r, d2)
-            dE.dot(Bt, out=left)
-            left += S.dot(dB.T)
-            At.dot(dE, out=right)
-            right += dA.T.dot(S)
-            return result
-
-        return gradient
-
-    def random(self, rng: np.random.Generator, scale: float = 1.0) -> np.ndarray:
+    def random(self, rng: np.random.Generator | int, scale: float = 1.0) -> np.ndarray:
         """Return ``scale * rng.standard_normal(dim)``; a small scale is the paper's small initialisation."""
-        return positive_scale(scale) * rng.standard_normal(self.dim)
+        return normal_start(self.dim, rng, scale)
+
+
+def _listed(shapes: Any) -> str:
+    *most, last = map(str, shapes)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _before(factors: Factors) -> list[np.ndarray | None]:
+    """Return the products of the factors before each one; None stands for the identity."""
+    return [None, *accumulate(factors[:-1], np.matmul)]
+
+
+def _after(factors: Factors) -> list[np.ndarray]:
+    """Return the products of the factors after each one but the last."""
+    products = list(accumulate(factors[:0:-1], lambda product, factor: factor @ product))
+    return products[::-1]
+
+
+def _sandwich(before: np.ndarray | None, G: Any, after: np.ndarray | None) -> Any:
+    """Return before^T G after^T; G may be sparse."""
+    left = G if before is None else before.mT @ G
+    return left if after is None else left @ after.mT
+
+
+def _matrix(product: np.ndarray | None, size: int) -> np.ndarray:
+    return np.eye(size) if product is None else product
+
+
+def _moved(factors: Any, moves: Any, after: Any) -> list[np.ndarray]:
+    """Return D1, D2, ... with D1 = dW1 and D(j+1) = Dj after_(j+1) + W1 ... Wj dW(j+1).
+
+    With the factors themselves as ``after`` these are the derivatives of W1, W1 W2, ...; with the moved factors, their
+    differences.
+    """
+    product, change = factors[0], moves[0]
+    found = [change]
+    for j in range(1, len(factors)):
+        if j > 1:
+            product = product @ factors[j - 1]
+        change = change @ after[j] + product @ moves[j]
+        found.append(change)
+    return found
+
+
+def _orbit_dimension(factors: Factors, rank: int, rank_tol: float) -> int:
+    """Return the rank of (X2, ..., XL) -> (Wj X_(j+1) - Xj Wj)_j with X1 = X_(L+1) = 0."""
+    units = np.eye(rank * rank).reshape(-1, rank, rank)
+    columns = []
+    for j, (one, two) in enumerate(pairwise(factors)):
+        moves = [np.zeros((len(units), *factor.shape)) for factor in factors]
+        moves[j], moves[j + 1] = one @ units, -units @ two
+        columns.append(np.concatenate([move.reshape(len(units), -1) for move in moves], axis=1))
+    if not columns:
+        return 0
+    sizes = np.linalg.svd(np.concatenate(columns), compute_uv=False)
+    return int(np.sum(sizes > rank_tol * sizes[0])) if sizes[0] > 0 else 0

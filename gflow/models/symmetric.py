@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gflow.models.protocol import positive, positive_scale
+from gflow.models.protocol import normal_start, positive, positive_number
 
 
 @dataclass(frozen=True, init=False)
@@ -29,6 +29,7 @@ class SymmetricFactorization:
     size: int
     rank: int
     degree: ClassVar[int] = 2
+    broadcasts: ClassVar[bool] = True
 
     def __init__(self, size: int, rank: int | None = None) -> None:
         object.__setattr__(self, "size", positive(size, "size"))
@@ -48,29 +49,29 @@ class SymmetricFactorization:
         """Return U, shape (d, r), as a view of theta (leading axes of theta are kept)."""
         return theta.reshape(*theta.shape[:-1], self.size, self.rank)
 
-    def matrix(self, theta: np.ndarray) -> np.ndarray:
+    def output(self, theta: np.ndarray) -> np.ndarray:
         """Return X = U U^T, shape (d, d) (leading axes of theta are kept)."""
         U = self.factor(theta)
         return U @ U.mT
 
     def tangent(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
         """Return dX = dU U^T + U dU^T, shape (d, d)."""
-        half = self.factor(variation) @ self.factor(theta).T
-        return half + half.T
+        half = self.factor(variation) @ self.factor(theta).mT
+        return half + half.mT
 
     def pullback(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
         """Return (G + G^T) U as a flat array of shape (dim,) (leading axes are kept)."""
         return ((G + G.mT) @ self.factor(theta)).reshape(theta.shape)
 
-    def bend(self, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
+    def bend(self, theta: np.ndarray, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
         """Return (G + G^T) dU: ``pullback`` is linear in theta."""
         return self.pullback(variation, G)
 
     def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
         """Return X(theta + variation) - X(theta) = dU U^T + U dU^T + dU dU^T, shape (d, d)."""
         U, dU = self.factor(theta), self.factor(variation)
-        half = dU @ (U + dU / 2).T
-        return half + half.T
+        half = dU @ (U + dU / 2).mT
+        return half + half.mT
 
     def stacked(self, theta: np.ndarray) -> np.ndarray:
         """Return U, shape (d, r): one row for each row of X."""
@@ -90,8 +91,8 @@ class SymmetricFactorization:
         J[:, index, index, :] += U[:, None, :]
         return J.reshape(d, d, self.dim)
 
-    def bend_matrix(self, G: np.ndarray) -> np.ndarray:
-        """Return the matrix of ``bend(., G)``, (G + G^T) (x) I, shape (dim, dim)."""
+    def bend_matrix(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
+        """Return the matrix of ``bend(theta, ., G)``, (G + G^T) (x) I, shape (dim, dim)."""
         return np.kron(G + G.T, np.eye(self.rank))
 
     def gauge_dimension(self, theta: np.ndarray, rank_tol: float = 1e-6) -> int:
@@ -103,10 +104,10 @@ class SymmetricFactorization:
         free = self.rank - int(np.sum(sizes > rank_tol * sizes[0]))
         return self.rank * (self.rank - 1) // 2 - free * (free - 1) // 2
 
-    def random(self, rng: np.random.Generator, scale: float = 1.0) -> np.ndarray:
+    def random(self, rng: np.random.Generator | int, scale: float = 1.0) -> np.ndarray:
         """Return ``scale * rng.standard_normal(dim)``."""
-        return positive_scale(scale) * rng.standard_normal(self.dim)
+        return normal_start(self.dim, rng, scale)
 
     def identity(self, scale: float = 1.0) -> np.ndarray:
         """Return theta with U = ``scale`` times the identity (its first r columns), so that X = scale^2 I."""
-        return (positive_scale(scale) * np.eye(self.size, self.rank)).ravel()
+        return (positive_number(scale, "scale") * np.eye(self.size, self.rank)).ravel()

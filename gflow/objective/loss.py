@@ -1,16 +1,20 @@
-"""The training loss theta -> R(W(theta)) in closed form, for any problem and model."""
+"""The training loss theta -> R(W(theta)): one kernel for every problem and every model."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
+from gflow.models import Factorization, Model
+from gflow.objective.dense import entrywise_gradient
 from gflow.objective.modes import escape_modes
 from gflow.objective.record import Array, LastPoint, Objective, shifted_argument
-from gflow.objective.sampled import observed_hessian, sampled_loss
+from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian
+from gflow.problems import MatrixCompletion, Problem
 
 SPARSE_DENSITY = 0.1
 """Up to this fraction of observed entries products sampled there cost less than whole ones,"""
@@ -18,68 +22,185 @@ SPARSE_CELLS, DENSE_CELLS = 90_000, 50_000_000
 """unless the matrix has fewer entries than the first; above the second a dense matrix is never formed."""
 BLOCKS = 100
 """Above this dimension the Hessian of a masked loss is put together from its blocks."""
+SMOOTH_NODES = 8
+"""Nodes of the integrals along a step where the model is no polynomial: they are exact for degree 15."""
+HERE = ("escape_modes", "output", "columns", "drive", "signature", "mirror")
+"""Parts of an objective that are said of theta itself and not of a deviation from a center."""
 
 
-def training_loss(problem: Any, model: Any) -> Objective:
+def training_loss(problem: Problem, model: Model) -> Objective:
     """Return the loss in the units of the problem; ``normalized`` is the same in its own unit."""
-    composed = sampled_loss if _is_sampled(problem, model) else _composed
-    if problem.unit == 1.0:
-        return composed(problem, model)
-    inner = composed(problem.normalized, model)
-    return _in_units(inner, problem.unit, problem.unit ** (1.0 / model.degree))
+    degree = getattr(model, "degree", None)
+    if problem.unit == 1.0 or not degree:
+        return _composed(problem, model)
+    inner = _composed(problem.normalized, model)
+    return _in_units(inner, problem.unit, problem.unit ** (1.0 / degree))
 
 
-def _composed(problem: Any, model: Any) -> Objective:
-    """Return the loss of a problem whose unit is 1."""
-    twice = 2.0 * problem.weight
+def _composed(problem: Problem, model: Any) -> Objective:
+    """Return the loss in the units of theta, from the storage that costs least.
 
-    slope = LastPoint(lambda theta: problem.gradient(model.matrix(theta)))
-
-    def hvp(theta: Array, v: Array) -> Array:
-        if model.degree > 1 and not theta.any():  # W moves to second order only
-            return model.bend(v, slope(theta))
-        change = problem.curvature(model.tangent(theta, v))
-        return model.pullback(theta, change) + model.bend(v, slope(theta))
-
-    def hessian(theta: Array) -> Array:
-        J = problem.measure(model.jacobian(theta))
-        return twice * (J.T @ J) + model.bend_matrix(problem.gradient(model.matrix(theta)))
-
-    def gradient(theta: Array) -> Array:
-        return model.pullback(theta, problem.gradient(model.matrix(theta)))
-
-    quick, curved, modes = gradient, hessian, None
-    if _is_masked(problem, model):
-        quick = model.masked_gradient(problem.curvature_mask, problem.curvature_mask * problem.values)
-        if model.dim > BLOCKS and _of_one_class(model, ("jacobian", *MASKED_MODEL)):
-            curved = partial(observed_hessian, problem, model)
-            modes = partial(_modes, problem, model)
-
-    return Objective(
-        dim=model.dim,
-        value=lambda theta: problem.risk(model.matrix(theta)),
-        gradient=lambda theta: quick(theta) if theta.ndim == 1 else gradient(theta),
-        hvp=hvp,
-        hessian=curved,
-        conserved=getattr(model, "conserved", None),
-        deviation=lambda center: _deviation(problem, model, center),
-        gauge_dimension=getattr(model, "gauge_dimension", None),
-        lower_bound=0.0,
-        broadcasts=True,
-        escape_modes=modes,
-        **_structure(problem, model, slope),
-    )
+    A subclass may redefine anything, so only the classes themselves take the quick ways.
+    """
+    if not (type(problem) is MatrixCompletion and type(model) is Factorization and model.depth == 2):
+        return Loss(problem, model).objective(**_structure(problem, model))
+    return sampled_loss(problem, model) if is_sparse(problem) else masked_loss(problem, model)
 
 
-def _structure(problem: Any, model: Any, slope: Any) -> dict[str, Any]:
-    """Return what the objective says of its output, its columns and its symmetry."""
+def masked_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
+    """Return the loss of W = A B on a mask by whole matrices."""
+    loss = Loss(problem, model, partial(entrywise_gradient, problem, model))
+    parts = _structure(problem, model) | _pair(problem, model, loss.slope, large=model.dim > BLOCKS)
+    return loss.objective(**parts)
+
+
+def sampled_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
+    """Return the loss of W = A B on a mask by the observed entries alone."""
+    loss = Loss(EntriesProblem(problem), EntriesModel(problem, model))
+    return loss.objective(**_pair(problem, model, lambda theta: problem.scattered(loss.slope(theta)), large=True))
+
+
+class Loss:
+    """R(W(theta)) and its derivatives; times are not rescaled.
+
+    Parameters
+    ----------
+    problem : Problem
+    model : Model
+        With all its parts.
+    quick : center or None -> (delta -> array), optional
+        The gradient of single thetas relative to a center with less overhead.
+    """
+
+    def __init__(self, problem: Problem, model: Model, quick: Callable[..., Callable[[Array], Array]] | None = None):
+        self.problem, self.model, self.quick = problem, model, quick
+        self.degree = getattr(model, "degree", None)
+        self.slope = LastPoint(lambda theta: problem.gradient(model.output(theta)))
+
+    def value(self, theta: Array) -> Any:
+        """Return R(W)."""
+        return self.problem.risk(self.model.output(theta))
+
+    def gradient(self, theta: Array) -> Array:
+        """Return the pullback of dR/dW."""
+        return self.model.pullback(theta, self.problem.gradient(self.model.output(theta)))
+
+    def hvp(self, theta: Array, v: Array) -> Array:
+        """Return the Hessian times v: the Gauss-Newton part and the bend of the model under dR/dW."""
+        curved = self.model.bend(theta, v, self.slope(theta))
+        if self.degree and self.degree > 1 and not theta.any():  # W moves to second order only
+            return curved
+        return self.model.pullback(theta, self.problem.curvature(self.model.tangent(theta, v))) + curved
+
+    def hessian(self, theta: Array) -> Array:
+        """Return 2 weight J^T J for the Jacobian J of the measurements, and the matrix of the bend."""
+        J = self.problem.measure(self.model.jacobian(theta))
+        return 2.0 * self.problem.weight * (J.T @ J) + self.model.bend_matrix(theta, self.slope(theta))
+
+    def objective(self, **parts: Any) -> Objective:
+        """Return the kernel as an objective; ``parts`` are added or replace what is here."""
+        quick = None if self.quick is None else self.quick(None)
+        ours: dict[str, Any] = {
+            "hessian": self.hessian,
+            "conserved": getattr(self.model, "conserved", None),
+            "gauge_dimension": getattr(self.model, "gauge_dimension", None),
+            "output": self.model.output,
+        }
+        base = Objective(
+            dim=self.model.dim,
+            value=self.value,
+            gradient=_either(quick, self.gradient),
+            hvp=self.hvp,
+            lower_bound=0.0,
+            broadcasts=getattr(self.model, "broadcasts", False),
+            **(ours | parts),
+        )
+        return replace(base, deviation=lambda center: self.deviation(base, center))
+
+    def deviation(self, base: Objective, center: Array) -> Objective:
+        """Return the loss relative to a critical center, without cancellation.
+
+        With dW = W(center + delta) - W(center) and G = dR/dW at the center the loss rises by <G, dW - J delta> and the
+        risk of dW; the first is the integral of the bend along the step. The terms linear in delta, zero at a critical
+        center, are left out: rounding of <grad f, delta> would hide the rest.
+        """
+        origin = np.array(center, dtype=float)
+        problem, model, axes = self.problem, self.model, len(self.model.shape)
+        G, nodes = self.slope(origin), _nodes(self.degree)
+        absent: dict[str, Any] = dict.fromkeys(HERE)
+
+        def bends(delta: Array) -> Any:
+            return ((s, weight, model.bend(origin + s * delta, delta, G)) for s, weight in nodes)
+
+        def value(delta: Array) -> Any:
+            dW = model.increment(origin, delta)
+            half = sum((1.0 - s) * weight * bend for s, weight, bend in bends(delta))
+            change = np.sum(problem.curvature(dW) * dW, axis=tuple(range(-axes, 0)))
+            risen = np.einsum("...i,...i->...", delta, half) + change / 2
+            return float(risen) if delta.ndim == 1 else risen
+
+        def gradient(delta: Array) -> Array:
+            change = problem.curvature(model.increment(origin, delta))
+            return model.pullback(origin + delta, change) + sum(weight * bend for _, weight, bend in bends(delta))
+
+        return replace(
+            base,
+            value=value,
+            gradient=_either(None if self.quick is None else self.quick(origin), gradient),
+            hvp=lambda delta, v: base.hvp(origin + delta, v),
+            hessian=lambda delta: base.hessian(origin + delta),
+            conserved=shifted_argument(base.conserved, origin),
+            deviation=lambda shift: self.deviation(base, origin + shift),
+            gauge_dimension=shifted_argument(base.gauge_dimension, origin),
+            lower_bound=-self.value(origin),
+            broadcasts=self.quick is not None,
+            **absent,
+        )
+
+
+@lru_cache
+def _nodes(degree: int | None) -> tuple[tuple[float, float], ...]:
+    """Return nodes s and weights with which (1 - s) times a bend is integrated over [0, 1], exactly for a polynomial.
+
+    The bend of a model of degree L has degree L - 2 along a step.
+    """
+    if degree == 1:
+        return ((0.5, 1.0),)
+    count = SMOOTH_NODES if degree is None else max(1, -(-degree // 2))
+    points, weights = np.polynomial.legendre.leggauss(count)
+    return tuple(zip(((1 + points) / 2).tolist(), (weights / 2).tolist(), strict=True))
+
+
+def _either(quick: Callable[[Array], Array] | None, general: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """Return the quick function for single thetas, the general one for those with leading axes."""
+    return general if quick is None else (lambda theta: quick(theta) if theta.ndim == 1 else general(theta))
+
+
+def _structure(problem: Any, model: Any) -> dict[str, Any]:
+    """Return what the objective says of its columns and its symmetry."""
+    if not hasattr(model, "drive") or getattr(model, "degree", None) != 2:
+        return {"mirror": _mirror(problem, model)}
     return {
-        "output": model.matrix,
-        "columns": getattr(model, "stacked", None),
-        "drive": (lambda theta: model.drive(slope(theta))) if hasattr(model, "drive") else None,
+        "columns": model.stacked,
+        "drive": lambda theta: model.drive(problem.gradient(model.output(theta))),
         "signature": getattr(model, "signature", None),
         "mirror": _mirror(problem, model),
     }
+
+
+def _pair(problem: Any, model: Any, slope: Callable[[Array], Any], large: bool) -> dict[str, Any]:
+    """Return what is known of W = A B on a mask: its columns and, where these are large, Hessian and escape modes."""
+    parts: dict[str, Any] = {
+        "columns": model.stacked,
+        "drive": lambda theta: model.drive(slope(theta)),
+        "signature": model.signature,
+        "conserved": model.conserved,
+        "gauge_dimension": model.gauge_dimension,
+    }
+    if large:
+        parts["hessian"] = partial(observed_hessian, problem, model)
+        parts["escape_modes"] = lambda theta: escape_modes(slope(theta), model, theta)
+    return parts
 
 
 def _mirror(problem: Any, model: Any) -> Any:
@@ -91,96 +212,14 @@ def _mirror(problem: Any, model: Any) -> Any:
     return model.mirror if same else None
 
 
-def _modes(problem: Any, model: Any, theta: Array) -> tuple[float, Array]:
-    return escape_modes(problem.gradient(model.matrix(theta)), model, theta)
-
-
-MASKED_PROBLEM = ("curvature_mask", "residual", "gradient", "curvature")
-MASKED_MODEL = ("masked_gradient", "masked_deviation", "matrix", "pullback", "bend", "increment")
-SAMPLED_PROBLEM = ("observed_product", "scattered", "density", "risk", "measure", "weight", *MASKED_PROBLEM)
-
-
-def _is_masked(problem: Any, model: Any) -> bool:
-    """Return whether problem and model offer the loss of a mask with less overhead.
-
-    A subclass that redefines only part of it takes the general way.
-    """
-    return _of_one_class(problem, MASKED_PROBLEM) and _of_one_class(model, MASKED_MODEL)
-
-
-def _is_sampled(problem: Any, model: Any) -> bool:
-    """Return whether the loss is evaluated on the observed entries alone: these are few, or the matrix is large."""
-    if not (_of_one_class(problem, SAMPLED_PROBLEM) and _of_one_class(model, ("factors", "conserved", *MASKED_MODEL))):
-        return False
-    return is_sparse(problem)
-
-
 def is_sparse(problem: Any) -> bool:
     """Return whether arithmetic on the observed entries costs less than on whole matrices, or these are too large."""
     cells = problem.shape[0] * problem.shape[1]
     return cells > DENSE_CELLS or (cells >= SPARSE_CELLS and problem.density <= SPARSE_DENSITY)
 
 
-def _of_one_class(thing: Any, names: tuple[str, ...]) -> bool:
-    """Return whether one class defines all these attributes of ``thing``."""
-    return _defined_together(type(thing), names)  # type: ignore[arg-type]
-
-
-@lru_cache
-def _defined_together(kind: type, names: tuple[str, ...]) -> bool:
-    found = {next((cls for cls in kind.__mro__ if name in cls.__dict__), None) for name in names}
-    return len(found) == 1 and None not in found
-
-
-def _deviation(problem: Any, model: Any, center: Array) -> Objective:
-    """Return the loss relative to a critical center, without cancellation (the vector field is a polynomial).
-
-    The terms linear in delta, zero at a critical center, are left out: rounding of <grad f, delta> would hide the rest.
-    """
-    origin = np.array(center, dtype=float)
-    G = problem.gradient(model.matrix(origin))
-    offset = problem.risk(model.matrix(origin))
-    base = _composed(problem, model)
-
-    masked = _is_masked(problem, model)
-
-    def value(delta: Array) -> Any:
-        dW = model.increment(origin, delta)
-        half = model.bend(delta, G)
-        if delta.ndim > 1:
-            square = np.einsum("...ij,...ij->...", problem.curvature(dW), dW)
-            return (np.einsum("...i,...i->...", delta, half) + square) / 2
-        change = problem.measure(dW)
-        return float(delta @ half) / 2 + problem.weight * float(change @ change)
-
-    def gradient(delta: Array) -> Array:
-        change = problem.curvature(model.increment(origin, delta))
-        return model.pullback(origin + delta, change) + model.bend(delta, G)
-
-    quick = model.masked_deviation(origin, problem.curvature_mask, G) if masked else gradient
-
-    return replace(
-        base,
-        value=value,
-        gradient=lambda delta: quick(delta) if delta.ndim == 1 else gradient(delta),
-        hvp=lambda delta, v: base.hvp(origin + delta, v),
-        hessian=lambda delta: base.hessian(origin + delta),
-        conserved=shifted_argument(base.conserved, origin),
-        broadcasts=masked,
-        escape_modes=None,
-        output=None,
-        columns=None,
-        drive=None,
-        signature=None,
-        mirror=None,
-        deviation=lambda shift: _deviation(problem, model, origin + shift),
-        gauge_dimension=shifted_argument(base.gauge_dimension, origin),
-        lower_bound=-offset,
-    )
-
-
 def _in_units(inner: Objective, unit: float, root: float) -> Objective:
-    """Return theta -> unit^2 inner(theta / root): ``inner`` seen in the caller's units; ``root`` is exact."""
+    """Return theta -> unit^2 inner(theta / root): ``inner`` seen in the caller's units."""
     slope, bend = unit * (unit / root), unit / root * (unit / root)
 
     def deviation(center: Array) -> Objective:

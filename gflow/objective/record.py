@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from gflow.models import Model, completed
+from gflow.problems import Problem
+
 Array = np.ndarray
 KEPT_DIM = 1000
 """Above this dimension the slope in W-space is kept from one Hessian product to the next at the same point."""
@@ -76,16 +79,19 @@ class Objective:
     mirror: Callable[[Array], Array] | None = None
 
     @staticmethod
-    def of(problem: Any, model: Any) -> Objective:
-        """Return the training loss theta -> R(W(theta)) in closed form.
+    def of(problem: Problem, model: Model) -> Objective:
+        """Return the training loss theta -> R(W(theta)); in closed form as far as the model gives its derivatives.
 
         Parameters
         ----------
-        problem : MatrixCompletion or another problem with ``measure``, ``adjoint``, ``gradient`` and ``curvature``
-        model : Factorization, DirectMatrix or another model
+        problem : MatrixCompletion, MatrixSensing or another ``gflow.Problem``
+        model : Factorization, DirectMatrix or another ``gflow.Model``
+            Derivatives that it does not give come from automatic differentiation of its output.
 
         Raises
         ------
+        TypeError
+            If ``problem`` is no problem or ``model`` no model.
         ValueError
             If the shapes of problem and model differ.
 
@@ -93,9 +99,15 @@ class Objective:
         """
         from gflow.objective.loss import training_loss
 
-        if tuple(problem.shape) != tuple(model.shape):
-            raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {model.shape}")
-        return training_loss(problem, model)
+        if not (hasattr(problem, "measure") and hasattr(problem, "curvature")):
+            raise TypeError(
+                "problem must be a MatrixCompletion, a MatrixSensing or another gflow.Problem; "
+                f"got {type(problem).__name__}"
+            )
+        whole = completed(model)
+        if tuple(problem.shape) != tuple(whole.shape):
+            raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {whole.shape}")
+        return training_loss(problem, whole)
 
     @staticmethod
     def autodiff(function: Callable[[Array], Any], dim: int, lower_bound: float | None = None) -> Objective:

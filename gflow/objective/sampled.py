@@ -1,144 +1,96 @@
-"""The loss of a factorisation on the observed entries alone: memory O(n + k (d1 + d2)), no array of shape (d1, d2)."""
+"""A factorisation on the observed entries alone: memory O(n + k (d1 + d2)), no array of shape (d1, d2)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gflow.objective.modes import escape_modes
-from gflow.objective.record import Array, LastPoint, Objective, shifted_argument
+from gflow.models import Factorization
+from gflow.objective.record import Array
+from gflow.problems import MatrixCompletion
 
 LARGEST_HESSIAN = 10_000
 """Largest dimension for which a dense Hessian is formed."""
 
 
-class Sampled:
-    """Value and derivatives of (1/n) |P o (A B - M)|^2 from products sampled at the observed entries.
+class EntriesProblem:
+    """The risk of a completion problem of unit 1 as a function of the observed entries y, shape (n,)."""
+
+    unit = 1.0
+
+    def __init__(self, problem: MatrixCompletion) -> None:
+        self.targets, self.weight, self.shape = problem.targets, problem.weight, problem.targets.shape
+        self.normalized = self
+
+    def measure(self, y: Array) -> Array:
+        """Return y."""
+        return y
+
+    def adjoint(self, weights: Array) -> Array:
+        """Return the weights."""
+        return weights
+
+    def risk(self, y: Array) -> float:
+        """Return (1/n) |y - targets|^2."""
+        error = y - self.targets
+        return float(error @ error) * self.weight
+
+    def gradient(self, y: Array) -> Array:
+        """Return (2/n) (y - targets)."""
+        error = y - self.targets
+        error *= 2.0 * self.weight
+        return error
+
+    def curvature(self, dy: Array) -> Array:
+        """Return (2/n) dy."""
+        return 2.0 * self.weight * dy
+
+
+class EntriesModel:
+    """The observed entries of A B as a model of theta, whose output has shape (n,).
 
     Parameters
     ----------
-    problem : MatrixCompletion of unit 1
+    problem : MatrixCompletion
     model : Factorization
+        Of depth two.
     """
 
-    def __init__(self, problem: Any, model: Any) -> None:
+    def __init__(self, problem: MatrixCompletion, model: Factorization) -> None:
         self.problem, self.model = problem, model
-        self.twice = 2.0 * problem.weight
-        self.errors = LastPoint(self._errors)
+        self.shape, self.dim, self.degree = problem.targets.shape, model.dim, model.degree
 
-    def _errors(self, theta: Array) -> Array:
-        """Return A B - M at the observed entries, shape (n,)."""
-        return self.problem.observed_product(*self.model.factors(theta)) - self.problem.targets
+    def output(self, theta: Array) -> Array:
+        """Return the observed entries of A B."""
+        A, B = self.model.factors(theta)
+        return self.problem.observed_product(A, B)
+
+    def tangent(self, theta: Array, variation: Array) -> Array:
+        """Return the observed entries of dA B + A dB."""
+        (A, B), (dA, dB) = self.model.factors(theta), self.model.factors(variation)
+        return self.problem.observed_product(np.hstack([dA, A]), np.vstack([B, dB]))
+
+    def increment(self, theta: Array, variation: Array) -> Array:
+        """Return the observed entries of dA (B + dB) + A dB."""
+        (A, B), (dA, dB) = self.model.factors(theta), self.model.factors(variation)
+        return self.problem.observed_product(np.hstack([dA, A]), np.vstack([B + dB, dB]))
 
     def pullback(self, theta: Array, weights: Array) -> Array:
         """Return (S B^T, A^T S), shape (dim,), for the sparse matrix S with ``weights`` at the observed entries."""
-        A, B = self.model.factors(theta)
-        S = self.problem.scattered(weights)
-        result = np.empty(theta.shape)
-        left, right = self.model.factors(result)
-        left[:] = S @ B.T
-        right[:] = (S.T @ A).T
-        return result
+        return self.model.pullback(theta, self.problem.scattered(weights))
 
-    def change(self, theta: Array, move: Array) -> Array:
-        """Return dA B + A dB at the observed entries, shape (n,)."""
-        (A, B), (dA, dB) = self.model.factors(theta), self.model.factors(move)
-        return self.problem.observed_product(np.hstack([dA, A]), np.vstack([B, dB]))
+    def bend(self, theta: Array, variation: Array, weights: Array) -> Array:
+        """Return (S dB^T, dA^T S), shape (dim,)."""
+        return self.pullback(variation, weights)
 
-    def value(self, theta: Array) -> float:
-        """Return the loss."""
-        error = self.errors(theta)
-        return float(error @ error) * self.problem.weight
+    def jacobian(self, theta: Array) -> Array:
+        """Return the derivative of the observed entries, shape (n, dim)."""
+        return self.problem.measure(self.model.jacobian(theta))
 
-    def gradient(self, theta: Array) -> Array:
-        """Return (2/n) (E B^T, A^T E), shape (dim,)."""
-        error = self.problem.observed_product(*self.model.factors(theta))
-        error -= self.problem.targets
-        error *= self.twice
-        return self.pullback(theta, error)
-
-    def hvp(self, theta: Array, move: Array) -> Array:
-        """Return (2/n) (dE B^T + E dB^T, A^T dE + dA^T E), shape (dim,)."""
-        if not theta.any():  # W moves to second order only
-            return self.pullback(move, self.twice * self.errors(theta))
-        along = self.pullback(theta, self.twice * self.change(theta, move))
-        along += self.pullback(move, self.twice * self.errors(theta))
-        return along
-
-    def escape_modes(self, theta: Array) -> tuple[float, Array]:
-        """Return a bound of the eigenvalues of -H and candidates for its top eigenvectors."""
-        return escape_modes(self.problem.scattered(self.twice * self.errors(theta)), self.model, theta)
-
-    def drive(self, theta: Array) -> Any:
-        """Return the linear map under which [A; B^T] moves, for arrays of shape (d1 + d2, m)."""
-        return self.model.drive(self.problem.scattered(self.twice * self.errors(theta)))
-
-    def hessian(self, theta: Array) -> Array:
-        """Return the dense Hessian; ``ValueError`` above dimension 10000."""
-        return observed_hessian(self.problem, self.model, theta)
-
-
-def sampled_loss(problem: Any, model: Any) -> Objective:
-    """Return the loss of a factorisation on a problem whose unit is 1, from its observed entries alone."""
-    loss = Sampled(problem, model)
-    return Objective(
-        dim=model.dim,
-        value=loss.value,
-        gradient=loss.gradient,
-        hvp=loss.hvp,
-        hessian=loss.hessian,
-        conserved=model.conserved,
-        deviation=lambda center: _deviation(loss, center),
-        gauge_dimension=model.gauge_dimension,
-        lower_bound=0.0,
-        escape_modes=loss.escape_modes,
-        output=lambda theta: problem.observed_product(*model.factors(theta)),
-        columns=model.stacked,
-        signature=model.signature,
-        drive=loss.drive,
-    )
-
-
-def _deviation(loss: Sampled, center: Array) -> Objective:
-    """Return the loss relative to a critical center without cancellation; linear terms, zero there, are left out."""
-    problem, model = loss.problem, loss.model
-    origin = np.array(center, dtype=float)
-    error = problem.observed_product(*model.factors(origin)) - problem.targets
-    slope = loss.twice * error
-
-    def change(delta: Array) -> Array:
-        (A, B), (dA, dB) = model.factors(origin), model.factors(delta)
-        return problem.observed_product(np.hstack([dA, A]), np.vstack([B + dB, dB]))
-
-    def value(delta: Array) -> float:
-        moved = change(delta)
-        return float(slope @ problem.observed_product(*model.factors(delta))) + problem.weight * float(moved @ moved)
-
-    def gradient(delta: Array) -> Array:
-        along = loss.pullback(origin + delta, loss.twice * change(delta))
-        along += loss.pullback(delta, slope)
-        return along
-
-    base = sampled_loss(problem, model)
-    return replace(
-        base,
-        value=value,
-        gradient=gradient,
-        hvp=lambda delta, v: base.hvp(origin + delta, v),
-        hessian=lambda delta: base.hessian(origin + delta),
-        conserved=shifted_argument(base.conserved, origin),
-        deviation=lambda shift: _deviation(loss, origin + shift),
-        gauge_dimension=shifted_argument(base.gauge_dimension, origin),
-        lower_bound=-problem.weight * float(error @ error),
-        escape_modes=None,
-        output=None,
-        columns=None,
-        drive=None,
-        signature=None,
-        mirror=None,
-    )
+    def bend_matrix(self, theta: Array, weights: Array) -> Array:
+        """Return the matrix of ``bend(theta, ., weights)``, shape (dim, dim)."""
+        return self.model.bend_matrix(theta, self.problem.adjoint(weights))
 
 
 def observed_hessian(problem: Any, model: Any, theta: Array) -> Array:

@@ -5,6 +5,7 @@ the linear operator ``measure`` and its adjoint, so every model composes with ev
 """
 
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
+from gflow.problems.protocol import Problem
 from gflow.problems.sensing import MatrixSensing
 
-__all__ = ["LARGEST_ENTRY", "MatrixCompletion", "MatrixSensing", "power_of_four"]
+__all__ = ["LARGEST_ENTRY", "MatrixCompletion", "MatrixSensing", "Problem", "power_of_four"]

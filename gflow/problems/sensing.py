@@ -136,14 +136,13 @@ class MatrixSensing:
         return flat.reshape(-1, *W.shape[2:])
 
     def adjoint(self, weights: np.ndarray) -> np.ndarray:
-        """Return sum_i weights_i A_i, shape (d1, d2)."""
-        return (self.matrix.T @ weights).reshape(self.shape)
+        """Return sum_i weights_i A_i, shape (d1, d2) (leading axes of weights are kept)."""
+        flat = weights.reshape(-1, self.n_observed)
+        return (self.matrix.T @ flat.T).T.reshape(*weights.shape[:-1], *self.shape)
 
     def misfit(self, W: np.ndarray) -> np.ndarray:
         """Return r = A(W) - y, shape (m,) (leading axes of W are kept)."""
-        lead = W.shape[:-2]
-        flat = W.reshape(-1, self.shape[0] * self.shape[1])
-        return (self.matrix @ flat.T).T.reshape(*lead, -1) - self.targets
+        return self._measured(W) - self.targets
 
     def risk(self, W: np.ndarray) -> Any:
         """Return R(W) = weight * |A(W) - y|^2; an array of such values if W has leading axes."""
@@ -154,13 +153,16 @@ class MatrixSensing:
 
     def gradient(self, W: np.ndarray) -> np.ndarray:
         """Return dR/dW = 2 weight sum_i r_i A_i, shape (d1, d2) (leading axes of W are kept)."""
-        error = self.misfit(W)
-        flat = error.reshape(-1, self.n_observed)
-        return 2.0 * self.weight * (self.matrix.T @ flat.T).T.reshape(*error.shape[:-1], *self.shape)
+        return 2.0 * self.weight * self.adjoint(self.misfit(W))
 
     def curvature(self, dW: np.ndarray) -> np.ndarray:
-        """Return the second derivative of R applied to dW, 2 weight sum_i <A_i, dW> A_i, shape (d1, d2)."""
-        return 2.0 * self.weight * self.adjoint(self.measure(dW))
+        """Return 2 weight sum_i <A_i, dW> A_i, the second derivative of R applied to dW, shape (d1, d2)."""
+        return 2.0 * self.weight * self.adjoint(self._measured(dW))
+
+    def _measured(self, W: np.ndarray) -> np.ndarray:
+        """Return the measurements of W, shape (..., m): leading axes of W are kept."""
+        flat = W.reshape(-1, self.shape[0] * self.shape[1])
+        return (self.matrix @ flat.T).T.reshape(*W.shape[:-2], -1)
 
     def __repr__(self) -> str:
         return f"MatrixSensing({self.shape[0]} x {self.shape[1]}, {self.n_observed} measurements)"

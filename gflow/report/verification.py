@@ -162,7 +162,7 @@ def matrix_view(study: Study) -> MatrixView | None:
         "W where the trajectory ended. As the start shrinks, a determined entry tends to a limit that no seed changes, "
         "and a seed-dependent one to a limit of its own for every start; at this start they may still be far from it."
     )
-    return MatrixView(study.model.matrix(study.trajectory.final) * study.unit, statuses, caption)
+    return MatrixView(study.model.output(study.trajectory.final) * study.unit, statuses, caption)
 
 
 def saddle_table(study: Study) -> Table:
@@ -186,7 +186,7 @@ def saddle_table(study: Study) -> Table:
 def _saddle_row(study: Study, saddle: Saddle) -> list[Any]:
     point, leaves = saddle.point, saddle.escape
     rank_a, rank_b, _ = manifolds.factor_ranks(study.model, point.theta) if saddle.rank else (0, 0, 0)
-    rank = int(diagnostics.numerical_rank(study.model.matrix(point.theta), RANK_TOL**2)) if saddle.rank else 0
+    rank = int(diagnostics.numerical_rank(study.model.output(point.theta), RANK_TOL**2)) if saddle.rank else 0
     return [
         _loss(study, point.value),
         *_span(study, saddle.plateau),

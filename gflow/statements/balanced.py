@@ -78,7 +78,7 @@ def signs(model: gflow.Factorization, path: gflow.Trajectory) -> np.ndarray:
     drift = error * (1.0 + np.arange(len(least))) * np.maximum.accumulate(np.sum(path.states**2, axis=1))
     hidden = least**2 <= drift
     known = int(np.argmax(hidden)) if hidden.any() else len(least)
-    return np.linalg.slogdet(model.matrix(path.states[:known])).sign
+    return np.linalg.slogdet(model.output(path.states[:known])).sign
 
 
 def _run(study: Study, start: np.ndarray) -> gflow.Trajectory:

@@ -176,7 +176,7 @@ def _direct(study: Study, start: np.ndarray, why: str) -> tuple[np.ndarray | Non
     if any(path.status is not gflow.Status.CONVERGED for path in paths):
         endings = ", ".join(str(path.status) for path in paths)
         return None, np.inf, f"{why}; direct runs from alpha = {alphas} ended {endings}"
-    first, second, last = (study.model.matrix(path.final) * study.unit for path in paths)
+    first, second, last = (study.model.output(path.final) * study.unit for path in paths)
     size = float(np.abs(last).max())
     earlier, later = (float(np.abs(a - b).max()) for a, b in ((first, second), (second, last)))
     ratio = later / earlier if earlier > RUN_TOL * size else 0.0

@@ -55,7 +55,7 @@ def _end(given: Evidence) -> tuple[np.ndarray | None, str]:
         return None, f"the flow from the identity failed: {failure}"
     if flow.status is not gflow.Status.CONVERGED:
         return None, f"the flow from the identity ended {flow.status}"
-    return model.matrix(flow.final), f"the end of the flow from alpha = {ALPHA:g} unit"
+    return model.output(flow.final), f"the end of the flow from alpha = {ALPHA:g} unit"
 
 
 def _least(given: Evidence, norm: float | None, text: str) -> Claim:

@@ -112,7 +112,7 @@ def ranks(given: Evidence) -> str:
 def _without_limit(given: Evidence) -> str:
     """Return what one trajectory shows where no limit is known, as text."""
     study = given.study
-    W = study.model.matrix(study.trajectory.final) * study.unit
+    W = study.model.output(study.trajectory.final) * study.unit
     sizes = np.linalg.svd(W, compute_uv=False)
     rank = int(np.sum(sizes > RANK_TOL * sizes[0]))
     return (

@@ -99,11 +99,11 @@ def _smaller(study: Study, components: list[Any]) -> Claim:
         size = max(float(np.linalg.norm(theta)), 1.0)
         block = np.zeros((d1, d2), dtype=bool)
         block[np.ix_(component.rows, component.columns)] = True
-        stray = float(np.linalg.norm(model.matrix(theta)[~block])) / size**2
+        stray = float(np.linalg.norm(model.output(theta)[~block])) / size**2
         i, j = (int(index) for index in rng.permutation(np.argwhere(~block))[0])
         a, b = np.zeros((d1, Q.shape[1])), np.zeros((Q.shape[1], d2))
         a[i, 0] = b[0, j] = 1.0
-        witness = model.matrix(whole.embed(a, b))
+        witness = model.output(whole.embed(a, b))
         distance = float(np.linalg.norm(witness[~block]))
         worst = min(worst, min(distance, 1.0) - stray - whole.distance(theta) / size)
     reason = (

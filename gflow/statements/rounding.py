@@ -20,7 +20,7 @@ def growth(model: gflow.Factorization) -> float:
 
 def absolute_residual(problem: gflow.MatrixCompletion, model: gflow.Factorization, theta: np.ndarray) -> np.ndarray:
     """Return P o (|A| |B| + |M|), shape (d1, d2): the sizes that cancel in E."""
-    return problem.observed * model.matrix(np.abs(theta)) + np.abs(problem.values)
+    return problem.observed * model.output(np.abs(theta)) + np.abs(problem.values)
 
 
 def value_rounding(problem: gflow.MatrixCompletion, model: gflow.Factorization, theta: np.ndarray) -> float:
@@ -42,7 +42,7 @@ def product_rounding(
     size, move = np.abs(theta), np.abs(v)
     change = 2.0 * problem.weight * (problem.observed * model.tangent(size, move))
     sizes = 2.0 * problem.weight * absolute_residual(problem, model, theta)
-    total = model.pullback(size, change) + model.bend(move, sizes)
+    total = model.pullback(size, change) + model.bend(size, move, sizes)
     return growth(model) * (float(np.linalg.norm(total)) + EPS)
 
 

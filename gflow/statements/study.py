@@ -200,7 +200,7 @@ def singular_values(model: gflow.Factorization, theta: np.ndarray) -> np.ndarray
     """
     d1, d2 = model.shape
     if d1 * d2 <= LARGEST_MATRIX or model.rank >= min(d1, d2):
-        return np.linalg.svd(model.matrix(theta), compute_uv=False)
+        return np.linalg.svd(model.output(theta), compute_uv=False)
     A, B = model.factors(theta)
     left, right = (np.asarray(np.linalg.qr(factor, mode="r")) for factor in (A, B.T))
     return np.linalg.svd(left @ right.T, compute_uv=False)

@@ -60,7 +60,7 @@ def _met(study: Study) -> list[gflow.CriticalPoint]:
 
 def _clear(study: Study, point: gflow.CriticalPoint) -> bool:
     """Return whether the residual is so large that its negative curvature, 2 sigma_1(E) / n, could not be missed."""
-    residual = study.normalized.residual(study.model.matrix(point.theta))
+    residual = study.normalized.residual(study.model.output(point.theta))
     rate = 2.0 * study.normalized.weight * float(np.linalg.norm(residual, 2))
     return rate > CLEAR * point.zero_cut
 

@@ -72,7 +72,8 @@ def propagated(
             cubic = bent * h * s * (1 - s) * ((1 - s) * before - s * slope)
             straight = 3 * s * s - 2 * s**3 if bent else s
             theta = states[i] + straight * (states[i + 1] - states[i]) + cubic
-            X = advanced(part, *model.factors(theta), X, h / PARTS)
+            A, B = model.factors(theta)
+            X = advanced(part, A, B, X, h / PARTS)
     return X
 
 

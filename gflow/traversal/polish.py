@@ -145,7 +145,7 @@ def completed(
     """
     point, length, losses, first = theta, 0.0, [], float(np.linalg.norm(theta))
     for _ in range(max_steps):
-        gap = problem.measure(model.matrix(point)) - problem.targets
+        gap = problem.measure(model.output(point)) - problem.targets
         size = float(np.linalg.norm(point))
         losses.append(float(gap @ gap) * problem.weight)
         if losses[-1] <= max(loss_tol, min((EPS * size * size) ** 2, MET_LOSS * losses[0])):

@@ -124,7 +124,7 @@ class Watch:
         """Return what two Newton steps must agree in: the matrix at the end, or its balanced factors."""
         if self.compares_factors:
             return np.concatenate([factor.ravel() for factor in balanced(*self.model.factors(self.end))])
-        return self.model.matrix(self.end)
+        return self.model.output(self.end)
 
     def agrees(self, previous: np.ndarray | None) -> bool:
         """Return whether the end is where the step before led to, within the agreement or within rounding."""

@@ -214,8 +214,8 @@ class _Stage:
             _, coarse = self.integrated(self.coarse, tight=True, completes=fine.is_completion)
         if coarse.finding != fine.finding:
             return np.inf
-        end = self.model.matrix(fine.end)
-        return float(np.abs(end - self.model.matrix(coarse.end)).max() + self.use.rtol * np.abs(end).max())
+        end = self.model.output(fine.end)
+        return float(np.abs(end - self.model.output(coarse.end)).max() + self.use.rtol * np.abs(end).max())
 
     def at_saddle(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""

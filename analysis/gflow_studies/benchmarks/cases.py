@@ -32,7 +32,7 @@ def _flow_sides(problem: gflow.MatrixCompletion, seed: int, scale: float, loss: 
         path = gflow.gradient_flow(objective, start, rtol=RTOL, loss_tol=target)
         if path.conservation_drift is None or path.conservation_drift > DRIFT:
             raise ValueError(f"the conserved quantity drifts by {path.conservation_drift}")
-        return model.matrix(path.final), path.n_gradients
+        return model.output(path.final), path.n_gradients
 
     bare = _solve_ivp(objective, model, start, loss, rtol=RTOL, atol=RTOL * scale)
     path = gflow.gradient_flow(objective, start, rtol=RTOL, loss_tol=target)
@@ -82,7 +82,7 @@ def _solve_ivp(
             events=reached,
             **options,
         )
-        return objective.unit * model.matrix(result.y[:, -1]), result.nfev
+        return objective.unit * model.output(result.y[:, -1]), result.nfev
 
     return run
 
@@ -100,7 +100,7 @@ def _descent(
                 value = objective.value(theta)
                 if not np.isfinite(value) or value <= loss:
                     break
-        return model.matrix(theta), count
+        return model.output(theta), count
 
     return run
 

@@ -31,7 +31,7 @@ def full_width(d: int = 200, rank: int = 5, fraction: float = 0.3, repeats: int 
         raise ValueError(f"the limit ended {limit.status} and the flow {path.status}")
     step = largest_stable_step(objective, path.final)
     seconds, (theta, count, loss) = _timed(lambda: descent_end(objective, start, step))
-    ends = {"limit": limit.matrix, "flow": model.matrix(path.final), "descent": model.matrix(theta)}
+    ends = {"limit": limit.matrix, "flow": model.output(path.final), "descent": model.output(theta)}
     size = float(np.abs(limit.matrix).max())
     numbers: dict[str, Any] = {
         "limit_seconds": float(np.median([spent for spent, _ in limits])),

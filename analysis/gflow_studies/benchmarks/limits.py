@@ -89,7 +89,7 @@ def flow_end(problem: gflow.MatrixCompletion) -> tuple[np.ndarray, gflow.Traject
     model = gflow.Factorization(problem.shape)
     start = model.random(np.random.default_rng(0), ALPHA)
     path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=RTOL, drift_tol=DRIFT)
-    return model.matrix(path.final), path
+    return model.output(path.final), path
 
 
 def predicted_distance(limit: gflow.Traversal) -> float | None:
@@ -199,14 +199,14 @@ def descent_steps(tol: float = 1e-6, trial: int = 20_000) -> dict[str, float]:
     path, model = limit.chains[0].orbits[2], gflow.Factorization(problem.shape, 3)
     objective = gflow.Objective.of(problem.normalized, model)
     step = 1.9 / float(np.linalg.eigvalsh(objective.hessian(path.final))[-1])
-    near = np.abs(model.matrix(path.states) * problem.unit - W).max(axis=(1, 2)) / np.abs(W).max()
+    near = np.abs(model.output(path.states) * problem.unit - W).max(axis=(1, 2)) / np.abs(W).max()
     reached = float(path.times[int(np.argmax(near <= tol))] if (near <= tol).any() else path.times[-1])
     theta = path.states[0].copy()
     distances = []
     for _ in range(2):
         for _ in range(trial // 2):
             theta -= step * objective.gradient(theta)
-        distances.append(float(np.abs(model.matrix(theta) * problem.unit - W).max() / np.abs(W).max()))
+        distances.append(float(np.abs(model.output(theta) * problem.unit - W).max() / np.abs(W).max()))
     rate = float(np.log(distances[0] / distances[1])) / (trial // 2)
     return {
         "step": step,

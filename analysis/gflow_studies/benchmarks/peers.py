@@ -79,7 +79,7 @@ def _fast(problem: gflow.MatrixCompletion, model: gflow.Factorization, start: np
 
     def run() -> tuple[np.ndarray, int]:
         (end,) = gflow.gradient_flows(problem, start, rank=model.rank, compiled=True, loss_tol=target, rtol=RTOL)
-        return model.matrix(end.theta), end.n_gradients
+        return model.output(end.theta), end.n_gradients
 
     return run
 
@@ -110,7 +110,7 @@ def _cvode(problem: gflow.MatrixCompletion, model: gflow.Factorization, start: n
 
     def run() -> tuple[np.ndarray, int]:
         found = solver.solve(np.array([0.0, 1e6]), begin)
-        return problem.unit * model.matrix(np.array(found.y[-1])), int(found.nfev)
+        return problem.unit * model.output(np.array(found.y[-1])), int(found.nfev)
 
     return run
 
@@ -140,7 +140,7 @@ def _heyoka(problem: gflow.MatrixCompletion, model: gflow.Factorization, start: 
         integrator.state[:] = begin
         integrator.reset_cooldowns()
         integrator.propagate_until(1e6)
-        return problem.unit * model.matrix(integrator.state.copy()), 0
+        return problem.unit * model.output(integrator.state.copy()), 0
 
     return run
 
@@ -179,7 +179,7 @@ def _diffrax(problem: gflow.MatrixCompletion, model: gflow.Factorization, start:
         ).ys[-1]
 
     def run() -> tuple[np.ndarray, int]:
-        return problem.unit * model.matrix(np.asarray(solve(begin).block_until_ready())), 0
+        return problem.unit * model.output(np.asarray(solve(begin).block_until_ready())), 0
 
     return run
 

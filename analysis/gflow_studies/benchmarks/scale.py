@@ -45,7 +45,7 @@ def _full_width_sides(d: int, rank: int, fraction: float) -> tuple[Side, ...]:
         path = gflow.gradient_flow(objective, start, rtol=RTOL, loss_tol=LOSS)
         if path.status != "converged" or path.conservation_drift is None or path.conservation_drift > DRIFT:
             raise ValueError(f"the flow ended {path.status} with a conservation drift of {path.conservation_drift}")
-        return model.matrix(path.final), path.n_gradients
+        return model.output(path.final), path.n_gradients
 
     return (
         Side("gflow", ours),
@@ -77,7 +77,7 @@ def _bare(
             rtol=RTOL,
             atol=RTOL * SCALE,
         )
-        return objective.unit * model.matrix(result.y[:, -1]), result.nfev
+        return objective.unit * model.output(result.y[:, -1]), result.nfev
 
     return run
 
@@ -111,7 +111,7 @@ def _descent(
 
     def run() -> tuple[np.ndarray, int]:
         theta, count, _ = descent_end(inner, start / objective.theta_unit, step)
-        return objective.unit * model.matrix(theta), count
+        return objective.unit * model.output(theta), count
 
     return run
 

@@ -189,7 +189,7 @@ def _part(config: Widths, case: str, curve: str, seed: np.random.SeedSequence) -
     descend = _searched if step == EXACT else partial(_stepped, step=float(step))
     budget = config.searches if step == EXACT else config.steps[config.cases.index(case)]
     ends, statuses = descend(problem, models, starts, budget)
-    X_ends = [[model.matrix(theta) for theta in row] for model, row in zip(models, ends, strict=True)]
+    X_ends = [[model.output(theta) for theta in row] for model, row in zip(models, ends, strict=True)]
     stack, size_y = np.array(X_ends), float(np.linalg.norm(problem.targets))
     errors, norms = np.linalg.norm(stack - X, axis=(-2, -1)), np.trace(stack, axis1=-2, axis2=-1)
     missing = problem.misfit(stack)

@@ -199,7 +199,7 @@ def _distance(problem: gflow.MatrixSensing, path: gflow.CommutingPath) -> tuple[
     gaps = []
     expected = path.matrices[:, :d1, d1:] if dilated else path.matrices
     for k, theta in met[1:]:
-        gaps.append(float(np.linalg.norm(model.matrix(theta) - expected[k]) / np.linalg.norm(expected[k])))
+        gaps.append(float(np.linalg.norm(model.output(theta) - expected[k]) / np.linalg.norm(expected[k])))
     return max(gaps) if len(gaps) == len(path.times) else np.inf, str(flow.status)
 
 

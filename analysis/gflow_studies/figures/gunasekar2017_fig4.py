@@ -127,7 +127,7 @@ def _case(kind: str, order: int, rank: int, share: float, seed: np.random.SeedSe
     endings: dict[str, str] = {}
     for name, size in SIZES.items():
         flow = gflow.gradient_flow(objective, size * direction, max_evaluations=30_000)
-        X = model.matrix(flow.final)
+        X = model.output(flow.final)
         fits = bool(np.linalg.norm(problem.misfit(X)) <= FIT_TOL * np.linalg.norm(problem.targets))
         excesses[name] = float(np.trace(X)) / least.value - 1.0 if fits else None
         endings[name] = str(flow.status)

@@ -115,8 +115,8 @@ def _case(config: Config, factor: float, seed: np.random.SeedSequence) -> Case:
     model = gflow.SymmetricFactorization(config.order)
     start = model.random(rng, SMALLEST * float(np.sqrt(problem.unit)))
     flow = gflow.gradient_flow(gflow.Objective.of(problem, model), start, max_evaluations=BUDGET)
-    W = model.matrix(flow.final)
-    eigenvalues, path = np.linalg.eigvalsh(W), model.matrix(flow.states)
+    W = model.output(flow.final)
+    eigenvalues, path = np.linalg.eigvalsh(W), model.output(flow.states)
     distances = [np.linalg.norm(path - saddle.matrix, axis=(1, 2)) / size for saddle in limit.saddles]
     return Case(
         n_observed=problem.n_observed,

@@ -66,5 +66,5 @@ def _mask_run(problem: gflow.MatrixCompletion, start: np.ndarray, scale: float, 
         str(path.status),
         path.times[shown],
         path.losses[shown],
-        gflow.Factorization(problem.shape).matrix(path.final),
+        gflow.Factorization(problem.shape).output(path.final),
     )

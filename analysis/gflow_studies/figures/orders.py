@@ -137,7 +137,7 @@ def order_check(case: OrderCase, seed: np.random.SeedSequence) -> Check:
     paths = [gflow.graded_flow(problem, start, log_scale=x * np.log(10.0), loss_tol=LOSS_TOL) for x in scales]
     model = gflow.Factorization(problem.shape)
     size = max(problem.size, float(np.abs(limit.matrix).max()))
-    distances = [float(np.abs(model.matrix(path.final) - limit.matrix).max()) / size for path in paths]
+    distances = [float(np.abs(model.output(path.final) - limit.matrix).max()) / size for path in paths]
     floor = max(VISIBLE, 10.0 * (limit.error or 0.0) / size)
     return Check(case, scales, np.array(distances), tuple(str(path.status) for path in paths), floor)
 

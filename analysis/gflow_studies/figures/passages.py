@@ -181,7 +181,7 @@ def _passage(
         block = np.ix_(saddle.rows, saddle.columns)
         matrix[block], inside[block] = saddle.matrix, True
     idle = [saddle for saddle in visit.saddles if saddle.rank == 0]
-    W, (A, B) = model.matrix(theta), model.factors(theta)
+    W, (A, B) = model.output(theta), model.factors(theta)
     factors = [(W, RANK_TOL**2 * size), (A, RANK_TOL * root), (B, RANK_TOL * root)]
     counted = [*factors, (model.stacked(theta), RANK_TOL * root)]
     ranks = [int(np.sum(np.linalg.svd(factor, compute_uv=False) > tol)) for factor, tol in counted]

@@ -207,7 +207,7 @@ def plane_run(
     path = gflow.graded_flow(problem, start_of(model, parts[0], theta_0, alpha, exponent))
     first, second = (crossing(model, part, path) for part in parts)
     norms = np.stack([part.norms(model, path.states) for part in parts], axis=1)
-    return PlaneRun(exponent, str(path.status), norms, path.states, (first, second), model.matrix(path.final))
+    return PlaneRun(exponent, str(path.status), norms, path.states, (first, second), model.output(path.final))
 
 
 def crossings_of(

@@ -196,7 +196,7 @@ def run(problem: gflow.MatrixCompletion, alpha: float, start: np.ndarray, limit:
     """Return how the flow from alpha theta_0 ends."""
     model = gflow.Factorization(problem.shape)
     theta, status, loss = flow(problem, alpha * start)
-    W = model.matrix(theta)
+    W = model.output(theta)
     distance = None
     if limit is not None:
         distance = float(np.abs(W - limit).max() / max(problem.size, float(np.abs(limit).max())))

@@ -171,7 +171,7 @@ def drift(problem: gflow.MatrixCompletion, chain: gflow.Chain, horizon: float) -
     times = np.logspace(0.0, decades, int(PER_DECADE * decades) + 1)
     options: dict[str, Any] = {"rtol": 1e-7, "norm_limit": 1e8, "max_evaluations": 100_000}
     rest = gflow.gradient_flow(loss, start, method="LSODA", t_eval=times, **options)
-    sizes = np.abs(model.matrix(rest.states)).max(axis=(1, 2))
+    sizes = np.abs(model.output(rest.states)).max(axis=(1, 2))
     norms, share = np.linalg.norm(rest.states, axis=1), part.n_observed / problem.n_observed
     growth, before = (_power(rest.times, sizes, rest.times[-1] / 10.0**k) for k in (0, 1))
     return Drift(
@@ -214,5 +214,5 @@ def _agreement(
     except gflow.IntegrationFailed:
         return None
     reached = min(len(check.times), len(half) + 1)
-    found = np.abs(model.matrix(check.states[1:reached])).max(axis=(1, 2))
+    found = np.abs(model.output(check.states[1:reached])).max(axis=(1, 2))
     return float(np.max(np.abs(found / sizes[1:reached] - 1.0), initial=0.0))

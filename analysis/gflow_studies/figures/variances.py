@@ -81,8 +81,8 @@ def _end(problem: gflow.MatrixCompletion, start: np.ndarray, scale: float, rtol:
     model = gflow.Factorization(problem.shape)
     if scale < GRADED_BELOW:
         path = gflow.graded_flow(problem, start, rtol=rtol)
-        return model.matrix(path.final), str(path.status)
+        return model.output(path.final), str(path.status)
     (end,) = gflow.gradient_flows(problem, start, rtol=rtol)
     if end.failed:
         raise RuntimeError(end.message)
-    return model.matrix(end.theta), str(end.status)
+    return model.output(end.theta), str(end.status)

@@ -73,7 +73,7 @@ def limit_runs(study: Study) -> tuple[LimitRun, ...]:
     if size == 0.0:
         return ()
     path, unit = study.trajectory, study.unit
-    end = study.model.matrix(path.final) * unit if study.converged else None
+    end = study.model.output(path.final) * unit if study.converged else None
     own = LimitRun(float(np.log(size)), path.times / unit, unit * (unit * path.losses), end, "this study")
     theta = study.start / size
     runs = [own, *completion_runs(study, theta), *_all(_graded(study, theta, power) for power in PLATEAU_POWERS)]
@@ -152,6 +152,6 @@ def _graded(study: Study, theta: np.ndarray, power: float, *, completion: bool =
         path = gflow.graded_flow(study.normalized, alpha * theta, rank=width, loss_tol=LOSS_TOL, max_evaluations=BUDGET)
     except IntegrationFailed:
         return None
-    end = study.model.matrix(path.final) * unit if path.status is gflow.Status.CONVERGED else None
+    end = study.model.output(path.final) * unit if path.status is gflow.Status.CONVERGED else None
     losses = unit * (unit * path.losses)
     return LimitRun(float(np.log(alpha)), path.times / unit, losses, end, "graded columns", completion)
