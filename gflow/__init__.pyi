@@ -144,6 +144,8 @@ from gflow.symmetric_traversal import (
 )
 from gflow.traversal import (
     Chain as Chain,
+    DeepSaddle as DeepSaddle,
+    DeepTraversal as DeepTraversal,
     Saddle as Saddle,
     Traversal as Traversal,
     TraversalStatus as TraversalStatus,

@@ -1,7 +1,17 @@
 """The alpha -> 0 limit from the origin: saddle to saddle, per coupling component (Bai et al. 2024; GLRL)."""
 
+from gflow.traversal.deep_records import DeepSaddle, DeepTraversal
 from gflow.traversal.limits import greedy_low_rank, saddle_to_saddle
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.traversal import Traversal
 
-__all__ = ["Chain", "Saddle", "Traversal", "TraversalStatus", "greedy_low_rank", "saddle_to_saddle"]
+__all__ = [
+    "Chain",
+    "DeepSaddle",
+    "DeepTraversal",
+    "Saddle",
+    "Traversal",
+    "TraversalStatus",
+    "greedy_low_rank",
+    "saddle_to_saddle",
+]

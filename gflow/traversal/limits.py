@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from gflow.connectivity import Connectivity, connectivity
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 from gflow.traversal.chain import chain
+from gflow.traversal.deep import deep_limit
+from gflow.traversal.deep_records import DeepTraversal
 from gflow.traversal.frames import FrameFailure, frame_of, in_joint_span, raced
 from gflow.traversal.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.traversal.records import Chain, TraversalStatus
@@ -20,18 +22,51 @@ from gflow.traversal.traversal import Traversal
 WORST_FIRST = (TraversalStatus.DIVERGING, TraversalStatus.DEGENERATE, TraversalStatus.UNDECIDED)
 
 
+@overload
 def saddle_to_saddle(
     problem: MatrixCompletion,
     start: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
     *,
     rank: int | None = None,
+    depth: Literal[2] = 2,
+    rtol: float = ...,
+    simple_tol: float = ...,
+    norm_limit: float = ...,
+    max_evaluations: int = ...,
+    compiled: bool | None = ...,
+) -> Traversal: ...
+
+
+@overload
+def saddle_to_saddle(
+    problem: MatrixCompletion,
+    start: np.ndarray | None = None,
+    rng: np.random.Generator | None = None,
+    *,
+    rank: int | None = None,
+    depth: int,
+    rtol: float = ...,
+    simple_tol: float = ...,
+    norm_limit: float = ...,
+    max_evaluations: int = ...,
+    compiled: bool | None = ...,
+) -> Traversal | DeepTraversal: ...
+
+
+def saddle_to_saddle(
+    problem: MatrixCompletion,
+    start: np.ndarray | None = None,
+    rng: np.random.Generator | None = None,
+    *,
+    rank: int | None = None,
+    depth: int = 2,
     rtol: float = 1e-8,
     simple_tol: float = 1e-9,
     norm_limit: float = 2e2,
     max_evaluations: int = 200_000,
     compiled: bool | None = False,
-) -> Traversal:
+) -> Any:
     """Return the limit alpha -> 0 of the gradient flow from alpha theta_0, without any small number.
 
     Each coupling component goes from the origin along a chain of saddles, one rank at a time: the singular pair of the
@@ -52,6 +87,10 @@ def saddle_to_saddle(
         Draws theta_0 where no start is given: the same as ``start=model.random(rng)``.
     rank : int, optional
         Inner width r. Default min(d1, d2).
+    depth : int
+        The number of factors. From three on the whole matrix goes through one chain, as its components share the
+        hidden layers: a ``DeepTraversal``, whose signs that the start decides are given by their law alone, so that no
+        start is taken.
     rtol : float
         Tolerance of the orbits whose way is remembered, between 1e-13 and 1e-2.
     simple_tol : float
@@ -82,7 +121,13 @@ def saddle_to_saddle(
     """
     if not isinstance(problem, MatrixCompletion):
         raise TypeError(f"problem must be a MatrixCompletion; got {type(problem).__name__}")
-    model = Factorization(problem.shape, rank)
+    model = Factorization(problem.shape, rank, depth)
+    if depth != 2:
+        if depth == 1:
+            raise ValueError("a limit from saddle to saddle needs at least two factors; got depth 1")
+        if start is not None or rng is not None:
+            raise ValueError(f"a limit at depth {depth} takes no start: its signs are given by their law")
+        return deep_limit(problem, model.rank, depth, Settings(rtol, simple_tol, norm_limit, max_evaluations))
     if start is not None and rng is not None:
         raise ValueError("give start or rng, not both")
     theta = model.random(rng) if rng is not None else start
