@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.critical import SpectrumNotConverged, hessian_spectrum
+from gflow.critical.degenerate import higher_descent
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.monitor import norm
 from gflow.flow.saddles import EPS, Saddle, saddle_at
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LOST = 4.0
 """Rounding errors along an eigenvector of H, in units of eps |theta| (lambda |H|)^(1/2), of lambda in those of |H|."""
+FLAT = 1e-6
+"""Curvatures up to this fraction of the largest may be zero."""
 WAY, FALL, LITTLE = 1e-2, 1e-3, 1e-18
 """At a minimum the Newton step is shorter than the first, relative to the state, and promises a loss that is smaller by
 less than the second, relative to the loss, or than the third, in the unit of the objective."""
@@ -40,10 +43,29 @@ def at_rest(
     spectrum, size = hessian_spectrum(objective, theta), norm(theta)
     if not is_least(objective, theta, spectrum, loss_tol):
         return None
+    if objective.columns is None and (why := falls_further(objective, theta, spectrum)):
+        return Status.ROUNDOFF, f"the gradient vanished at a degenerate saddle that only rounding could leave: {why}"
     if size**2 > norm_limit and point.residual <= LOST * EPS * spectrum.norm * size:
         reached = f"|theta| passed {size * theta_unit:.3g}"
         return Status.DIVERGING, f"{reached} and the gradient fell below its rounding errors"
     return converged
+
+
+def falls_further(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> str:
+    """Return how the value falls at a higher order from a state without negative eigenvalue, "" where it does not.
+
+    A model of two factors never does; products of more factors, and networks, have such saddles (Kawaguchi 2016).
+    """
+    floor = objective.lower_bound
+    if floor is not None and objective.value(theta) - floor <= LITTLE:
+        return ""
+    flat = np.abs(spectrum.values) <= FLAT * spectrum.norm
+    gauge = 0 if objective.gauge_dimension is None else objective.gauge_dimension(theta)
+    if int(flat.sum()) <= gauge:
+        return ""
+    rest = spectrum.vectors[:, ~flat] / np.sqrt(spectrum.values[~flat])
+    found = higher_descent(objective, theta, spectrum.vectors[:, flat], rest)
+    return "" if found is None else f"the loss falls along flat directions like their length to the {found.order:.2g}"
 
 
 def is_least(objective: Objective, theta: np.ndarray, spectrum: Spectrum, loss_tol: float) -> bool:

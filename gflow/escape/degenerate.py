@@ -1,0 +1,193 @@
+"""The escape from a degenerate saddle: a homogeneous flow that blows up in a finite rescaled time.
+
+Where the loss falls from a critical point like -h(delta), with h homogeneous of an order p >= 3, the flow from
+alpha delta_0 is that of delta' = grad h(delta) until it leaves: with s = alpha^(p - 2) t it reaches any size at the
+blow-up time s*, so that it leaves at t = s* alpha^-(p - 2), where a strict saddle is left at log(1/alpha) / lambda.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gflow.objective import Objective
+
+SMALL = 1e-18
+"""What is of higher order is this small, relative to h, where h is evaluated."""
+RTOL = 1e-12
+"""Tolerance of the flow on the sphere."""
+ON_RAY = 1e-13
+"""The direction has come to its limit when it moves by less than this per unit of the rate."""
+STRETCH, LONGEST = 50.0, 1e9
+"""The flow on the sphere is followed in pieces of this length over the rate, up to this many of them together."""
+FAR = 1e4
+"""Size to which the second route integrates before the tail is added."""
+ORDERS = range(3, 9)
+INTEGER_TOL = 1e-3
+
+
+class NoBlowUp(RuntimeError):
+    """The flow from this start does not leave the critical point in a finite rescaled time; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DegenerateEscape:
+    """How the flow from alpha delta_0 leaves a critical point along which the loss falls at an order above the second.
+
+    Attributes
+    ----------
+    order : int
+        p, of the homogeneous part h.
+    direction : (dim,) array, read-only
+        The unit vector along which it leaves.
+    rate : float
+        lambda = p h(direction): near the blow-up |delta|^-(p - 2) falls by (p - 2) lambda for each unit of s.
+    time : float
+        s*; scales as s^(2 - 2 / p) inversely with M for a model of degree p.
+    other_time : float
+        The same by a second route, the flow itself instead of that on the sphere.
+    """
+
+    order: int
+    direction: np.ndarray
+    rate: float
+    time: float
+    other_time: float
+
+    @property
+    def error(self) -> float:
+        """Return the difference of the two routes."""
+        return abs(self.time - self.other_time)
+
+    def plateau_time(self, alpha: float) -> float:
+        """Return s* alpha^-(p - 2), when the flow from alpha delta_0 leaves; ``ValueError`` unless alpha > 0."""
+        if not alpha > 0:
+            raise ValueError(f"alpha must be positive; got {alpha!r}")
+        return self.time * alpha ** -(self.order - 2)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers for JSON."""
+        names = ("order", "rate", "time", "other_time", "error")
+        return {name: getattr(self, name) for name in names} | {"direction": self.direction.tolist()}
+
+    def __repr__(self) -> str:
+        return f"DegenerateEscape(order={self.order}, time={self.time:.8g}, rate={self.rate:.6g})"
+
+
+def degenerate_escape(objective: Objective, start: np.ndarray, center: np.ndarray | None = None) -> DegenerateEscape:
+    """Return how the flow from center + alpha start leaves a degenerate critical point as alpha -> 0.
+
+    Parameters
+    ----------
+    objective : Objective
+        With a ``deviation``, or a center at which rounding of the value does not matter.
+    start : (dim,) array
+        delta_0.
+    center : (dim,) array, optional
+        A critical point with a vanishing Hessian. Default: the origin.
+
+    Raises
+    ------
+    ValueError
+        If start or center has another shape, start is zero, or the loss has a second-order part at the center or none
+        of an order up to 8.
+    NoBlowUp
+        If the flow of the homogeneous part returns to the center, or stops at a direction where it is at rest.
+
+    For W = W1 ... WL at the origin the order is L and the direction that of the top singular pair (Jacot et al. 2021).
+    """
+    start = np.asarray(start, dtype=float)
+    origin = np.zeros(objective.dim) if center is None else np.asarray(center, dtype=float)
+    for name, point in (("start", start), ("center", origin)):
+        if point.shape != (objective.dim,) or not np.isfinite(point).all():
+            raise ValueError(f"{name} must be finite and of shape ({objective.dim},); got shape {point.shape}")
+    length = float(np.linalg.norm(start))
+    if length == 0.0:
+        raise ValueError("start must not be zero: an escape needs a direction")
+    inner, root = (objective.normalized or objective), objective.theta_unit
+    local = inner.around(origin / root)
+    order = _order(local, start / length)
+    slope = _Slope(local, order)
+    size, unit = length / root, objective.time_unit
+    x, rate, time = _on_sphere(slope, start / length, size)
+    other = _direct(slope, start / root, rate)
+    power = root ** (order - 2)
+    x.setflags(write=False)
+    return DegenerateEscape(order, x, rate / unit / power, time * unit, other * unit)
+
+
+class _Slope:
+    """grad h at points of order one: the slope of the loss where higher orders are below rounding."""
+
+    def __init__(self, local: Objective, order: int) -> None:
+        self.local, self.order = local, order
+        self.small = float(SMALL ** (1.0 / order))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        size = float(np.linalg.norm(x))
+        scale = self.small / size
+        return -self.local.gradient(scale * x) / scale ** (self.order - 1)
+
+
+def _order(local: Objective, direction: np.ndarray) -> int:
+    """Return the order at which the loss begins around the critical point, from its slope on two small spheres."""
+    near = 1e-3
+    sizes = [float(np.linalg.norm(local.gradient(near * factor * direction))) for factor in (1.0, 0.5, 0.25)]
+    if min(sizes) == 0.0:
+        raise ValueError("the slope vanishes along start: the order of the escape cannot be seen")
+    found = np.log2(sizes[1] / sizes[2]) + 1.0
+    order = round(float(found))
+    if order == 2:
+        raise ValueError("the Hessian does not vanish along start: a strict saddle is left in log(1/alpha) / lambda")
+    if order not in ORDERS or abs(found - order) > 0.05:
+        raise ValueError(f"the loss has no homogeneous part of an order between 3 and 8 here; it begins like {found:.3g}")
+    return order
+
+
+def _on_sphere(slope: _Slope, x: np.ndarray, size: float) -> tuple[np.ndarray, float, float]:
+    """Return limit direction, rate and blow-up time, by x' = grad h - (x . grad h) x with log|delta| and s beside it."""
+    from scipy.integrate import solve_ivp
+
+    p, n = slope.order, len(x)
+
+    def field(_: float, y: np.ndarray) -> np.ndarray:
+        at = y[:n] / np.linalg.norm(y[:n])
+        g = slope(at)
+        along = float(at @ g)
+        return np.concatenate([g - along * at, [along, np.exp(-(p - 2) * y[n])]])
+
+    y, passed = np.concatenate([x, [np.log(size), 0.0]]), 0.0
+    while True:
+        at = y[:n] / np.linalg.norm(y[:n])
+        g = slope(at)
+        rate, speed = float(at @ g), float(np.linalg.norm(g))
+        still = float(np.linalg.norm(g - rate * at))
+        tail = np.exp(-(p - 2) * y[n]) / ((p - 2) * rate) if rate > 0.0 else np.inf
+        if rate > 0.0 and (still <= ON_RAY * rate or tail <= RTOL * y[n + 1]):
+            return at, rate, float(y[n + 1] + tail)
+        if speed == 0.0 or (rate <= 0.0 and still <= ON_RAY * speed) or passed > LONGEST:
+            raise NoBlowUp("the flow of the homogeneous part does not leave: it comes to rest or back to the center")
+        span = STRETCH / speed / max(1.0, p - 2)
+        found = solve_ivp(field, (0.0, span), y, method="DOP853", rtol=RTOL, atol=RTOL)
+        y, passed = found.y[:, -1], passed + STRETCH
+
+
+def _direct(slope: _Slope, delta: np.ndarray, rate: float) -> float:
+    """Return the blow-up time by delta' = grad h(delta) up to ``FAR`` times its size, and the tail on the ray."""
+    from scipy.integrate import solve_ivp
+
+    p, far = slope.order, FAR * max(1.0, float(np.linalg.norm(delta)))
+
+    def passed(_: float, y: np.ndarray) -> float:
+        return float(np.linalg.norm(y)) - far
+
+    passed.terminal = True  # type: ignore[attr-defined]
+    bound = 1e12 / rate
+    found = solve_ivp(
+        lambda _, y: slope(y), (0.0, bound), delta, method="DOP853", events=passed, rtol=RTOL, atol=1e-3 * RTOL
+    )
+    size = float(np.linalg.norm(found.y[:, -1]))
+    return float(found.t[-1]) + size ** -(p - 2) / ((p - 2) * rate)
