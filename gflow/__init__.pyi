@@ -52,11 +52,14 @@ from gflow.diagnostics import (
 )
 from gflow.ensemble import FlowEnd as FlowEnd, gradient_flows as gradient_flows
 from gflow.escape import (
+    DegenerateEscape as DegenerateEscape,
     EscapeDirections as EscapeDirections,
     EscapeLimit as EscapeLimit,
     EscapePair as EscapePair,
     EscapeVerdict as EscapeVerdict,
+    NoBlowUp as NoBlowUp,
     ResidualEscape as ResidualEscape,
+    degenerate_escape as degenerate_escape,
     escape_directions as escape_directions,
     escape_limit as escape_limit,
     escape_pair as escape_pair,

@@ -168,9 +168,14 @@ def call_violations(module: str, tree: ast.Module) -> Iterator[str]:
 
 
 def public(body: list[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
-    """Yield the public functions and classes of a module, and the public methods of those classes."""
+    """Yield the public functions and classes of a module, and the public methods of those classes.
+
+    An overload declares types only: what it does is said once, by the function itself.
+    """
     for node in body:
-        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+        if not isinstance(node, Function | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        if "overload" not in map(ast.unparse, node.decorator_list):
             yield node
             if isinstance(node, ast.ClassDef):
                 yield from public(node.body)

@@ -173,8 +173,8 @@ def test_wrong_arguments_are_told() -> None:
     problem = example("fig3")
     with pytest.raises(ValueError, match="at least two factors; got depth 1"):
         gflow.saddle_to_saddle(problem, depth=1)
-    with pytest.raises(ValueError, match="takes no start"):
-        gflow.saddle_to_saddle(problem, np.zeros(48), depth=3)
+    with pytest.raises(ValueError, match=r"start must be finite and of shape \(48,\); got shape \(47,\)"):
+        gflow.saddle_to_saddle(problem, np.zeros(47), depth=3)
     with pytest.raises(ValueError, match="depth must be a positive integer; got 0"):
         gflow.saddle_to_saddle(problem, depth=0)
 
@@ -187,3 +187,43 @@ def test_a_launch_along_the_wrong_pair_is_another_limit(monkeypatch: pytest.Monk
     wrong = limit(X2)
     assert right is not None
     assert wrong.end is None or np.abs(wrong.end - right).max() > 1e-3 or wrong.status != "converged"
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "seed", "times"),
+    [
+        ("fig3", 3, 0, (0.5134277058, 2.778905, 7.56174)),
+        ("fig3", 3, 1, (0.4403830416, 2.693137, 10.73225)),
+        ("fig3", 4, 0, (0.0879428398, 1.0999946, 4.93982)),
+        ("fig3", 4, 1, (0.1876938073, 0.8510248, 6.013605)),
+        ("m3", 3, 0, (0.358195617, 11.7731)),
+        ("m3", 4, 1, (0.0693289481, 5.145217)),
+    ],
+)
+def test_plateau_times_of_a_start(name: str, depth: int, seed: int, times: tuple[float, ...]) -> None:
+    problem = example(name)
+    start = gflow.Factorization(problem.shape, depth=depth).random(seed)
+    found = gflow.saddle_to_saddle(problem, start, depth=depth)
+    assert isinstance(found, gflow.DeepTraversal)
+    np.testing.assert_allclose(found.plateau_times, times, rtol=2e-5)
+
+
+def test_plateau_times_are_those_of_the_flow_and_scale_with_the_data() -> None:
+    problem = example("fig3")
+    model, alpha = gflow.Factorization(problem.shape, depth=3), 1e-4
+    start = model.random(0)
+    found = gflow.saddle_to_saddle(problem, start, depth=3)
+    assert isinstance(found, gflow.DeepTraversal)
+    path = gflow.gradient_flow(gflow.Objective.of(problem, model), alpha * start)
+    arrivals = [plateau.start * alpha for plateau in path.plateaus[1:]]
+    np.testing.assert_allclose(arrivals[:2], found.plateau_times[:2], rtol=1e-3)
+    other = gflow.saddle_to_saddle(problem.rescaled(8.0), 2.0 * start, depth=3)
+    assert isinstance(other, gflow.DeepTraversal)
+    np.testing.assert_allclose(np.array(other.plateau_times) * 8.0 * 2.0, found.plateau_times, rtol=1e-4)
+
+
+def test_after_a_coin_no_time_is_known() -> None:
+    start = gflow.Factorization((3, 3), depth=3).random(0)
+    found = gflow.saddle_to_saddle(example("fig4"), start, depth=3)
+    assert isinstance(found, gflow.DeepTraversal)
+    np.testing.assert_allclose(found.plateau_times, [0.1859372660], rtol=1e-8)

@@ -7,6 +7,7 @@ blow-up time s*, so that it leaves at t = s* alpha^-(p - 2), where a strict sadd
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ import numpy as np
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-SMALL = 1e-18
-"""What is of higher order is this small, relative to h, where h is evaluated."""
+SMALL = 1e-12
+"""Distance from the critical point at which h is evaluated: what is of higher order is that small beside it."""
 RTOL = 1e-12
 """Tolerance of the flow on the sphere."""
+FINEST = 1e-13
+"""The same of the second route."""
 ON_RAY = 1e-13
 """The direction has come to its limit when it moves by less than this per unit of the rate."""
 STRETCH, LONGEST = 50.0, 1e9
@@ -124,11 +127,10 @@ class _Slope:
 
     def __init__(self, local: Objective, order: int) -> None:
         self.local, self.order = local, order
-        self.small = float(SMALL ** (1.0 / order))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         size = float(np.linalg.norm(x))
-        scale = self.small / size
+        scale = SMALL / size
         return -self.local.gradient(scale * x) / scale ** (self.order - 1)
 
 
@@ -143,12 +145,14 @@ def _order(local: Objective, direction: np.ndarray) -> int:
     if order == 2:
         raise ValueError("the Hessian does not vanish along start: a strict saddle is left in log(1/alpha) / lambda")
     if order not in ORDERS or abs(found - order) > 0.05:
-        raise ValueError(f"the loss has no homogeneous part of an order between 3 and 8 here; it begins like {found:.3g}")
+        raise ValueError(
+            f"the loss has no homogeneous part of an order between 3 and 8 here; it begins like {found:.3g}"
+        )
     return order
 
 
 def _on_sphere(slope: _Slope, x: np.ndarray, size: float) -> tuple[np.ndarray, float, float]:
-    """Return limit direction, rate and blow-up time, by x' = grad h - (x . grad h) x with log|delta| and s beside it."""
+    """Return limit direction, rate and blow-up time, by x' = grad h - (x . grad h) x with log|delta| and s beside."""
     from scipy.integrate import solve_ivp
 
     p, n = slope.order, len(x)
@@ -177,17 +181,37 @@ def _on_sphere(slope: _Slope, x: np.ndarray, size: float) -> tuple[np.ndarray, f
 
 def _direct(slope: _Slope, delta: np.ndarray, rate: float) -> float:
     """Return the blow-up time by delta' = grad h(delta) up to ``FAR`` times its size, and the tail on the ray."""
+    return blown_up(slope, slope.order, delta, rate, FAR)[0]
+
+
+def blown_up(
+    slope: Callable[[np.ndarray], np.ndarray], order: int, delta: np.ndarray, rate: float, far: float
+) -> tuple[float, np.ndarray]:
+    """Return the blow-up time of delta' = grad h(delta), and delta when it has grown to ``far`` times its size.
+
+    Parameters
+    ----------
+    slope : delta -> grad h(delta)
+    order : int
+        h is homogeneous of this order.
+    delta : (dim,) array
+    rate : float
+        order h on the unit vector along which delta blows up.
+    far : float
+
+    Raises ``NoBlowUp`` where it does not grow so far.
+    """
     from scipy.integrate import solve_ivp
 
-    p, far = slope.order, FAR * max(1.0, float(np.linalg.norm(delta)))
+    reach = far * max(1.0, float(np.linalg.norm(delta)))
 
     def passed(_: float, y: np.ndarray) -> float:
-        return float(np.linalg.norm(y)) - far
+        return float(np.linalg.norm(y)) - reach
 
     passed.terminal = True  # type: ignore[attr-defined]
-    bound = 1e12 / rate
-    found = solve_ivp(
-        lambda _, y: slope(y), (0.0, bound), delta, method="DOP853", events=passed, rtol=RTOL, atol=1e-3 * RTOL
-    )
-    size = float(np.linalg.norm(found.y[:, -1]))
-    return float(found.t[-1]) + size ** -(p - 2) / ((p - 2) * rate)
+    limits = {"rtol": FINEST, "atol": FINEST * float(np.linalg.norm(delta))}
+    found = solve_ivp(lambda _, y: slope(y), (0.0, 1e12 / rate), delta, method="DOP853", events=passed, **limits)
+    if found.status != 1:
+        raise NoBlowUp("the flow of the homogeneous part was not seen to grow without bound")
+    end = found.y[:, -1]
+    return float(found.t[-1]) + float(np.linalg.norm(end)) ** -(order - 2) / ((order - 2) * rate), end

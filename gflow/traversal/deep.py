@@ -11,21 +11,22 @@ other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from gflow.connectivity import Kind, connectivity
 from gflow.critical import NotConverged
 from gflow.critical.points import stationary_point
-from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
+from gflow.escape.degenerate import NoBlowUp
+from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
+from gflow.traversal.deep_orbits import TOLD, Place, Reflection, alike, channel, orbit, reflections, turns, widened
 from gflow.traversal.deep_records import DeepSaddle, DeepTraversal
+from gflow.traversal.deep_times import along_orbit, plateau_end
 from gflow.traversal.growth import grows, growth, peak_time
 from gflow.traversal.records import TraversalStatus
-from gflow.traversal.rosenbrock import rosenbrock_flow
 from gflow.traversal.settings import Settings
 
 LAUNCH = 1e-12
@@ -34,26 +35,16 @@ INSIDE = 1e-6
 """The first step along a growing mode inside; the error is of the order of its square."""
 FINER = 3.0
 """How much smaller the first step is, and its fourth power the tolerance, of a second orbit where the end remembers."""
-SMALL = 200
-"""Up to this dimension orbits are followed in the eigenbasis of the Hessian."""
-SETTLED = 1e-9
-"""An orbit is over when its slope has fallen to this fraction of its peak."""
 REACH = 1e-2
 """Longest way from the end of an orbit to the critical point, relative to |theta|."""
-ZERO, TOLD = 1e-9, 1e-6
-"""Eigenvalues inside up to the first, relative to the largest, are zero; beyond the second they are not."""
+ZERO = 1e-9
+"""Eigenvalues inside up to this, relative to the largest, are zero; beyond ``TOLD`` they are not."""
 ZERO_LOSS = 1e-18
 """Losses up to this, in the unit squared, are zero."""
-LOOK = 25
-"""Steps after which an orbit is asked whether it runs to infinity."""
-MOST_STEPS = 4000
 OVERLAP = 1e-6
 """A mode contains a singular pair that makes up more than this of it."""
-SAME = 1e-5
-"""Two ends are one if no entry differs by more than this, relative to the largest."""
 
 EPS = float(np.finfo(float).eps)
-Reflection = tuple[np.ndarray, np.ndarray]
 Launch = Callable[[float], np.ndarray]
 
 
@@ -65,23 +56,24 @@ class Stopped(Exception):
         self.status = status
 
 
-class Place(NamedTuple):
-    """A critical point of rank k = ``model.rank`` (no model: the origin), in the unit."""
-
-    model: Factorization | None
-    theta: np.ndarray
-
-
-def deep_limit(problem: MatrixCompletion, width: int, depth: int, use: Settings) -> DeepTraversal:
-    """Return the limit alpha -> 0 of W = W1 ... WL with L = ``depth`` >= 3 factors of inner width ``width``."""
-    return _Chain(problem, width, depth, use).traversal()
+def deep_limit(
+    problem: MatrixCompletion, model: Factorization, start: np.ndarray | None, use: Settings
+) -> DeepTraversal:
+    """Return the limit alpha -> 0 of a model W1 ... WL with L >= 3, with the plateau times of a start theta_0."""
+    return _Chain(problem, model, start, use).traversal()
 
 
 class _Chain:
     """The chain of one problem at one depth, in the unit."""
 
-    def __init__(self, problem: MatrixCompletion, width: int, depth: int, use: Settings) -> None:
-        self.problem, self.unit, self.width, self.depth, self.use = problem.normalized, problem.unit, width, depth, use
+    def __init__(
+        self, problem: MatrixCompletion, model: Factorization, start: np.ndarray | None, use: Settings
+    ) -> None:
+        self.problem, self.unit, self.use = problem.normalized, problem.unit, use
+        self.width, self.depth, self.root = model.rank, model.depth, problem.unit ** (1.0 / model.depth)
+        self.left = None if start is None else start / self.root
+        self.times: list[float] = []
+        self.path: Trajectory | None = None
         self.symmetries = reflections(self.problem)
         self.saddles: list[DeepSaddle] = []
         self.signs: list[Reflection] = []
@@ -110,6 +102,7 @@ class _Chain:
             unique=end.flat == 0 if limit else None,
             order=self.order() if limit else None,
             error=self.error * self.unit if limit else None,
+            plateau_times=tuple((np.cumsum(self.times) * (self.root / self.unit) ** 2).tolist()),
         )
 
     def visit(self, place: Place) -> str | None:
@@ -122,17 +115,16 @@ class _Chain:
         rank = 0 if model is None else model.rank
         ends = loss <= ZERO_LOSS or (not growing and rank >= self.width)
         leaves = None if ends else ("inside" if growing else "rank")
-        root = self.unit ** (1.0 / self.depth)
         self.saddles.append(
             DeepSaddle(
                 model,
-                theta * root,
+                theta * self.root,
                 W * self.unit,
                 loss * self.unit * self.unit,
                 sizes * self.unit,
                 U[:, 0],
                 Vt[0],
-                rate * self.unit * self.unit / root**2,
+                rate * (self.unit / self.root) ** 2,
                 growing,
                 flat,
                 leaves,
@@ -164,16 +156,37 @@ class _Chain:
             )
         model = Factorization(self.problem.shape, rank + 1, self.depth)
         center = widened(place, model)
+        rest = self.timed(rank)
 
         def launched(factor: float) -> np.ndarray:
             return channel(model, last.u, last.v, factor * LAUNCH ** (1.0 / self.depth))
 
-        return Place(model, self.arrived(model, center, launched, f"from rank {rank}"))
+        theta = self.arrived(model, center, launched, f"from rank {rank}")
+        if rest is not None and self.path is not None:
+            self.left = along_orbit(model, self.path.states, *rest)
+        return Place(model, theta)
+
+    def timed(self, rank: int) -> tuple[Factorization, np.ndarray] | None:
+        """Keep how long the plateau of this rank lasts; return the layers that are left after it, with their model."""
+        if self.left is None:
+            return None
+        layers, self.left = self.left, None
+        E = self.problem.residual(self.saddles[-1].matrix / self.unit)
+        try:
+            time, rest = plateau_end(
+                self.problem, E, Factorization(self.problem.shape, self.width - rank, self.depth), layers
+            )
+        except NoBlowUp:
+            return None
+        self.times.append(time)
+        left = self.width - rank - 1
+        return (Factorization(self.problem.shape, left, self.depth), rest) if left else None
 
     def inside(self, place: Place) -> Place:
         """Return the end of the orbit that leaves a saddle inside its manifold, and keep the coin it tosses."""
         model, theta = place
         assert model is not None
+        self.left = None  # which sign the start takes here is not followed, so that later times are not known
         values, vectors = np.linalg.eigh(Objective.of(self.problem, model).hessian(theta))
         count, where = self.saddles[-1].inside_unstable, f"inside rank {model.rank}"
         first = self.first(model, values[:count], vectors[:, :count], where)
@@ -244,7 +257,10 @@ class _Chain:
         self, objective: Objective, center: np.ndarray, launch: np.ndarray, rtol: float, where: str
     ) -> np.ndarray:
         """Return the critical point at which an orbit comes to rest; raise where it runs to infinity or is not told."""
-        path = orbit(objective, center, launch, rtol, self.use)
+        try:
+            self.path = path = orbit(objective, center, launch, rtol, self.use)
+        except IntegrationFailed as failure:
+            raise Stopped(TraversalStatus.UNDECIDED, f"{where}: {failure}") from failure
         reached = f"{where}: |theta| is {np.linalg.norm(path.final):.3g} at t = {path.times[-1]:.3g}, in the unit"
         slow = 0.5 / (self.depth + 1)
         if grows(path.times, path.states, peak_time(path), slow / 2):
@@ -269,86 +285,3 @@ class _Chain:
         last = [saddle for saddle in self.saddles if saddle.leaves == "rank"]
         sizes = last[-1].residual_singular_values if last else np.zeros(1)
         return 1.0 - float(sizes[1] / sizes[0]) if len(sizes) > 1 and sizes[0] > 0 else 1.0
-
-
-def orbit(objective: Objective, center: np.ndarray, launch: np.ndarray, rtol: float, use: Settings) -> Trajectory:
-    """Return the gradient flow from center + launch until its slope has fallen, or it grows as a power of time."""
-    times, states, peak = [0.0], [center + launch], (0.0, 0.0)
-
-    def watch(t: float, theta: np.ndarray, slope: float) -> bool:
-        nonlocal peak
-        times.append(t)
-        states.append(theta)
-        if slope > peak[0]:
-            peak = slope, t
-        far = len(times) % LOOK == 0 and len(times) > 10 * LOOK and grows(times, states, peak[1], 0.05)
-        return far or slope <= SETTLED * peak[0]
-
-    if objective.dim <= SMALL:
-        limits = {"norm_limit": use.norm_limit, "max_steps": MOST_STEPS}
-        return rosenbrock_flow(objective, center, launch, rtol=rtol, watch=watch, **limits)  # type: ignore[arg-type]
-    try:
-        return gradient_flow(
-            objective,
-            launch,
-            center=center,
-            rtol=rtol,
-            norm_limit=use.norm_limit,
-            max_evaluations=use.max_evaluations,
-            callback=lambda t, theta, _: watch(t, theta, float(np.linalg.norm(objective.gradient(theta)))),
-        )
-    except IntegrationFailed as failure:
-        raise Stopped(TraversalStatus.UNDECIDED, str(failure)) from failure
-
-
-def widened(place: Place, model: Factorization) -> np.ndarray:
-    """Return the parameters of ``place`` in a model with one more channel, which is empty."""
-    factors = [np.zeros(layer) for layer in model.layers]
-    if place.model is not None:
-        for wide, factor in zip(factors, place.model.factors(place.theta), strict=True):
-            wide[: factor.shape[0], : factor.shape[1]] = factor
-    return model.theta(*factors)
-
-
-def channel(model: Factorization, u: np.ndarray, v: np.ndarray, size: float) -> np.ndarray:
-    """Return the balanced ray along which the last channel opens: size u, size, ..., size v^T."""
-    factors = [np.zeros(layer) for layer in model.layers]
-    factors[0][:, -1], factors[-1][-1] = size * u, size * v
-    for hidden in factors[1:-1]:
-        hidden[-1, -1] = size
-    return model.theta(*factors)
-
-
-def reflections(problem: MatrixCompletion) -> list[Reflection]:
-    """Return reflections (R, S) with R W S observed as W is: of a coupling component, of a mode of a complete one."""
-    d1, d2 = problem.shape
-    found = []
-    for part in connectivity(problem).coupling_components:
-        rows, columns = np.array(part.rows), np.array(part.columns)
-        block = problem.values[np.ix_(rows, columns)]
-        pairs = [(None, None)]
-        if problem.observed[np.ix_(rows, columns)].all():
-            U, sizes, Vt = np.linalg.svd(block, full_matrices=False)
-            pairs += [(u, v) for u, size, v in zip(U.T, sizes, Vt, strict=True) if size > TOLD * sizes[0]]
-        for u, v in pairs:
-            R, S = np.eye(d1), np.eye(d2)
-            R[np.ix_(rows, rows)] -= 2 * (np.eye(len(rows)) if u is None else np.outer(u, u))
-            S[np.ix_(columns, columns)] -= 2 * (np.eye(len(columns)) if v is None else np.outer(v, v))
-            found.append((R, S))
-    return found
-
-
-def turns(model: Factorization, reflection: Reflection, theta: np.ndarray, v: np.ndarray) -> bool:
-    """Return whether a reflection of the outer layers leaves a saddle in place and turns a growing mode round."""
-
-    def reflected(point: np.ndarray) -> np.ndarray:
-        first, *inner, last = model.factors(point)
-        return model.theta(reflection[0] @ first, *inner, last @ reflection[1])
-
-    small = TOLD * float(np.linalg.norm(theta))
-    return bool(np.linalg.norm(reflected(theta) - theta) <= small and np.linalg.norm(reflected(v) + v) <= TOLD)
-
-
-def alike(W: np.ndarray, other: np.ndarray) -> bool:
-    """Return whether two matrices are one to ``SAME``."""
-    return bool(np.abs(W - other).max() <= SAME * np.abs(W).max())

@@ -105,6 +105,9 @@ class DeepTraversal:
         Predicted exponent q of |W_inf(alpha) - limit|; None where it is not known.
     error : float or None
         Estimated largest error of an entry.
+    plateau_times : tuple of float
+        For a given start theta_0: s_0, s_0 + s_1, ... such that the flow from alpha theta_0 leaves the plateau of rank
+        k at t = alpha^-(L-2) (s_0 + ... + s_k) (1 + O(alpha)); no longer than they are known. Scale as s^(2/L - 2).
     """
 
     shape: tuple[int, int]
@@ -118,6 +121,7 @@ class DeepTraversal:
     unique: bool | None
     order: float | None
     error: float | None
+    plateau_times: tuple[float, ...] = ()
 
     @property
     def matrix(self) -> np.ndarray | None:
@@ -199,6 +203,7 @@ class DeepTraversal:
             "unique": self.unique,
             "order": self.order,
             "error": self.error,
+            "plateau_times": list(self.plateau_times),
             **{name: None if lists is None else np.asarray(lists[i]).tolist() for i, name in enumerate(names)},
             "saddles": [saddle.to_dict() for saddle in self.saddles],
         }

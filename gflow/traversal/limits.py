@@ -80,17 +80,17 @@ def saddle_to_saddle(
     Parameters
     ----------
     problem : MatrixCompletion
-    start : (r (d1 + d2),) array, optional
-        theta_0 for ``Factorization(problem.shape, rank)``. Only its directions matter. Without it the entries that
-        depend on it are given by their law.
+    start : (dim,) array, optional
+        theta_0 for ``Factorization(problem.shape, rank, depth)``. Only its directions matter. Without it the entries
+        that depend on it are given by their law.
     rng : numpy.random.Generator, optional
         Draws theta_0 where no start is given: the same as ``start=model.random(rng)``.
     rank : int, optional
         Inner width r. Default min(d1, d2).
     depth : int
         The number of factors. From three on the whole matrix goes through one chain, as its components share the
-        hidden layers: a ``DeepTraversal``, whose signs that the start decides are given by their law alone, so that no
-        start is taken.
+        hidden layers: a ``DeepTraversal``, whose signs that the start decides are given by their law; of a start it
+        takes the times of the plateaus.
     rtol : float
         Tolerance of the orbits whose way is remembered, between 1e-13 and 1e-2.
     simple_tol : float
@@ -122,12 +122,8 @@ def saddle_to_saddle(
     if not isinstance(problem, MatrixCompletion):
         raise TypeError(f"problem must be a MatrixCompletion; got {type(problem).__name__}")
     model = Factorization(problem.shape, rank, depth)
-    if depth != 2:
-        if depth == 1:
-            raise ValueError("a limit from saddle to saddle needs at least two factors; got depth 1")
-        if start is not None or rng is not None:
-            raise ValueError(f"a limit at depth {depth} takes no start: its signs are given by their law")
-        return deep_limit(problem, model.rank, depth, Settings(rtol, simple_tol, norm_limit, max_evaluations))
+    if depth == 1:
+        raise ValueError("a limit from saddle to saddle needs at least two factors; got depth 1")
     if start is not None and rng is not None:
         raise ValueError("give start or rng, not both")
     theta = model.random(rng) if rng is not None else start
@@ -135,6 +131,8 @@ def saddle_to_saddle(
         theta = np.asarray(theta, dtype=float)
         if theta.shape != (model.dim,) or not np.isfinite(theta).all():
             raise ValueError(f"start must be finite and of shape ({model.dim},); got shape {theta.shape}")
+    if depth > 2:
+        return deep_limit(problem, model, theta, Settings(rtol, simple_tol, norm_limit, max_evaluations))
     graphs = connectivity(problem)
     parts = graphs.coupling_components
     tight = theta is not None and len(parts) > 1
