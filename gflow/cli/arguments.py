@@ -75,7 +75,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--scale": {
         "type": positive,
         "metavar": "ALPHA",
-        "help": f"theta(0) = ALPHA times standard Gaussian (default {SCALE:g} min(1, sqrt(max|M|)))",
+        "help": f"theta(0) = ALPHA times standard Gaussian (default {SCALE:g} min(1, sqrt(max|M|)); 1e-4 at depth 3)",
     },
     "--start": {
         "metavar": "POINT.npz",
@@ -83,6 +83,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--at": {"metavar": "POINT.npz", "help": "analyse the critical point with the arrays A and B of this file"},
     "--rank": {"type": count, "metavar": "R", "help": "inner width of A B (default: the smaller side of the matrix)"},
+    "--depth": {"type": count, "metavar": "L", "default": 2, "help": "number of factors of W = W1 ... WL (default 2)"},
     "--method": {
         "choices": METHODS,
         "default": "auto",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.arguments import Command
@@ -133,10 +134,12 @@ _INTEGRATION = ("--method", "--rtol", "--t-end", "--max-evaluations")
 _SWEEP = ("--name", "--list", "--store", "--seed", "--jobs", "--scheduler", "--resume", "--csv")
 _REPORT = ("--names", "--list", "--folder", "--seed", "--quick", "--jobs")
 _FIGURE = ("--name", *_REPORT[1:])
-_LIMIT = ("--seed", "--start", "--rank", "--save")
+_LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
 COMMANDS = (
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
-    Command("flow", "integrate the gradient flow from a small start", flow, (*_START, *_INTEGRATION, "--save")),
+    Command(
+        "flow", "integrate the gradient flow from a small start", flow, (*_START, "--depth", *_INTEGRATION, "--save")
+    ),
     Command("limit", "the limit alpha -> 0 from alpha theta_0: matrix, law, order and saddles", limit, _LIMIT),
     Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
@@ -176,7 +179,8 @@ def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
 
     d1, d2 = run.model.shape
     W = run.model.output(trajectory.final) if d1 * d2 <= LARGEST_MATRIX else None
-    A, B = run.model.factors(trajectory.final)
+    A, *rest = run.model.factors(trajectory.final)
+    B = reduce(np.matmul, rest)
     if W is None and run.model.rank < min(d1, d2):  # the singular values of A B are those of the two small factors
         small = np.asarray(np.linalg.qr(A, mode="r")) @ np.asarray(np.linalg.qr(B.T, mode="r")).T
     else:

@@ -79,15 +79,18 @@ class Run:
 
         import gflow
 
-        start, scale = getattr(arguments, "start", None), arguments.scale
+        start, scale, depth = getattr(arguments, "start", None), arguments.scale, getattr(arguments, "depth", 2)
         if start is not None and scale is not None:
             raise Refused("--start holds the whole start: leave out --scale")
+        if depth != 2 and (start is not None or getattr(arguments, "method", None) == "graded"):
+            raise Refused("--start and --method graded are for two factors: leave out --depth")
         problem, name = problem_of(arguments)
         seed = arguments.seed or 0
         if start is None:
-            scale = SCALE * min(1.0, problem.unit**0.5) if scale is None else scale
+            if scale is None:  # of depth L the flow can be followed while scale^(L - 1) is above rounding errors
+                scale = SCALE ** (1.0 / max(1, depth - 1)) * min(1.0, problem.unit ** (1.0 / depth))
             with refusing("--rank"):
-                model = gflow.Factorization(problem.shape, arguments.rank)
+                model = gflow.Factorization(problem.shape, arguments.rank, depth)
                 theta = model.random(np.random.default_rng(seed), scale)
         else:
             model, theta = read_start(start, problem.shape, arguments.rank)
@@ -111,6 +114,8 @@ class Run:
     def graded(self) -> bool:
         """Return whether the trajectory is integrated in graded columns."""
         method = self.settings.get("method", "auto")
+        if self.model.depth != 2:
+            return False
         return method == "graded" or (method == "auto" and 0 < self.size < GRADED_BELOW)
 
     def trajectory(self, more: Callable[[str], None] | None = None) -> gflow.Trajectory:
@@ -134,6 +139,7 @@ class Run:
             "name": self.name,
             "shape": list(self.problem.shape),
             "width": self.model.rank,
+            "depth": self.model.depth,
             "seed": None if self.scale is None else self.seed,
             "scale": self.scale,
             "graded": self.graded,
@@ -146,6 +152,7 @@ class Run:
         below = f" ({why}: integrated in graded columns)" if self.graded else ""
         d1, d2 = self.problem.shape
         size = f"{d1} x {d2}, {self.problem.n_observed} observed, inner width {self.model.rank}"
+        size += "" if self.model.depth == 2 else f", depth {self.model.depth}"
         return [("matrix", f"{self.name}, {size}"), ("start", start + below)]
 
 

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gflow.cli.deep import deep_limit
 from gflow.cli.inputs import check_size, check_writable_file, one_blas_thread, problem_of, read_start
 from gflow.cli.output import MISSING, Outcome, Refused, facts, few, matrix, number, progress, refusing, table
 
@@ -38,6 +39,8 @@ def limit(arguments: Namespace) -> Outcome:
 
     if arguments.start is not None and arguments.seed is not None:
         raise Refused("--start holds the whole start: leave out --seed")
+    if arguments.depth != 2:
+        return deep_limit(arguments)
     check_writable_file(arguments.save)
     with one_blas_thread():
         problem, name = problem_of(arguments)

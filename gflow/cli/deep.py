@@ -1,0 +1,68 @@
+"""The subcommand ``limit`` at depth three or more."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gflow.cli.inputs import one_blas_thread, problem_of
+from gflow.cli.output import MISSING, Outcome, Refused, facts, matrix, number, progress, refusing, table
+
+if TYPE_CHECKING:
+    import gflow
+
+
+def deep_limit(arguments: Namespace) -> Outcome:
+    """Return the limit alpha -> 0 of W = W1 ... WL: its matrix and the law of its signs, its order and its saddles."""
+    import gflow
+
+    if arguments.start is not None:
+        raise Refused("--start holds the two factors A and B: leave out --depth")
+    if arguments.save is not None:
+        raise Refused("--out stores limits of two factors: use --json at other depths")
+    with one_blas_thread():
+        problem, name = problem_of(arguments)
+        with refusing("--depth"):
+            model = gflow.Factorization(problem.shape, arguments.rank, arguments.depth)
+            start = None if arguments.seed is None else model.random(arguments.seed)
+            with progress("following the saddles"):
+                found = gflow.saddle_to_saddle(problem, start, rank=arguments.rank, depth=arguments.depth)
+    assert isinstance(found, gflow.DeepTraversal)
+    what = {"name": name, "shape": list(problem.shape), "n_observed": problem.n_observed, "seed": arguments.seed}
+    return Outcome(what | found.to_dict(), lambda: _parts(found, what))
+
+
+def _parts(found: gflow.DeepTraversal, what: dict[str, Any]) -> Iterator[Any]:
+    d1, d2 = found.shape
+    title = (
+        f"{what['name']}, {d1} x {d2}, {what['n_observed']} observed, inner width {found.width}, depth {found.depth}"
+    )
+    dependent = int((~found.determined).sum())
+    signs = f", by {len(found.reflections)} independent signs" if dependent else ""
+    yield facts(
+        [
+            ("matrix", title),
+            ("status", f"{found.status}: {found.reason}"),
+            ("rank", number(found.rank)),
+            ("nuclear norm", number(found.nuclear_norm)),
+            ("largest error", number(found.error, 2)),
+            ("entries that depend on the start", MISSING if found.end is None else f"{dependent} of {d1 * d2}{signs}"),
+            ("order q", number(found.order)),
+        ]
+    )
+    ends: list[Any] = list(found.plateau_times)
+    rows = []
+    for saddle in found.saddles:
+        sigma = float(saddle.residual_singular_values[0])
+        time = ends.pop(0) if saddle.leaves == "rank" and ends else None
+        rows.append([saddle.rank, saddle.loss, sigma, saddle.leaves or MISSING, saddle.inside_rate or None, time])
+    yield table("saddles", ["rank", "loss", "sigma_1 of E", "left by ", "inside rate", "plateau time"], rows)
+    yield (
+        "left by inside: a mode of the manifold that grows; rank: a new singular pair, at the plateau time times\n"
+        f"alpha^-{found.depth - 2}, which --seed gives for its start"
+    )
+    if found.end is None:
+        yield "W: there is no limit"
+    else:
+        yield matrix("W (rows and columns counted from 0)", found.matrix, found.std)
