@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import autograd.numpy as anp
@@ -226,6 +228,13 @@ def test_a_users_model_takes_the_way_of_every_other(recwarn: pytest.WarningsReco
     spectrum = gflow.hessian_spectrum(objective, path.final)
     assert spectrum.values.min() > -1e-8
     assert not recwarn.list
+
+
+def test_the_recipe_for_a_model_runs_and_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(block, {})
+    assert capsys.readouterr().out.strip() == block.strip().rsplit("# ", 1)[1]
 
 
 def test_the_loss_by_entries_is_the_loss_by_matrices() -> None:
