@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, as_completion
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -142,6 +142,7 @@ def observation_graph(problem: MatrixCompletion) -> nx.Graph:
     Nodes are ('row', i) with attribute bipartite=0 and ('column', j) with bipartite=1, counted from 0; isolated
     vertices are removed. It does not change when M is multiplied by s. Bai et al. 2024, Definition 1.
     """
+    problem = as_completion(problem)
     nonzero = problem.targets != 0
     return _bipartite_graph(problem.rows[nonzero], problem.columns[nonzero])
 
@@ -152,6 +153,7 @@ def coupling_graph(problem: MatrixCompletion) -> nx.Graph:
     Nodes as in ``observation_graph``; rows and columns without observation are left out. The gradient flow
     decouples along its components, because only observed entries carry a residual.
     """
+    problem = as_completion(problem)
     return _bipartite_graph(problem.rows, problem.columns)
 
 
@@ -161,6 +163,7 @@ def connectivity(problem: MatrixCompletion) -> Connectivity:
     Invariant under permutation of rows and columns (up to their names), transposition and rescaling of M.
     Bai et al. 2024, Definitions 1-3.
     """
+    problem = as_completion(problem)
     nonzero = problem.targets != 0
     components = _components(problem.rows[nonzero], problem.columns[nonzero], problem.shape)
     coupling = components if nonzero.all() else _components(problem.rows, problem.columns, problem.shape)

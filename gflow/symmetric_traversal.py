@@ -16,7 +16,7 @@ from gflow.critical import NotConverged, find_critical_point
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import SymmetricFactorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion, MatrixSensing
+from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 from gflow.traversal import TraversalStatus
 from gflow.traversal.growth import FAR_GROWTH, Growth, grows, growth, peak_time
 from gflow.traversal.polish import rest_ahead
@@ -74,6 +74,7 @@ def symmetric_traversal(
     >>> limit.rank, limit.matrix.round(6).tolist()
     (1, [[4.0, 2.0], [2.0, 1.0]])
     """
+    problem = as_problem(problem)
     if isinstance(problem, MatrixCompletion):
         problem = MatrixSensing.of_completion(problem)
     d, d2 = problem.shape

@@ -52,7 +52,7 @@ ROOMS = {
     ),
     "gflow.critical": room(outside="scipy"),
     "gflow.manifolds": room(),
-    "gflow.escape": room("gflow.connectivity gflow.objective gflow.flow gflow.critical", "scipy"),
+    "gflow.escape": room("gflow.problems gflow.connectivity gflow.objective gflow.flow gflow.critical", "scipy"),
     "gflow.traversal": room(
         "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.fast gflow.flow "
         "gflow.critical gflow.escape"

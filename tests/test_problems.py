@@ -274,14 +274,14 @@ def test_only_matrices_are_accepted(values: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [[[1, None]], [["1", "2"]], [[1 + 0j, 2]], np.array([["2020-01-01"]], dtype="datetime64[D]"), None]
+    "values", [[["1", "2"]], [[1 + 0j, 2]], np.array([["2020-01-01"]], dtype="datetime64[D]"), None]
 )
 def test_only_real_numbers_are_accepted(values: object) -> None:
     with pytest.raises(TypeError, match="values must be an array of real numbers; got dtype"):
         MatrixCompletion(values)
 
 
-@pytest.mark.parametrize("values", [[[1 + 2j, 2]], [["1", "2"]], np.array([[1, None]])])
+@pytest.mark.parametrize("values", [[[1 + 2j, 2]], [["1", "2"]]])
 def test_a_masked_array_must_hold_real_numbers_too(values: object) -> None:
     with pytest.raises(TypeError, match="values must be an array of real numbers; got dtype"):
         MatrixCompletion(np.ma.array(np.asarray(values), mask=np.array([[False, True]])))

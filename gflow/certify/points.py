@@ -10,7 +10,7 @@ import numpy as np
 from gflow.certify.balls import eigenvalue_signs, exact_rank, flint, proven_zero
 from gflow.certify.records import Certificate
 from gflow.certify.slices import Slice
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, as_completion
 
 
 class Saddle(Protocol):
@@ -45,6 +45,7 @@ def certificates(problem: MatrixCompletion, saddles: Iterable[Saddle], **setting
     settings
         Keywords of ``certified_critical_point``; ``width`` is min(d1, d2) of the whole matrix unless given.
     """
+    problem = as_completion(problem)
     settings = {"width": min(problem.shape)} | settings
     return tuple(
         certified_critical_point(problem.restricted(each.rows, each.columns), each.A, each.B, **settings)
@@ -98,6 +99,7 @@ def certified_critical_point(
     A proof fails where the point is not isolated on the slice, as are completions that are not locally unique.
     ``radius`` scales as sqrt(s) when M is multiplied by s; counts do not change.
     """
+    problem = as_completion(problem)
     A, B = np.asarray(A, dtype=float), np.asarray(B, dtype=float)
     width = min(problem.shape) if width is None else width
     _check(problem.shape, A, B, width, radius_tol, precision)

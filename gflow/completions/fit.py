@@ -10,7 +10,7 @@ from contextlib import suppress
 import numpy as np
 
 from gflow.completions.records import RankFit, frozen
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, as_completion
 
 BATCH_ENTRIES = 4_000_000
 """Largest number of doubles in the stacked Hessians of the starts that run side by side."""
@@ -56,6 +56,7 @@ def rank_fit(
     The loss scales as s^2 when M is multiplied by s. The smallest loss found bounds the minimum from above and proves
     no more than that.
     """
+    problem = as_completion(problem)
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= min(problem.shape):
         raise ValueError(f"k must be an integer from 1 to {min(problem.shape)}; got {k!r}")
     if isinstance(starts, bool) or not isinstance(starts, (int, np.integer)) or starts < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.completions.records import Completion, frobenius, frozen
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, as_completion
 
 
 def nearest_interpolant(problem: MatrixCompletion, start: np.ndarray | None = None) -> Completion:
@@ -24,6 +24,7 @@ def nearest_interpolant(problem: MatrixCompletion, start: np.ndarray | None = No
 
     Scales as s when M and ``start`` are multiplied by s. It is the limit of W' = -(2/n) P o (W - M) from ``start``.
     """
+    problem = as_completion(problem)
     W0 = np.zeros(problem.shape) if start is None else np.asarray(start, dtype=float)
     if W0.shape != problem.shape:
         raise ValueError(f"start must have the shape of the matrix, {problem.shape}; got {W0.shape}")

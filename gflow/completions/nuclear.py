@@ -13,7 +13,7 @@ from gflow.completions.records import Completion, InaccurateSolution, frozen
 from gflow.completions.semidefinite import Pair, conic_solution, interior_point
 from gflow.completions.uniqueness import certified_uniqueness
 from gflow.connectivity import connectivity
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, as_completion
 
 SOLVERS = ("auto", "closed form", "clarabel", "scs", "interior point", "barrier")
 LARGEST_FOR_CLARABEL = 12
@@ -51,11 +51,12 @@ def minimum_nuclear_norm(problem: MatrixCompletion, *, solver: str = "auto", gap
 
     Examples
     --------
-    >>> from gflow.problems import MatrixCompletion
+    >>> from gflow.problems import MatrixCompletion, as_completion
     >>> completion = minimum_nuclear_norm(MatrixCompletion([[1, 2], [3, np.nan]]))
     >>> round(completion.value, 6), round(float(completion.matrix[1, 1]), 6), completion.unique
     (5.0, 1.0, True)
     """
+    problem = as_completion(problem)
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}")
     if not gap_tol > 0:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gflow.completions.cone import Pair, conic_pair, interior_pair, separating
 from gflow.completions.records import Completion, InaccurateSolution, frozen
-from gflow.problems import MatrixCompletion, MatrixSensing
+from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 
 SOLVERS = ("auto", "clarabel", "scs", "interior point")
 LARGEST_FOR_CLARABEL = 20
@@ -70,6 +70,7 @@ def minimum_trace(
     >>> round(completion.value, 6), completion.rank, completion.unique
     (4.0, 1, True)
     """
+    problem = as_problem(problem)
     if isinstance(problem, MatrixCompletion):
         problem = MatrixSensing.of_completion(problem)
     d, d2 = problem.shape

@@ -13,7 +13,7 @@ from gflow.completions.newton import newton_certificate
 from gflow.completions.rank_one import rank_one
 from gflow.completions.records import RankBracket, frozen
 from gflow.connectivity import connectivity
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, as_completion
 
 FIT_TOL = 1e-13
 """Largest root mean square residual, in units of max|M|, of a fit that counts as a completion."""
@@ -55,13 +55,14 @@ def minimum_rank(
 
     Examples
     --------
-    >>> from gflow.problems import MatrixCompletion
+    >>> from gflow.problems import MatrixCompletion, as_completion
     >>> bracket = minimum_rank(MatrixCompletion([[0, 1], [1, np.nan]]))
     >>> bracket.lower, bracket.upper
     (2, 2)
     >>> bracket.lower_reason
     'the observed zero at row 1, column 1 has non-zero entries in its row and its column'
     """
+    problem = as_completion(problem)
     if not (rank_tol > 0 and norm_bound > 0):
         raise ValueError(f"rank_tol and norm_bound must be positive; got {rank_tol!r} and {norm_bound!r}")
     rng = np.random.default_rng(0) if rng is None else rng

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.problems import as_completion
+
 if TYPE_CHECKING:
     from gflow.models import Factorization
     from gflow.problems import MatrixCompletion
@@ -85,6 +87,7 @@ def escape_pair(
 
     Rates scale as s when M is multiplied by s. Bai et al. 2024, Theorem 2.
     """
+    problem = as_completion(problem)
     if tuple(problem.shape) != tuple(model.shape):
         raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {model.shape}")
     theta = np.array(saddle, dtype=float)

@@ -10,6 +10,7 @@ import numpy as np
 from gflow.connectivity import connectivity
 from gflow.escape.inside import second_order_inside
 from gflow.escape.pair import DENSE_SIDE, equations_gram, require_critical
+from gflow.problems import as_completion
 
 if TYPE_CHECKING:
     from gflow.models import Factorization
@@ -166,6 +167,7 @@ def residual_escape(
 
     Rates scale as s when M is multiplied by s. Bai et al. 2024, Theorem 2 and its Assumptions 1 and 2.
     """
+    problem = as_completion(problem)
     inner, theta = problem.normalized, _point(problem, model, saddle)
     groups, (A, B) = _groups(problem, component), model.factors(theta)
     rows, columns = (np.sort(np.concatenate(sides)) for sides in zip(*groups, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 from gflow.flow import Status, Trajectory
 from gflow.graded.run import Run
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, as_completion
 
 
 def graded_flow(
@@ -82,8 +82,7 @@ def graded_flow(
 
     Times scale as 1 / s and states as sqrt(s) when M is multiplied by s. Gradient flow: Bai et al. 2024, section 3.
     """
-    if not isinstance(problem, MatrixCompletion):
-        raise TypeError(f"problem must be a MatrixCompletion; got {type(problem).__name__}")
+    problem = as_completion(problem)
     model = Factorization(problem.shape, rank)
     start = _checked_start(start, model.dim)
     if not np.isfinite(log_scale):

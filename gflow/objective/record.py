@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gflow.models import Model, completed
-from gflow.problems import Problem
+from gflow.problems import Problem, as_problem
 
 Array = np.ndarray
 KEPT_DIM = 1000
@@ -84,7 +84,7 @@ class Objective:
 
         Parameters
         ----------
-        problem : MatrixCompletion, MatrixSensing or another ``gflow.Problem``
+        problem : MatrixCompletion, MatrixSensing or another ``gflow.Problem``, or a matrix with NaN
         model : Factorization, DirectMatrix or another ``gflow.Model``
             Derivatives that it does not give come from automatic differentiation of its output.
 
@@ -99,11 +99,7 @@ class Objective:
         """
         from gflow.objective.loss import training_loss
 
-        if not (hasattr(problem, "measure") and hasattr(problem, "curvature")):
-            raise TypeError(
-                "problem must be a MatrixCompletion, a MatrixSensing or another gflow.Problem; "
-                f"got {type(problem).__name__}"
-            )
+        problem = as_problem(problem)
         whole = completed(model)
         if tuple(problem.shape) != tuple(whole.shape):
             raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {whole.shape}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.problems import MatrixCompletion, MatrixSensing
+from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 
 
 def commuting_measurements(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -41,6 +41,7 @@ def symmetric_dilation(problem: MatrixSensing | MatrixCompletion) -> MatrixSensi
     gradient flow and the limits of X = U U^T with U = [A; B^T]. The least trace of X >= 0 is twice the least nuclear
     norm of W. Sparse measurements stay sparse. Gunasekar et al. 2017, Corollary 2.
     """
+    problem = as_problem(problem)
     if isinstance(problem, MatrixCompletion):
         problem = MatrixSensing.of_completion(problem)
     (d1, d2), count = problem.shape, problem.n_observed

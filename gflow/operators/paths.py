@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gflow.operators.commuting import commuting, operator
-from gflow.problems import MatrixCompletion, MatrixSensing
+from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 
 DEPENDENCE = 1e-12
 MOST_EVALUATIONS = 200_000
@@ -154,6 +154,7 @@ def commuting_path(
 
     Gunasekar et al. 2017, Theorem 1.
     """
+    problem = as_problem(problem)
     problem, clock = operator(problem), _checked_times(times)
     if not 1e-300 <= alpha / problem.unit < np.inf:
         raise ValueError(f"alpha must be finite and at least 1e-300 unit; got {alpha!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,11 +87,26 @@ def transposed(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _real_matrix(values: Any) -> np.ndarray:
     array = np.asarray(values)
+    if array.dtype.kind == "O" and array.ndim == 2:
+        array = _numbers(array)
     if array.dtype.kind not in "buif":
         raise TypeError(f"values must be an array of real numbers; got dtype {array.dtype}")
     if array.ndim != 2:
         raise ValueError(f"values must be a matrix (2 dimensions); got an array of shape {array.shape}")
     return np.where(np.ma.getmask(values), np.nan, doubles(array))
+
+
+def _numbers(array: np.ndarray) -> np.ndarray:
+    """Return an array of objects as doubles, with NaN for None and for the missing value of a data frame."""
+    result = np.full(array.shape, np.nan)
+    for place, value in np.ndenumerate(array):
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            continue
+        if not isinstance(value, Real):
+            i, j = (index + 1 for index in place)
+            raise TypeError(f"values must be real numbers; row {i}, column {j} holds {value!r}")
+        result[place] = value
+    return result
 
 
 def _mask(observed: Any, shape: tuple[int, ...]) -> np.ndarray:

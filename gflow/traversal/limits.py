@@ -8,7 +8,7 @@ import numpy as np
 
 from gflow.connectivity import Connectivity, connectivity
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, as_completion
 from gflow.traversal.chain import chain
 from gflow.traversal.deep import deep_limit
 from gflow.traversal.deep_records import DeepTraversal
@@ -119,8 +119,7 @@ def saddle_to_saddle(
     The limit scales as s when M is multiplied by s. Bai et al. 2024 (hierarchical invariant manifold traversal); Li,
     Luo and Lyu 2021.
     """
-    if not isinstance(problem, MatrixCompletion):
-        raise TypeError(f"problem must be a MatrixCompletion; got {type(problem).__name__}")
+    problem = as_completion(problem)
     model = Factorization(problem.shape, rank, depth)
     if depth == 1:
         raise ValueError("a limit from saddle to saddle needs at least two factors; got depth 1")
@@ -218,6 +217,7 @@ def greedy_low_rank(problem: MatrixCompletion, *, rank: int | None = None, **set
 
     Li, Luo and Lyu 2021. The matrix is that of the last saddle, ``chain.end.matrix``; it scales as s with M.
     """
+    problem = as_completion(problem)
     width = Factorization(problem.shape, rank).rank
     rows, columns = tuple(range(problem.shape[0])), tuple(range(problem.shape[1]))
     return chain(problem, 0, rows, columns, width, Settings(**settings), greedy=True)
