@@ -16,6 +16,7 @@ from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
 from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
 from gflow.statements import Evidence, Page, Saddle, Statement, completions, judged, registry
+from gflow.statements.evidence import factored_completion
 from gflow.statements.saddles import singular_values
 from gflow.statements.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
 
@@ -39,6 +40,7 @@ def verify(
     Parameters
     ----------
     problem : MatrixCompletion
+        Or another problem, with the keyword ``model``; the statements that apply to both are tested.
     name : str
         What the report calls it.
     statements : sequence of Statement or their ids, optional
@@ -46,7 +48,7 @@ def verify(
     drawn : bool
         Whether the figures are made, which a report that is not written does not need.
     settings
-        Keywords of ``Evidence.of``: seed, scale, start, rank, method, rtol, t_end, max_evaluations.
+        Keywords of ``Evidence.of``: model, seed, scale, start, rank, method, rtol, t_end, max_evaluations.
 
     Raises
     ------
@@ -65,28 +67,35 @@ def evidence_report(
     given: Evidence, name: str, chosen: Sequence[Statement | str] | None = None, *, drawn: bool = True
 ) -> Report:
     """Return the report on evidence that is at hand."""
-    told = [registry.statement_named(each) if isinstance(each, str) else each for each in chosen or ()]
-    claims = judged(given, registry.statements(Page.REPORT) if chosen is None else told)
+    listed = [registry.statement_named(each) if isinstance(each, str) else each for each in chosen or ()]
+    claims = judged(given, registry.statements(Page.REPORT) if chosen is None else listed)
+    parts = _completion(given, name, drawn) if factored_completion(given.problem, given.model) else _other(given, name)
+    told = [claim for found in claims.values() for claim in found]
+    return Report(title=f"Theorems verified on {name}", claims=told, seed=given.seed, **parts)
+
+
+def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
+    """Return what a report shows besides the claims."""
     figures, left_out = _figures(given, drawn)
     matrix = matrix_view(given)
     if matrix is None:
         left_out["matrix"] = f"not listed with {np.prod(given.problem.shape)} entries, which exceed {LARGEST_VIEW}"
-    return Report(
-        title=f"Theorems verified on {name}",
-        lead=_lead(given, name),
-        claims=[claim for found in claims.values() for claim in found],
-        figures=figures,
-        tables=[
-            saddle_table(given),
-            certificate_table(given),
-            _component_table(given),
-            Table(**completions(given)),
-            *_equation_tables(given),
-        ],
-        configuration=_configuration(given, name, left_out),
-        matrix=matrix,
-        seed=given.seed,
-    )
+    tables = [saddle_table(given), certificate_table(given), _component_table(given), Table(**completions(given))]
+    return {
+        "lead": _lead(given, name),
+        "figures": figures,
+        "tables": [*tables, *_equation_tables(given)],
+        "configuration": _configuration(given, name, left_out),
+        "matrix": matrix,
+    }
+
+
+def _other(given: Evidence, name: str) -> dict[str, Any]:
+    """Return the same for another problem or model: figures and tables are those of completion."""
+    status, loss = given.trajectory.status, format_number(_loss(given, given.trajectory.final_loss), 3)
+    lead = f"{name}: {given.problem} and {given.model}. The gradient flow ended {status}, at loss {loss}."
+    described = {"problem": str(given.problem), "model": str(given.model), **given.settings, "seed": given.seed}
+    return {"lead": lead, "configuration": described | {"trajectory": _gauges(given)}}
 
 
 def _figures(given: Evidence, drawn: bool) -> tuple[list[Figure], dict[str, str]]:
@@ -121,7 +130,6 @@ def _theta(given: Evidence, values: np.ndarray) -> np.ndarray:
 
 
 def _configuration(given: Evidence, name: str, left_out: dict[str, str]) -> dict[str, Any]:
-    trajectory = given.trajectory
     return {
         "matrix": name,
         "shape": list(given.problem.shape),
@@ -131,17 +139,23 @@ def _configuration(given: Evidence, name: str, left_out: dict[str, str]) -> dict
         **given.settings,
         "seed": given.seed,
         "largest_entry_of_start": float(np.abs(_theta(given, given.start)).max()),
-        "trajectory": {
-            "status": str(trajectory.status),
-            "solver": trajectory.method,
-            "end_time": float(trajectory.times[-1]) / given.unit,
-            "loss": _loss(given, trajectory.final_loss),
-            "n_steps": trajectory.n_steps,
-            "n_gradients": trajectory.n_gradients,
-            "conservation_drift": trajectory.conservation_drift,
-            "monotonicity_defect": trajectory.monotonicity_defect,
-        },
+        "trajectory": _gauges(given),
         "figures_left_out": left_out,
+    }
+
+
+def _gauges(given: Evidence) -> dict[str, Any]:
+    """Return how the trajectory ended and how accurate it is, in the units of the matrix."""
+    trajectory = given.trajectory
+    return {
+        "status": str(trajectory.status),
+        "solver": trajectory.method,
+        "end_time": float(trajectory.times[-1]) * given.time_unit,
+        "loss": _loss(given, trajectory.final_loss),
+        "n_steps": trajectory.n_steps,
+        "n_gradients": trajectory.n_gradients,
+        "conservation_drift": trajectory.conservation_drift,
+        "monotonicity_defect": trajectory.monotonicity_defect,
     }
 
 

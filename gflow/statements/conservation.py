@@ -24,14 +24,14 @@ def _drift(given: Evidence) -> Claim:
     """A step's error e changes the conserved quantity by at most 2 |theta| |e|."""
     trajectory = given.trajectory
     statement = "A^T A - B B^T keeps its initial value along the trajectory"
-    allowed = 2.0 * trajectory.n_steps * _step_error(given) + growth(given.model)
+    allowed = 2.0 * trajectory.n_steps * step_error(given) + growth(given.model)
     reason = (
         f"drift relative to max |theta|^2; allowed: the errors that the solver may make in {trajectory.n_steps} steps"
     )
     return Claim.bounded("conservation", statement, trajectory.conservation_drift, 0.0, allowed, reason=reason)
 
 
-def _step_error(given: Evidence) -> float:
+def step_error(given: Evidence) -> float:
     """Return the error of a step relative to |theta| that the solver's tolerances allow.
 
     They ask that the root mean square of e_i / (rtol |theta_i| + rtol |theta| / sqrt(dim)) be at most 1.
@@ -56,7 +56,7 @@ def _monotone(given: Evidence) -> Claim:
     """A step's error e changes the loss by at most |grad R| |e|."""
     trajectory, statement = given.trajectory, "the loss never rises along the trajectory"
     norms = np.linalg.norm(trajectory.states, axis=1)
-    allowed = _step_error(given) * float(np.max(trajectory.gradient_norms * norms))
+    allowed = step_error(given) * float(np.max(trajectory.gradient_norms * norms))
     allowed += growth(given.model) * float(np.max(trajectory.losses))
     rise = float(np.max(np.diff(trajectory.losses), initial=0.0))
     reason = (

@@ -47,8 +47,8 @@ class Evidence:
     seed : int
     settings : dict
         Keywords of ``gradient_flow`` used for the trajectory and for every other one.
-    horizon : float or None
-        Where the trajectory stops at the latest.
+    t_end : float or None
+        Where the trajectory stops at the latest, in the unit of the matrix.
     make : (problem, model) -> Objective
         Makes the loss of this and of any other problem.
     """
@@ -58,7 +58,7 @@ class Evidence:
     start: np.ndarray
     seed: int
     settings: dict[str, Any]
-    horizon: float | None = None
+    t_end: float | None = None
     make: MakeObjective = gflow.Objective.of
     _shared: dict[Any, Any] = field(default_factory=dict)
 
@@ -109,8 +109,7 @@ class Evidence:
         model = gflow.Factorization(problem.shape, rank) if model is None else model
         theta = start_of(problem, model, seed, scale, start)
         settings: dict[str, Any] = {"method": method, "rtol": rtol, "max_evaluations": max_evaluations}
-        horizon = None if t_end is None else t_end * problem.unit ** (2.0 - 2.0 / model.degree)
-        return cls(problem, model, theta, seed, settings, horizon, objective)
+        return cls(problem, model, theta, seed, settings, t_end, objective)
 
     def once(self, part: Callable[[Evidence], Part]) -> Part:
         """Return ``part(self)``, computed when it is first asked for: what several statements share."""
@@ -136,8 +135,13 @@ class Evidence:
 
     @property
     def unit(self) -> float:
-        """Return the unit of W: losses scale with its square, theta with its root, times with its inverse."""
+        """Return the unit of W: losses scale with its square, theta with its root."""
         return self.problem.unit
+
+    @property
+    def time_unit(self) -> float:
+        """Return the unit of times."""
+        return float(self.unit ** (2.0 / self.model.degree - 2.0))
 
     @property
     def normalized(self) -> gflow.MatrixCompletion:
@@ -152,7 +156,7 @@ class Evidence:
     @cached_property
     def trajectory(self) -> gflow.Trajectory:
         """Return the trajectory from the start; raises ``IntegrationFailed`` if the solver gives up."""
-        return self.flow(self.start, t_end=self.horizon)
+        return self.flow(self.start, t_end=None if self.t_end is None else self.t_end / self.time_unit)
 
     @cached_property
     def end(self) -> gflow.CriticalPoint | None:

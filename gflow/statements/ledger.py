@@ -10,7 +10,7 @@ from typing import Any
 import gflow
 from gflow.statements.claims import Claim, Verdict, exit_code
 from gflow.statements.comparison import completions
-from gflow.statements.evidence import Evidence
+from gflow.statements.evidence import Evidence, factored_completion
 from gflow.statements.registry import judged, statements
 from gflow.statements.statement import Page
 
@@ -26,7 +26,7 @@ class Ledger:
     claims : mapping of str to Claim
         One for each statement of the registry that is shown there and applies, by its id.
     completions : dict
-        Name, caption, columns and rows of the side-by-side table.
+        Name, caption, columns and rows of the side-by-side table; empty for other problems and models.
     seed : int
     """
 
@@ -55,10 +55,11 @@ def ledger(problem: gflow.MatrixCompletion, *, seed: int = 0, **settings: Any) -
     Parameters
     ----------
     problem : MatrixCompletion
+        Or another problem, with the keyword ``model``.
     seed : int
         Of the start theta_0, of which the limit is taken.
     settings
-        Further keywords of ``Evidence.of``: scale, start, rank, method, rtol, t_end, max_evaluations.
+        Further keywords of ``Evidence.of``: model, scale, start, rank, method, rtol, t_end, max_evaluations.
 
     Raises
     ------
@@ -76,7 +77,8 @@ def evidence_ledger(given: Evidence) -> Ledger:
     """Return the ledger on evidence that is at hand."""
     found = judged(given, statements(Page.LEDGER))
     claims = {statement.id: aggregated(statement.id, statement.title, parts) for statement, parts in found.items()}
-    return Ledger(MappingProxyType(claims), MappingProxyType(completions(given)), given.seed)
+    table = completions(given) if factored_completion(given.problem, given.model) else {}
+    return Ledger(MappingProxyType(claims), MappingProxyType(table), given.seed)
 
 
 def aggregated(id: str, statement: str, parts: Sequence[Claim]) -> Claim:

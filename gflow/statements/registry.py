@@ -19,6 +19,7 @@ from gflow.statements import (
     conservation,
     decoupling,
     derivatives,
+    general,
     gunasekar_conjecture,
     gunasekar_cor2,
     gunasekar_thm1,
@@ -40,14 +41,12 @@ from gflow.statements.evidence import Evidence
 from gflow.statements.statement import Page, Statement
 
 GROUP = "gflow.statements"
-BUILT_IN: tuple[Statement, ...] = tuple(
-    module.STATEMENT
-    for module in (
-        *(prop1, prop2, thm1, assumption1, assumption2, mixing, thm2, thm3_premise, thm3, thm4, commuting, rip),
-        *(gunasekar_thm1, gunasekar_cor2, gunasekar_conjecture, rip_thm3),
-        *(conservation, balanced, decoupling, spectrum, derivatives, identities),
-    )
+_MODULES = (
+    *(prop1, prop2, thm1, assumption1, assumption2, mixing, thm2, thm3_premise, thm3, thm4, commuting, rip),
+    *(gunasekar_thm1, gunasekar_cor2, gunasekar_conjecture, rip_thm3),
+    *(conservation, balanced, decoupling, spectrum, derivatives, identities),
 )
+BUILT_IN: tuple[Statement, ...] = (*(module.STATEMENT for module in _MODULES), *general.STATEMENTS)
 """gflow's own statements, in the order in which they are shown."""
 _OWN = {statement.id: statement for statement in BUILT_IN}
 _added: dict[str, Statement] = {}
@@ -99,7 +98,9 @@ def statements(page: Page | None = None) -> tuple[Statement, ...]:
         if not isinstance(offered, Statement):
             warnings.warn(f"the statement '{name}' is left out: its entry point names {offered!r}", stacklevel=2)
         elif found.setdefault(offered.id, offered) is not offered:
-            warnings.warn(f"the statement '{name}' is left out: there is a statement '{offered.id}'", stacklevel=2)
+            warnings.warn(
+                f"the statement '{name}' is left out: there is a statement '{offered.id}' already", stacklevel=2
+            )
     found = found | _added
     return tuple(statement for statement in found.values() if page is None or page in statement.pages)
 

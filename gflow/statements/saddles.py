@@ -73,7 +73,9 @@ def start_of(problem: Any, model: Any, seed: int, scale: float | None, start: An
     root = float(problem.unit ** (1.0 / model.degree))
     if start is None:
         alpha = SCALE * min(1.0, root) if scale is None else scale
-        theta = model.random(np.random.default_rng(seed), alpha) / root
+        if not (np.isfinite(alpha) and alpha > 0):
+            raise ValueError(f"scale must be a positive finite number; got {alpha!r}")
+        theta = alpha * np.random.default_rng(seed).standard_normal(model.dim) / root
     else:
         theta = np.array(start, dtype=float) / root
     largest = float(np.abs(theta).max(initial=0.0))
