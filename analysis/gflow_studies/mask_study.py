@@ -188,7 +188,7 @@ def mask_case(mask: np.ndarray, rank: int, seed: int | Sequence[int]) -> MaskCas
     learned = None if W is None else _rank(W)
     if W is None or (group is Group.CONNECTED and learned != bracket.lower):
         given = Evidence.of(problem, start=1e-8 * start)
-        premise = given.once(thm3_premise.claim)
+        (premise,) = thm3_premise.STATEMENT.claims(given)
         W, learned, reason = given.matrix, given.rank, f"premise {premise.label}: {premise.reason}"
         if W is not None and group is Group.CONNECTED:
             reason += f"; theorem {thm3.claim(given).verdict}"

@@ -71,7 +71,7 @@ def evidence_report(
     claims = judged(given, registry.statements(Page.REPORT) if chosen is None else listed)
     parts = _completion(given, name, drawn) if factored_completion(given.problem, given.model) else _other(given, name)
     told = [claim for found in claims.values() for claim in found]
-    return Report(title=f"Theorems verified on {name}", claims=told, seed=given.seed, **parts)
+    return Report(title=f"Theorems verified on {name}", claims=told, statements=tuple(claims), seed=given.seed, **parts)
 
 
 def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
     matrix = matrix_view(given)
     if matrix is None:
         left_out["matrix"] = f"not listed with {np.prod(given.problem.shape)} entries, which exceed {LARGEST_VIEW}"
-    tables = [saddle_table(given), certificate_table(given), _component_table(given), Table(**completions(given))]
+    tables = [saddle_table(given), certificate_table(given), _component_table(given), Table(**given.once(completions))]
     return {
         "lead": _lead(given, name),
         "figures": figures,

@@ -77,7 +77,7 @@ def evidence_ledger(given: Evidence) -> Ledger:
     """Return the ledger on evidence that is at hand."""
     found = judged(given, statements(Page.LEDGER))
     claims = {statement.id: aggregated(statement.id, statement.title, parts) for statement, parts in found.items()}
-    table = completions(given) if factored_completion(given.problem, given.model) else {}
+    table = given.once(completions) if factored_completion(given.problem, given.model) else {}
     return Ledger(MappingProxyType(claims), MappingProxyType(table), given.seed)
 
 

@@ -55,14 +55,11 @@ _added: dict[str, Statement] = {}
 def register_statement(statement: Statement | None = None, /, *, replace: bool = False, **parts: Any) -> Any:
     """Return the statement, which joins every verification and ledger of this process from now on.
 
-    Call it with a ``Statement`` or with its parts, or decorate ``verify`` with all other parts:
+    Call it with a ``Statement`` or with its parts, or decorate ``verify`` with all other parts::
 
-    >>> import gflow
-    >>> @gflow.register_statement(id="small", title="no entry exceeds 100", source="me", kind="check", replace=True)
-    ... def small(evidence):
-    ...     return gflow.Claim.bounded("small", "no entry exceeds 100", evidence.problem.size, 0.0, 100.0)
-    >>> [claim.verdict for claim in small.claims(gflow.Evidence.of(gflow.MatrixCompletion([[1.0, 2.0]])))]
-    [<Verdict.HOLDS: 'holds'>]
+        @gflow.register_statement(id="small", title="no entry exceeds 100", source="me", kind="check")
+        def small(evidence):
+            return gflow.Claim.bounded("small", "no entry exceeds 100", evidence.problem.size, 0.0, 100.0)
 
     Parameters
     ----------

@@ -117,6 +117,9 @@ class Statement:
         for name in ("verify", "applies"):
             if not callable(getattr(self, name)):
                 raise TypeError(f"{name} of statement '{self.id}' must be a function; got {getattr(self, name)!r}")
+        for name in ("hypotheses", "pages"):
+            if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Iterable):
+                raise TypeError(f"{name} of statement '{self.id}' must be a sequence; got {getattr(self, name)!r}")
         object.__setattr__(self, "hypotheses", tuple(self.hypotheses))
         for each in self.hypotheses:
             if not isinstance(each, Hypothesis):
@@ -131,10 +134,13 @@ class Statement:
         return kinds(value)
 
     def claims(self, given: Evidence) -> tuple[Claim, ...]:
-        """Return the claims that follow from the evidence, each with what became of the hypotheses.
+        """Return the claims that follow, each with what became of the hypotheses; found once for each evidence.
 
         Raises ``TypeError`` if ``verify`` returns anything but claims.
         """
+        return given.once(self._claims)
+
+    def _claims(self, given: Evidence) -> tuple[Claim, ...]:
         found = self.verify(given)
         claims = tuple(found) if isinstance(found, Iterable) else (found,)
         if not claims or not all(isinstance(claim, Claim) for claim in claims):

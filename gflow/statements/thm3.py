@@ -35,7 +35,7 @@ def claim(given: Evidence) -> Claim:
 
 
 def _optimal(given: Evidence) -> Answer:
-    premise = given.once(thm3_premise.claim)
+    (premise,) = thm3_premise.STATEMENT.claims(given)
     met = _MET.get(premise.verdict)
     return met, "no better fit is found" if met else premise.reason
 

@@ -160,15 +160,10 @@ def _kind(given: Evidence, found: Compared) -> str:
     return "saddle inside Omega_k" if found.saddle.assumption_2 is False else "local minimum inside Omega_k"
 
 
-def _judged(given: Evidence) -> Claim:
-    """Return the claim, which Theorem 3 rests on too: its fits are made once."""
-    return given.once(claim)
-
-
 STATEMENT = Statement(
     ID,
     TITLE,
-    _judged,
+    claim,
     "Bai et al. 2024, the premise of Theorem 3",
     StatementKind.PREMISE,
     r"R(\theta_k) = \min_{\theta \in \Omega_k} R(\theta) \text{ at every critical point } \theta_k \text{ passed}",
