@@ -14,8 +14,14 @@ from typing import Any
 
 
 def offered(group: str) -> dict[str, EntryPoint]:
-    """Return the entry points of a group by name, in alphabetical order; nothing is loaded."""
-    return {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
+    """Return the entry points of a group by name, in alphabetical order; nothing is loaded.
+
+    Where two packages offer one name it is gflow's, or that of the first package.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in _points(group):
+        found.setdefault(point.name, point)
+    return found
 
 
 def loaded(group: str, name: str) -> Any:
@@ -25,21 +31,19 @@ def loaded(group: str, name: str) -> Any:
     loaded.
     """
     known = offered(group)
-    word = group.rpartition(".")[2]
-    word = "study" if word == "studies" else word.removesuffix("s")
     if name not in known:
-        raise ValueError(f"unknown {word} {name!r}; known are {', '.join(known) or 'none'}")
-    try:
-        return known[name].load()
-    except Exception as error:
-        raise ValueError(f"the {word} '{name}'{_origin(known[name])} cannot be loaded: {told(error)}") from error
+        raise ValueError(f"unknown {_word(group)} {name!r}; known are {', '.join(known) or 'none'}")
+    return _load(known[name])
 
 
 def all_loaded(group: str) -> Iterator[tuple[str, Any]]:
     """Yield name and object of all entry points of a group that can be loaded; warn of each that cannot."""
-    for name in offered(group):
+    known = offered(group)
+    for point in _points(group):
         try:
-            yield name, loaded(group, name)
+            if point != known[point.name]:
+                raise ValueError(f"{_called(point)} is left out: {_called(known[point.name])} has its name")
+            yield point.name, _load(point)
         except ValueError as error:
             warnings.warn(str(error), stacklevel=2)
 
@@ -49,5 +53,27 @@ def told(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _origin(point: EntryPoint) -> str:
-    return "" if point.dist is None else f" of the package {point.dist.name}"
+def _points(group: str) -> list[EntryPoint]:
+    return sorted(
+        entry_points(group=group), key=lambda point: (point.name, _package(point) != "gflow", _package(point))
+    )
+
+
+def _load(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        raise ValueError(f"{_called(point)} cannot be loaded: {told(error)}") from error
+
+
+def _word(group: str) -> str:
+    plural = group.rpartition(".")[2]
+    return "study" if plural == "studies" else plural.removesuffix("s")
+
+
+def _package(point: EntryPoint) -> str:
+    return "" if point.dist is None else str(point.dist.name)
+
+
+def _called(point: EntryPoint) -> str:
+    return f"the {_word(point.group)} '{point.name}' of the package {_package(point) or 'without a name'}"

@@ -41,7 +41,8 @@ def broken(tmp_path: Path) -> Path:
         file.write('SAME = gflow.Statement("thm1", "mine", lambda given: None, "me", "check")\n')
         file.write('FAILS = gflow.Statement("fails", "it fails", lambda given: 1 / 0, "me", "theorem")\n')
     lines = {
-        "gone": "[gflow.statements]\ngone = no_such_module:S\n[gflow.studies]\ngone-study = no_such_module\n",
+        "gone": "[gflow.statements]\ngone = no_such_module:S\n[gflow.studies]\ngone-study = no_such_module\n"
+        "mixing = crooked\n",
         "crooked": "[gflow.statements]\nnumber = crooked:NUMBER\nsame = crooked:SAME\nfails = crooked:FAILS\n"
         "[gflow.sweeps]\ngone-sweep = crooked:NOTHING\n",
     }
@@ -101,7 +102,12 @@ def test_a_broken_study_or_sweep_is_told_and_the_list_goes_on(broken: Path, comm
     done = gflow(broken, command, "--list", "--json")
     names = [each["name"] for each in told(done)[key]]
     assert len(names) >= 3 and f"gone-{name}" not in names
-    assert done.stderr.count("\n") == 1 and f"the {name} 'gone-{name}' of the package" in done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith(f"gflow: warning: the {name} 'gone-{name}' of the package")
+    clash = (
+        "the study 'mixing' of the package gone-package is left out: the study 'mixing' of the package gflow has its"
+    )
+    assert lines[1:] == ([f"gflow: warning: {clash} name"] if name == "study" else [])
     refused = gflow(broken, command, f"gone-{name}", "--out" if command == "figure" else "--store", "x")
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert f"the {name} 'gone-{name}' of the package" in refused.stderr

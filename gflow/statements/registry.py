@@ -7,8 +7,8 @@ entry point of the group ``gflow.statements`` that names a ``Statement``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, overload
 
 from gflow import plugins
 from gflow.statements import (
@@ -38,7 +38,7 @@ from gflow.statements import (
 )
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
-from gflow.statements.statement import Page, Statement
+from gflow.statements.statement import Page, Statement, Verify
 
 GROUP = "gflow.statements"
 _MODULES = (
@@ -52,6 +52,12 @@ _OWN = {statement.id: statement for statement in BUILT_IN}
 _added: dict[str, Statement] = {}
 
 
+@overload
+def register_statement(statement: Statement, /, *, replace: bool = False) -> Statement: ...
+@overload
+def register_statement(*, verify: Verify, replace: bool = False, **parts: Any) -> Statement: ...
+@overload
+def register_statement(*, replace: bool = False, **parts: Any) -> Callable[[Verify], Statement]: ...
 def register_statement(statement: Statement | None = None, /, *, replace: bool = False, **parts: Any) -> Any:
     """Return the statement, which joins every verification and ledger of this process from now on.
 

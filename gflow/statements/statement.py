@@ -33,6 +33,7 @@ class Page(StrEnum):
 
 
 Answer = bool | None | tuple[bool | None, str]
+Verify = Callable[[Evidence], Claim | Iterable[Claim]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +98,7 @@ class Statement:
 
     id: str
     title: str
-    verify: Callable[[Evidence], Claim | Iterable[Claim]]
+    verify: Verify
     source: str
     kind: StatementKind
     formula: str = ""
