@@ -7,9 +7,9 @@ theorems do not apply, and nothing is contradicted. Source: Bai et al. 2024, Ass
 from __future__ import annotations
 
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.saddles import Saddle
-from gflow.statements.statement import Statement, StatementKind
+from gflow.statements.statement import Statement
 
 TITLE = "at every saddle of the trajectory the largest singular value of the residual is simple"
 SIMPLE_TOL = 1e-7
@@ -47,12 +47,5 @@ def _without_saddles(given: Evidence) -> Claim:
     return Claim.unmet("assumption1", TITLE, "the trajectory passes no saddle")
 
 
-STATEMENT = Statement(
-    "assumption1",
-    TITLE,
-    claim,
-    "Bai et al. 2024, Assumption 1",
-    StatementKind.PREMISE,
-    r"\sigma_1(E) > \sigma_2(E) \text{ at every saddle}, \quad E = P \circ (W - M)",
-    applies=factored_completion,
-)
+FORMULA = r"\sigma_1(E) > \sigma_2(E) \text{ at every saddle}, \quad E = P \circ (W - M)"
+STATEMENT = Statement("assumption1", TITLE, claim, "Bai et al. 2024, Assumption 1", "premise", FORMULA)

@@ -7,8 +7,8 @@ fails, later theorems do not apply, and nothing is contradicted. Source: Bai et 
 from __future__ import annotations
 
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
-from gflow.statements.statement import Statement, StatementKind
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Statement
 
 TITLE = "every saddle of the trajectory is second-order stationary within its invariant manifold"
 
@@ -31,12 +31,5 @@ def claim(given: Evidence) -> Claim:
     return Claim.bounded("assumption2", TITLE, 0.0, 0.0, 0.0, reason=reason)
 
 
-STATEMENT = Statement(
-    "assumption2",
-    TITLE,
-    claim,
-    "Bai et al. 2024, Assumption 2",
-    StatementKind.PREMISE,
-    r"\nabla^2 R(\theta)|_{T\,\omega_{k_1} \times \dots \times \omega_{k_m}} \succeq 0 \text{ at every saddle}",
-    applies=factored_completion,
-)
+FORMULA = r"\nabla^2 R(\theta)|_{T\,\omega_{k_1} \times \dots \times \omega_{k_m}} \succeq 0 \text{ at every saddle}"
+STATEMENT = Statement("assumption2", TITLE, claim, "Bai et al. 2024, Assumption 2", "premise", FORMULA)

@@ -13,8 +13,8 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
-from gflow.statements.statement import Answer, Hypothesis, Statement, StatementKind
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "balanced"
 TITLE = "from a balanced start of a square problem at full width det W keeps its sign"
@@ -90,13 +90,7 @@ def _run(given: Evidence, start: np.ndarray) -> gflow.Trajectory:
 
 
 SQUARE = Hypothesis("square at full width", "the matrix is square and the width r is at least its order", _square)
+FORMULA = r"A_0^T A_0 = B_0 B_0^T \Rightarrow \operatorname{sign} \det W_t = \operatorname{sign} \det W_0"
 STATEMENT = Statement(
-    ID,
-    TITLE,
-    claim,
-    "the conserved quantity of the flow; Razin and Cohen 2020",
-    StatementKind.THEOREM,
-    r"A_0^T A_0 = B_0 B_0^T \Rightarrow \operatorname{sign} \det W_t = \operatorname{sign} \det W_0",
-    hypotheses=(SQUARE,),
-    applies=factored_completion,
+    ID, TITLE, claim, "the conserved quantity of the flow; Razin and Cohen 2020", "theorem", FORMULA, (SQUARE,)
 )

@@ -10,9 +10,9 @@ from __future__ import annotations
 import gflow
 from gflow import operators
 from gflow.statements.claims import Claim, Verdict
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.hypotheses import INTERPOLATES, LEAST_NORM, LIMIT_EXISTS, norms
-from gflow.statements.statement import Answer, Hypothesis, Statement, StatementKind
+from gflow.statements.statement import Answer, Hypothesis, Statement
 from gflow.statements.thm4 import minimal_norm
 
 ID = "commuting"
@@ -57,8 +57,7 @@ STATEMENT = Statement(
     TITLE,
     claim,
     "Gunasekar et al. 2017, Theorem 1 and Corollary 2",
-    StatementKind.THEOREM,
+    "theorem",
     LEAST_NORM,
-    hypotheses=(COMMUTE, LIMIT_EXISTS, INTERPOLATES),
-    applies=factored_completion,
+    (COMMUTE, LIMIT_EXISTS, INTERPOLATES),
 )

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.rounding import excess, gradient_rounding, growth
-from gflow.statements.statement import Statement, StatementKind
+from gflow.statements.statement import Statement
 
 N_POINTS = 8
 
@@ -65,12 +65,8 @@ def _monotone(given: Evidence) -> Claim:
     return Claim.bounded("conservation.loss", statement, rise, 0.0, allowed, reason=reason)
 
 
+TITLE = "A^T A - B B^T is constant along the flow, and the loss never rises"
+FORMULA = r"\tfrac{d}{dt} (A^T A - B B^T) = 0, \quad \tfrac{d}{dt} R = -|\nabla R|^2 \le 0"
 STATEMENT = Statement(
-    "conservation",
-    "A^T A - B B^T is constant along the flow, and the loss never rises",
-    claims,
-    "follows from A' = -(2/n) E B^T, B' = -(2/n) A^T E",
-    StatementKind.CHECK,
-    r"\tfrac{d}{dt} (A^T A - B B^T) = 0, \quad \tfrac{d}{dt} R = -|\nabla R|^2 \le 0",
-    applies=factored_completion,
+    "conservation", TITLE, claims, "follows from A' = -(2/n) E B^T, B' = -(2/n) A^T E", "check", FORMULA
 )

@@ -13,10 +13,10 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.rounding import excess, gradient_rounding, product_rounding, value_rounding
 from gflow.statements.saddles import DENSE_LIMIT
-from gflow.statements.statement import Page, Statement, StatementKind
+from gflow.statements.statement import Page, Statement
 
 N_POINTS = 4
 Measurement = Callable[[Evidence, gflow.Objective, np.ndarray, np.ndarray], float]
@@ -106,13 +106,6 @@ def _deviation(given: Evidence, truth: gflow.Objective, center: np.ndarray, delt
     return worst
 
 
-STATEMENT = Statement(
-    "derivatives",
-    "the loss and its derivatives in closed form are those of its definition",
-    claims,
-    "Bai et al. 2024, section 3",
-    StatementKind.CHECK,
-    r"\nabla R = \tfrac{2}{n} (E B^T, A^T E)",
-    applies=factored_completion,
-    pages=frozenset({Page.REPORT}),
-)
+TITLE = "the loss and its derivatives in closed form are those of its definition"
+FORMULA = r"\nabla R = \tfrac{2}{n} (E B^T, A^T E)"
+STATEMENT = Statement("derivatives", TITLE, claims, "Bai et al. 2024, section 3", "check", FORMULA, pages=[Page.REPORT])

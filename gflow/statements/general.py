@@ -8,6 +8,7 @@ statements of its own (``derivatives``, ``conservation``, ``spectrum``, ``thm1``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from gflow.statements.conservation import step_error
 from gflow.statements.evidence import Evidence, factored_completion
 from gflow.statements.rounding import EPS, excess
 from gflow.statements.saddles import DENSE_LIMIT, REACH, passed
-from gflow.statements.statement import Hypothesis, Statement, StatementKind
+from gflow.statements.statement import Hypothesis, Statement
 
 Map = Callable[[np.ndarray], Any]
 N_POINTS = 4
@@ -170,42 +171,15 @@ NAMED = Hypothesis(
     "the model names a quantity that every gradient flow of it conserves",
     lambda given: given.objective.conserved is not None,
 )
+DESCENDS = r"\tfrac{d}{dt} R(\theta_t) = -|\nabla R(\theta_t)|^2 \le 0"
+KEEPS = r"C'(\theta) \nabla R(\theta) = 0"
+EXPANDS = r"R(\theta + v) = R + \nabla R \cdot v + \tfrac{1}{2} v \cdot \nabla^2 R \, v + o(|v|^2)"
+BENDS = r"R(\theta_* + h v) + R(\theta_* - h v) < 2 R(\theta_*), \quad \nabla^2 R \, v = \lambda_{\min} v"
+CRITICAL = "critical points have the spectra and the kinds that are told of them"
+_check = partial(Statement, kind="check", applies=elsewhere)
 STATEMENTS: tuple[Statement, ...] = (
-    Statement(
-        "general.descent",
-        DESCENT,
-        descent,
-        "the chain rule",
-        StatementKind.CHECK,
-        r"\tfrac{d}{dt} R(\theta_t) = -|\nabla R(\theta_t)|^2 \le 0",
-        applies=elsewhere,
-    ),
-    Statement(
-        "general.conserved",
-        CONSERVED,
-        conserved,
-        "the model",
-        StatementKind.CHECK,
-        r"C'(\theta) \nabla R(\theta) = 0",
-        hypotheses=(NAMED,),
-        applies=elsewhere,
-    ),
-    Statement(
-        "general.derivatives",
-        DERIVATIVES,
-        derivatives,
-        "the definition of a derivative",
-        StatementKind.CHECK,
-        r"R(\theta + v) = R + \nabla R \cdot v + \tfrac{1}{2} v \cdot \nabla^2 R \, v + o(|v|^2)",
-        applies=elsewhere,
-    ),
-    Statement(
-        "general.critical",
-        "critical points have the spectra and the kinds that are told of them",
-        critical_points,
-        "the definition of a strict saddle",
-        StatementKind.CHECK,
-        r"R(\theta_* + h v) + R(\theta_* - h v) < 2 R(\theta_*), \quad \nabla^2 R \, v = \lambda_{\min} v",
-        applies=elsewhere,
-    ),
+    _check("general.descent", DESCENT, descent, "the chain rule", formula=DESCENDS),
+    _check("general.conserved", CONSERVED, conserved, "the model", formula=KEEPS, hypotheses=(NAMED,)),
+    _check("general.derivatives", DERIVATIVES, derivatives, "the definition of a derivative", formula=EXPANDS),
+    _check("general.critical", CRITICAL, critical_points, "the definition of a strict saddle", formula=BENDS),
 )

@@ -12,9 +12,9 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim, Verdict
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.hypotheses import INTERPOLATES, LEAST_NORM, LIMIT_EXISTS, norms
-from gflow.statements.statement import Page, Statement, StatementKind
+from gflow.statements.statement import Page, Statement
 from gflow.statements.thm4 import minimal_norm
 
 ID = "gunasekar_conjecture"
@@ -67,9 +67,8 @@ STATEMENT = Statement(
     TITLE,
     claim,
     "Gunasekar et al. 2017, their conjecture; refuted by Li, Luo and Lyu 2021",
-    StatementKind.CONJECTURE,
+    "conjecture",
     LEAST_NORM,
-    hypotheses=(LIMIT_EXISTS, INTERPOLATES),
-    applies=factored_completion,
-    pages=frozenset({Page.LEDGER}),
+    (LIMIT_EXISTS, INTERPOLATES),
+    pages=[Page.LEDGER],
 )

@@ -11,10 +11,10 @@ import numpy as np
 import gflow
 from gflow.statements.claims import Claim
 from gflow.statements.commuting import COMMUTE
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.gunasekar_thm1 import closed_limit, half
 from gflow.statements.saddles import DENSE_LIMIT
-from gflow.statements.statement import Answer, Hypothesis, Page, Statement, StatementKind
+from gflow.statements.statement import Answer, Hypothesis, Page, Statement
 
 ID = "gunasekar_cor2"
 TITLE = "commuting dilations: W = A B from the identity tends to a completion of minimum nuclear norm"
@@ -68,14 +68,7 @@ def _least(given: Evidence, norm: float | None, text: str) -> Claim:
 
 
 REACHED = Hypothesis("limit exists and interpolates", "the limit exists and meets the data", _reached)
+FORMULA = r"[A_0; B_0^T] = \sqrt{\alpha} I \Rightarrow \|W_\infty\|_* \to \min_{P \circ (W - M) = 0} \|W\|_*"
 STATEMENT = Statement(
-    ID,
-    TITLE,
-    claim,
-    "Gunasekar et al. 2017, Corollary 2",
-    StatementKind.THEOREM,
-    r"[A_0; B_0^T] = \sqrt{\alpha} I \Rightarrow \|W_\infty\|_* \to \min_{P \circ (W - M) = 0} \|W\|_*",
-    hypotheses=(COMMUTE, REACHED),
-    applies=factored_completion,
-    pages=frozenset({Page.LEDGER}),
+    ID, TITLE, claim, "Gunasekar et al. 2017, Corollary 2", "theorem", FORMULA, (COMMUTE, REACHED), pages=[Page.LEDGER]
 )

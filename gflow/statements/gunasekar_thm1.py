@@ -12,8 +12,8 @@ import numpy as np
 import gflow
 from gflow.statements.claims import Claim
 from gflow.statements.commuting import COMMUTE
-from gflow.statements.evidence import Evidence, factored_completion
-from gflow.statements.statement import Answer, Hypothesis, Page, Statement, StatementKind
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Page, Statement
 
 ID = "gunasekar_thm1"
 TITLE = "commuting measurements: X = U U^T from alpha I tends to an X >= 0 of minimum nuclear norm (dilated data)"
@@ -73,14 +73,9 @@ def _least(given: Evidence, trace: float, text: str) -> Claim:
 
 
 REACHED = Hypothesis("limit exists and interpolates", "the limit exists and meets the data", _reached)
+FORMULA = (
+    r"\lim_{\alpha \to 0} X_\infty(\alpha I) \in \operatorname{argmin}_{A(X) = y, X \succeq 0} \operatorname{tr} X"
+)
 STATEMENT = Statement(
-    ID,
-    TITLE,
-    claim,
-    "Gunasekar et al. 2017, Theorem 1",
-    StatementKind.THEOREM,
-    r"\lim_{\alpha \to 0} X_\infty(\alpha I) \in \operatorname{argmin}_{A(X) = y, X \succeq 0} \operatorname{tr} X",
-    hypotheses=(COMMUTE, REACHED),
-    applies=factored_completion,
-    pages=frozenset({Page.LEDGER}),
+    ID, TITLE, claim, "Gunasekar et al. 2017, Theorem 1", "theorem", FORMULA, (COMMUTE, REACHED), pages=[Page.LEDGER]
 )

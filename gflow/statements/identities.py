@@ -12,8 +12,8 @@ import numpy as np
 import gflow
 from gflow import symbolic
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
-from gflow.statements.statement import Page, Statement, StatementKind
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Page, Statement
 
 LARGEST_DIM = 50
 """Up to this dimension (5 x 5 at full width) the mask itself is checked, above it a smaller part of it."""
@@ -74,12 +74,7 @@ def _claims(prefix: str, identities: Iterable[symbolic.Identity], reason: str) -
     )
 
 
+TITLE = "the identities behind the statements hold exactly, as polynomials and as matrices"
 STATEMENT = Statement(
-    "identities",
-    "the identities behind the statements hold exactly, as polynomials and as matrices",
-    claims,
-    "Bai et al. 2024, section 3 and Propositions 1 and 2",
-    StatementKind.CHECK,
-    applies=factored_completion,
-    pages=frozenset({Page.REPORT}),
+    "identities", TITLE, claims, "Bai et al. 2024, section 3 and Propositions 1 and 2", "check", pages=[Page.REPORT]
 )

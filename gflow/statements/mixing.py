@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import gflow
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
-from gflow.statements.statement import Answer, Hypothesis, Statement, StatementKind
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "mixing"
 TITLE = "along the way the perturbation that arrives is generic: the top singular pair escapes at every saddle"
@@ -54,12 +54,7 @@ GENERIC = Hypothesis("generic along the way", "the perturbation that arrives at 
 """No theorem but Theorem 2 asks for it: the others say it beside their hypotheses."""
 
 
+FORMULA = r"\text{at every saddle } (u, v) \text{ of } \sigma_1(E) \text{ escapes first}"
 STATEMENT = Statement(
-    ID,
-    TITLE,
-    claim,
-    "what Theorem 2 of Bai et al. 2024 asks of the perturbation theta_0",
-    StatementKind.PREMISE,
-    r"\text{at every saddle } (u, v) \text{ of } \sigma_1(E) \text{ escapes first}",
-    applies=factored_completion,
+    ID, TITLE, claim, "what Theorem 2 of Bai et al. 2024 asks of the perturbation theta_0", "premise", FORMULA
 )

@@ -14,11 +14,11 @@ import numpy as np
 import gflow
 from gflow import manifolds
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.invariance import field_ratio, invariance_claim, random_span, widths
 from gflow.statements.rounding import growth
 from gflow.statements.saddles import singular_values
-from gflow.statements.statement import Statement, StatementKind
+from gflow.statements.statement import Statement
 
 N_PROBLEMS = 12
 
@@ -83,12 +83,8 @@ def _nested(given: Evidence) -> Claim:
     return Claim.bounded("prop1.3", statement, worst, 1.0 - 3.0 * growth(model), None, reason=reason)
 
 
-STATEMENT = Statement(
-    "prop1",
-    "Omega_k is invariant, intrinsic, and one in an increasing chain",
-    claims,
-    "Bai et al. 2024, Proposition 1",
-    StatementKind.THEOREM,
-    r"\theta_0 \in \Omega_k \Rightarrow \theta_t \in \Omega_k \text{ for all data}, \Omega_k \subsetneq \Omega_{k+1}",
-    applies=factored_completion,
+TITLE = "Omega_k is invariant, intrinsic, and one in an increasing chain"
+FORMULA = (
+    r"\theta_0 \in \Omega_k \Rightarrow \theta_t \in \Omega_k \text{ for all data}, \Omega_k \subsetneq \Omega_{k+1}"
 )
+STATEMENT = Statement("prop1", TITLE, claims, "Bai et al. 2024, Proposition 1", "theorem", FORMULA)

@@ -16,10 +16,10 @@ import numpy as np
 import gflow
 from gflow import manifolds
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.invariance import field_ratio, invariance_claim, random_span
 from gflow.statements.rounding import excess, gradient_rounding, growth
-from gflow.statements.statement import Answer, Hypothesis, Statement, StatementKind
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 N_PROBLEMS = 8
 LARGEST_NUMBER = 4
@@ -120,13 +120,6 @@ def _smaller(given: Evidence, components: list[Any]) -> Claim:
 
 
 DISCONNECTED = Hypothesis("disconnected", "the observation graph has several components", _disconnected)
-STATEMENT = Statement(
-    "prop2",
-    "disconnected data: the sub-Omega_k are invariant, and strictly smaller",
-    claims,
-    "Bai et al. 2024, Proposition 2",
-    StatementKind.THEOREM,
-    r"\theta_0 \in \omega_k \Rightarrow \theta_t \in \omega_k, \quad W(\omega_k) \subsetneq W(\Omega_k)",
-    hypotheses=(DISCONNECTED,),
-    applies=factored_completion,
-)
+TITLE = "disconnected data: the sub-Omega_k are invariant, and strictly smaller"
+FORMULA = r"\theta_0 \in \omega_k \Rightarrow \theta_t \in \omega_k, \quad W(\omega_k) \subsetneq W(\Omega_k)"
+STATEMENT = Statement("prop2", TITLE, claims, "Bai et al. 2024, Proposition 2", "theorem", FORMULA, (DISCONNECTED,))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.hypotheses import INTERPOLATES, LEAST_RANK, LIMIT_EXISTS, ranks
-from gflow.statements.statement import Answer, Hypothesis, Statement, StatementKind
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "rip"
 TITLE = "if the sampling is a restricted isometry with delta < 1, the limit has the minimum rank"
@@ -57,8 +57,7 @@ STATEMENT = Statement(
     TITLE,
     claim,
     "Jin et al. 2023; Gunasekar et al. 2017",
-    StatementKind.THEOREM,
+    "theorem",
     LEAST_RANK,
-    hypotheses=(ISOMETRY, LIMIT_EXISTS, INTERPOLATES),
-    applies=factored_completion,
+    (ISOMETRY, LIMIT_EXISTS, INTERPOLATES),
 )

@@ -11,9 +11,9 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim, Finding
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.hypotheses import ranks
-from gflow.statements.statement import Answer, Hypothesis, Page, Statement, StatementKind
+from gflow.statements.statement import Answer, Hypothesis, Page, Statement
 
 ID = "rip_thm3"
 TITLE = "symmetric measurements that are a restricted isometry: X = U U^T learns the minimum rank (dilated data)"
@@ -48,14 +48,14 @@ def isometry(problem: gflow.MatrixSensing, rank: int, rng: np.random.Generator |
 ISOMETRY = Hypothesis(
     "restricted isometry with delta < 1", "the symmetric measurements keep the norm of matrices of low rank", _dilated
 )
+FORMULA = r"\operatorname{rank} \lim_{\alpha \to 0} X_\infty = \min_{A(X) = y, X \succeq 0} \operatorname{rank} X"
 STATEMENT = Statement(
     ID,
     TITLE,
     claim,
     "Jin et al. 2023, through the dilation of the data",
-    StatementKind.THEOREM,
-    r"\operatorname{rank} \lim_{\alpha \to 0} X_\infty = \min_{A(X) = y, X \succeq 0} \operatorname{rank} X",
-    hypotheses=(ISOMETRY,),
-    applies=factored_completion,
-    pages=frozenset({Page.LEDGER}),
+    "theorem",
+    FORMULA,
+    (ISOMETRY,),
+    pages=[Page.LEDGER],
 )

@@ -14,10 +14,10 @@ import numpy as np
 
 from gflow import escape, manifolds
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.rounding import EPS, excess
 from gflow.statements.saddles import Saddle
-from gflow.statements.statement import Page, Statement, StatementKind
+from gflow.statements.statement import Page, Statement
 
 PARTS = {
     "spectrum.rate": "the largest eigenvalue of -Hessian at a saddle is 2 sigma_1(E) / n",
@@ -147,13 +147,8 @@ def _zero_modes(given: Evidence) -> Claim:
     return Claim.bounded(id, statement, min(surplus for surplus, *_ in counts), 0.0, None, reason=reason)
 
 
+TITLE = "escape rate, its multiplicity and the zero modes at a saddle are those that its residual and its orbit predict"
+FORMULA = r"\lambda_{\max}(-\nabla^2 R) = \tfrac{2}{n} \sigma_1(E)"
 STATEMENT = Statement(
-    "spectrum",
-    "escape rate, its multiplicity and the zero modes at a saddle are those that its residual and its orbit predict",
-    claims,
-    "Bai et al. 2024, Theorem 2 and section 3",
-    StatementKind.CHECK,
-    r"\lambda_{\max}(-\nabla^2 R) = \tfrac{2}{n} \sigma_1(E)",
-    applies=factored_completion,
-    pages=frozenset({Page.REPORT}),
+    "spectrum", TITLE, claims, "Bai et al. 2024, Theorem 2 and section 3", "check", FORMULA, pages=[Page.REPORT]
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from gflow.statements.claims import Claim, Finding, Verdict
-from gflow.statements.evidence import Evidence
+from gflow.statements.evidence import Evidence, factored_completion
 
 _FAILING = ((False, "not met", Claim.unmet), (None, "not known", Claim.undecided))
 """What becomes of a claim one of whose hypotheses is not met, or not known."""
@@ -61,11 +61,6 @@ class Hypothesis:
         return Finding(self.name, None if met is None else bool(met), found)
 
 
-def anything(problem: Any, model: Any) -> bool:
-    """Return True: the statement is about every problem and every model."""
-    return True
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Statement:
     """A statement that is checked on data.
@@ -86,7 +81,7 @@ class Statement:
         The sentence in TeX.
     hypotheses : sequence of Hypothesis
     applies : (problem, model) -> bool
-        What the statement is about; elsewhere it is left out. Default: everything.
+        What the statement is about; elsewhere it is left out. Default: matrix completion by W = A B.
     pages : sequence of Page or their values
         Default: all of them.
 
@@ -100,11 +95,11 @@ class Statement:
     title: str
     verify: Verify
     source: str
-    kind: StatementKind
+    kind: str
     formula: str = ""
-    hypotheses: tuple[Hypothesis, ...] = ()
-    applies: Callable[[Any, Any], bool] = anything
-    pages: frozenset[Page] = frozenset(Page)
+    hypotheses: Collection[Hypothesis] = ()
+    applies: Callable[[Any, Any], bool] = factored_completion
+    pages: Collection[Page] = tuple(Page)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not _ID.match(self.id):

@@ -15,8 +15,8 @@ import numpy as np
 import gflow
 from gflow import critical
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
-from gflow.statements.statement import Answer, Hypothesis, Statement, StatementKind
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 Kind = critical.Kind
 TITLE = "every critical point is a strict saddle or a global minimum"
@@ -80,13 +80,5 @@ def _summary(given: Evidence, met: Iterable[gflow.CriticalPoint]) -> str:
 
 
 FULL_WIDTH = Hypothesis("full width", "the width r is at least min(d1, d2)", _full_width)
-STATEMENT = Statement(
-    "thm1",
-    TITLE,
-    claim,
-    "Bai et al. 2024, Theorem 1",
-    StatementKind.THEOREM,
-    r"\nabla R(\theta) = 0 \Rightarrow R(\theta) = \min R \text{ or } \lambda_{\min}(\nabla^2 R(\theta)) < 0",
-    hypotheses=(FULL_WIDTH,),
-    applies=factored_completion,
-)
+FORMULA = r"\nabla R(\theta) = 0 \Rightarrow R(\theta) = \min R \text{ or } \lambda_{\min}(\nabla^2 R(\theta)) < 0"
+STATEMENT = Statement("thm1", TITLE, claim, "Bai et al. 2024, Theorem 1", "theorem", FORMULA, (FULL_WIDTH,))

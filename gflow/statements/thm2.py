@@ -20,8 +20,8 @@ import numpy as np
 import gflow
 from gflow.statements import mixing
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
-from gflow.statements.statement import Answer, Hypothesis, Statement, StatementKind
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Statement
 from gflow.statements.visits import Visit
 
 PARTS = {
@@ -179,13 +179,6 @@ ASSUMPTIONS = Hypothesis(
     "at a critical point that the limit passes the top pair is simple and no curvature inside Omega_k is negative",
     _assumptions,
 )
-STATEMENT = Statement(
-    "thm2",
-    "the escape from every saddle passed has a limit, which lies on an Omega_(k+1)",
-    claims,
-    "Bai et al. 2024, Theorem 2",
-    StatementKind.THEOREM,
-    r"\lim_{\alpha \to 0} \varphi(\theta_* + \alpha \theta_0, t - \lambda_1^{-1} \log \alpha) \in \Omega_{k+1}",
-    hypotheses=(ASSUMPTIONS,),
-    applies=factored_completion,
-)
+TITLE = "the escape from every saddle passed has a limit, which lies on an Omega_(k+1)"
+FORMULA = r"\lim_{\alpha \to 0} \varphi(\theta_* + \alpha \theta_0, t - \lambda_1^{-1} \log \alpha) \in \Omega_{k+1}"
+STATEMENT = Statement("thm2", TITLE, claims, "Bai et al. 2024, Theorem 2", "theorem", FORMULA, (ASSUMPTIONS,))

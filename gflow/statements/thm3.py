@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from gflow.statements import mixing, thm3_premise
 from gflow.statements.claims import Claim, Verdict
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.hypotheses import FULL_RANK_START, INTERPOLATES, LEAST_RANK, LIMIT_EXISTS, ranks
-from gflow.statements.statement import Answer, Hypothesis, Statement, StatementKind
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "thm3"
 TITLE = "the limit has the minimum rank of all completions"
@@ -60,8 +60,7 @@ STATEMENT = Statement(
     TITLE,
     claim,
     "Bai et al. 2024, Theorem 3",
-    StatementKind.THEOREM,
+    "theorem",
     LEAST_RANK,
-    hypotheses=(OPTIMAL, FULL_RANK_START, LIMIT_EXISTS, INTERPOLATES),
-    applies=factored_completion,
+    (OPTIMAL, FULL_RANK_START, LIMIT_EXISTS, INTERPOLATES),
 )

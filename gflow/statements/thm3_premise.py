@@ -21,9 +21,9 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.limits import best_fit
-from gflow.statements.statement import Statement, StatementKind
+from gflow.statements.statement import Statement
 
 ID = "thm3_premise"
 TITLE = "every critical point that the limit passes is the best point of its Omega_k"
@@ -160,12 +160,5 @@ def _kind(given: Evidence, found: Compared) -> str:
     return "saddle inside Omega_k" if found.saddle.assumption_2 is False else "local minimum inside Omega_k"
 
 
-STATEMENT = Statement(
-    ID,
-    TITLE,
-    claim,
-    "Bai et al. 2024, the premise of Theorem 3",
-    StatementKind.PREMISE,
-    r"R(\theta_k) = \min_{\theta \in \Omega_k} R(\theta) \text{ at every critical point } \theta_k \text{ passed}",
-    applies=factored_completion,
-)
+FORMULA = r"R(\theta_k) = \min_{\theta \in \Omega_k} R(\theta) \text{ at every critical point } \theta_k \text{ passed}"
+STATEMENT = Statement(ID, TITLE, claim, "Bai et al. 2024, the premise of Theorem 3", "premise", FORMULA)

@@ -12,9 +12,9 @@ from __future__ import annotations
 import gflow
 from gflow.statements import mixing
 from gflow.statements.claims import Claim, Verdict
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.hypotheses import FULL_RANK_START, INTERPOLATES, LEAST_NORM, LIMIT_EXISTS, norms
-from gflow.statements.statement import Answer, Hypothesis, Statement, StatementKind
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "thm4"
 TITLE = "the limit has the minimum nuclear norm of all completions"
@@ -72,8 +72,7 @@ STATEMENT = Statement(
     TITLE,
     claim,
     "Bai et al. 2024, Theorem 4",
-    StatementKind.THEOREM,
+    "theorem",
     LEAST_NORM,
-    hypotheses=(COMPLETE, FULL_RANK_START, LIMIT_EXISTS, INTERPOLATES),
-    applies=factored_completion,
+    (COMPLETE, FULL_RANK_START, LIMIT_EXISTS, INTERPOLATES),
 )
