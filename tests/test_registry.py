@@ -18,7 +18,7 @@ import gflow
 from gflow import critical
 from gflow.data import example
 from gflow.report.verification import evidence_report
-from gflow.statements import Evidence, Page, Statement, judged, registry, statement_named, statements
+from gflow.statements import Evidence, Page, Statement, checked, registry, statement_named, statements
 from gflow.statements.claims import Claim, Verdict, exit_code
 from gflow.statements.general import STATEMENTS as GENERAL
 from gflow.statements.ledger import evidence_ledger
@@ -48,7 +48,7 @@ def mine(verify: Any = right, **parts: Any) -> Any:
 
 
 def claim_of(statement: Statement) -> Claim:
-    (claim,) = judged(Evidence.of(SMALL), [statement])[statement]
+    (claim,) = checked(Evidence.of(SMALL), [statement])[statement]
     return claim
 
 
@@ -100,11 +100,13 @@ def test_a_statement_joins_by_a_call_with_its_parts_or_by_a_decorator_and_comes_
 
 def test_an_id_is_given_once_and_gflow_s_own_never_give_way() -> None:
     gflow.register_statement(mine())
-    with pytest.raises(ValueError, match="there is a statement 'mine' already: choose another id"):
+    with pytest.raises(
+        ValueError, match="there is a statement 'mine' already: choose another id, or pass replace=True"
+    ):
         gflow.register_statement(mine(wrong))
     other = gflow.register_statement(mine(wrong), replace=True)
     assert statement_named("mine") is other
-    with pytest.raises(ValueError, match="there is a statement 'thm3' already"):
+    with pytest.raises(ValueError, match=r"there is a statement 'thm3' already: choose another id$"):
         gflow.register_statement(mine(id="thm3"), replace=True)
 
 
@@ -137,7 +139,9 @@ def test_what_is_no_statement_is_refused_in_one_sentence(parts: Any, error: Any,
 
 
 @pytest.mark.parametrize("value", [5, right, "thm1", Statement])
-def test_only_a_statement_can_be_registered(value: Any) -> None:
+def test_only_a_statement_can_be_registered_and_nothing_beside_it(value: Any) -> None:
+    with pytest.raises(TypeError, match="a statement must be of type Statement, or described by keywords"):
+        gflow.register_statement(mine(), kind="theorem")
     with pytest.raises(TypeError, match="a statement must be of type Statement, or described by keywords"):
         gflow.register_statement(value)
 
@@ -201,7 +205,7 @@ def test_a_theorem_is_contradicted_only_where_its_hypotheses_are_met(met: Any, v
 def test_a_statement_is_left_out_where_it_does_not_apply() -> None:
     square = mine(applies=lambda problem, model: problem.shape[0] == problem.shape[1])
     wide = gflow.MatrixCompletion([[1.0, 2.0, 3.0]])
-    assert judged(Evidence.of(wide), [square]) == {} and claim_of(square).verdict is Verdict.HOLDS
+    assert checked(Evidence.of(wide), [square]) == {} and claim_of(square).verdict is Verdict.HOLDS
 
 
 # Evidence
@@ -341,7 +345,7 @@ PAIRS: dict[str, tuple[Any, Any]] = {
 def general(pair: str, fault: Any = gflow.Objective.of) -> dict[str, Claim]:
     problem, model = PAIRS[pair]
     given = Evidence.of(problem, model, objective=fault, max_evaluations=20_000)
-    return {claim.id: claim for claims in judged(given, statements()).values() for claim in claims}
+    return {claim.id: claim for claims in checked(given, statements()).values() for claim in claims}
 
 
 @cache
@@ -444,3 +448,8 @@ def test_without_a_critical_point_the_general_statements_decide_nothing(monkeypa
     given = Evidence.of(problem, model, max_evaluations=300)
     found = statement_named("general.critical").claims(given)
     assert {claim.verdict for claim in found} == {Verdict.UNDECIDED}
+
+
+def test_bad_settings_are_told_before_anything_is_computed() -> None:
+    with pytest.raises(ValueError, match=r"start must have shape \(8,\)"):
+        gflow.ledger(SMALL, start=np.zeros(3))

@@ -15,7 +15,7 @@ from gflow.report.certificates import certificate_table
 from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
 from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
-from gflow.statements import Evidence, Page, Saddle, Statement, completions, judged, registry
+from gflow.statements import Evidence, Page, Saddle, Statement, checked, completions, registry
 from gflow.statements.evidence import factored_completion
 from gflow.statements.saddles import singular_values
 from gflow.statements.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
@@ -68,7 +68,7 @@ def evidence_report(
 ) -> Report:
     """Return the report on evidence that is at hand."""
     listed = [registry.statement_named(each) if isinstance(each, str) else each for each in chosen or ()]
-    claims = judged(given, registry.statements(Page.REPORT) if chosen is None else listed)
+    claims = checked(given, registry.statements(Page.REPORT) if chosen is None else listed)
     parts = _completion(given, name, drawn) if factored_completion(given.problem, given.model) else _other(given, name)
     told = [claim for found in claims.values() for claim in found]
     return Report(title=f"Theorems verified on {name}", claims=told, statements=tuple(claims), seed=given.seed, **parts)

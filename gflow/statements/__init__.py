@@ -7,7 +7,7 @@ claims that checks it. ``registry`` lists gflow's own and takes those of users.
 from gflow.statements.claims import Claim, Finding, Verdict
 from gflow.statements.comparison import completions
 from gflow.statements.evidence import Evidence
-from gflow.statements.registry import judged, register_statement, statement_named, statements
+from gflow.statements.registry import checked, register_statement, statement_named, statements
 from gflow.statements.saddles import Saddle
 from gflow.statements.statement import Hypothesis, Page, Statement, StatementKind
 
@@ -21,8 +21,8 @@ __all__ = [
     "Statement",
     "StatementKind",
     "Verdict",
+    "checked",
     "completions",
-    "judged",
     "register_statement",
     "statement_named",
     "statements",

@@ -11,7 +11,7 @@ import gflow
 from gflow.statements.claims import Claim, Verdict, exit_code
 from gflow.statements.comparison import completions
 from gflow.statements.evidence import Evidence, factored_completion
-from gflow.statements.registry import judged, statements
+from gflow.statements.registry import checked, statements
 from gflow.statements.statement import Page
 
 WORST_FIRST = (Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.HYPOTHESIS_NOT_MET, Verdict.HOLDS)
@@ -75,7 +75,7 @@ def ledger(problem: gflow.MatrixCompletion, *, seed: int = 0, **settings: Any) -
 
 def evidence_ledger(given: Evidence) -> Ledger:
     """Return the ledger on evidence that is at hand."""
-    found = judged(given, statements(Page.LEDGER))
+    found = checked(given, statements(Page.LEDGER))
     claims = {statement.id: aggregated(statement.id, statement.title, parts) for statement, parts in found.items()}
     table = given.once(completions) if factored_completion(given.problem, given.model) else {}
     return Ledger(MappingProxyType(claims), MappingProxyType(table), given.seed)

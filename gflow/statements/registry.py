@@ -83,10 +83,11 @@ def register_statement(statement: Statement | None = None, /, *, replace: bool =
     if statement is None and "verify" not in parts:
         return lambda verify: register_statement(Statement(verify=verify, **parts), replace=replace)
     found = Statement(**parts) if statement is None else statement
-    if not isinstance(found, Statement):
+    if not isinstance(found, Statement) or (parts and statement is not None):
         raise TypeError(f"a statement must be of type Statement, or described by keywords; got {found!r}")
     if found.id in _OWN or (_added.get(found.id, found) is not found and not replace):
-        raise ValueError(f"there is a statement '{found.id}' already: choose another id")
+        advice = "" if found.id in _OWN else ", or pass replace=True"
+        raise ValueError(f"there is a statement '{found.id}' already: choose another id{advice}")
     _added[found.id] = found
     return found
 
@@ -116,12 +117,12 @@ def statement_named(id: str) -> Statement:
     return found[id]
 
 
-def judged(given: Evidence, chosen: Iterable[Statement]) -> dict[Statement, tuple[Claim, ...]]:
+def checked(given: Evidence, chosen: Iterable[Statement]) -> dict[Statement, tuple[Claim, ...]]:
     """Return the claims of every statement that applies; raises ``IntegrationFailed`` if there is no trajectory.
 
     A statement of a user or a package that fails is undecided, and the claim says how; the others go on.
     """
-    assert given.trajectory is not None
+    _ = given.trajectory  # bad settings are told before anything else is computed
     found = {statement: _claims(given, statement) for statement in chosen}
     return {statement: claims for statement, claims in found.items() if claims}
 
