@@ -126,8 +126,15 @@ from gflow.problems import (
 )
 from gflow.report import Report as Report, write_report as write_report
 from gflow.report.verification import verify as verify
-from gflow.statements.claims import Claim as Claim, Verdict as Verdict
+from gflow.statements.claims import Claim as Claim, Finding as Finding, Verdict as Verdict
+from gflow.statements.evidence import Evidence as Evidence
 from gflow.statements.ledger import Ledger as Ledger, ledger as ledger
+from gflow.statements.registry import register_statement as register_statement
+from gflow.statements.statement import (
+    Hypothesis as Hypothesis,
+    Statement as Statement,
+    StatementKind as StatementKind,
+)
 from gflow.symbolic import (
     CLOSED_FORMS as CLOSED_FORMS,
     ClosedForms as ClosedForms,

@@ -5,7 +5,7 @@ import argparse
 import gflow
 from gflow import escape
 from gflow.data import example
-from gflow.statements import Study
+from gflow.statements import Evidence
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,13 +19,13 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     try:
         problem = example(options.example) if options.example else gflow.read_matrix(options.file)
-        study = Study.of(problem, seed=options.seed, scale=options.scale)
+        given = Evidence.of(problem, seed=options.seed, scale=options.scale)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    objective = gflow.Objective.of(problem, study.model)
-    for saddle in study.saddles:
-        theta = saddle.point.theta * study.unit**0.5
-        closed = escape.residual_escape(problem, study.model, theta)
+    objective = gflow.Objective.of(problem, given.model)
+    for saddle in given.saddles:
+        theta = saddle.point.theta * given.unit**0.5
+        closed = escape.residual_escape(problem, given.model, theta)
         measured = escape.escape_directions(objective, theta)
         print(f"saddle of rank {saddle.rank} and loss {objective.value(theta):.8g}")
         print(f"  residual singular values {closed.singular_values.round(8)}")

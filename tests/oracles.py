@@ -2,6 +2,12 @@
 
 import numpy as np
 
+TRAJECTORY = (
+    *("prop1", "prop2", "thm1", "assumption1", "assumption2", "conservation", "balanced", "decoupling"),
+    *("spectrum", "derivatives", "identities"),
+)
+"""The statements that rest on one trajectory and not on the limit."""
+
 
 def rotation(angle: float) -> np.ndarray:
     """Return the 2 x 2 rotation by ``angle``."""

@@ -66,11 +66,13 @@ ROOMS = {
     "gflow.symbolic": room(outside="sympy"),
     "gflow.diagnostics": room(),
     "gflow.data": room("gflow"),
-    "gflow.statements": room("gflow"),
+    "gflow.plugins": room(),
+    "gflow.statements": room("gflow gflow.plugins"),
     "gflow.plots": room(outside="matplotlib cycler"),
     "gflow.report": room("gflow gflow.statements gflow.plots", "jinja2 markupsafe matplotlib"),
     "gflow.studies": room(
-        "gflow gflow.statements gflow.plots gflow.report gflow.workers", "joblib threadpoolctl scipy distributed"
+        "gflow gflow.plugins gflow.statements gflow.plots gflow.report gflow.workers",
+        "joblib threadpoolctl scipy distributed",
     ),
     "gflow.cli": room(
         "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies", "rich scipy threadpoolctl"

@@ -19,7 +19,7 @@ from gflow.certify.balls import eigenvalue_signs, exact, exact_rank, largest, pr
 from gflow.certify.slices import residual_support
 from gflow.data import example
 from gflow.report.certificates import certificate_table
-from gflow.statements import Study
+from gflow.statements import Evidence
 
 GAP = np.nan
 
@@ -199,7 +199,7 @@ def table_column(table: Any, name: str) -> list[Any]:
 
 
 def test_the_report_shows_the_proven_index_and_notices_a_wrong_one() -> None:
-    study = Study.of(example("fig3"))
+    study = Evidence.of(example("fig3"))
     table = certificate_table(study)
     assert table_column(table, "critical point") == ["certified"] * 4
     assert table_column(table, "index proven") == table_column(table, "index") == [16, 9, 4, 0]
@@ -213,7 +213,7 @@ def test_without_python_flint_the_report_says_not_certified(monkeypatch: pytest.
     with pytest.raises(gflow.FlintMissing, match=r"pip install 'gflow\[certify\]'"):
         gflow.certified_critical_point(example("fig3"), saddles("fig3")[1].A, saddles("fig3")[1].B)
     assert issubclass(gflow.FlintMissing, ImportError)
-    table = certificate_table(Study.of(example("slides3")))
+    table = certificate_table(Evidence.of(example("slides3")))
     assert table_column(table, "critical point") == ["not certified (python-flint is not installed)"] * 2
     assert table_column(table, "index proven") == [None, None]
 

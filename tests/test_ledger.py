@@ -15,24 +15,35 @@ from hypothesis import given, settings, strategies as st
 import gflow
 from gflow.cli import main
 from gflow.data import example
-from gflow.statements import Study, commuting, completions, mixing, rip, thm2, thm3, thm3_premise, thm4
+from gflow.statements import (
+    Evidence,
+    Page,
+    commuting,
+    completions,
+    mixing,
+    rip,
+    statements,
+    thm2,
+    thm3,
+    thm3_premise,
+    thm4,
+)
 from gflow.statements.claims import Claim, Verdict, tally
-from gflow.statements.evidence import Evidence, evidence
-from gflow.statements.ledger import ENTRIES, Ledger, aggregated, ledger, study_ledger
+from gflow.statements.ledger import Ledger, aggregated, evidence_ledger, ledger
 from gflow.statements.visits import visits
 
 GAP = np.nan
 IDS = [
     *("prop1", "prop2", "thm1", "assumption1", "assumption2", "mixing", "thm2", "thm3_premise", "thm3", "thm4"),
     *("commuting", "rip", "gunasekar_thm1", "gunasekar_cor2", "gunasekar_conjecture", "rip_thm3"),
-    *("decoupling", "conservation", "balanced"),
+    *("conservation", "balanced", "decoupling"),
 ]
 HOLDS, CONTRADICTED, UNMET, UNDECIDED = "holds", "contradicted", "hypothesis-not-met", "undecided"
 
 
 def evidence_of(values: Any, **options: Any) -> Evidence:
     problem = values if isinstance(values, gflow.MatrixCompletion) else gflow.MatrixCompletion(np.array(values, float))
-    return evidence(Study.of(problem, **options))
+    return Evidence.of(problem, **options)
 
 
 @cache
@@ -42,9 +53,8 @@ def published(name: str) -> Evidence:
 
 def lines(given: Evidence) -> dict[str, Claim]:
     """Return the claims about the limit that follow from evidence, true or altered."""
-    premise = thm3_premise.claim(given)
-    others = (thm3.claim(given, premise), thm4.claim(given), commuting.claim(given), rip.claim(given))
-    return {claim.id: claim for claim in (premise, *others)}
+    found = (module.STATEMENT.claims(given) for module in (thm3_premise, thm3, thm4, commuting, rip))
+    return {claim.id: claim for claims in found for claim in claims}
 
 
 def verdicts(given: Evidence) -> list[str]:
@@ -222,7 +232,7 @@ def with_entry(given: Evidence, i: int, j: int, change: float) -> Evidence:
     assert given.matrix is not None
     W = given.matrix.copy()
     W[i, j] += change
-    return replace(given, matrix=W)
+    return given.altered(limit=given.limit._replace(matrix=W))
 
 
 def loosened(given: Evidence, i: int, j: int) -> Evidence:
@@ -230,7 +240,7 @@ def loosened(given: Evidence, i: int, j: int) -> Evidence:
     mask = given.problem.observed.copy()
     mask[i, j] = False
     problem = gflow.MatrixCompletion(given.problem.values, mask)
-    return replace(given, nuclear=gflow.minimum_nuclear_norm(problem), bracket=gflow.minimum_rank(problem))
+    return given.altered(nuclear=gflow.minimum_nuclear_norm(problem), bracket=gflow.minimum_rank(problem))
 
 
 def test_the_true_evidence_of_figures_3_and_4_contradicts_no_theorem() -> None:
@@ -241,14 +251,14 @@ def test_a_wrong_minimum_norm_contradicts_theorem_4_and_nothing_else() -> None:
     given = published("fig4")
     assert given.nuclear is not None
     wrong = replace(given.nuclear, lower=14.9 * (1 - 1e-9), upper=14.9)
-    assert contradicted(replace(given, nuclear=wrong)) == {"thm4"}
+    assert contradicted(given.altered(nuclear=wrong)) == {"thm4"}
 
 
 def test_a_wrong_minimum_rank_contradicts_theorem_3_and_nothing_else() -> None:
     given = published("fig3")
     assert given.bracket is not None
-    assert contradicted(replace(given, bracket=replace(given.bracket, lower=2, upper=2))) == {"thm3"}
-    open_end = replace(given, bracket=replace(given.bracket, lower=2))
+    assert contradicted(given.altered(bracket=replace(given.bracket, lower=2, upper=2))) == {"thm3"}
+    open_end = given.altered(bracket=replace(given.bracket, lower=2))
     assert lines(open_end)["thm3"].verdict is Verdict.UNDECIDED
 
 
@@ -266,23 +276,26 @@ def test_verdicts_go_as_far_as_the_error_of_the_limit_allows() -> None:
     given, minimal = published("fig4"), published("fig3")
     assert given.error == given.traversal.error and minimal.error == minimal.traversal.error
     for error in (np.inf, 0.1):
-        coarse = replace(given, error=error)
+        coarse = given.altered(limit=given.limit._replace(error=error))
         assert (
             lines(coarse)["thm4"].verdict is Verdict.UNDECIDED
             and "too coarse to compare" in lines(coarse)["thm4"].reason
         )
-        hidden = replace(minimal, error=error)
+        hidden = minimal.altered(limit=minimal.limit._replace(error=error))
         assert hidden.rank is None and lines(hidden)["thm3"].verdict is Verdict.UNDECIDED
         assert "the rank of the limit is hidden by its error" in lines(hidden)["thm3"].reason
     shifted = with_entry(given, 0, 1, 0.01)
-    assert contradicted(shifted) == {"thm4"} and contradicted(replace(shifted, error=0.001)) == set()
+    assert (
+        contradicted(shifted) == {"thm4"}
+        and contradicted(shifted.altered(limit=shifted.limit._replace(error=0.001))) == set()
+    )
 
 
 def test_a_rank_that_rests_on_tiny_singular_values_refutes_nothing() -> None:
     given = evidence_of([[1, 1], [1, 1 + 3e-6]])
     assert given.bracket is not None and given.rank == 2 and given.faint
     assert lines(given)["thm3"].verdict is Verdict.HOLDS
-    low = replace(given, bracket=replace(given.bracket, lower=1, upper=1))
+    low = given.altered(bracket=replace(given.bracket, lower=1, upper=1))
     assert lines(low)["thm3"].verdict is lines(low)["rip"].verdict is Verdict.UNDECIDED
 
 
@@ -294,9 +307,10 @@ def test_a_better_fit_of_the_same_rank_makes_the_premise_fail(monkeypatch: pytes
         return None if fit is None else replace(fit, loss=0.9 * fit.loss)
 
     monkeypatch.setattr(thm3_premise, "best_fit", lower)
-    premise = thm3_premise.claim(published("fig3"))
+    given = published("fig3").altered()
+    (premise,) = thm3_premise.STATEMENT.claims(given)
     assert premise.news and premise.reason.startswith("local minimum inside Omega_k")
-    assert thm3.claim(published("fig3"), premise).verdict is Verdict.HYPOTHESIS_NOT_MET
+    assert thm3.claim(given).verdict is Verdict.HYPOTHESIS_NOT_MET
 
 
 def test_a_limit_that_misses_the_data_does_not_meet_the_hypotheses() -> None:
@@ -310,7 +324,7 @@ def test_a_saddle_that_is_not_the_best_of_its_rank_contradicts_the_premise() -> 
     (chain,) = given.traversal.chains
     worse = replace(chain.saddles[1], loss=1.01 * chain.saddles[1].loss)
     chain = replace(chain, saddles=(chain.saddles[0], worse, *chain.saddles[2:]))
-    found = lines(replace(given, traversal=replace(given.traversal, chains=(chain,))))
+    found = lines(given.altered(traversal=replace(given.traversal, chains=(chain,))))
     assert found["thm3_premise"].reason.startswith("local minimum inside Omega_k: component 0, rank 1")
     assert found["thm3"].verdict is Verdict.HYPOTHESIS_NOT_MET
 
@@ -325,19 +339,18 @@ def test_a_saddle_that_may_be_left_within_its_omega_decides_nothing() -> None:
 
 def test_an_unknown_limit_or_reference_is_undecided() -> None:
     given = published("m2")
-    assert lines(replace(given, nuclear=None))["thm4"].verdict is Verdict.UNDECIDED
-    assert lines(replace(given, matrix=None))["thm4"].verdict is Verdict.UNDECIDED
+    assert lines(given.altered(nuclear=None))["thm4"].verdict is Verdict.UNDECIDED
+    assert lines(given.altered(limit=given.limit._replace(matrix=None)))["thm4"].verdict is Verdict.UNDECIDED
     given = published("m3")
-    assert lines(replace(given, bracket=None))["thm3"].verdict is Verdict.UNDECIDED
+    assert lines(given.altered(bracket=None))["thm3"].verdict is Verdict.UNDECIDED
 
 
 # Theorem 2
 
 
 @cache
-def escapes() -> list[thm2.Escape]:
-    study = published("slides1").study
-    return thm2.escapes(study)
+def escapes() -> tuple[thm2.Escape, ...]:
+    return thm2.escapes(published("slides1"))
 
 
 def test_the_escape_from_the_origin_has_its_order_and_the_violated_saddle_is_named() -> None:
@@ -364,7 +377,7 @@ def test_a_wrong_escape_limit_contradicts_its_own_line(change: dict[str, Any], w
 
 
 def test_a_repeated_singular_value_is_a_hypothesis_of_theorem_2_not_met() -> None:
-    claims = thm2.claims(published("zero_coupled").study)
+    claims = thm2.STATEMENT.claims(published("zero_coupled"))
     assert {claim.verdict for claim in claims} == {Verdict.HYPOTHESIS_NOT_MET}
 
 
@@ -380,10 +393,10 @@ def symmetric() -> Evidence:
 
 def test_a_pair_that_overtakes_the_top_one_is_news_that_refutes_nothing_and_that_the_theorems_tell() -> None:
     given = symmetric()
-    claim, found = mixing.claim(given.traversal), lines(given)
+    claim, found = mixing.claim(given), lines(given)
     assert claim.news and claim.measured == 1.0 and "at the saddle of rank 1" in claim.reason
     assert found["thm3"].verdict is Verdict.HOLDS and contradicted(given) == set()
-    told = [found["thm3"], found["thm4"], *thm2.claims(given.study)]
+    told = [found["thm3"], found["thm4"], *thm2.STATEMENT.claims(given)]
     assert all("generic along the way: no (at the saddle of rank 1" in each.reason for each in told)
     assert {each.verdict for each in told[2:]} == {Verdict.HOLDS}  # they ask what a generic perturbation does
 
@@ -392,7 +405,7 @@ def test_a_rank_above_the_minimum_contradicts_theorem_3_only_where_the_perturbat
     def judged(given: Evidence) -> Claim:
         assert given.bracket is not None
         low = replace(given.bracket, lower=1, upper=1)
-        return lines(replace(given, bracket=low))["thm3"]
+        return lines(given.altered(bracket=low))["thm3"]
 
     assert judged(published("m3")).verdict is Verdict.CONTRADICTED
     assert "generic along the way: yes" in judged(published("m3")).reason
@@ -405,7 +418,9 @@ def test_a_norm_above_the_minimum_names_a_perturbation_that_is_not_generic() -> 
     first, *others = given.traversal.chains
     saddles = (replace(first.saddles[0], mixing=False), *first.saddles[1:])
     chains = (replace(first, saddles=saddles), *others)
-    altered = replace(given, matrix=2.0 * given.matrix, traversal=replace(given.traversal, chains=chains))
+    altered = given.altered(
+        limit=given.limit._replace(matrix=2.0 * given.matrix), traversal=replace(given.traversal, chains=chains)
+    )
     claim = thm4._conclusion(altered, "")
     assert claim.verdict is Verdict.CONTRADICTED and "is not generic" in claim.reason
 
@@ -415,12 +430,13 @@ def test_a_norm_above_the_minimum_names_a_perturbation_that_is_not_generic() -> 
 
 @cache
 def ledger_of(name: str) -> Ledger:
-    return study_ledger(published(name).study)
+    return evidence_ledger(published(name))
 
 
 def test_the_ledger_has_every_identifier_in_order_and_four_keys_each() -> None:
     data = json.loads(json.dumps(ledger_of("fig4").to_dict(), allow_nan=False))
-    assert list(data) == IDS == list(ENTRIES)
+    shown = [each.id for each in statements(Page.LEDGER) if each.applies(example("fig4"), gflow.Factorization((3, 3)))]
+    assert list(data) == IDS == shown
     assert all(set(entry) == {"verdict", "measured", "allowed", "reason"} for entry in data.values())
     holding = {id for id, entry in data.items() if entry["verdict"] == HOLDS}
     older = {"commuting", "rip", "gunasekar_thm1", "gunasekar_cor2", "rip_thm3"}
@@ -466,7 +482,7 @@ def test_the_command_prints_the_ledger_and_its_exit_code(capsys: pytest.CaptureF
 
 
 def row(name: str, completion: str) -> dict[str, Any]:
-    found = completions(published(name).study)
+    found = completions(published(name))
     values = next(values for values in found["rows"] if values[0] == completion)
     return dict(zip(found["columns"], values, strict=True))
 

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 import gflow
-from gflow.statements import gunasekar_conjecture, gunasekar_cor2, gunasekar_thm1, rip_thm3
+from gflow.statements import Evidence, gunasekar_conjecture, gunasekar_cor2, gunasekar_thm1, rip_thm3
 from gflow.statements.claims import Claim, exit_code
-from gflow.statements.evidence import Evidence, evidence
-from gflow.statements.study import Study
 
 GAP = np.nan
 HOLDS, CONTRADICTED, UNMET = "holds", "contradicted", "hypothesis-not-met"
@@ -25,7 +23,7 @@ CONNECTED = ((1.0, 2.0), (2.0, GAP))
 @cache
 def evidence_of(values: Any) -> Evidence:
     """Return the evidence of a matrix."""
-    return evidence(Study.of(gflow.MatrixCompletion(np.array(values, dtype=float))))
+    return Evidence.of(gflow.MatrixCompletion(np.array(values, dtype=float)))
 
 
 def lines(given: Evidence) -> dict[str, Claim]:
@@ -58,7 +56,7 @@ def test_the_conjecture_fails_on_its_counterexample_with_numbers_on_both_sides()
 
 @pytest.mark.parametrize("ratio", [1.25, 2.0, 5.0])
 def test_the_refutation_has_the_excess_of_the_closed_form(ratio: float) -> None:
-    found = gunasekar_conjecture.refutation(ratio)
+    found = gunasekar_conjecture.Refutation(ratio)
     assert found.lower == pytest.approx(4 * ratio) and found.upper == pytest.approx(4 * ratio)
     assert found.excess == pytest.approx((1 + ratio**2) / (2 * ratio) - 1, rel=1e-6)
 
@@ -102,8 +100,8 @@ def test_a_wrong_minimum_contradicts_the_lines_it_belongs_to() -> None:
     given = evidence_of(MATCHING)
     assert given.nuclear is not None
     wrong = replace(given.nuclear, lower=4.0, upper=4.0)
-    assert verdicts(replace(given, nuclear=wrong)) == [CONTRADICTED, CONTRADICTED, UNMET, UNMET]
-    assert lines(replace(given, nuclear=wrong))["gunasekar_conjecture"].news
+    assert verdicts(given.altered(nuclear=wrong)) == [CONTRADICTED, CONTRADICTED, UNMET, UNMET]
+    assert lines(given.altered(nuclear=wrong))["gunasekar_conjecture"].news
 
 
 def test_a_doubled_adjoint_in_the_dilation_contradicts_theorem_1(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,10 +112,10 @@ def test_a_doubled_adjoint_in_the_dilation_contradicts_theorem_1(monkeypatch: py
         return gflow.MatrixSensing(2 * whole.measurements, whole.targets)
 
     monkeypatch.setattr(gflow, "symmetric_dilation", doubled)
-    claim = gunasekar_thm1.claim(evidence_of(MATCHING))
+    claim = gunasekar_thm1.claim(evidence_of(MATCHING).altered())
     assert claim.verdict == UNMET and "not met: limit exists and interpolates" in claim.reason
 
 
 def test_an_uncertified_minimum_is_undecided() -> None:
-    given = replace(evidence_of(MATCHING), nuclear=None)
+    given = evidence_of(MATCHING).altered(nuclear=None)
     assert verdicts(given) == ["undecided"] * 3 + [UNMET]

@@ -19,16 +19,15 @@ from gflow.report.limit_figures.convergence import completion_series, escape_ser
 from gflow.report.limit_figures.plateaus import _slope, crossings, plateau_figure, predicted_waits
 from gflow.report.limit_figures.polar import View, escape_views
 from gflow.report.limit_figures.runs import LimitRun, completion_powers, limit_runs, root_mean_square
-from gflow.statements import Study, thm2
-from gflow.statements.evidence import evidence
+from gflow.statements import Evidence, thm2
 
 GAP = np.nan
 NAMES = ["limit-convergence", "plateau-times", "chain-of-losses", "polar-view"]
 
 
 @cache
-def study(name: str) -> Study:
-    return Study.of(example(name))
+def study(name: str) -> Evidence:
+    return Evidence.of(example(name))
 
 
 @cache
@@ -64,7 +63,7 @@ def test_a_crossing_is_where_the_logistic_law_has_lost_half() -> None:
 
 
 def test_a_single_entry_waits_a_quarter_of_the_logarithm_and_follows_the_logistic_law() -> None:
-    own = Study.of(gflow.MatrixCompletion([[2.0]]), start=np.full(2, 1e-8))
+    own = Evidence.of(gflow.MatrixCompletion([[2.0]]), start=np.full(2, 1e-8))
     data = plateau_figure(own, limit_runs(own)).data
     half = 2.0 - np.sqrt(2.0)
     w = data["alpha"] ** 2
@@ -90,13 +89,11 @@ def test_the_blocks_of_figure_4_leave_at_a_quarter_and_a_half_of_the_logarithm()
     assert waits == pytest.approx([0.25, 0.25]) and levels == pytest.approx([15.0, 2.5])
 
 
-def test_a_wrong_exponent_shows_in_the_waiting_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = evidence(study("fig4"))
+def test_a_wrong_exponent_shows_in_the_waiting_times() -> None:
+    given = study("fig4")
     first, *others = given.visits
     late = [replace(visit, arrival=1.1 * visit.arrival) for visit in others]
-    wrong = replace(given, visits=(first, *late))
-    monkeypatch.setattr("gflow.report.limit_figures.plateaus.evidence", lambda _: wrong)
-    data = plateau_figure(study("fig4"), limit_runs(study("fig4"))).data
+    data = plateau_figure(given.altered(visits=(first, *late)), limit_runs(given)).data
     assert not np.allclose(data["multiple_measured"], data["multiple_predicted"], rtol=0.02)
 
 
@@ -144,12 +141,11 @@ def test_a_completion_between_an_observed_zero_and_a_two_converges_with_its_orde
     assert series.fitted == pytest.approx(series.predicted, rel=0.01)
 
 
-def test_a_wrong_limit_is_not_approached(monkeypatch: pytest.MonkeyPatch) -> None:
-    own, given = study("slides1"), evidence(study("slides1"))
+def test_a_wrong_limit_is_not_approached() -> None:
+    given = study("slides1")
     assert given.matrix is not None
-    wrong = replace(given, matrix=given.matrix + 0.1)
-    monkeypatch.setattr("gflow.report.limit_figures.convergence.evidence", lambda _: wrong)
-    series, note = completion_series(own, limit_runs(own))
+    wrong = given.altered(limit=given.limit._replace(matrix=given.matrix + 0.1))
+    series, note = completion_series(wrong, limit_runs(wrong))
     assert series is not None and note
     assert series.fitted is None or abs(series.fitted) < 0.1
 
@@ -186,7 +182,7 @@ def test_a_scale_that_was_integrated_twice_counts_once() -> None:
 
 
 def test_scales_too_small_to_reach_are_replaced() -> None:
-    traversal = evidence(study("fig4")).traversal
+    traversal = study("fig4").traversal
     assert completion_powers(replace(traversal, order=None)) == ()
     assert completion_powers(replace(traversal, order=0.01)) == (-20.0, -30.0, -60.0)
     assert np.diff(completion_powers(traversal)) == pytest.approx(-1.0)
@@ -205,7 +201,7 @@ def continuous(legs: list[Leg]) -> bool:
 
 def test_the_chain_of_figure_3_joins_the_published_losses() -> None:
     own = study("fig3")
-    legs = chain_legs(own.problem, evidence(own).traversal.chains[0])
+    legs = chain_legs(own.problem, own.traversal.chains[0])
     ends = [legs[0].losses[0], *(leg.losses[-1] for leg in legs)]
     assert ends == pytest.approx([16.850667, 0.32652694, 0.05227755, 0.0], rel=1e-6)
     assert continuous(legs) and all((np.diff(leg.positions) >= 0).all() for leg in legs)
@@ -217,7 +213,7 @@ def test_the_chain_of_figure_3_joins_the_published_losses() -> None:
 
 def test_the_chains_of_figure_4_go_straight_and_their_losses_add_up() -> None:
     own = study("fig4")
-    legs = [chain_legs(own.problem, chain)[0] for chain in evidence(own).traversal.chains]
+    legs = [chain_legs(own.problem, chain)[0] for chain in own.traversal.chains]
     assert [leg.losses[0] for leg in legs] == pytest.approx([20.0, 5.0])
     for leg, length, weight in zip(legs, (10.0, 5.0), (0.2, 0.2), strict=True):
         assert leg.positions[-1] == pytest.approx(length, rel=1e-6)  # W grows along one matrix of that norm
@@ -226,7 +222,7 @@ def test_the_chains_of_figure_4_go_straight_and_their_losses_add_up() -> None:
 
 def test_a_chain_with_orbits_in_the_wrong_order_is_broken() -> None:
     own = study("fig3")
-    chain = evidence(own).traversal.chains[0]
+    chain = own.traversal.chains[0]
     first, second, third = chain.saddles[:3]
     wrong = replace(chain, saddles=(first, replace(second, loss=2.0 * second.loss), third), orbits=chain.orbits[:2])
     assert not continuous(chain_legs(own.problem, wrong))
@@ -253,7 +249,7 @@ def test_the_plane_of_figure_4_holds_both_blocks_and_their_angle() -> None:
 
 def test_the_plane_from_rank_1_of_figure_3_leads_from_saddle_to_saddle() -> None:
     first, second = escape_views(study("fig3"))
-    saddles = evidence(study("fig3")).traversal.saddles
+    saddles = study("fig3").traversal.saddles
     assert product(first, 0) == pytest.approx(saddles[1].matrix, abs=1e-8)
     assert product(first, -1) == pytest.approx(saddles[2].matrix, abs=1e-3)
     assert (first.outside, second.outside) == (pytest.approx(0.0, abs=1e-6), pytest.approx(0.31, abs=0.02))
@@ -291,7 +287,7 @@ CASES: list[tuple[Any, dict[str, Any], list[str], str]] = [
 def test_a_figure_that_cannot_be_drawn_gives_its_reason(
     values: Any, options: dict[str, Any], missing: list[str], reason: str
 ) -> None:
-    found = limit_figures(Study.of(gflow.MatrixCompletion(values), **options))
+    found = limit_figures(Evidence.of(gflow.MatrixCompletion(values), **options))
     assert list(found.left_out) == missing
     assert all(reason in said for said in found.left_out.values())
 
@@ -302,7 +298,7 @@ def test_a_figure_that_cannot_be_drawn_gives_its_reason(
 def test_figures_have_the_units_of_the_matrix() -> None:
     factor = 4.0**10  # scales the unit exactly
     start = study("slides2").start * np.sqrt(study("slides2").unit * factor)
-    scaled = limit_figures(Study.of(example("slides2").rescaled(factor), start=start))
+    scaled = limit_figures(Evidence.of(example("slides2").rescaled(factor), start=start))
     powers = {
         "limit-convergence": {"alpha": 0.5, "predicted_order": 0.0},
         "plateau-times": {"alpha": 0.5, "predicted": -1.0, "measured": -1.0, "multiple_measured": -1.0},
@@ -316,7 +312,7 @@ def test_figures_have_the_units_of_the_matrix() -> None:
 
 
 def test_equal_studies_give_equal_figures() -> None:
-    first, second = drawn("slides2").figures, limit_figures(Study.of(example("slides2"))).figures
+    first, second = drawn("slides2").figures, limit_figures(Evidence.of(example("slides2"))).figures
     assert [(each.svg, each.caption) for each in first] == [(each.svg, each.caption) for each in second]
 
 

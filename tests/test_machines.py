@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from agreement import disagreements
 from machines import ROOT, floors, kernels, number, reports_agree
+from oracles import TRAJECTORY
 
 from gflow.data import example
 from gflow.report import report_json
 from gflow.report.verification import verify
-from gflow.statements import TRAJECTORY_STATEMENTS
 
 
 def place(claim: str) -> tuple[str, int]:
@@ -23,7 +23,7 @@ def place(claim: str) -> tuple[str, int]:
 
 @cache
 def report() -> dict[str, Any]:
-    found = verify(example("slides3"), name="slides3", statements=TRAJECTORY_STATEMENTS, drawn=False)
+    found = verify(example("slides3"), name="slides3", statements=TRAJECTORY, drawn=False)
     text: dict[str, Any] = json.loads(report_json(found))
     return text
 

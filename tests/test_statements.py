@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from oracles import TRAJECTORY
 
 import gflow
 from gflow import critical, symbolic
 from gflow.data import example
 from gflow.statements import (
-    TRAJECTORY_STATEMENTS,
-    Study,
+    Evidence,
     assumption1,
     assumption2,
     balanced,
@@ -26,13 +26,14 @@ from gflow.statements import (
     prop1,
     prop2,
     spectrum,
+    statement_named,
     thm1,
 )
 from gflow.statements.claims import Claim, Verdict
 from gflow.statements.rounding import EPS, grown_rounding, growth
-from gflow.statements.study import singular_values
+from gflow.statements.saddles import singular_values
 
-NUMERICAL = tuple(statement for statement in TRAJECTORY_STATEMENTS if statement is not identities.claims)
+NUMERICAL = tuple(statement_named(id) for id in TRAJECTORY if id != "identities")
 GAP = np.nan
 CONNECTED = np.array([[1.0, 2.0], [3.0, GAP]]) / 4
 DISCONNECTED = np.array([[1.0, 2.0, GAP], [3.0, 4.0, GAP], [GAP, GAP, 5.0]]) / 6
@@ -45,12 +46,12 @@ IDS = {
 }
 
 
-def study_of(values: Any, **settings: Any) -> Study:
-    return Study.of(gflow.MatrixCompletion(values), **settings)
+def study_of(values: Any, **settings: Any) -> Evidence:
+    return Evidence.of(gflow.MatrixCompletion(values), **settings)
 
 
-def verdicts(study: Study, statements: Any = NUMERICAL) -> dict[str, Claim]:
-    return {claim.id: claim for statement in statements for claim in statement(study)}
+def verdicts(study: Evidence, statements: Any = NUMERICAL) -> dict[str, Claim]:
+    return {claim.id: claim for statement in statements for claim in statement.claims(study)}
 
 
 def ids_with(claims: dict[str, Claim], verdict: Verdict) -> set[str]:
@@ -74,19 +75,19 @@ def test_connected_data_leave_only_the_statements_on_components_without_their_hy
 
 def test_a_narrow_model_has_second_order_points_and_the_landscape_theorem_says_its_hypothesis_fails() -> None:
     values = np.random.default_rng(1).standard_normal((4, 4))
-    (claim,) = thm1.claims(study_of(values, rank=1))
+    (claim,) = thm1.STATEMENT.claims(study_of(values, rank=1))
     assert claim.verdict is Verdict.HYPOTHESIS_NOT_MET and claim.measured is not None and claim.measured > 0
 
 
 def test_a_repeated_top_singular_value_is_a_hypothesis_not_met() -> None:
-    (claim,) = assumption1.claims(Study.of(example("zero_coupled")))
+    (claim,) = assumption1.STATEMENT.claims(Evidence.of(example("zero_coupled")))
     assert claim.verdict is Verdict.HYPOTHESIS_NOT_MET and claim.measured == 0.0
     assert "repeated" in claim.reason
 
 
 def test_balanced_starts_of_the_example_of_razin_and_cohen_keep_the_sign_and_never_arrive_from_the_wrong_one() -> None:
     study = study_of([[GAP, 1.0], [1.0, 0.0]])
-    (claim,) = balanced.claims(study)
+    (claim,) = balanced.STATEMENT.claims(study)
     assert claim.verdict is Verdict.HOLDS and claim.measured == 0.0
     assert claim.reason.count("from det +1 (horizon)") == claim.reason.count("from det -1 (converged)") == 2
     for start in balanced.starts(study):
@@ -96,35 +97,35 @@ def test_balanced_starts_of_the_example_of_razin_and_cohen_keep_the_sign_and_nev
 
 @pytest.mark.parametrize(("values", "rank"), [([[1.0, 2.0, 3.0]], None), ([[1.0, 2.0], [3.0, GAP]], 1)])
 def test_balanced_starts_say_nothing_of_rectangles_and_narrow_models(values: Any, rank: int | None) -> None:
-    (claim,) = balanced.claims(study_of(values, rank=rank))
+    (claim,) = balanced.STATEMENT.claims(study_of(values, rank=rank))
     assert claim.verdict is Verdict.HYPOTHESIS_NOT_MET and "square at full width" in claim.reason
 
 
 def test_balanced_starts_are_not_followed_at_large_dimensions() -> None:
-    (claim,) = balanced.claims(study_of(np.eye(8), max_evaluations=5))
+    (claim,) = balanced.STATEMENT.claims(study_of(np.eye(8), max_evaluations=5))
     assert claim.verdict is Verdict.UNDECIDED
 
 
 def test_an_observed_zero_that_couples_components_bends_the_manifold_of_the_second_saddle() -> None:
-    study = Study.of(example("slides1"))
-    (claim,) = assumption2.claims(study)
+    study = Evidence.of(example("slides1"))
+    (claim,) = assumption2.STATEMENT.claims(study)
     assert claim.verdict is Verdict.HYPOTHESIS_NOT_MET and claim.measured == 1.0
     assert [saddle.point.value * study.unit**2 for saddle in study.saddles] == pytest.approx([5 / 3, 1 / 3], rel=1e-9)
 
 
 def test_saddles_lie_on_the_smallest_omega_that_holds_them() -> None:
-    study = Study.of(example("m3"))
+    study = Evidence.of(example("m3"))
     assert [saddle.rank for saddle in study.saddles] == [0, 1]
     assert all(saddle.distance < 1e-12 for saddle in study.saddles)
 
 
 def test_the_multiplicity_of_figure_4_is_three_at_both_saddles() -> None:
-    study = Study.of(example("fig4"))
+    study = Evidence.of(example("fig4"))
     assert [spectrum.multiplicity(study, saddle) for saddle in study.saddles] == [3, 3]
 
 
 def test_predicted_zero_modes_of_figure_3_are_those_of_the_theory() -> None:
-    study = Study.of(example("fig3"))
+    study = Evidence.of(example("fig3"))
     assert [spectrum.predicted_zero_modes(study, saddle) for saddle in study.saddles] == [0, 7, 12]
 
 
@@ -157,13 +158,13 @@ def test_every_line_of_a_representative_part_holds_an_observed_entry(
 def test_a_mask_whose_first_block_is_blank_has_its_identities_checked_where_it_is_observed() -> None:
     values = np.arange(1.0, 37.0).reshape(6, 6)
     values[:4, :4] = GAP
-    claims = identities.claims(study_of(values, max_evaluations=5))
+    claims = identities.STATEMENT.claims(study_of(values, max_evaluations=5))
     assert {claim.verdict for claim in claims} == {Verdict.HOLDS}
 
 
 def test_a_large_mask_is_checked_on_a_part_and_the_claims_say_so() -> None:
     values = np.where(np.eye(6, 7) > 0, np.arange(1.0, 8.0), GAP)
-    claims = identities.claims(study_of(values, max_evaluations=5))
+    claims = identities.STATEMENT.claims(study_of(values, max_evaluations=5))
     assert {claim.verdict for claim in claims} == {Verdict.HOLDS}
     assert "rows 1, 2, 3, 4 and columns 1, 2, 3, 4" in claims[0].reason
 
@@ -196,12 +197,12 @@ def test_no_small_matrix_contradicts_a_statement(values: np.ndarray, seed: int) 
 
 
 @cache
-def published(name: str) -> tuple[Study, dict[str, Claim]]:
-    study = Study.of(example(name))
+def published(name: str) -> tuple[Evidence, dict[str, Claim]]:
+    study = Evidence.of(example(name))
     return study, verdicts(study)
 
 
-def transformed(study: Study, kind: str) -> tuple[Study, float]:
+def transformed(study: Evidence, kind: str) -> tuple[Evidence, float]:
     """Return the study of the transformed matrix and start, and the factor on W."""
     problem, model = study.problem, study.model
     A, B = model.factors(study.start * np.sqrt(study.unit))
@@ -273,7 +274,9 @@ def test_no_statement_is_contradicted_at_the_edges(case: str) -> None:
 def test_a_trajectory_that_was_not_followed_to_its_end_leaves_claims_undecided(
     options: dict[str, Any], status: str
 ) -> None:
-    claims = verdicts(study_of(DISCONNECTED, **options), (assumption1.claims, assumption2.claims, decoupling.claims))
+    claims = verdicts(
+        study_of(DISCONNECTED, **options), (assumption1.STATEMENT, assumption2.STATEMENT, decoupling.STATEMENT)
+    )
     assert ids_with(claims, Verdict.UNDECIDED) == {"assumption1", "assumption2", "decoupling.3"}
     assert status in claims["assumption1"].reason
 
@@ -282,7 +285,7 @@ def test_a_dimension_too_large_for_newton_leaves_the_saddles_undecided() -> None
     values = np.outer(np.arange(1.0, 24.0), np.ones(23))
     study = study_of(values, max_evaluations=400)
     assert study.model.dim > 1000 and not study.saddles
-    claims = verdicts(study, (prop1.claims, thm1.claims, assumption1.claims, spectrum.claims))
+    claims = verdicts(study, (prop1.STATEMENT, thm1.STATEMENT, assumption1.STATEMENT, spectrum.STATEMENT))
     assert ids_with(claims, Verdict.CONTRADICTED) == set()
     assert claims["prop1.1"].verdict is Verdict.HOLDS and "no trajectory" in claims["prop1.1"].reason
     assert claims["assumption1"].verdict is Verdict.UNDECIDED
@@ -295,7 +298,7 @@ def test_a_large_end_whose_eigenvalues_are_not_found_is_left_out(monkeypatch: py
     assert study_of(np.ones((1, 1100))).end is not None
     monkeypatch.setattr(gflow, "classify", stalled)
     assert study_of(np.ones((1, 1100))).end is None
-    assert thm1.claims(study_of(np.ones((1, 1100))))[0].verdict is Verdict.UNDECIDED
+    assert thm1.STATEMENT.claims(study_of(np.ones((1, 1100))))[0].verdict is Verdict.UNDECIDED
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (4, 9)])
@@ -305,14 +308,14 @@ def test_singular_values_of_factors_are_those_of_their_product(
     model = gflow.Factorization(shape, 3)
     theta = model.random(np.random.default_rng(0), 1.0)
     whole = singular_values(model, theta)
-    monkeypatch.setattr("gflow.statements.study.LARGEST_MATRIX", 1)
+    monkeypatch.setattr("gflow.statements.saddles.LARGEST_MATRIX", 1)
     assert len(whole) == min(shape) and singular_values(model, theta) == pytest.approx(whole[:3], rel=1e-12)
     full = gflow.Factorization(shape)
     assert len(singular_values(full, full.random(np.random.default_rng(0), 1.0))) == min(shape)
 
 
 def test_one_long_row_is_verified_at_a_large_dimension() -> None:
-    claims = verdicts(study_of(np.linspace(1.0, 2.0, 400)[None]), (prop1.claims, conservation.claims))
+    claims = verdicts(study_of(np.linspace(1.0, 2.0, 400)[None]), (prop1.STATEMENT, conservation.STATEMENT))
     assert {claim.verdict for claim in claims.values()} == {Verdict.HOLDS}
 
 
@@ -500,10 +503,10 @@ class Smeared(gflow.Factorization):
 
 def test_a_model_that_learns_fewer_or_other_matrices_contradicts_the_inclusions() -> None:
     study = study_of(DISCONNECTED)
-    fewer = replace(study, model=Flattened(study.model.shape))
-    other = replace(study, model=Smeared(study.model.shape))
-    assert prop1.claims(fewer)[2].verdict is Verdict.CONTRADICTED
-    assert prop2.claims(other)[2].verdict is Verdict.CONTRADICTED
+    fewer = study.altered(model=Flattened(study.model.shape))
+    other = study.altered(model=Smeared(study.model.shape))
+    assert prop1.STATEMENT.claims(fewer)[2].verdict is Verdict.CONTRADICTED
+    assert prop2.STATEMENT.claims(other)[2].verdict is Verdict.CONTRADICTED
 
 
 def test_every_numerical_claim_that_could_be_false_is_turned_red_by_some_bug() -> None:
@@ -523,7 +526,7 @@ def test_a_wrong_closed_form_turns_symbolic_claims_red(name: str, monkeypatch: p
     forms = replace(true, **{name: wrong})
     monkeypatch.setattr(symbolic, "identities", partial(symbolic.identities, forms=forms))
     monkeypatch.setattr(symbolic, "general_identities", partial(symbolic.general_identities, forms=forms))
-    claims = {claim.id: claim for claim in identities.claims(study_of(CONNECTED, max_evaluations=5))}
+    claims = {claim.id: claim for claim in identities.STATEMENT.claims(study_of(CONNECTED, max_evaluations=5))}
     noticed = {"field": "symbolic-conservation", "observe": "symbolic-ode"}.get(name, f"symbolic-{name}")
     assert claims[noticed].verdict is Verdict.CONTRADICTED
     if name == "field":
@@ -535,6 +538,6 @@ def test_a_mode_whose_coupling_is_too_small_for_the_hessian_is_counted_the_same_
     G = np.nan
     values = [[5, 3, G, 1, G, G, 2], [4, G, G, 1, G, G, G], [1, 1, G, 5, G, G, G], [G, G, 4, G, 4, G, G]]
     study = study_of(np.array([*values, [G, G, 5, G, G, 3, G]], dtype=float))
-    rate, multiplicity, zeros = spectrum.claims(study)
+    rate, multiplicity, zeros = spectrum.STATEMENT.claims(study)
     assert {rate.verdict, multiplicity.verdict, zeros.verdict} == {Verdict.HOLDS}
     assert len(study.saddles) == 2

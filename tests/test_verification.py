@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles import TRAJECTORY
 
 import gflow
 import gflow.data
@@ -19,22 +20,22 @@ from gflow.data import example
 from gflow.plots import EntryStatus
 from gflow.report import Report, report_html, report_json, report_markdown
 from gflow.report.verification import matrix_view, saddle_table, verify
-from gflow.statements import TRAJECTORY_STATEMENTS, Study, assumption1, conservation, derivatives
+from gflow.statements import Evidence, Statement, StatementKind, assumption1, conservation, derivatives
 from gflow.statements.claims import Claim, Verdict, exit_code
 
-FEW = (assumption1.claims, conservation.claims)
+FEW = (assumption1.STATEMENT, conservation.STATEMENT)
 GAP = np.nan
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "verify_theorems.py"
 
 
 @cache
 def verified(name: str) -> Report:
-    return verify(example(name), name=name, statements=TRAJECTORY_STATEMENTS)
+    return verify(example(name), name=name, statements=TRAJECTORY)
 
 
-def column(source: Report | Study, name: str) -> list[Any]:
+def column(source: Report | Evidence, name: str) -> list[Any]:
     """Return a column of the table of saddles."""
-    table = saddle_table(source) if isinstance(source, Study) else source.tables[0]
+    table = saddle_table(source) if isinstance(source, Evidence) else source.tables[0]
     return [row[table.columns.index(name)] for row in table.rows]
 
 
@@ -91,6 +92,8 @@ def test_the_report_has_the_figures_tables_and_keys_that_readers_rely_on() -> No
     completions = next(table["rows"] for table in data["tables"] if table["name"] == "completions")
     assert {"limit", "greedy low rank"} <= {row[0] for row in completions}
     assert {"saddles", "components", "equations"} <= {table["name"] for table in data["tables"]}
+    assert "theorem: Bai et al. 2024, Theorem 3. It asks that the limit passes" in report_html(report)
+    assert "| thm4 | theorem | Bai et al. 2024, Theorem 4 |" in report_markdown(report)
     equations = next(table["rows"] for table in data["tables"] if table["name"] == "equations")
     assert {block for block, _ in equations} == {"rows 1, 3; columns 1, 3", "rows 2; columns 2"}
     assert len(equations) == 18
@@ -144,7 +147,7 @@ def test_the_data_of_the_figures_are_those_of_the_trajectory_in_the_units_of_the
 
 
 def test_equal_arguments_give_equal_bytes() -> None:
-    options: dict[str, Any] = {"name": "slides3", "seed": 7, "statements": TRAJECTORY_STATEMENTS}
+    options: dict[str, Any] = {"name": "slides3", "seed": 7, "statements": TRAJECTORY}
     first, second = (verify(example("slides3"), **options) for _ in range(2))
     for render in (report_html, report_json, report_markdown):
         assert render(first) == render(second)
@@ -153,19 +156,22 @@ def test_equal_arguments_give_equal_bytes() -> None:
 def test_a_given_start_and_a_seed_with_a_scale_lead_to_the_same_study() -> None:
     problem = example("slides3")
     start = gflow.Factorization(problem.shape).random(np.random.default_rng(3), 1e-6)
-    given, drawn = Study.of(problem, start=start, seed=3), Study.of(problem, scale=1e-6, seed=3)
+    given, drawn = Evidence.of(problem, start=start, seed=3), Evidence.of(problem, scale=1e-6, seed=3)
     assert saddle_table(given).to_dict() == saddle_table(drawn).to_dict()
     assert np.array_equal(given.trajectory.states, drawn.trajectory.states)
-    assert not np.array_equal(given.start, Study.of(problem, scale=1e-6, seed=4).start)
+    assert not np.array_equal(given.start, Evidence.of(problem, scale=1e-6, seed=4).start)
 
 
-def test_a_statement_joins_the_report_by_one_entry_of_a_list() -> None:
-    def own(study: Study) -> tuple[Claim, ...]:
-        return (Claim.bounded("own", "the trajectory has an end", len(study.trajectory.times), 1.0),)
+def test_a_statement_of_a_user_joins_the_report_without_the_registry() -> None:
+    def own(given: Evidence) -> Claim:
+        return Claim.bounded("own", "the trajectory has an end", len(given.trajectory.times), 1.0)
 
-    report = verify(example("slides2"), statements=[*FEW, own])
+    mine = Statement("own", "the trajectory has an end", own, "me", StatementKind.CHECK)
+    report = verify(example("slides2"), statements=["assumption1", conservation.STATEMENT, mine])
     assert [claim.id for claim in report.claims][-2:] == ["conservation.loss", "own"]
     assert len(report.claims) == 5
+    with pytest.raises(ValueError, match="unknown statement 'thm9'; known are prop1, "):
+        verify(example("slides2"), statements=["thm9"])
 
 
 def test_a_wrong_gradient_makes_the_exit_code_one() -> None:
@@ -173,7 +179,7 @@ def test_a_wrong_gradient_makes_the_exit_code_one() -> None:
         true = gflow.Objective.of(problem, model)
         return replace(true, gradient=lambda theta: 0.5 * true.gradient(theta))
 
-    claims = derivatives.claims(Study.of(example("slides2"), objective=wrong))
+    claims = derivatives.STATEMENT.claims(Evidence.of(example("slides2"), objective=wrong))
     assert exit_code(claims) == 1
     assert [claim.id for claim in claims if claim.verdict is Verdict.CONTRADICTED] == ["derivatives.gradient"]
 
@@ -197,8 +203,8 @@ def test_a_report_can_be_rendered_at_the_edges(case: str) -> None:
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
 def test_a_rescaled_matrix_gives_rescaled_tables(factor: float) -> None:
     problem = example("slides3")
-    plain = Study.of(problem, scale=1e-8)
-    scaled = Study.of(problem.rescaled(factor), scale=1e-8 * np.sqrt(factor))
+    plain = Evidence.of(problem, scale=1e-8)
+    scaled = Evidence.of(problem.rescaled(factor), scale=1e-8 * np.sqrt(factor))
     assert np.array(column(scaled, "loss")) == pytest.approx(np.array(column(plain, "loss")) * factor**2, rel=1e-9)
     assert np.array(column(scaled, "escape rate")) == pytest.approx(
         np.array(column(plain, "escape rate")) * factor, rel=1e-9
@@ -207,9 +213,9 @@ def test_a_rescaled_matrix_gives_rescaled_tables(factor: float) -> None:
 
 
 def test_entries_whose_hypotheses_fail_are_left_undecided() -> None:
-    assert matrix_view(Study.of(example("zero_coupled"))).statuses[1][1] is EntryStatus.UNDECIDED
-    assert matrix_view(Study.of(example("slides3"))).statuses[1][1] is EntryStatus.DETERMINED
-    assert matrix_view(Study.of(example("slides3"), max_evaluations=9)).statuses[1][1] is EntryStatus.UNDECIDED
+    assert matrix_view(Evidence.of(example("zero_coupled"))).statuses[1][1] is EntryStatus.UNDECIDED
+    assert matrix_view(Evidence.of(example("slides3"))).statuses[1][1] is EntryStatus.DETERMINED
+    assert matrix_view(Evidence.of(example("slides3"), max_evaluations=9)).statuses[1][1] is EntryStatus.UNDECIDED
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.statements import Study, thm3, thm3_premise
+from gflow.statements import Evidence, thm3, thm3_premise
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import RANK_TOL, evidence
+from gflow.statements.limits import RANK_TOL
 from gflow.workers import mapped
 
 FACTORS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
@@ -187,11 +187,11 @@ def mask_case(mask: np.ndarray, rank: int, seed: int | Sequence[int]) -> MaskCas
     group, W, reason = _group(problem), traversal.matrix, ""
     learned = None if W is None else _rank(W)
     if W is None or (group is Group.CONNECTED and learned != bracket.lower):
-        given = evidence(Study.of(problem, start=1e-8 * start))
-        premise = thm3_premise.claim(given)
+        given = Evidence.of(problem, start=1e-8 * start)
+        (premise,) = thm3_premise.STATEMENT.claims(given)
         W, learned, reason = given.matrix, given.rank, f"premise {premise.label}: {premise.reason}"
         if W is not None and group is Group.CONNECTED:
-            reason += f"; theorem {thm3.claim(given, premise).verdict}"
+            reason += f"; theorem {thm3.claim(given).verdict}"
     return MaskCase(
         mask="/".join("".join("1" if seen else "0" for seen in row) for row in mask),
         rank=rank,

@@ -33,9 +33,9 @@ def report(arguments: Namespace) -> Outcome:
 
 
 def _list() -> Outcome:
-    from gflow.studies import study_named, study_names
+    from gflow.studies import studies
 
-    titles = {name: study_named(name).TITLE for name in study_names()}
+    titles = {name: study.TITLE for name, study in studies().items()}
     payload = {"studies": [{"name": name, "title": title} for name, title in titles.items()]}
     return Outcome(payload, lambda: [table("studies", ["name ", "title "], [list(pair) for pair in titles.items()])])
 

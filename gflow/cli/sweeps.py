@@ -64,9 +64,9 @@ def sweep(arguments: Namespace) -> Outcome:
 
 
 def _list() -> Outcome:
-    from gflow.studies import sweep_named, sweep_names
+    from gflow.studies import sweeps
 
-    rows = [_described(sweep_named(name)) for name in sweep_names()]
+    rows = [_described(sweep) for sweep in sweeps().values()]
     head = ["name ", "version", "configurations", "description "]
     return Outcome({"sweeps": rows}, lambda: [table("sweeps", head, [list(row.values()) for row in rows])])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import gflow
 from gflow.report import Table
-from gflow.statements import Study
+from gflow.statements import Evidence
 
 LARGEST = 400
 """Up to this dimension of the model its saddles are certified."""
@@ -18,12 +18,12 @@ COLUMNS = (
 MISSING = "python-flint is not installed"
 
 
-def certificate_table(study: Study, saddles: Iterable[gflow.Saddle] | None = None) -> Table:
+def certificate_table(given: Evidence, saddles: Iterable[gflow.Saddle] | None = None) -> Table:
     """Return one row for every saddle of the saddle-to-saddle chains: what is proven, and whether the index agrees.
 
     Parameters
     ----------
-    study : Study
+    given : Evidence
     saddles : iterable of Saddle, optional
         Default: those of ``gflow.saddle_to_saddle``; none above dimension 400.
 
@@ -34,14 +34,14 @@ def certificate_table(study: Study, saddles: Iterable[gflow.Saddle] | None = Non
         "ball arithmetic proves exactly one critical point on the gauge slice within the radius, in the largest entry "
         "of A and B, for the matrix of the given doubles. The index counts negative eigenvalues at full width."
     )
-    width = study.model.rank
-    if saddles is None and study.model.dim <= LARGEST:
-        saddles = gflow.saddle_to_saddle(study.problem, rank=width).saddles
+    width = given.model.rank
+    if saddles is None and given.model.dim <= LARGEST:
+        saddles = gflow.saddle_to_saddle(given.problem, rank=width).saddles
     elif saddles is None:
         caption += f" No saddles are certified above dimension {LARGEST}."
     listed = tuple(saddles or ())
     try:
-        proofs: tuple[gflow.Certificate | None, ...] = gflow.certificates(study.problem, listed, width=width)
+        proofs: tuple[gflow.Certificate | None, ...] = gflow.certificates(given.problem, listed, width=width)
     except gflow.FlintMissing:
         proofs = (None,) * len(listed)
     rows = [_row(saddle, proof) for saddle, proof in zip(listed, proofs, strict=True)]

@@ -16,6 +16,7 @@ import numpy as np
 from gflow.plots.style import EntryStatus
 from gflow.report.numbers import json_ready
 from gflow.statements.claims import Claim, summary
+from gflow.statements.statement import Statement
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 _LIBRARIES = ("numpy", "scipy", "matplotlib", "sympy", "networkx", "autograd", "cvxpy", "clarabel")
@@ -168,6 +169,8 @@ class Report:
     title, lead : str
         Heading and opening paragraph.
     claims : sequence of Claim
+    statements : sequence of Statement
+        Those that were checked: pages say who says so, and under which hypotheses.
     figures : sequence of Figure
     tables : sequence of Table
     configuration : mapping
@@ -183,6 +186,7 @@ class Report:
     title: str
     lead: str
     claims: Sequence[Claim]
+    statements: Sequence[Statement] = field(default=(), kw_only=True)
     figures: Sequence[Figure] = field(default=(), kw_only=True)
     tables: Sequence[Table] = field(default=(), kw_only=True)
     configuration: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
@@ -191,7 +195,7 @@ class Report:
     versions: Mapping[str, str | None] = field(default_factory=versions, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in ("claims", "figures", "tables"):
+        for name in ("claims", "statements", "figures", "tables"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("configuration", "versions"):
             object.__setattr__(self, name, MappingProxyType(json_ready(getattr(self, name))))

@@ -10,8 +10,8 @@ import numpy as np
 from gflow import diagnostics
 from gflow.plots import draw_gradient_norm, draw_loss, draw_observation_graph, draw_singular_values, figure_svg
 from gflow.report import Figure, FigureSet
-from gflow.statements import Study
-from gflow.statements.study import singular_values
+from gflow.statements import Evidence
+from gflow.statements.saddles import singular_values
 
 NAMES = ("observation-graph", "loss", "gradient-norm", "singular-values")
 MOST_POINTS = 1500
@@ -22,58 +22,58 @@ MOST_WORK = 1e10
 """Up to this many multiplications, states times d1 d2 min(d1, d2), the singular values of W are computed and drawn."""
 
 
-def trajectory_figures(study: Study) -> FigureSet:
+def trajectory_figures(given: Evidence) -> FigureSet:
     """Return the observation graph, and loss, gradient norm and singular values along the trajectory."""
-    left_out = _too_large(study)
+    left_out = _too_large(given)
     makers = (_graph_figure, _loss_figure, _gradient_figure, _singular_value_figure)
-    drawn = tuple(make(study) for name, make in zip(NAMES, makers, strict=True) if name not in left_out)
+    drawn = tuple(make(given) for name, make in zip(NAMES, makers, strict=True) if name not in left_out)
     return FigureSet(drawn, MappingProxyType(left_out))
 
 
-def _too_large(study: Study) -> dict[str, str]:
+def _too_large(given: Evidence) -> dict[str, str]:
     """Return why figures are not drawn, by name, for those that are too large."""
-    found, (d1, d2), states = {}, study.problem.shape, len(_moments(study)[0])
-    if study.problem.n_observed > MOST_EDGES:
-        found["observation-graph"] = f"not drawn with {study.problem.n_observed} edges, which exceed {MOST_EDGES}"
+    found, (d1, d2), states = {}, given.problem.shape, len(_moments(given)[0])
+    if given.problem.n_observed > MOST_EDGES:
+        found["observation-graph"] = f"not drawn with {given.problem.n_observed} edges, which exceed {MOST_EDGES}"
     if states * d1 * d2 * min(d1, d2) > MOST_WORK:
         found["singular-values"] = f"not drawn: those of {states} states of {d1} x {d2} take too long"
     return found
 
 
-def _graph_figure(study: Study) -> Figure:
-    problem = study.problem
+def _graph_figure(given: Evidence) -> Figure:
+    problem = given.problem
     entries = np.stack([problem.rows, problem.columns], axis=1)
     zero = problem.targets == 0
-    parts = [(part.rows, part.columns) for part in study.connectivity.components]
+    parts = [(part.rows, part.columns) for part in given.connectivity.components]
     svg = figure_svg(
         lambda ax: draw_observation_graph(
             entries[~zero].tolist(), ax, shape=problem.shape, zeros=entries[zero].tolist(), components=parts
         ),
-        alt=f"Bipartite graph of the observed entries: {study.connectivity.kind}, {len(parts)} components.",
+        alt=f"Bipartite graph of the observed entries: {given.connectivity.kind}, {len(parts)} components.",
     )
     caption = "Observation graph: an edge for every observed non-zero entry; observed zeros are dashed."
     data = {"row": problem.rows + 1, "column": problem.columns + 1, "value": problem.targets}
     return Figure("observation-graph", caption, svg, data)
 
 
-def _moments(study: Study) -> tuple[np.ndarray, np.ndarray]:
+def _moments(given: Evidence) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of the states that figures show, and their times."""
-    number = len(study.trajectory.times)
+    number = len(given.trajectory.times)
     shown = np.unique(np.linspace(0, number - 1, min(number, MOST_POINTS)).astype(int))
-    return shown, study.trajectory.times[shown] / study.unit
+    return shown, given.trajectory.times[shown] / given.unit
 
 
-def _loss_figure(study: Study) -> Figure:
-    shown, times = _moments(study)
-    losses = study.unit * (study.unit * study.trajectory.losses[shown])
+def _loss_figure(given: Evidence) -> Figure:
+    shown, times = _moments(given)
+    losses = given.unit * (given.unit * given.trajectory.losses[shown])
     first = times[1] if len(times) > 1 else 0.0
     waits = [
         (
-            max(saddle.plateau.start / study.unit, first),
-            _until(study, saddle.plateau),
-            study.unit * (study.unit * saddle.point.value),
+            max(saddle.plateau.start / given.unit, first),
+            _until(given, saddle.plateau),
+            given.unit * (given.unit * saddle.point.value),
         )
-        for saddle in study.saddles
+        for saddle in given.saddles
     ]
     waits = [wait for wait in waits if wait[0] < wait[1]]
     svg = figure_svg(
@@ -83,15 +83,15 @@ def _loss_figure(study: Study) -> Figure:
     return Figure("loss", caption, svg, {"time": times, "loss": losses})
 
 
-def _until(study: Study, plateau: Any) -> float:
-    return float(study.trajectory.times[-1] if plateau.end is None else plateau.end) / study.unit
+def _until(given: Evidence, plateau: Any) -> float:
+    return float(given.trajectory.times[-1] if plateau.end is None else plateau.end) / given.unit
 
 
-def _gradient_figure(study: Study) -> Figure:
-    shown, times = _moments(study)
-    norms = study.trajectory.gradient_norms[shown] * study.unit * np.sqrt(study.unit)
-    lows = [int(np.argmin(np.abs(study.trajectory.losses - saddle.plateau.loss))) for saddle in study.saddles]
-    marks = (study.trajectory.times[lows] / study.unit).tolist() if lows else []
+def _gradient_figure(given: Evidence) -> Figure:
+    shown, times = _moments(given)
+    norms = given.trajectory.gradient_norms[shown] * given.unit * np.sqrt(given.unit)
+    lows = [int(np.argmin(np.abs(given.trajectory.losses - saddle.plateau.loss))) for saddle in given.saddles]
+    marks = (given.trajectory.times[lows] / given.unit).tolist() if lows else []
     marks = [mark for mark in marks if mark > 0]
     svg = figure_svg(
         lambda ax: draw_gradient_norm(times, norms, ax, marks=marks), alt="Norm of the gradient against time."
@@ -100,13 +100,13 @@ def _gradient_figure(study: Study) -> Figure:
     return Figure("gradient-norm", caption, svg, {"time": times, "gradient_norm": norms})
 
 
-def _singular_value_figure(study: Study) -> Figure:
-    shown, times = _moments(study)
-    path, root = study.trajectory, np.sqrt(study.unit)
-    sizes = np.array([singular_values(study.model, theta) for theta in path.states[shown]])
-    panels = {"W": ("W", study.unit * sizes)}
+def _singular_value_figure(given: Evidence) -> Figure:
+    shown, times = _moments(given)
+    path, root = given.trajectory, np.sqrt(given.unit)
+    sizes = np.array([singular_values(given.model, theta) for theta in path.states[shown]])
+    panels = {"W": ("W", given.unit * sizes)}
     for key, label in (("A", "A"), ("B", "B"), ("stacked", r"[A; B$^T$]")):
-        panels[key] = label, root * diagnostics.factor_singular_values(study.model, path, key)[shown]
+        panels[key] = label, root * diagnostics.factor_singular_values(given.model, path, key)[shown]
 
     def draw(axes: Any) -> None:
         for ax, (label, values) in zip(axes.flat, panels.values(), strict=True):

@@ -15,10 +15,10 @@ from gflow.report.certificates import certificate_table
 from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
 from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
-from gflow.statements import STATEMENTS, Saddle, Statement, Study, completions
-from gflow.statements.evidence import evidence
+from gflow.statements import Evidence, Page, Saddle, Statement, checked, completions, registry
+from gflow.statements.evidence import factored_completion
+from gflow.statements.saddles import singular_values
 from gflow.statements.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
-from gflow.statements.study import singular_values
 
 LARGEST_EQUATIONS = 50
 """Up to this dimension (5 x 5 at full width) the equations of the flow are listed."""
@@ -31,7 +31,7 @@ def verify(
     problem: gflow.MatrixCompletion,
     *,
     name: str = "a matrix",
-    statements: Sequence[Statement] = STATEMENTS,
+    statements: Sequence[Statement | str] | None = None,
     drawn: bool = True,
     **settings: Any,
 ) -> Report:
@@ -40,141 +40,156 @@ def verify(
     Parameters
     ----------
     problem : MatrixCompletion
+        Or another problem, with the keyword ``model``; the statements that apply to both are tested.
     name : str
         What the report calls it.
-    statements : sequence of functions Study -> claims
-        Default: all of ``gflow.statements``.
+    statements : sequence of Statement or their ids, optional
+        Default: all of the registry that are shown here, those of users and installed packages among them.
     drawn : bool
         Whether the figures are made, which a report that is not written does not need.
     settings
-        Keywords of ``Study.of``: seed, scale, start, rank, method, rtol, t_end, max_evaluations.
+        Keywords of ``Evidence.of``: model, seed, scale, start, rank, method, rtol, t_end, max_evaluations.
 
     Raises
     ------
     ValueError
-        For bad settings.
+        For bad settings, or the id of no statement.
     IntegrationFailed
         If the solver gives up on the trajectory.
 
     Equal arguments give equal reports. Losses scale as s^2 and times as 1 / s when M is multiplied by s and the start
     by sqrt(s); verdicts do not change.
     """
-    return study_report(Study.of(problem, **settings), name, statements, drawn=drawn)
+    return evidence_report(Evidence.of(problem, **settings), name, statements, drawn=drawn)
 
 
-def study_report(
-    study: Study, name: str, statements: Sequence[Statement] = STATEMENTS, *, drawn: bool = True
+def evidence_report(
+    given: Evidence, name: str, chosen: Sequence[Statement | str] | None = None, *, drawn: bool = True
 ) -> Report:
-    """Return the report on a study that has been made."""
-    figures, left_out = _figures(study, drawn)
-    matrix = matrix_view(study)
+    """Return the report on evidence that is at hand."""
+    listed = [registry.statement_named(each) if isinstance(each, str) else each for each in chosen or ()]
+    claims = checked(given, registry.statements(Page.REPORT) if chosen is None else listed)
+    parts = _completion(given, name, drawn) if factored_completion(given.problem, given.model) else _other(given, name)
+    told = [claim for found in claims.values() for claim in found]
+    return Report(title=f"Theorems verified on {name}", claims=told, statements=tuple(claims), seed=given.seed, **parts)
+
+
+def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
+    """Return what a report shows besides the claims."""
+    figures, left_out = _figures(given, drawn)
+    matrix = matrix_view(given)
     if matrix is None:
-        left_out["matrix"] = f"not listed with {np.prod(study.problem.shape)} entries, which exceed {LARGEST_VIEW}"
-    return Report(
-        title=f"Theorems verified on {name}",
-        lead=_lead(study, name),
-        claims=[claim for statement in statements for claim in statement(study)],
-        figures=figures,
-        tables=[
-            saddle_table(study),
-            certificate_table(study),
-            _component_table(study),
-            Table(**completions(study)),
-            *_equation_tables(study),
-        ],
-        configuration=_configuration(study, name, left_out),
-        matrix=matrix,
-        seed=study.seed,
-    )
+        left_out["matrix"] = f"not listed with {np.prod(given.problem.shape)} entries, which exceed {LARGEST_VIEW}"
+    tables = [saddle_table(given), certificate_table(given), _component_table(given), Table(**given.once(completions))]
+    return {
+        "lead": _lead(given, name),
+        "figures": figures,
+        "tables": [*tables, *_equation_tables(given)],
+        "configuration": _configuration(given, name, left_out),
+        "matrix": matrix,
+    }
 
 
-def _figures(study: Study, drawn: bool) -> tuple[list[Figure], dict[str, str]]:
+def _other(given: Evidence, name: str) -> dict[str, Any]:
+    """Return the same for another problem or model: figures and tables are those of completion."""
+    status, loss = given.trajectory.status, format_number(_loss(given, given.trajectory.final_loss), 3)
+    lead = f"{name}: {given.problem} and {given.model}. The gradient flow ended {status}, at loss {loss}."
+    described = {"problem": str(given.problem), "model": str(given.model), **given.settings, "seed": given.seed}
+    return {"lead": lead, "configuration": described | {"trajectory": _gauges(given)}}
+
+
+def _figures(given: Evidence, drawn: bool) -> tuple[list[Figure], dict[str, str]]:
     """Return the figures, and by name why others are left out."""
     if not drawn:
         return [], dict.fromkeys((*TRAJECTORY_NAMES, *LIMIT_NAMES), "not drawn: no report is written")
-    path, limit = trajectory_figures(study), limit_figures(study)
+    path, limit = trajectory_figures(given), limit_figures(given)
     return [*path.figures, *limit.figures], {**path.left_out, **limit.left_out}
 
 
-def _lead(study: Study, name: str) -> str:
-    (d1, d2), n, trajectory = study.problem.shape, study.problem.n_observed, study.trajectory
-    sizes = singular_values(study.model, trajectory.final)
-    rank, norm = int(np.sum(sizes > RANK_TOL * sizes[0])), float(sizes.sum()) * study.unit
-    count = study.connectivity.n_components
+def _lead(given: Evidence, name: str) -> str:
+    (d1, d2), n, trajectory = given.problem.shape, given.problem.n_observed, given.trajectory
+    sizes = singular_values(given.model, trajectory.final)
+    rank, norm = int(np.sum(sizes > RANK_TOL * sizes[0])), float(sizes.sum()) * given.unit
+    count = given.connectivity.n_components
     return (
-        f"{name}: {d1} x {d2}, {n} of {d1 * d2} entries observed, {study.connectivity.kind} ({count} "
-        f"component{'s' * (count != 1)} of the observation graph). The gradient flow of width {study.model.rank} from "
-        f"a start of entries up to {format_number(float(np.abs(_theta(study, study.start)).max()), 2)} ended "
-        f"{trajectory.status}: {len(study.saddles)} saddle{'s' * (len(study.saddles) != 1)} passed, loss "
-        f"{format_number(_loss(study, trajectory.final_loss), 3)}, rank {rank} (singular values above "
+        f"{name}: {d1} x {d2}, {n} of {d1 * d2} entries observed, {given.connectivity.kind} ({count} "
+        f"component{'s' * (count != 1)} of the observation graph). The gradient flow of width {given.model.rank} from "
+        f"a start of entries up to {format_number(float(np.abs(_theta(given, given.start)).max()), 2)} ended "
+        f"{trajectory.status}: {len(given.saddles)} saddle{'s' * (len(given.saddles) != 1)} passed, loss "
+        f"{format_number(_loss(given, trajectory.final_loss), 3)}, rank {rank} (singular values above "
         f"{format_number(RANK_TOL)} of the largest), nuclear norm {format_number(norm)}."
     )
 
 
-def _loss(study: Study, value: float) -> float:
-    return study.unit * (study.unit * value)
+def _loss(given: Evidence, value: float) -> float:
+    return given.unit * (given.unit * value)
 
 
-def _theta(study: Study, values: np.ndarray) -> np.ndarray:
-    return np.sqrt(study.unit) * values
+def _theta(given: Evidence, values: np.ndarray) -> np.ndarray:
+    return np.sqrt(given.unit) * values
 
 
-def _configuration(study: Study, name: str, left_out: dict[str, str]) -> dict[str, Any]:
-    trajectory = study.trajectory
+def _configuration(given: Evidence, name: str, left_out: dict[str, str]) -> dict[str, Any]:
     return {
         "matrix": name,
-        "shape": list(study.problem.shape),
-        "n_observed": study.problem.n_observed,
-        "kind": str(study.connectivity.kind),
-        "width": study.model.rank,
-        **study.settings,
-        "seed": study.seed,
-        "largest_entry_of_start": float(np.abs(_theta(study, study.start)).max()),
-        "trajectory": {
-            "status": str(trajectory.status),
-            "solver": trajectory.method,
-            "end_time": float(trajectory.times[-1]) / study.unit,
-            "loss": _loss(study, trajectory.final_loss),
-            "n_steps": trajectory.n_steps,
-            "n_gradients": trajectory.n_gradients,
-            "conservation_drift": trajectory.conservation_drift,
-            "monotonicity_defect": trajectory.monotonicity_defect,
-        },
+        "shape": list(given.problem.shape),
+        "n_observed": given.problem.n_observed,
+        "kind": str(given.connectivity.kind),
+        "width": given.model.rank,
+        **given.settings,
+        "seed": given.seed,
+        "largest_entry_of_start": float(np.abs(_theta(given, given.start)).max()),
+        "trajectory": _gauges(given),
         "figures_left_out": left_out,
     }
 
 
-def matrix_view(study: Study) -> MatrixView | None:
+def _gauges(given: Evidence) -> dict[str, Any]:
+    """Return how the trajectory ended and how accurate it is, in the units of the matrix."""
+    trajectory = given.trajectory
+    return {
+        "status": str(trajectory.status),
+        "solver": trajectory.method,
+        "end_time": float(trajectory.times[-1]) * given.time_unit,
+        "loss": _loss(given, trajectory.final_loss),
+        "n_steps": trajectory.n_steps,
+        "n_gradients": trajectory.n_gradients,
+        "conservation_drift": trajectory.conservation_drift,
+        "monotonicity_defect": trajectory.monotonicity_defect,
+    }
+
+
+def matrix_view(given: Evidence) -> MatrixView | None:
     """Return W at the end of the trajectory with what is known of the limit of each entry as the start shrinks.
 
     Which entries are determined, the saddle-to-saddle traversal says; all are undecided where it reaches no limit, or
     the trajectory no end. None above 250,000 entries.
     """
-    d1, d2 = study.problem.shape
+    d1, d2 = given.problem.shape
     if d1 * d2 > LARGEST_VIEW:
         return None
-    observed, limit = study.problem.observed, evidence(study).traversal
+    observed, limit = given.problem.observed, given.traversal
     statuses = np.full(observed.shape, EntryStatus.UNDECIDED, dtype=object)
-    if study.converged and limit.status is gflow.TraversalStatus.CONVERGED:
+    if given.converged and limit.status is gflow.TraversalStatus.CONVERGED:
         statuses[limit.determined], statuses[~limit.determined] = EntryStatus.DETERMINED, EntryStatus.SEED_DEPENDENT
     statuses[observed] = EntryStatus.OBSERVED
     caption = (
         "W where the trajectory ended. As the start shrinks, a determined entry tends to a limit that no seed changes, "
         "and a seed-dependent one to a limit of its own for every start; at this start they may still be far from it."
     )
-    return MatrixView(study.model.output(study.trajectory.final) * study.unit, statuses, caption)
+    return MatrixView(given.model.output(given.trajectory.final) * given.unit, statuses, caption)
 
 
-def saddle_table(study: Study) -> Table:
+def saddle_table(given: Evidence) -> Table:
     """Return one row for every saddle that the trajectory passes, in the units of the matrix."""
     columns = (
         *("loss", "from", "to", "k", "ranks of W, A, B", "kind", "index", "zero modes", "zero modes predicted"),
         *("residual singular values", "escape rate", "2 sigma_1 / n", "multiplicity", "multiplicity predicted"),
         *("Assumption 1", "Assumption 2"),
     )
-    rows = [_saddle_row(study, saddle) for saddle in study.saddles]
-    for plateau in study.unresolved:
-        span = [_loss(study, plateau.loss), *_span(study, plateau)]
+    rows = [_saddle_row(given, saddle) for saddle in given.saddles]
+    for plateau in given.unresolved:
+        span = [_loss(given, plateau.loss), *_span(given, plateau)]
         rows.append([*span, None, None, "no critical point found", *[None] * (len(columns) - 6)])
     caption = (
         "Saddles that the trajectory passes, polished by Newton's method within the smallest Omega_k that holds them. "
@@ -183,37 +198,37 @@ def saddle_table(study: Study) -> Table:
     return Table("saddles", caption, columns, rows)
 
 
-def _saddle_row(study: Study, saddle: Saddle) -> list[Any]:
+def _saddle_row(given: Evidence, saddle: Saddle) -> list[Any]:
     point, leaves = saddle.point, saddle.escape
-    rank_a, rank_b, _ = manifolds.factor_ranks(study.model, point.theta) if saddle.rank else (0, 0, 0)
-    rank = int(diagnostics.numerical_rank(study.model.output(point.theta), RANK_TOL**2)) if saddle.rank else 0
+    rank_a, rank_b, _ = manifolds.factor_ranks(given.model, point.theta) if saddle.rank else (0, 0, 0)
+    rank = int(diagnostics.numerical_rank(given.model.output(point.theta), RANK_TOL**2)) if saddle.rank else 0
     return [
-        _loss(study, point.value),
-        *_span(study, saddle.plateau),
+        _loss(given, point.value),
+        *_span(given, saddle.plateau),
         saddle.rank,
         [rank, rank_a, rank_b],
         str(point.kind),
         point.index,
         point.n_zero,
-        [predicted_zero_modes(study, saddle), point.gauge_dimension],
-        (leaves.singular_values * study.unit).tolist(),
-        point.escape_rate * study.unit,
-        leaves.rate * study.unit,
-        multiplicity(study, saddle) if point.index else 0,
-        predicted_multiplicity(study, saddle) if point.index else 0,
+        [predicted_zero_modes(given, saddle), point.gauge_dimension],
+        (leaves.singular_values * given.unit).tolist(),
+        point.escape_rate * given.unit,
+        leaves.rate * given.unit,
+        multiplicity(given, saddle) if point.index else 0,
+        predicted_multiplicity(given, saddle) if point.index else 0,
         leaves.assumption_1,
         leaves.assumption_2,
     ]
 
 
-def _span(study: Study, plateau: Any) -> list[float | None]:
-    return [plateau.start / study.unit, None if plateau.end is None else plateau.end / study.unit]
+def _span(given: Evidence, plateau: Any) -> list[float | None]:
+    return [plateau.start / given.unit, None if plateau.end is None else plateau.end / given.unit]
 
 
-def _component_table(study: Study) -> Table:
+def _component_table(given: Evidence) -> Table:
     graphs = (
-        ("observation graph", study.connectivity.components),
-        ("coupling graph", study.connectivity.coupling_components),
+        ("observation graph", given.connectivity.components),
+        ("coupling graph", given.connectivity.coupling_components),
     )
     rows = [
         [name, [i + 1 for i in part.rows], [j + 1 for j in part.columns], part.complete_bipartite]
@@ -224,10 +239,10 @@ def _component_table(study: Study) -> Table:
     return Table("components", caption, ("graph", "rows", "columns", "complete bipartite"), rows)
 
 
-def _equation_tables(study: Study) -> list[Table]:
-    if study.model.dim > LARGEST_EQUATIONS:
+def _equation_tables(given: Evidence) -> list[Table]:
+    if given.model.dim > LARGEST_EQUATIONS:
         return []
-    flow = symbolic.symbolic_flow(study.problem.observed, study.model.rank, study.problem.with_gaps())
+    flow = symbolic.symbolic_flow(given.problem.observed, given.model.rank, given.problem.with_gaps())
     lines = symbolic.equations_text(flow).splitlines()
     rows, block = [], ""
     for line in filter(str.strip, lines):

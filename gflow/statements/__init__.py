@@ -1,77 +1,29 @@
-"""Propositions and theorems as claims: one module per statement, each with ``claims(study)``.
+"""Propositions and theorems as claims: one module per statement, one registry of them all.
 
-A statement joins every verification by one line in ``STATEMENTS``.
+A module ends in its ``STATEMENT``: what is said, by whom, under which hypotheses, and the function from ``Evidence`` to
+claims that checks it. ``registry`` lists gflow's own and takes those of users.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
-from gflow.statements import (
-    assumption1,
-    assumption2,
-    balanced,
-    commuting,
-    conservation,
-    decoupling,
-    derivatives,
-    identities,
-    mixing,
-    prop1,
-    prop2,
-    rip,
-    spectrum,
-    thm1,
-    thm2,
-    thm3,
-    thm3_premise,
-    thm4,
-)
-from gflow.statements.claims import Claim
+from gflow.statements.claims import Claim, Finding, Verdict
 from gflow.statements.comparison import completions
-from gflow.statements.study import Saddle, Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.registry import checked, register_statement, statement_named, statements
+from gflow.statements.saddles import Saddle
+from gflow.statements.statement import Hypothesis, Page, Statement, StatementKind
 
 __all__ = [
-    "LIMIT_STATEMENTS",
-    "STATEMENTS",
-    "TRAJECTORY_STATEMENTS",
+    "Claim",
+    "Evidence",
+    "Finding",
+    "Hypothesis",
+    "Page",
     "Saddle",
     "Statement",
-    "Study",
+    "StatementKind",
+    "Verdict",
+    "checked",
     "completions",
+    "register_statement",
+    "statement_named",
+    "statements",
 ]
-
-Statement = Callable[[Study], tuple[Claim, ...]]
-
-LIMIT_STATEMENTS: tuple[Statement, ...] = (
-    mixing.claims,
-    thm2.claims,
-    thm3_premise.claims,
-    thm3.claims,
-    thm4.claims,
-    commuting.claims,
-    rip.claims,
-)
-"""Statements about the limit of vanishing initialisation."""
-
-TRAJECTORY_STATEMENTS: tuple[Statement, ...] = (
-    prop1.claims,
-    prop2.claims,
-    thm1.claims,
-    assumption1.claims,
-    assumption2.claims,
-    conservation.claims,
-    balanced.claims,
-    decoupling.claims,
-    spectrum.claims,
-    derivatives.claims,
-    identities.claims,
-)
-"""Statements about the loss, its flow, and one trajectory from a small start."""
-
-STATEMENTS: tuple[Statement, ...] = (
-    *TRAJECTORY_STATEMENTS[:5],
-    *LIMIT_STATEMENTS,
-    *TRAJECTORY_STATEMENTS[5:],
-)
-"""All statements, in the order of the report."""

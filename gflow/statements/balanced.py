@@ -13,10 +13,11 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim
-from gflow.statements.study import IntegrationFailed, Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "balanced"
-STATEMENT = "from a balanced start of a square problem at full width det W keeps its sign"
+TITLE = "from a balanced start of a square problem at full width det W keeps its sign"
 LARGEST = 100
 """Up to this dimension balanced starts are followed."""
 ALPHA = 0.3
@@ -29,41 +30,43 @@ SLACK = 10.0
 """The solver may make this many times the errors that its tolerance names."""
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
+def claim(given: Evidence) -> Claim:
     """Return the claim, measured by the number of recorded states whose det W has not the sign of the start."""
-    d1, d2 = study.problem.shape
-    if d1 != d2 or study.model.rank < d1:
-        shape = f"shape {d1} x {d2}, width {study.model.rank}"
-        return (Claim.unmet(ID, STATEMENT, f"not met: square at full width; {shape}"),)
-    if study.model.dim > LARGEST:
-        return (Claim.undecided(ID, STATEMENT, f"no balanced starts are followed at dimension {study.model.dim}"),)
+    square = SQUARE.of(given)
+    if not square.met:
+        return Claim.unmet(ID, TITLE, f"not met: {square.name}; {square.found}")
+    if given.model.dim > LARGEST:
+        return Claim.undecided(ID, TITLE, f"no balanced starts are followed at dimension {given.model.dim}")
     found, ended = [], []
-    for start in starts(study):
+    for start in starts(given):
         try:
-            path = _run(study, start)
-        except IntegrationFailed as failure:
-            return (Claim.undecided(ID, STATEMENT, f"a run failed: {failure}"),)
-        found.append(signs(study.model, path))
+            path = _run(given, start)
+        except gflow.IntegrationFailed as failure:
+            return Claim.undecided(ID, TITLE, f"a run failed: {failure}")
+        found.append(signs(given.model, path))
         ended.append(str(path.status))
     if any(len(each) < 2 for each in found):
-        return (Claim.undecided(ID, STATEMENT, "the sign of det W is below the solver's error from the start on"),)
+        return Claim.undecided(ID, TITLE, "the sign of det W is below the solver's error from the start on")
     wrong = sum(int(np.sum(each != each[0])) for each in found)
     counts = ", ".join(f"{len(each)} from det {each[0]:+.0f} ({end})" for each, end in zip(found, ended, strict=True))
-    return (
-        Claim.bounded(ID, STATEMENT, float(wrong), 0.0, 0.0, reason=f"states of the other sign; looked at {counts}"),
-    )
+    return Claim.bounded(ID, TITLE, float(wrong), 0.0, 0.0, reason=f"states of the other sign; looked at {counts}")
 
 
-def starts(study: Study) -> list[np.ndarray]:
+def _square(given: Evidence) -> Answer:
+    d1, d2 = given.problem.shape
+    return d1 == d2 <= given.model.rank, f"shape {d1} x {d2}, width {given.model.rank}"
+
+
+def starts(given: Evidence) -> list[np.ndarray]:
     """Return four balanced starts, det W > 0 and det W < 0 in turn: random orthogonal factors, then multiples of I."""
-    rng, d = study.rng("balanced"), study.problem.shape[0]
-    alpha = ALPHA * float(np.sqrt(study.normalized.size or 1.0))
+    rng, d = given.rng("balanced"), given.problem.shape[0]
+    alpha = ALPHA * float(np.sqrt(given.normalized.size or 1.0))
     U, V = (np.linalg.qr(rng.standard_normal((d, d)))[0] for _ in range(2))
     U[:, 0] *= np.sign(np.linalg.det(U @ V))
     flip = np.diag([-1.0, *[1.0] * (d - 1)])
     factors = [(U, V), (U @ flip, V), (np.eye(d), np.eye(d)), (np.eye(d), flip)]
-    inside = np.eye(d, study.model.rank)
-    return [alpha * study.model.theta(A @ inside, inside.T @ B) for A, B in factors]
+    inside = np.eye(d, given.model.rank)
+    return [alpha * given.model.theta(A @ inside, inside.T @ B) for A, B in factors]
 
 
 def signs(model: gflow.Factorization, path: gflow.Trajectory) -> np.ndarray:
@@ -81,6 +84,13 @@ def signs(model: gflow.Factorization, path: gflow.Trajectory) -> np.ndarray:
     return np.linalg.slogdet(model.output(path.states[:known])).sign
 
 
-def _run(study: Study, start: np.ndarray) -> gflow.Trajectory:
-    t_end = DURATION * study.normalized.n_observed / (2.0 * (study.normalized.size or 1.0))
-    return study.flow(start, rtol=RTOL, t_end=t_end, max_evaluations=EVALUATIONS)
+def _run(given: Evidence, start: np.ndarray) -> gflow.Trajectory:
+    t_end = DURATION * given.normalized.n_observed / (2.0 * (given.normalized.size or 1.0))
+    return given.flow(start, rtol=RTOL, t_end=t_end, max_evaluations=EVALUATIONS)
+
+
+SQUARE = Hypothesis("square at full width", "the matrix is square and the width r is at least its order", _square)
+FORMULA = r"A_0^T A_0 = B_0 B_0^T \Rightarrow \operatorname{sign} \det W_t = \operatorname{sign} \det W_0"
+STATEMENT = Statement(
+    ID, TITLE, claim, "the conserved quantity of the flow; Razin and Cohen 2020", "theorem", FORMULA, (SQUARE,)
+)

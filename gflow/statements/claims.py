@@ -26,6 +26,19 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What became of a hypothesis: its name, whether it is met (None: not known), and what was found."""
+
+    name: str
+    met: bool | None
+    found: str = ""
+
+    def __str__(self) -> str:
+        answer = {True: "yes", False: "no", None: "not known"}[self.met]
+        return f"{self.name}: {answer} ({self.found})" if self.found else f"{self.name}: {answer}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Claim:
     """One statement together with the evidence for or against it.
 
@@ -45,6 +58,8 @@ class Claim:
         Closed interval in which ``measured`` must lie; ``None`` at an end means unbounded.
     reason : str
         Why the verdict is what it is, or how the number was obtained.
+    hypotheses : tuple of Finding
+        What the statement asks for, each with whether it is met.
 
     Raises
     ------
@@ -60,6 +75,7 @@ class Claim:
     measured: float | None = None
     allowed: Interval | None = None
     reason: str = ""
+    hypotheses: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("id", "statement"):

@@ -10,27 +10,24 @@ from __future__ import annotations
 import gflow
 from gflow import operators
 from gflow.statements.claims import Claim, Verdict
-from gflow.statements.evidence import Evidence, evidence
-from gflow.statements.hypotheses import Hypothesis, interpolates, judged, limit_exists, norms
-from gflow.statements.study import Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.hypotheses import INTERPOLATES, LEAST_NORM, LIMIT_EXISTS, norms
+from gflow.statements.statement import Answer, Hypothesis, Statement
 from gflow.statements.thm4 import minimal_norm
 
 ID = "commuting"
-STATEMENT = "if the measurement matrices commute, the limit has the minimum nuclear norm"
-
-
-def claims(study: Study) -> tuple[Claim, ...]:
-    """Return the claim, measured by the nuclear norm of the limit."""
-    return (claim(evidence(study)),)
+TITLE = "if the measurement matrices commute, the limit has the minimum nuclear norm"
 
 
 def claim(given: Evidence) -> Claim:
-    """Return the claim that follows from the evidence."""
-    commute = operators.commuting_mask(given.problem, form="dilated")
-    found = "no two observed entries share a row or a column" if commute else shared_line(given.problem)
-    hypotheses = (Hypothesis("measurement matrices commute", commute, found), limit_exists(given), interpolates(given))
+    """Return the claim, measured by the nuclear norm of the limit."""
     measured = given.nuclear_norm, f"{norms(given)}{_reached(given)}"
-    return judged(ID, STATEMENT, hypotheses, measured, lambda text: minimal_norm(ID, STATEMENT, given, text))
+    return STATEMENT.judged(given, measured, lambda text: minimal_norm(ID, TITLE, given, text))
+
+
+def _commute(given: Evidence) -> Answer:
+    commute = operators.commuting_mask(given.problem, form="dilated")
+    return commute, "no two observed entries share a row or a column" if commute else shared_line(given.problem)
 
 
 def shared_line(problem: gflow.MatrixCompletion) -> str:
@@ -46,7 +43,21 @@ def shared_line(problem: gflow.MatrixCompletion) -> str:
 
 
 def _reached(given: Evidence) -> str:
-    verdict = minimal_norm(ID, STATEMENT, given, STATEMENT).verdict
+    verdict = minimal_norm(ID, TITLE, given, TITLE).verdict
     if verdict is Verdict.UNDECIDED or given.nuclear is None:
         return ""
     return ", which is reached" if verdict is Verdict.HOLDS else ", which is not reached"
+
+
+COMMUTE = Hypothesis(
+    "measurement matrices commute", "the dilations [[0, A_i], [A_i^T, 0]] of the measurements commute", _commute
+)
+STATEMENT = Statement(
+    ID,
+    TITLE,
+    claim,
+    "Gunasekar et al. 2017, Theorem 1 and Corollary 2",
+    "theorem",
+    LEAST_NORM,
+    (COMMUTE, LIMIT_EXISTS, INTERPOLATES),
+)

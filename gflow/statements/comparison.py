@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.statements.evidence import RANK_TOL, Evidence, evidence
-from gflow.statements.study import DENSE_LIMIT, Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.limits import RANK_TOL
+from gflow.statements.saddles import DENSE_LIMIT
 
 LINEAR, GREEDY, LIMIT, NUCLEAR, RANK = (
     "nearest interpolant",
@@ -36,9 +37,9 @@ class Row:
     note: str
 
 
-def completions(study: Study) -> dict[str, Any]:
+def completions(given: Evidence) -> dict[str, Any]:
     """Return name, caption, columns and rows of the table of completions; None where there is no number."""
-    found = tuple(_completions(evidence(study)))
+    found = tuple(_completions(given))
     rows = tuple(_cells(row, found) for row in found)
     return {"name": "completions", "caption": CAPTION, "columns": COLUMNS, "rows": rows}
 
@@ -46,7 +47,7 @@ def completions(study: Study) -> dict[str, Any]:
 def _completions(given: Evidence) -> Iterator[Row]:
     yield Row(LINEAR, gflow.nearest_interpolant(given.problem).matrix, "zeros outside the mask")
     yield _greedy(given)
-    yield Row(LIMIT, given.matrix, given.source)
+    yield Row(LIMIT, given.matrix, given.limit.source)
     if given.nuclear is None:
         yield Row(NUCLEAR, None, "not certified")
     else:
@@ -61,10 +62,9 @@ def _completions(given: Evidence) -> Iterator[Row]:
 
 
 def _greedy(given: Evidence) -> Row:
-    study = given.study
-    if study.model.dim > DENSE_LIMIT:
-        return Row(GREEDY, None, f"not computed at dimension {study.model.dim}")
-    chain = gflow.greedy_low_rank(given.problem, rank=study.model.rank)
+    if given.model.dim > DENSE_LIMIT:
+        return Row(GREEDY, None, f"not computed at dimension {given.model.dim}")
+    chain = gflow.greedy_low_rank(given.problem, rank=given.model.rank)
     if chain.status is not gflow.TraversalStatus.CONVERGED:
         return Row(GREEDY, None, f"{chain.status}: {chain.reason}")
     return Row(GREEDY, chain.end.matrix, chain.reason)

@@ -13,23 +13,25 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim
+from gflow.statements.evidence import Evidence
 from gflow.statements.rounding import excess, gradient_rounding, product_rounding, value_rounding
-from gflow.statements.study import DENSE_LIMIT, Study
+from gflow.statements.saddles import DENSE_LIMIT
+from gflow.statements.statement import Page, Statement
 
 N_POINTS = 4
-Measurement = Callable[[Study, gflow.Objective, np.ndarray, np.ndarray], float]
+Measurement = Callable[[Evidence, gflow.Objective, np.ndarray, np.ndarray], float]
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
+def claims(given: Evidence) -> tuple[Claim, ...]:
     """Return four claims: value, gradient, Hessian and deviation form, each in units of rounding."""
-    truth = gflow.Objective.autodiff(_definition(study.normalized, study.model), study.model.dim, 0.0)
+    truth = gflow.Objective.autodiff(_definition(given.normalized, given.model), given.model.dim, 0.0)
     reason = f"largest difference at {N_POINTS} random points, in units of the running error bound"
-    dense = "" if study.model.dim <= DENSE_LIMIT else f"; dimension {study.model.dim}: products only, no whole Hessian"
+    dense = "" if given.model.dim <= DENSE_LIMIT else f"; dimension {given.model.dim}: products only, no whole Hessian"
     return (
-        _claim(study, truth, "value", "R is (1/n) times the sum of squares over observed entries", _value, reason),
-        _claim(study, truth, "gradient", "grad R = (2/n) (E B^T, A^T E)", _gradient, reason),
+        _claim(given, truth, "value", "R is (1/n) times the sum of squares over observed entries", _value, reason),
+        _claim(given, truth, "gradient", "grad R = (2/n) (E B^T, A^T E)", _gradient, reason),
         _claim(
-            study,
+            given,
             truth,
             "hessian",
             "H[dA, dB] = (2/n) (dE B^T + E dB^T, dA^T E + A^T dE), as a product and as a symmetric matrix",
@@ -37,7 +39,7 @@ def claims(study: Study) -> tuple[Claim, ...]:
             reason + dense,
         ),
         _claim(
-            study,
+            given,
             truth,
             "deviation",
             "around any centre c the deviation form is grad R(c + delta) - grad R(c) without cancellation",
@@ -47,8 +49,10 @@ def claims(study: Study) -> tuple[Claim, ...]:
     )
 
 
-def _claim(study: Study, truth: gflow.Objective, name: str, statement: str, measure: Measurement, reason: str) -> Claim:
-    worst = max(measure(study, truth, theta, v) for theta, v in _points(study))
+def _claim(
+    given: Evidence, truth: gflow.Objective, name: str, statement: str, measure: Measurement, reason: str
+) -> Claim:
+    worst = max(measure(given, truth, theta, v) for theta, v in _points(given))
     return Claim.bounded(f"derivatives.{name}", statement, worst, 0.0, 1.0, reason=reason)
 
 
@@ -65,38 +69,43 @@ def _definition(problem: gflow.MatrixCompletion, model: gflow.Factorization) -> 
     return loss
 
 
-def _points(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    rng = study.rng("derivatives")
+def _points(given: Evidence) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    rng = given.rng("derivatives")
     for _ in range(N_POINTS):
-        yield rng.standard_normal(study.model.dim), rng.standard_normal(study.model.dim)
+        yield rng.standard_normal(given.model.dim), rng.standard_normal(given.model.dim)
 
 
-def _value(study: Study, truth: gflow.Objective, theta: np.ndarray, _: np.ndarray) -> float:
-    difference = abs(study.objective.value(theta) - truth.value(theta))
-    return excess(difference, value_rounding(study.normalized, study.model, theta))
+def _value(given: Evidence, truth: gflow.Objective, theta: np.ndarray, _: np.ndarray) -> float:
+    difference = abs(given.objective.value(theta) - truth.value(theta))
+    return excess(difference, value_rounding(given.normalized, given.model, theta))
 
 
-def _gradient(study: Study, truth: gflow.Objective, theta: np.ndarray, _: np.ndarray) -> float:
-    difference = float(np.linalg.norm(study.objective.gradient(theta) - truth.gradient(theta)))
-    return excess(difference, gradient_rounding(study.normalized, study.model, theta))
+def _gradient(given: Evidence, truth: gflow.Objective, theta: np.ndarray, _: np.ndarray) -> float:
+    difference = float(np.linalg.norm(given.objective.gradient(theta) - truth.gradient(theta)))
+    return excess(difference, gradient_rounding(given.normalized, given.model, theta))
 
 
-def _hessian(study: Study, truth: gflow.Objective, theta: np.ndarray, v: np.ndarray) -> float:
+def _hessian(given: Evidence, truth: gflow.Objective, theta: np.ndarray, v: np.ndarray) -> float:
     expected = truth.hvp(theta, v)
-    differences = [study.objective.hvp(theta, v) - expected]
-    if study.model.dim <= DENSE_LIMIT:
-        H = study.objective.hessian(theta)
+    differences = [given.objective.hvp(theta, v) - expected]
+    if given.model.dim <= DENSE_LIMIT:
+        H = given.objective.hessian(theta)
         differences += [H @ v - expected, H.T @ v - expected]
-    allowed = product_rounding(study.normalized, study.model, theta, v) * np.sqrt(study.model.dim)
+    allowed = product_rounding(given.normalized, given.model, theta, v) * np.sqrt(given.model.dim)
     return max(excess(float(np.linalg.norm(difference)), allowed) for difference in differences)
 
 
-def _deviation(study: Study, truth: gflow.Objective, center: np.ndarray, delta: np.ndarray) -> float:
+def _deviation(given: Evidence, truth: gflow.Objective, center: np.ndarray, delta: np.ndarray) -> float:
     worst = 0.0
     for step in (1.0, 1e-4):
         there = center + step * delta
         difference = truth.gradient(there) - truth.gradient(center)
-        found = study.objective.around(center).gradient(step * delta)
-        allowed = sum(gradient_rounding(study.normalized, study.model, theta) for theta in (there, center))
+        found = given.objective.around(center).gradient(step * delta)
+        allowed = sum(gradient_rounding(given.normalized, given.model, theta) for theta in (there, center))
         worst = max(worst, excess(float(np.linalg.norm(found - difference)), allowed))
     return worst
+
+
+TITLE = "the loss and its derivatives in closed form are those of its definition"
+FORMULA = r"\nabla R = \tfrac{2}{n} (E B^T, A^T E)"
+STATEMENT = Statement("derivatives", TITLE, claims, "Bai et al. 2024, section 3", "check", FORMULA, pages=[Page.REPORT])

@@ -8,41 +8,33 @@ a primal and a dual solution, and the trace of the limit of the flow.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim, Verdict
-from gflow.statements.evidence import Evidence, evidence
-from gflow.statements.hypotheses import interpolates, judged, limit_exists, norms
-from gflow.statements.study import Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.hypotheses import INTERPOLATES, LEAST_NORM, LIMIT_EXISTS, norms
+from gflow.statements.statement import Page, Statement
 from gflow.statements.thm4 import minimal_norm
 
 ID = "gunasekar_conjecture"
-STATEMENT = "the limit from small starts has the minimum nuclear norm (a conjecture, known to fail in general)"
+TITLE = "the limit from small starts has the minimum nuclear norm (a conjecture, known to fail in general)"
 RATIO = 2.0
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
-    """Return the claim, measured by the nuclear norm of the limit."""
-    return (claim(evidence(study)),)
-
-
 def claim(given: Evidence) -> Claim:
-    """Return the claim that follows from the evidence."""
-    hypotheses = (limit_exists(given), interpolates(given))
+    """Return the claim, measured by the nuclear norm of the limit."""
     measured = given.nuclear_norm, norms(given)
-    return judged(ID, STATEMENT, hypotheses, measured, lambda text: _conclusion(given, text))
+    return STATEMENT.judged(given, measured, lambda text: _conclusion(given, text))
 
 
 def _conclusion(given: Evidence, text: str) -> Claim:
-    found = minimal_norm(ID, STATEMENT, given, text)
+    found = minimal_norm(ID, TITLE, given, text)
     here = {Verdict.HOLDS: "reached for these data", Verdict.CONTRADICTED: "not reached for these data"}
-    reason = f"{here.get(found.verdict, 'undecided for these data')}; {text}; {refutation().words}"
+    reason = f"{here.get(found.verdict, 'undecided for these data')}; {text}; {Refutation(RATIO).words}"
     if found.allowed is None:
-        return Claim.undecided(ID, STATEMENT, reason, found.measured)
-    return Claim.hypothesis(ID, STATEMENT, found.measured, *found.allowed, reason=reason)
+        return Claim.undecided(ID, TITLE, reason, found.measured)
+    return Claim.hypothesis(ID, TITLE, found.measured, *found.allowed, reason=reason)
 
 
 class Refutation:
@@ -70,7 +62,13 @@ class Refutation:
         )
 
 
-@lru_cache(maxsize=4)
-def refutation(ratio: float = RATIO) -> Refutation:
-    """Return the counterexample with the numbers of both sides."""
-    return Refutation(ratio)
+STATEMENT = Statement(
+    ID,
+    TITLE,
+    claim,
+    "Gunasekar et al. 2017, their conjecture; refuted by Li, Luo and Lyu 2021",
+    "conjecture",
+    LEAST_NORM,
+    (LIMIT_EXISTS, INTERPOLATES),
+    pages=[Page.LEDGER],
+)

@@ -10,37 +10,38 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, evidence
-from gflow.statements.gunasekar_thm1 import closed_limit, commuting, half
-from gflow.statements.hypotheses import Hypothesis, judged
-from gflow.statements.study import DENSE_LIMIT, IntegrationFailed, Study
+from gflow.statements.commuting import COMMUTE
+from gflow.statements.evidence import Evidence
+from gflow.statements.gunasekar_thm1 import closed_limit, half
+from gflow.statements.saddles import DENSE_LIMIT
+from gflow.statements.statement import Answer, Hypothesis, Page, Statement
 
 ID = "gunasekar_cor2"
-STATEMENT = "commuting dilations: W = A B from the identity tends to a completion of minimum nuclear norm"
+TITLE = "commuting dilations: W = A B from the identity tends to a completion of minimum nuclear norm"
 ALPHA = 1e-8
 NORM_TOL = 1e-6
 """Relative difference of the nuclear norms; the flow from ALPHA is of this order away from the limit, or less."""
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
-    """Return the claim, measured by the nuclear norm of the end of the flow."""
-    return (claim(evidence(study)),)
-
-
 def claim(given: Evidence) -> Claim:
-    """Return the claim that follows from the evidence."""
-    commute = commuting(given)
-    W, found = _end(given) if commute.met else (None, "the flow from the identity was not followed")
-    misfit = None if W is None else float(np.abs(given.problem.residual(W)).max(initial=0.0))
-    size = given.problem.size or 1.0
-    met = None if misfit is None else misfit <= NORM_TOL * size
-    reached = Hypothesis("limit exists and interpolates", met, "" if misfit is None else f"misfit {misfit:.1e}")
+    """Return the claim, measured by the nuclear norm of the end of the flow."""
+    W, found = given.once(_end)
     norm = None if W is None else float(np.linalg.svd(W, compute_uv=False).sum())
-    return judged(ID, STATEMENT, (commute, reached), (norm, found), lambda text: _least(given, norm, text))
+    return STATEMENT.judged(given, (norm, found), lambda text: _least(given, norm, text))
+
+
+def _reached(given: Evidence) -> Answer:
+    W, _ = given.once(_end)
+    if W is None:
+        return None
+    misfit = float(np.abs(given.problem.residual(W)).max(initial=0.0))
+    return misfit <= NORM_TOL * (given.problem.size or 1.0), f"misfit {misfit:.1e}"
 
 
 def _end(given: Evidence) -> tuple[np.ndarray | None, str]:
     """Return the end of the flow from the identity, and where it comes from."""
+    if not COMMUTE.of(given).met:
+        return None, "the flow from the identity was not followed"
     problem = given.problem
     d1, d2 = problem.shape
     model = gflow.Factorization(problem.shape, d1 + d2)
@@ -50,8 +51,8 @@ def _end(given: Evidence) -> tuple[np.ndarray | None, str]:
     eye = np.eye(d1 + d2)
     start = np.sqrt(ALPHA * problem.unit) * model.theta(eye[:d1], eye[:, d1:])
     try:
-        flow = gflow.gradient_flow(given.study.make(problem, model), start)
-    except IntegrationFailed as failure:
+        flow = gflow.gradient_flow(given.make(problem, model), start)
+    except gflow.IntegrationFailed as failure:
         return None, f"the flow from the identity failed: {failure}"
     if flow.status is not gflow.Status.CONVERGED:
         return None, f"the flow from the identity ended {flow.status}"
@@ -60,7 +61,14 @@ def _end(given: Evidence) -> tuple[np.ndarray | None, str]:
 
 def _least(given: Evidence, norm: float | None, text: str) -> Claim:
     if given.nuclear is None:
-        return Claim.undecided(ID, STATEMENT, f"the minimum was not certified; {text}", norm)
+        return Claim.undecided(ID, TITLE, f"the minimum was not certified; {text}", norm)
     slack = NORM_TOL * given.nuclear.upper
     low, high = given.nuclear.lower - slack, given.nuclear.upper + slack
-    return Claim.bounded(ID, STATEMENT, norm, low, high, reason=text)
+    return Claim.bounded(ID, TITLE, norm, low, high, reason=text)
+
+
+REACHED = Hypothesis("limit exists and interpolates", "the limit exists and meets the data", _reached)
+FORMULA = r"[A_0; B_0^T] = \sqrt{\alpha} I \Rightarrow \|W_\infty\|_* \to \min_{P \circ (W - M) = 0} \|W\|_*"
+STATEMENT = Statement(
+    ID, TITLE, claim, "Gunasekar et al. 2017, Corollary 2", "theorem", FORMULA, (COMMUTE, REACHED), pages=[Page.LEDGER]
+)

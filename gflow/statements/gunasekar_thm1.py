@@ -10,45 +10,40 @@ from __future__ import annotations
 import numpy as np
 
 import gflow
-from gflow import operators
 from gflow.statements.claims import Claim
-from gflow.statements.commuting import shared_line
-from gflow.statements.evidence import Evidence, evidence
-from gflow.statements.hypotheses import Hypothesis, judged
-from gflow.statements.study import Study
+from gflow.statements.commuting import COMMUTE
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Page, Statement
 
 ID = "gunasekar_thm1"
-STATEMENT = "commuting measurements: X = U U^T from alpha I tends to an X >= 0 of minimum nuclear norm (dilated data)"
+TITLE = "commuting measurements: X = U U^T from alpha I tends to an X >= 0 of minimum nuclear norm (dilated data)"
 ALPHA = 1e-12
 """Scale of the start, in the problem's unit; the excess of the norm is of its order."""
 NORM_TOL = 1e-9
 LARGEST_ORDER = 200
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
-    """Return the claim, measured by the trace of the limit over the certified minimum."""
-    return (claim(evidence(study)),)
-
-
 def claim(given: Evidence) -> Claim:
-    """Return the claim that follows from the evidence."""
-    commute = commuting(given)
-    limit = closed_limit(given.problem) if commute.met else None
+    """Return the claim, measured by the trace of the limit over the certified minimum."""
+    limit = given.once(closed)
     if limit is None:
-        reached = Hypothesis("limit exists and interpolates", None, "it has no closed form here")
-        return judged(ID, STATEMENT, (commute, reached), (None, "no closed path"), lambda text: _unknown(text))
-    misfit = float(np.abs(given.problem.residual(half(limit, given))).max(initial=0.0)) / (given.problem.size or 1.0)
-    reached = Hypothesis("limit exists and interpolates", misfit <= NORM_TOL, f"misfit {misfit:.1e} max|M|")
+        return STATEMENT.judged(given, (None, "no closed path"), lambda text: Claim.undecided(ID, TITLE, text))
     trace = float(np.trace(limit))
     found = f"the limit from alpha = {ALPHA:g} unit in closed form has trace {trace:.10g}"
-    return judged(ID, STATEMENT, (commute, reached), (trace, found), lambda text: _least(given, trace, text))
+    return STATEMENT.judged(given, (trace, found), lambda text: _least(given, trace, text))
 
 
-def commuting(given: Evidence) -> Hypothesis:
-    """Return whether the dilated measurement matrices commute, decided exactly from the mask."""
-    commute = operators.commuting_mask(given.problem, form="dilated")
-    found = "no two observed entries share a row or a column" if commute else shared_line(given.problem)
-    return Hypothesis("measurement matrices commute", commute, found)
+def closed(given: Evidence) -> np.ndarray | None:
+    """Return the limit of X in closed form where the measurements commute and it is not too large, else None."""
+    return closed_limit(given.problem) if COMMUTE.of(given).met else None
+
+
+def _reached(given: Evidence) -> Answer:
+    limit = given.once(closed)
+    if limit is None:
+        return None, "it has no closed form here"
+    misfit = float(np.abs(given.problem.residual(half(limit, given))).max(initial=0.0)) / (given.problem.size or 1.0)
+    return misfit <= NORM_TOL, f"misfit {misfit:.1e} max|M|"
 
 
 def closed_limit(problem: gflow.MatrixCompletion) -> np.ndarray | None:
@@ -68,14 +63,19 @@ def half(X: np.ndarray, given: Evidence) -> np.ndarray:
     return X[:d1, d1:]
 
 
-def _unknown(text: str) -> Claim:
-    return Claim.undecided(ID, STATEMENT, text)
-
-
 def _least(given: Evidence, trace: float, text: str) -> Claim:
     if given.nuclear is None:
-        return Claim.undecided(ID, STATEMENT, f"the minimum was not certified; {text}", trace)
+        return Claim.undecided(ID, TITLE, f"the minimum was not certified; {text}", trace)
     order, unit = sum(given.problem.shape), given.problem.unit
     slack = NORM_TOL * given.nuclear.upper + 2 * order * ALPHA * unit
     low, high = 2 * given.nuclear.lower - slack, 2 * given.nuclear.upper + slack
-    return Claim.bounded(ID, STATEMENT, trace, low, high, reason=text)
+    return Claim.bounded(ID, TITLE, trace, low, high, reason=text)
+
+
+REACHED = Hypothesis("limit exists and interpolates", "the limit exists and meets the data", _reached)
+FORMULA = (
+    r"\lim_{\alpha \to 0} X_\infty(\alpha I) \in \operatorname{argmin}_{A(X) = y, X \succeq 0} \operatorname{tr} X"
+)
+STATEMENT = Statement(
+    ID, TITLE, claim, "Gunasekar et al. 2017, Theorem 1", "theorem", FORMULA, (COMMUTE, REACHED), pages=[Page.LEDGER]
+)

@@ -12,18 +12,19 @@ import numpy as np
 import gflow
 from gflow import symbolic
 from gflow.statements.claims import Claim
-from gflow.statements.study import Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Page, Statement
 
 LARGEST_DIM = 50
 """Up to this dimension (5 x 5 at full width) the mask itself is checked, above it a smaller part of it."""
 LARGEST_SIDE = 4
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
+def claims(given: Evidence) -> tuple[Claim, ...]:
     """Return one claim per identity, measured by the number of entries that are not identically zero."""
-    problem, rank, reason = study.normalized, study.model.rank, "for this mask and all non-zero values"
-    if study.model.dim > LARGEST_DIM:
-        rows, columns = representative(problem, study.connectivity)
+    problem, rank, reason = given.normalized, given.model.rank, "for this mask and all non-zero values"
+    if given.model.dim > LARGEST_DIM:
+        rows, columns = representative(problem, given.connectivity)
         problem, rank = problem.restricted(rows, columns), min(rank, len(rows), len(columns))
         listed = [", ".join(str(index + 1) for index in lines) for lines in (rows, columns)]
         reason = f"for rows {listed[0]} and columns {listed[1]} alone at width {rank}: the whole is too large for sympy"
@@ -71,3 +72,9 @@ def _claims(prefix: str, identities: Iterable[symbolic.Identity], reason: str) -
         )
         for identity in identities
     )
+
+
+TITLE = "the identities behind the statements hold exactly, as polynomials and as matrices"
+STATEMENT = Statement(
+    "identities", TITLE, claims, "Bai et al. 2024, section 3 and Propositions 1 and 2", "check", pages=[Page.REPORT]
+)

@@ -10,8 +10,9 @@ import numpy as np
 import gflow
 from gflow import manifolds
 from gflow.statements.claims import Claim
+from gflow.statements.evidence import Evidence
 from gflow.statements.rounding import excess, gradient_rounding
-from gflow.statements.study import DENSE_LIMIT, IntegrationFailed, Study
+from gflow.statements.saddles import DENSE_LIMIT
 
 N_POINTS = 3
 LARGEST_FOLLOWED = 300
@@ -49,15 +50,15 @@ def field_ratio(
     return worst
 
 
-def followed(study: Study, manifold: manifolds.Manifold) -> Followed:
+def followed(given: Evidence, manifold: manifolds.Manifold) -> Followed:
     """Return how the trajectory from the start, projected to the subspace, keeps to it."""
-    trajectory = study.flow(manifold.project(study.start))
-    kept = manifolds.confinement(study.objective, manifold, trajectory)
+    trajectory = given.flow(manifold.project(given.start))
+    kept = manifolds.confinement(given.objective, manifold, trajectory)
     return Followed(kept.worst_ratio, kept.horizon, str(trajectory.status))
 
 
 def invariance_claim(
-    study: Study, id: str, statement: str, spaces: Iterable[tuple[manifolds.Manifold, manifolds.Manifold]], name: str
+    given: Evidence, id: str, statement: str, spaces: Iterable[tuple[manifolds.Manifold, manifolds.Manifold]], name: str
 ) -> Claim:
     """Return the claim that subspaces are invariant.
 
@@ -66,19 +67,19 @@ def invariance_claim(
     spaces : pairs of Manifold
         One in general position, for random points, and the one nearest to the start, for a trajectory.
     """
-    rng, chosen = study.rng(id), list(spaces)
-    field = max(field_ratio(random, study.objective, study.normalized, rng) for random, _ in chosen)
-    if study.model.dim > DENSE_LIMIT:
+    rng, chosen = given.rng(id), list(spaces)
+    field = max(field_ratio(random, given.objective, given.normalized, rng) for random, _ in chosen)
+    if given.model.dim > DENSE_LIMIT:
         reason = f"normal part of the velocity at random points of {len(chosen)} {name}, in units of rounding; "
         return Claim.bounded(id, statement, field, 0.0, 1.0, reason=reason + "no trajectory at this dimension")
     try:
-        few = chosen if study.model.dim <= LARGEST_FOLLOWED else chosen[1:2] or chosen
-        paths = [followed(study, nearest) for _, nearest in few]
-    except IntegrationFailed as failure:
+        few = chosen if given.model.dim <= LARGEST_FOLLOWED else chosen[1:2] or chosen
+        paths = [followed(given, nearest) for _, nearest in few]
+    except gflow.IntegrationFailed as failure:
         return Claim.undecided(id, statement, str(failure), field)
     flow = max(path.ratio for path in paths)
     endings = ", ".join(path.ending for path in paths)
-    horizons = ", ".join(f"{path.horizon / study.unit:.3g}" for path in paths)
+    horizons = ", ".join(f"{path.horizon / given.unit:.3g}" for path in paths)
     reason = (
         f"larger of two ratios to what rounding explains: normal velocity {field:.2g} at random points of "
         f"{len(chosen)} {name}, distance {flow:.2g} along {len(paths)} trajectories on them, which ended {endings}; "

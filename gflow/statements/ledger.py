@@ -1,4 +1,4 @@
-"""The theorem ledger: every statement of the seeds with its verdict for one matrix, under identifiers that stay."""
+"""The theorem ledger: every statement in one line with its verdict for one matrix, under identifiers that stay."""
 
 from __future__ import annotations
 
@@ -8,56 +8,12 @@ from types import MappingProxyType
 from typing import Any
 
 import gflow
-from gflow.statements import (
-    Statement,
-    Study,
-    assumption1,
-    assumption2,
-    balanced,
-    commuting,
-    completions,
-    conservation,
-    decoupling,
-    gunasekar_conjecture,
-    gunasekar_cor2,
-    gunasekar_thm1,
-    mixing,
-    prop1,
-    prop2,
-    rip,
-    rip_thm3,
-    thm1,
-    thm2,
-    thm3,
-    thm3_premise,
-    thm4,
-)
 from gflow.statements.claims import Claim, Verdict, exit_code
+from gflow.statements.comparison import completions
+from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.registry import checked, statements
+from gflow.statements.statement import Page
 
-ENTRIES: Mapping[str, tuple[str, Statement]] = MappingProxyType(
-    {
-        "prop1": ("Omega_k is invariant, intrinsic, and one in an increasing chain", prop1.claims),
-        "prop2": ("disconnected data: the sub-Omega_k are invariant, and strictly smaller", prop2.claims),
-        "thm1": (thm1.STATEMENT, thm1.claims),
-        "assumption1": (assumption1.STATEMENT, assumption1.claims),
-        "assumption2": (assumption2.STATEMENT, assumption2.claims),
-        "mixing": (mixing.STATEMENT, mixing.claims),
-        "thm2": ("the escape from every saddle passed has a limit, which lies on an Omega_(k+1)", thm2.claims),
-        "thm3_premise": (thm3_premise.STATEMENT, thm3_premise.claims),
-        "thm3": (thm3.STATEMENT, thm3.claims),
-        "thm4": (thm4.STATEMENT, thm4.claims),
-        "commuting": (commuting.STATEMENT, commuting.claims),
-        "rip": (rip.STATEMENT, rip.claims),
-        "gunasekar_thm1": (gunasekar_thm1.STATEMENT, gunasekar_thm1.claims),
-        "gunasekar_cor2": (gunasekar_cor2.STATEMENT, gunasekar_cor2.claims),
-        "gunasekar_conjecture": (gunasekar_conjecture.STATEMENT, gunasekar_conjecture.claims),
-        "rip_thm3": (rip_thm3.STATEMENT, rip_thm3.claims),
-        "decoupling": ("the flow splits exactly along the coupling components", decoupling.claims),
-        "conservation": ("A^T A - B B^T is constant along the flow, and the loss never rises", conservation.claims),
-        "balanced": (balanced.STATEMENT, balanced.claims),
-    }
-)
-"""Identifier, statement and claims of every entry, in the order of the ledger."""
 WORST_FIRST = (Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.HYPOTHESIS_NOT_MET, Verdict.HOLDS)
 
 
@@ -68,9 +24,9 @@ class Ledger:
     Attributes
     ----------
     claims : mapping of str to Claim
-        One for each identifier of ``ENTRIES``, in that order.
+        One for each statement of the registry that is shown there and applies, by its id.
     completions : dict
-        Name, caption, columns and rows of the side-by-side table.
+        Name, caption, columns and rows of the side-by-side table; empty for other problems and models.
     seed : int
     """
 
@@ -99,10 +55,11 @@ def ledger(problem: gflow.MatrixCompletion, *, seed: int = 0, **settings: Any) -
     Parameters
     ----------
     problem : MatrixCompletion
+        Or another problem, with the keyword ``model``.
     seed : int
         Of the start theta_0, of which the limit is taken.
     settings
-        Further keywords of ``Study.of``: scale, start, rank, method, rtol, t_end, max_evaluations.
+        Further keywords of ``Evidence.of``: model, scale, start, rank, method, rtol, t_end, max_evaluations.
 
     Raises
     ------
@@ -113,13 +70,15 @@ def ledger(problem: gflow.MatrixCompletion, *, seed: int = 0, **settings: Any) -
 
     Equal arguments give equal ledgers. Norms and losses scale with M; verdicts do not change.
     """
-    return study_ledger(Study.of(problem, seed=seed, **settings))
+    return evidence_ledger(Evidence.of(problem, seed=seed, **settings))
 
 
-def study_ledger(study: Study) -> Ledger:
-    """Return the ledger of a study that has been made."""
-    claims = {id: aggregated(id, text, statement(study)) for id, (text, statement) in ENTRIES.items()}
-    return Ledger(MappingProxyType(claims), MappingProxyType(completions(study)), study.seed)
+def evidence_ledger(given: Evidence) -> Ledger:
+    """Return the ledger on evidence that is at hand."""
+    found = checked(given, statements(Page.LEDGER))
+    claims = {statement.id: aggregated(statement.id, statement.title, parts) for statement, parts in found.items()}
+    table = given.once(completions) if factored_completion(given.problem, given.model) else {}
+    return Ledger(MappingProxyType(claims), MappingProxyType(table), given.seed)
 
 
 def aggregated(id: str, statement: str, parts: Sequence[Claim]) -> Claim:
@@ -130,7 +89,7 @@ def aggregated(id: str, statement: str, parts: Sequence[Claim]) -> Claim:
     worst = min((part.verdict for part in parts), key=WORST_FIRST.index)
     part = min((part for part in parts if part.verdict is worst), key=_margin)
     reason = part.reason if len(parts) == 1 else f"{part.id}: {part.statement}; {part.reason}"
-    return Claim(id, statement, worst, part.measured, part.allowed, reason)
+    return Claim(id, statement, worst, part.measured, part.allowed, reason, part.hypotheses)
 
 
 def _margin(claim: Claim) -> float:

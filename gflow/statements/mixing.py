@@ -10,46 +10,51 @@ from __future__ import annotations
 
 import gflow
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import evidence
-from gflow.statements.hypotheses import Hypothesis
-from gflow.statements.study import Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "mixing"
-STATEMENT = "along the way the perturbation that arrives is generic: the top singular pair escapes at every saddle"
+TITLE = "along the way the perturbation that arrives is generic: the top singular pair escapes at every saddle"
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
-    """Return the claim, measured by the number of saddles where another pair escapes."""
-    return (claim(evidence(study).traversal),)
-
-
-def claim(found: gflow.Traversal) -> Claim:
-    """Return the claim that follows from a limit; where it fails that is news about the data."""
-    generic = genericity(found)
+def claim(given: Evidence) -> Claim:
+    """Return the claim, measured by the number of saddles where another pair escapes: news about the data."""
+    generic = GENERIC.of(given)
     if generic.met is None:
-        return Claim.undecided(ID, STATEMENT, generic.found)
-    return Claim.hypothesis(ID, STATEMENT, float(len(_others(found))), 0.0, 0.0, reason=generic.found)
+        return Claim.undecided(ID, TITLE, generic.found)
+    return Claim.hypothesis(ID, TITLE, float(len(_others(given.traversal))), 0.0, 0.0, reason=generic.found)
 
 
-def genericity(found: gflow.Traversal) -> Hypothesis:
-    """Return whether the perturbation that arrives at every saddle of a limit is generic.
-
-    No theorem but Theorem 2 asks for it: the others say it beside their hypotheses.
-    """
-    name, others = "generic along the way", _others(found)
+def genericity(found: gflow.Traversal) -> Answer:
+    """Return whether the perturbation that arrives at every saddle of a limit is generic, and what was found."""
+    others = _others(found)
     if others:
         at = "; ".join(
             f"at the saddle of rank {saddle.rank} a pair of rate {saddle.escape_rate:.6g} escapes before the top one"
             for saddle in others
         )
-        return Hypothesis(name, False, at)
+        return False, at
     if found.status != gflow.TraversalStatus.CONVERGED:
-        return Hypothesis(name, None, found.reason)
+        return None, found.reason
     if any(saddle.since is None and saddle.mixing for saddle in found.saddles):
-        return Hypothesis(name, None, "the component is too large for its modes to be followed")
-    return Hypothesis(name, True, "the top pair escapes at every saddle")
+        return None, "the component is too large for its modes to be followed"
+    return True, "the top pair escapes at every saddle"
 
 
 def _others(found: gflow.Traversal) -> list[gflow.Saddle]:
     """Return the saddles where another pair than the top one escapes."""
     return [saddle for saddle in found.saddles if saddle.mixing is False]
+
+
+def _generic(given: Evidence) -> Answer:
+    return genericity(given.traversal)
+
+
+GENERIC = Hypothesis("generic along the way", "the perturbation that arrives at every saddle is generic", _generic)
+"""No theorem but Theorem 2 asks for it: the others say it beside their hypotheses."""
+
+
+FORMULA = r"\text{at every saddle } (u, v) \text{ of } \sigma_1(E) \text{ escapes first}"
+STATEMENT = Statement(
+    ID, TITLE, claim, "what Theorem 2 of Bai et al. 2024 asks of the perturbation theta_0", "premise", FORMULA
+)

@@ -14,38 +14,40 @@ import numpy as np
 import gflow
 from gflow import manifolds
 from gflow.statements.claims import Claim
+from gflow.statements.evidence import Evidence
 from gflow.statements.invariance import field_ratio, invariance_claim, random_span, widths
 from gflow.statements.rounding import growth
-from gflow.statements.study import Study, singular_values
+from gflow.statements.saddles import singular_values
+from gflow.statements.statement import Statement
 
 N_PROBLEMS = 12
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
+def claims(given: Evidence) -> tuple[Claim, ...]:
     """Return the claims of the three parts."""
-    return (_invariant(study), _intrinsic(study), _nested(study))
+    return (_invariant(given), _intrinsic(given), _nested(given))
 
 
-def _invariant(study: Study) -> Claim:
-    rng, model = study.rng("prop1.1"), study.model
+def _invariant(given: Evidence) -> Claim:
+    rng, model = given.rng("prop1.1"), given.model
     spaces = [
         (
             manifolds.omega(model, random_span(rng, model.rank, k)),
-            manifolds.omega(model, manifolds.omega_basis(model, study.start, k)),
+            manifolds.omega(model, manifolds.omega_basis(model, given.start, k)),
         )
         for k in widths(model.rank)
     ]
     statement = "Omega_k is invariant under the gradient flow, for every k"
-    return invariance_claim(study, "prop1.1", statement, spaces, "Omega_k")
+    return invariance_claim(given, "prop1.1", statement, spaces, "Omega_k")
 
 
-def _intrinsic(study: Study) -> Claim:
-    rng, model, worst = study.rng("prop1.2"), study.model, 0.0
+def _intrinsic(given: Evidence) -> Claim:
+    rng, model, worst = given.rng("prop1.2"), given.model, 0.0
     for _ in range(N_PROBLEMS):
         other = _random_problem(rng, model.shape)
         k = int(rng.choice(widths(model.rank)))
         manifold = manifolds.omega(model, random_span(rng, model.rank, k))
-        worst = max(worst, field_ratio(manifold, study.make(other, model), other, rng))
+        worst = max(worst, field_ratio(manifold, given.make(other, model), other, rng))
     reason = f"largest normal velocity over {N_PROBLEMS} random data sets, values and masks, in units of rounding"
     return Claim.bounded(
         "prop1.2", "Omega_k is invariant for other values and other masks too", worst, 0.0, 1.0, reason=reason
@@ -58,9 +60,9 @@ def _random_problem(rng: np.random.Generator, shape: tuple[int, int]) -> gflow.M
     return gflow.MatrixCompletion(values, mask).normalized
 
 
-def _nested(study: Study) -> Claim:
+def _nested(given: Evidence) -> Claim:
     """A witness W of k + 1 singular values 1 is at spectral distance 1 from every matrix of rank k (Eckart-Young)."""
-    rng, model = study.rng("prop1.3"), study.model
+    rng, model = given.rng("prop1.3"), given.model
     steps = range(min(*model.shape, model.rank))
     worst = 1.0
     for k in steps:
@@ -79,3 +81,10 @@ def _nested(study: Study) -> Claim:
     )
     statement = "Omega_k lies in Omega_(k+1), and its set of matrices W is strictly smaller"
     return Claim.bounded("prop1.3", statement, worst, 1.0 - 3.0 * growth(model), None, reason=reason)
+
+
+TITLE = "Omega_k is invariant, intrinsic, and one in an increasing chain"
+FORMULA = (
+    r"\theta_0 \in \Omega_k \Rightarrow \theta_t \in \Omega_k \text{ for all data}, \Omega_k \subsetneq \Omega_{k+1}"
+)
+STATEMENT = Statement("prop1", TITLE, claims, "Bai et al. 2024, Proposition 1", "theorem", FORMULA)

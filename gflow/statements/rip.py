@@ -9,33 +9,26 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, evidence
-from gflow.statements.hypotheses import Hypothesis, interpolates, judged, limit_exists, ranks
-from gflow.statements.study import Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.hypotheses import INTERPOLATES, LEAST_RANK, LIMIT_EXISTS, ranks
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "rip"
-STATEMENT = "if the sampling is a restricted isometry with delta < 1, the limit has the minimum rank"
-
-
-def claims(study: Study) -> tuple[Claim, ...]:
-    """Return the claim, measured by the rank of the limit."""
-    return (claim(evidence(study)),)
+TITLE = "if the sampling is a restricted isometry with delta < 1, the limit has the minimum rank"
 
 
 def claim(given: Evidence) -> Claim:
-    """Return the claim that follows from the evidence."""
-    hypotheses = (_isometry(given), limit_exists(given), interpolates(given))
+    """Return the claim, measured by the rank of the limit."""
     measured = given.rank, f"{ranks(given)}{_learned(given)}"
-    return judged(ID, STATEMENT, hypotheses, measured, lambda text: _conclusion(given, text))
+    return STATEMENT.judged(given, measured, lambda text: _conclusion(given, text))
 
 
-def _isometry(given: Evidence) -> Hypothesis:
+def _isometry(given: Evidence) -> Answer:
     missing = np.argwhere(~given.problem.observed)
     if not len(missing):
-        return Hypothesis("restricted isometry with delta < 1", True, "every entry is observed: P o X = X, delta = 0")
+        return True, "every entry is observed: P o X = X, delta = 0"
     i, j = (int(index) + 1 for index in missing[0])
-    found = f"the matrix of rank one with the unobserved entry ({i}, {j}) alone lies in the kernel: delta = 1"
-    return Hypothesis("restricted isometry with delta < 1", False, found)
+    return False, f"the matrix of rank one with the unobserved entry ({i}, {j}) alone lies in the kernel: delta = 1"
 
 
 def _learned(given: Evidence) -> str:
@@ -50,5 +43,21 @@ def _conclusion(given: Evidence, text: str) -> Claim:
     """The only completion of a fully observed matrix is the matrix itself."""
     ends = given.bracket
     if ends is None or not ends.closed or (given.faint and given.rank != ends.lower):
-        return Claim.undecided(ID, STATEMENT, text, given.rank)
-    return Claim.bounded(ID, STATEMENT, given.rank, ends.lower, ends.upper, reason=text)
+        return Claim.undecided(ID, TITLE, text, given.rank)
+    return Claim.bounded(ID, TITLE, given.rank, ends.lower, ends.upper, reason=text)
+
+
+ISOMETRY = Hypothesis(
+    "restricted isometry with delta < 1",
+    "the sampling keeps the norms of matrices of low rank",
+    _isometry,
+)
+STATEMENT = Statement(
+    ID,
+    TITLE,
+    claim,
+    "Jin et al. 2023; Gunasekar et al. 2017",
+    "theorem",
+    LEAST_RANK,
+    (ISOMETRY, LIMIT_EXISTS, INTERPOLATES),
+)

@@ -15,60 +15,70 @@ import numpy as np
 import gflow
 from gflow import critical
 from gflow.statements.claims import Claim
-from gflow.statements.study import Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 Kind = critical.Kind
-STATEMENT = "every critical point is a strict saddle or a global minimum"
+TITLE = "every critical point is a strict saddle or a global minimum"
 STARTS = ((64, 40), (150, 12), (300, 4))
 """Largest dimension and number of starts of the survey; none above."""
 CLEAR = 100.0
 """A residual counts when the curvature it could cause exceeds what passes for zero by this factor."""
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
+def claim(given: Evidence) -> Claim:
     """Return the claim, measured by the number of critical points that are neither."""
-    met = _met(study)
+    met = _met(given)
     neither = (Kind.SECOND_ORDER, Kind.DEGENERATE_SADDLE)
     open_points = [point for point in met if point.kind in (*neither, Kind.NOT_CRITICAL)]
-    counter = [point for point in open_points if point.kind in neither and _clear(study, point)]
-    reason = _summary(study, met)
-    if study.model.rank < min(study.model.shape):
-        least = min(study.model.shape)
-        unmet = f"the width r = {study.model.rank} is below min(d1, d2) = {least}; of {reason}"
-        return (Claim.unmet("thm1", STATEMENT, f"{unmet}; {len(counter)} are neither", len(counter)),)
+    counter = [point for point in open_points if point.kind in neither and _clear(given, point)]
+    reason = _summary(given, met)
+    width = FULL_WIDTH.of(given)
+    if not width.met:
+        return Claim.unmet("thm1", TITLE, f"{width.found}; of {reason}; {len(counter)} are neither", len(counter))
     if not met:
-        return (Claim.undecided("thm1", STATEMENT, reason),)
+        return Claim.undecided("thm1", TITLE, reason)
     if counter:
-        losses = ", ".join(f"{point.value * study.unit * study.unit:.6g}" for point in counter[:5])
+        losses = ", ".join(f"{point.value * given.unit * given.unit:.6g}" for point in counter[:5])
         reason += f"; no negative curvature at loss {losses}"
     elif open_points:
         reason += f"; {len(open_points)} cannot be told from a minimum at rounding level"
-        return (Claim.undecided("thm1", STATEMENT, reason, 0.0),)
-    return (Claim.bounded("thm1", STATEMENT, len(counter), 0.0, 0.0, reason=reason),)
+        return Claim.undecided("thm1", TITLE, reason, 0.0)
+    return Claim.bounded("thm1", TITLE, len(counter), 0.0, 0.0, reason=reason)
 
 
-def _met(study: Study) -> list[gflow.CriticalPoint]:
-    found = [saddle.point for saddle in study.saddles]
-    if study.end is not None:
-        found.append(study.end)
-    starts = next((starts for largest, starts in STARTS if study.model.dim <= largest), 0)
+def _full_width(given: Evidence) -> Answer:
+    r, least = given.model.rank, min(given.model.shape)
+    return r >= least, f"the width r = {r} is {'below' if r < least else 'at least'} min(d1, d2) = {least}"
+
+
+def _met(given: Evidence) -> list[gflow.CriticalPoint]:
+    found = [saddle.point for saddle in given.saddles]
+    if given.end is not None:
+        found.append(given.end)
+    starts = next((starts for largest, starts in STARTS if given.model.dim <= largest), 0)
     if starts:
-        orbits = gflow.critical_orbits(study.objective, study.model, study.rng("thm1"), n_starts=starts)
+        orbits = gflow.critical_orbits(given.objective, given.model, given.rng("thm1"), n_starts=starts)
         found += [point for orbit in orbits for point in orbit.points]
     return found
 
 
-def _clear(study: Study, point: gflow.CriticalPoint) -> bool:
+def _clear(given: Evidence, point: gflow.CriticalPoint) -> bool:
     """Return whether the residual is so large that its negative curvature, 2 sigma_1(E) / n, could not be missed."""
-    residual = study.normalized.residual(study.model.output(point.theta))
-    rate = 2.0 * study.normalized.weight * float(np.linalg.norm(residual, 2))
+    residual = given.normalized.residual(given.model.output(point.theta))
+    rate = 2.0 * given.normalized.weight * float(np.linalg.norm(residual, 2))
     return rate > CLEAR * point.zero_cut
 
 
-def _summary(study: Study, met: Iterable[gflow.CriticalPoint]) -> str:
+def _summary(given: Evidence, met: Iterable[gflow.CriticalPoint]) -> str:
     kinds = [str(point.kind) for point in met]
     if not kinds:
-        return f"no critical point was met at dimension {study.model.dim}"
+        return f"no critical point was met at dimension {given.model.dim}"
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    places = f"{len(study.saddles)} along the trajectory"
+    places = f"{len(given.saddles)} along the trajectory"
     return f"{len(kinds)} critical points met ({places}, the others by a survey): {counts}"
+
+
+FULL_WIDTH = Hypothesis("full width", "the width r is at least min(d1, d2)", _full_width)
+FORMULA = r"\nabla R(\theta) = 0 \Rightarrow R(\theta) = \min R \text{ or } \lambda_{\min}(\nabla^2 R(\theta)) < 0"
+STATEMENT = Statement("thm1", TITLE, claim, "Bai et al. 2024, Theorem 1", "theorem", FORMULA, (FULL_WIDTH,))

@@ -12,19 +12,19 @@ Source: Bai et al. 2024, Theorem 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
 import gflow
 from gflow.statements import mixing
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import evidence
-from gflow.statements.study import IntegrationFailed, Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Answer, Hypothesis, Statement
 from gflow.statements.visits import Visit
 
-STATEMENTS = {
+PARTS = {
     "thm2.1": "the escape limit exists: direct trajectories and the unstable manifold lead to the same path",
     "thm2.2": "the direct route converges at least with the order 1 - lambda_2 / lambda_1",
     "thm2.3": "the escape limit lies on an Omega_(k+1)",
@@ -75,42 +75,47 @@ class Escape:
         return f"rank {self.visit.rank}: {self.failure if self.limit is None else self.limit.reason}"
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
+def claims(given: Evidence) -> tuple[Claim, ...]:
     """Return the claims on existence, order and place of the escape limits."""
-    if study.model.dim > LARGEST:
-        reason = f"no escape limits are computed at dimension {study.model.dim}"
-        return tuple(Claim.undecided(*named, reason) for named in STATEMENTS.items())
-    along = f"; {mixing.genericity(evidence(study).traversal)}"
-    return tuple(replace(claim, reason=claim.reason + along) for claim in judged(escapes(study)))
+    if given.model.dim > LARGEST:
+        reason = f"no escape limits are computed at dimension {given.model.dim}"
+        return tuple(Claim.undecided(*named, reason) for named in PARTS.items())
+    along = f"; {mixing.GENERIC.of(given)}"
+    return tuple(replace(claim, reason=claim.reason + along) for claim in judged(given.once(escapes)))
 
 
-def escapes(study: Study) -> list[Escape]:
-    """Return the escape limits at the critical points of positive loss that the limit passes."""
-    return list(_escapes(study))
+def escapes(given: Evidence) -> tuple[Escape, ...]:
+    """Return the escape limits at the critical points of positive loss that the limit passes.
+
+    Claims and figures share them: ask by ``given.once(escapes)``.
+    """
+    rng = given.rng("thm2")
+    return tuple(_escape(given, visit, rng) for visit in given.visits if visit.loss > 0.0)
 
 
-@lru_cache(maxsize=4)
-def _escapes(study: Study) -> tuple[Escape, ...]:
-    """Return the escape limits of a study; claims and figures share them."""
-    rng = study.rng("thm2")
-    return tuple(_escape(study, visit, rng) for visit in evidence(study).visits if visit.loss > 0.0)
+def _assumptions(given: Evidence) -> Answer:
+    """Return whether the assumptions hold at a critical point passed; those where they do not are left out."""
+    if given.model.dim > LARGEST:
+        return None, f"no escape limits are computed at dimension {given.model.dim}"
+    met = given.once(escapes)
+    return any(not escape.violated for escape in met), "; ".join(f"at {escape}" for escape in met if escape.violated)
 
 
-def judged(met: list[Escape]) -> tuple[Claim, ...]:
+def judged(met: Sequence[Escape]) -> tuple[Claim, ...]:
     """Return the claims that follow from the escapes at the critical points passed."""
     regular = [escape for escape in met if not escape.violated]
     excluded = "; ".join(f"at {escape}" for escape in met if escape.violated)
     if not regular:
         reason = excluded or "the limit passes no critical point of positive loss"
-        return tuple(Claim.unmet(*named, reason) for named in STATEMENTS.items())
+        return tuple(Claim.unmet(*named, reason) for named in PARTS.items())
     unknown = "; ".join(f"at {escape}" for escape in regular if not escape.exists)
     if unknown:
-        return tuple(Claim.undecided(*named, unknown) for named in STATEMENTS.items())
+        return tuple(Claim.undecided(*named, unknown) for named in PARTS.items())
     places = f"over {len(regular)} critical points" + (f"; not met {excluded}" if excluded else "")
     agreements = [escape.limit.agreement for escape in regular if escape.limit is not None]
     agree = Claim.bounded(
         "thm2.1",
-        STATEMENTS["thm2.1"],
+        PARTS["thm2.1"],
         max(float(a) for a in agreements if a is not None),
         0.0,
         AGREEMENT_TOL,
@@ -126,8 +131,8 @@ def _place(regular: list[Escape], defect: float, reason: str) -> Claim:
     error = max(escape.limit.manifold_error or 0.0 for escape in regular if escape.limit is not None)
     if defect > OMEGA_TOL and 10.0 * error > OMEGA_TOL:
         reason = f"the path is known within {error:.2g} of its size alone; {reason}"
-        return Claim.undecided("thm2.3", STATEMENTS["thm2.3"], reason, defect)
-    return Claim.bounded("thm2.3", STATEMENTS["thm2.3"], defect, 0.0, OMEGA_TOL, reason=reason)
+        return Claim.undecided("thm2.3", PARTS["thm2.3"], reason, defect)
+    return Claim.bounded("thm2.3", PARTS["thm2.3"], defect, 0.0, OMEGA_TOL, reason=reason)
 
 
 def _order(regular: list[Escape], places: str) -> Claim:
@@ -137,7 +142,7 @@ def _order(regular: list[Escape], places: str) -> Claim:
         if escape.limit is not None and escape.limit.fitted_order and escape.limit.predicted_order
     ]
     if not orders:
-        return Claim.undecided("thm2.2", STATEMENTS["thm2.2"], "no errors exceed rounding: no order can be fitted")
+        return Claim.undecided("thm2.2", PARTS["thm2.2"], "no errors exceed rounding: no order can be fitted")
     pairs = ", ".join(
         f"{escape.limit.fitted_order:.5g} ({escape.limit.predicted_order:.5g})"
         for _, escape in orders
@@ -147,23 +152,33 @@ def _order(regular: list[Escape], places: str) -> Claim:
     least, slowest = min(orders, key=lambda pair: pair[0])
     if least < 1.0 - ORDER_TOL and not slowest.settled:
         reason = f"the errors at {slowest.visit} have not settled to a power of alpha; {reason}"
-        return Claim.undecided("thm2.2", STATEMENTS["thm2.2"], reason, least)
-    return Claim.bounded("thm2.2", STATEMENTS["thm2.2"], least, 1.0 - ORDER_TOL, None, reason=reason)
+        return Claim.undecided("thm2.2", PARTS["thm2.2"], reason, least)
+    return Claim.bounded("thm2.2", PARTS["thm2.2"], least, 1.0 - ORDER_TOL, None, reason=reason)
 
 
-def _escape(study: Study, visit: Visit, rng: np.random.Generator) -> Escape:
+def _escape(given: Evidence, visit: Visit, rng: np.random.Generator) -> Escape:
     """Return the escape from a visit, in the problem's own unit, along the directions of the start."""
-    theta = visit.theta(study.model, rng) / np.sqrt(study.unit)
-    size = float(np.linalg.norm(study.start))
-    direction = study.start / size if size > 0 else rng.standard_normal(study.model.dim)
+    theta = visit.theta(given.model, rng) / np.sqrt(given.unit)
+    size = float(np.linalg.norm(given.start))
+    direction = given.start / size if size > 0 else rng.standard_normal(given.model.dim)
     try:
-        order = gflow.escape_directions(study.objective, theta).order
+        order = gflow.escape_directions(given.objective, theta).order
         near = max(float(np.linalg.norm(theta)), 1.0) / float(np.linalg.norm(direction))
         sizes = np.unique(np.maximum(10.0 ** (-np.array(POWERS) / max(order, 1e-3)), SMALLEST))[::-1]
         alphas = near * sizes if len(sizes) == len(POWERS) else None
         limit = gflow.escape_limit(
-            study.objective, theta, direction, problem=study.normalized, model=study.model, alphas=alphas
+            given.objective, theta, direction, problem=given.normalized, model=given.model, alphas=alphas
         )
-    except (IntegrationFailed, ValueError) as failure:
+    except (gflow.IntegrationFailed, ValueError) as failure:
         return Escape(visit, theta, None, str(failure))
     return Escape(visit, theta, limit, "")
+
+
+ASSUMPTIONS = Hypothesis(
+    "Assumptions 1 and 2 where they are tested",
+    "at a critical point that the limit passes the top pair is simple and no curvature inside Omega_k is negative",
+    _assumptions,
+)
+TITLE = "the escape from every saddle passed has a limit, which lies on an Omega_(k+1)"
+FORMULA = r"\lim_{\alpha \to 0} \varphi(\theta_* + \alpha \theta_0, t - \lambda_1^{-1} \log \alpha) \in \Omega_{k+1}"
+STATEMENT = Statement("thm2", TITLE, claims, "Bai et al. 2024, Theorem 2", "theorem", FORMULA, (ASSUMPTIONS,))

@@ -13,45 +13,54 @@ from __future__ import annotations
 
 from gflow.statements import mixing, thm3_premise
 from gflow.statements.claims import Claim, Verdict
-from gflow.statements.evidence import Evidence, evidence
-from gflow.statements.hypotheses import Hypothesis, full_rank_start, interpolates, judged, limit_exists, ranks
-from gflow.statements.study import Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.hypotheses import FULL_RANK_START, INTERPOLATES, LEAST_RANK, LIMIT_EXISTS, ranks
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "thm3"
-STATEMENT = "the limit has the minimum rank of all completions"
+TITLE = "the limit has the minimum rank of all completions"
 _MET = {Verdict.HOLDS: True, Verdict.HYPOTHESIS_NOT_MET: False}
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
+def claim(given: Evidence) -> Claim:
     """Return the claim, measured by the rank of the limit."""
-    given = evidence(study)
-    return (claim(given, thm3_premise.claim(given)),)
-
-
-def claim(given: Evidence, premise: Claim) -> Claim:
-    """Return the claim that follows from the evidence and from the verdict on the premise."""
-    met = _MET.get(premise.verdict)
-    optimal = Hypothesis(
-        "optimal within every Omega_k visited", met, "no better fit is found" if met else premise.reason
-    )
-    hypotheses = (optimal, full_rank_start(given), limit_exists(given), interpolates(given))
-    generic = mixing.genericity(given.traversal)
+    generic = mixing.GENERIC.of(given)
     measured = (given.rank, ranks(given))
-    found = judged(ID, STATEMENT, hypotheses, measured, lambda text: _conclusion(given, text), beside=(generic,))
+    found = STATEMENT.judged(given, measured, lambda text: _conclusion(given, text), beside=(generic,))
     if found.verdict is Verdict.CONTRADICTED and not generic.met:
         reason = f"Theorem 2, by which the proof passes on, asks for more than is known; {found.reason}"
         build = Claim.unmet if generic.met is False else Claim.undecided
-        return build(ID, STATEMENT, reason, found.measured)
+        return build(ID, TITLE, reason, found.measured)
     return found
+
+
+def _optimal(given: Evidence) -> Answer:
+    (premise,) = thm3_premise.STATEMENT.claims(given)
+    met = _MET.get(premise.verdict)
+    return met, "no better fit is found" if met else premise.reason
 
 
 def _conclusion(given: Evidence, text: str) -> Claim:
     rank, ends = given.rank, given.bracket
     if ends is None:
-        return Claim.undecided(ID, STATEMENT, text, rank)
+        return Claim.undecided(ID, TITLE, text, rank)
     reason = f"{text}; lower end: {ends.lower_reason}; upper end: {ends.upper_reason}"
     if rank is not None and rank > ends.lower and not (ends.closed or (ends.certified and rank > ends.upper)):
-        return Claim.undecided(ID, STATEMENT, f"the bracket of the minimum rank is open; {reason}", rank)
+        return Claim.undecided(ID, TITLE, f"the bracket of the minimum rank is open; {reason}", rank)
     if rank is not None and rank > ends.lower and given.faint:
-        return Claim.undecided(ID, STATEMENT, f"singular values up to 1e-6 of the largest are counted; {reason}", rank)
-    return Claim.bounded(ID, STATEMENT, rank, ends.lower, ends.upper if ends.closed else ends.lower, reason=reason)
+        return Claim.undecided(ID, TITLE, f"singular values up to 1e-6 of the largest are counted; {reason}", rank)
+    return Claim.bounded(ID, TITLE, rank, ends.lower, ends.upper if ends.closed else ends.lower, reason=reason)
+
+
+OPTIMAL = Hypothesis(
+    "optimal within every Omega_k visited", "the limit passes the best point of every Omega_k that it visits", _optimal
+)
+STATEMENT = Statement(
+    ID,
+    TITLE,
+    claim,
+    "Bai et al. 2024, Theorem 3",
+    "theorem",
+    LEAST_RANK,
+    (OPTIMAL, FULL_RANK_START, LIMIT_EXISTS, INTERPOLATES),
+)

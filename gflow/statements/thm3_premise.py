@@ -21,11 +21,12 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import Evidence, best_fit, evidence
-from gflow.statements.study import Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.limits import best_fit
+from gflow.statements.statement import Statement
 
 ID = "thm3_premise"
-STATEMENT = "every critical point that the limit passes is the best point of its Omega_k"
+TITLE = "every critical point that the limit passes is the best point of its Omega_k"
 SUB = "saddle of a sub-Omega_k"
 FIT_TOL = 1e-6
 """A fit is better when it lowers the loss of the saddle by more than this fraction."""
@@ -67,13 +68,8 @@ class Compared:
         return f"{where}: loss {self.loss:.8g}, the best of {self.fit.starts} fits {self.best:.8g}{ends}"
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
-    """Return the claim, measured by the number of stages that do not lead to the best point of their Omega_k."""
-    return (claim(evidence(study)),)
-
-
 def claim(given: Evidence) -> Claim:
-    """Return the claim that follows from the evidence."""
+    """Return the claim, measured by the number of stages that do not lead to the best point of their Omega_k."""
     chains = given.traversal.chains
     compared = [found for number in range(len(chains)) for found in _alone(given, number)]
     better = [f"{_kind(given, found)}: {found}" for found in compared if found.beaten]
@@ -87,18 +83,18 @@ def claim(given: Evidence) -> Claim:
     at_infinity = [_at_infinity(given, chain) for chain in diverging]
     failures = [found for beaten, found in at_infinity if beaten] + better
     if failures:
-        return Claim.hypothesis(ID, STATEMENT, len(failures), 0.0, 0.0, reason="; ".join(failures))
+        return Claim.hypothesis(ID, TITLE, len(failures), 0.0, 0.0, reason="; ".join(failures))
     if unended:
         reason = "; ".join(f"a chain is {chain.status}: {chain.reason}" for chain in unended)
         reason += "".join(f"; no better fit is known: {found}" for _, found in at_infinity)
-        return Claim.undecided(ID, STATEMENT, reason)
+        return Claim.undecided(ID, TITLE, reason)
     missing = [found for found in compared if not found.searched]
     if missing:
         return Claim.undecided(
-            ID, STATEMENT, f"no fits are searched at shape {given.problem.shape}, rank {missing[0].rank}"
+            ID, TITLE, f"no fits are searched at shape {given.problem.shape}, rank {missing[0].rank}"
         )
     found = "; ".join(map(str, compared)) or "the limit passes no saddle between rank 0 and its end"
-    return Claim.hypothesis(ID, STATEMENT, 0.0, 0.0, 0.0, reason=f"number of better fits; {found}")
+    return Claim.hypothesis(ID, TITLE, 0.0, 0.0, 0.0, reason=f"number of better fits; {found}")
 
 
 def rounding_loss(problem: gflow.MatrixCompletion) -> float:
@@ -159,6 +155,10 @@ def _kind(given: Evidence, found: Compared) -> str:
     """Return why a saddle of a component is not its best point."""
     assert found.saddle is not None
     rows = set(found.saddle.rows)
-    if sum(bool(rows & set(part.rows)) for part in given.study.connectivity.components) > 1:
+    if sum(bool(rows & set(part.rows)) for part in given.connectivity.components) > 1:
         return SUB
     return "saddle inside Omega_k" if found.saddle.assumption_2 is False else "local minimum inside Omega_k"
+
+
+FORMULA = r"R(\theta_k) = \min_{\theta \in \Omega_k} R(\theta) \text{ at every critical point } \theta_k \text{ passed}"
+STATEMENT = Statement(ID, TITLE, claim, "Bai et al. 2024, the premise of Theorem 3", "premise", FORMULA)

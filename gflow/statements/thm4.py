@@ -12,33 +12,27 @@ from __future__ import annotations
 import gflow
 from gflow.statements import mixing
 from gflow.statements.claims import Claim, Verdict
-from gflow.statements.evidence import Evidence, evidence
-from gflow.statements.hypotheses import Hypothesis, full_rank_start, interpolates, judged, limit_exists, norms
-from gflow.statements.study import Study
+from gflow.statements.evidence import Evidence
+from gflow.statements.hypotheses import FULL_RANK_START, INTERPOLATES, LEAST_NORM, LIMIT_EXISTS, norms
+from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "thm4"
-STATEMENT = "the limit has the minimum nuclear norm of all completions"
+TITLE = "the limit has the minimum nuclear norm of all completions"
 NORM_TOL = 1e-7
 """Relative difference of two nuclear norms that counts as equal, besides the certified gap and the limit's error."""
 COARSE = 1e-3
 """An error of the limit that changes its nuclear norm by more than this fraction leaves the comparison open."""
 
 
-def claims(study: Study) -> tuple[Claim, ...]:
-    """Return the claim, measured by the nuclear norm of the limit."""
-    return (claim(evidence(study)),)
-
-
 def claim(given: Evidence) -> Claim:
-    """Return the claim that follows from the evidence."""
-    kind = given.study.connectivity.kind
-    complete = Hypothesis(
-        "disconnected with complete bipartite components", kind is gflow.Kind.COMPLETE_BIPARTITE, str(kind)
-    )
-    hypotheses = (complete, full_rank_start(given), limit_exists(given), interpolates(given))
-    beside = (mixing.genericity(given.traversal),)
-    measured = (given.nuclear_norm, norms(given))
-    return judged(ID, STATEMENT, hypotheses, measured, lambda text: _conclusion(given, text), beside=beside)
+    """Return the claim, measured by the nuclear norm of the limit."""
+    measured, beside = (given.nuclear_norm, norms(given)), (mixing.GENERIC.of(given),)
+    return STATEMENT.judged(given, measured, lambda text: _conclusion(given, text), beside)
+
+
+def _complete_bipartite(given: Evidence) -> Answer:
+    kind = given.connectivity.kind
+    return kind is gflow.Kind.COMPLETE_BIPARTITE, str(kind)
 
 
 def minimal_norm(id: str, statement: str, given: Evidence, reason: str) -> Claim:
@@ -54,15 +48,31 @@ def minimal_norm(id: str, statement: str, given: Evidence, reason: str) -> Claim
 
 
 def _conclusion(given: Evidence, text: str) -> Claim:
-    claim = minimal_norm(ID, STATEMENT, given, text)
+    claim = minimal_norm(ID, TITLE, given, text)
     if claim.verdict is not Verdict.CONTRADICTED:
         return claim
-    graphs, chains = given.study.connectivity, given.traversal.chains
+    graphs, chains = given.connectivity, given.traversal.chains
     causes = []
     if graphs.n_coupling_components < graphs.n_components:
         causes.append("an observed zero couples the components")
     if any(chain.saddles[0].assumption_1 is False for chain in chains):
         causes.append("Assumption 1 fails at the origin")
-    if mixing.genericity(given.traversal).met is False:
+    if mixing.GENERIC.of(given).met is False:
         causes.append("the perturbation that arrives at a saddle is not generic")
-    return minimal_norm(ID, STATEMENT, given, "; ".join(filter(None, [" and ".join(causes), text])))
+    return minimal_norm(ID, TITLE, given, "; ".join(filter(None, [" and ".join(causes), text])))
+
+
+COMPLETE = Hypothesis(
+    "disconnected with complete bipartite components",
+    "the observation graph has several components, each complete bipartite (Definitions 2 and 3)",
+    _complete_bipartite,
+)
+STATEMENT = Statement(
+    ID,
+    TITLE,
+    claim,
+    "Bai et al. 2024, Theorem 4",
+    "theorem",
+    LEAST_NORM,
+    (COMPLETE, FULL_RANK_START, LIMIT_EXISTS, INTERPOLATES),
+)

@@ -4,7 +4,7 @@ A study is a module that becomes a report; a sweep is many runs of one function:
 table whatever the number of workers. Both come from installed packages, by their entry points.
 """
 
-from gflow.studies.registry import study_named, study_names, sweep_named, sweep_names
+from gflow.studies.registry import studies, study_named, study_names, sweep_named, sweep_names, sweeps
 from gflow.studies.running import run_sweep
 from gflow.studies.study import FigureStudy, Panel, combined_report, configured, study_report
 from gflow.studies.sweep import Progress, Row, RowStatus, Sweep, Table
@@ -20,9 +20,11 @@ __all__ = [
     "combined_report",
     "configured",
     "run_sweep",
+    "studies",
     "study_named",
     "study_names",
     "study_report",
     "sweep_named",
     "sweep_names",
+    "sweeps",
 ]

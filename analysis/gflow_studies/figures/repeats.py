@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import gflow
-from gflow.statements import Study, thm3_premise
+from gflow.statements import Evidence, thm3_premise
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import evidence
 from gflow.workers import mapped
 from gflow_studies.figures.mask_orbits import random_mask
 
@@ -224,4 +223,4 @@ def _parts_rank(problem: gflow.MatrixCompletion) -> int | None:
 
 
 def _premise(problem: gflow.MatrixCompletion, start: np.ndarray) -> Claim:
-    return thm3_premise.claim(evidence(Study.of(problem, start=PREMISE_SCALE * start)))
+    return thm3_premise.claim(Evidence.of(problem, start=PREMISE_SCALE * start))

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.statements import Study, thm3_premise
+from gflow.statements import Evidence, thm3_premise
 from gflow.statements.claims import Claim
-from gflow.statements.evidence import evidence
 
 FIT_TOL = 1e-6
 """A fit is better when it lowers the loss of the saddle by more than this fraction."""
@@ -136,7 +135,7 @@ def violation(problem: gflow.MatrixCompletion) -> str:
 
 def case(name: str, problem: gflow.MatrixCompletion, horizon: float) -> Case:
     """Return the case with its verdict, and its drift to ``horizon`` where a stage runs away."""
-    given = evidence(Study.of(problem, max_evaluations=500))
+    given = Evidence.of(problem, max_evaluations=500)
     limit = given.traversal
     fits = [(visit.rank, visit.loss) for visit in given.visits if visit.rank and visit.loss > 0]
     found, stage = None, next((c for c in limit.chains if c.status is gflow.TraversalStatus.DIVERGING), None)

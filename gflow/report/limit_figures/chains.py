@@ -11,8 +11,7 @@ import gflow
 from gflow.plots import draw_chain, figure_svg
 from gflow.report import Figure
 from gflow.report.limit_figures.runs import LeftOut
-from gflow.statements import Study
-from gflow.statements.evidence import evidence
+from gflow.statements import Evidence
 
 MOST_COMPONENTS = 4
 """Components shown: those with the largest losses at the origin."""
@@ -33,16 +32,16 @@ class Leg:
     losses: np.ndarray
 
 
-def chain_figure(study: Study) -> Figure:
+def chain_figure(given: Evidence) -> Figure:
     """Return the losses along the chain of every component, end to end.
 
     Raises ``LeftOut`` if an orbit is missing.
     """
-    chains = [chain for chain in evidence(study).traversal.chains if chain.orbits]
+    chains = [chain for chain in given.traversal.chains if chain.orbits]
     if not chains or any(len(chain.orbits) != len(chain.saddles) - 1 for chain in chains):
         raise LeftOut("an orbit of the traversal is missing")
     largest = sorted(chains, key=lambda chain: -chain.saddles[0].loss)[:MOST_COMPONENTS]
-    shown = [(chain, chain_legs(study.problem, chain)) for chain in chains if chain in largest]
+    shown = [(chain, chain_legs(given.problem, chain)) for chain in chains if chain in largest]
     columns = min(len(shown), 2)
     rows = -(-len(shown) // columns)
 

@@ -11,8 +11,7 @@ import numpy as np
 from gflow.plots import draw_convergence, figure_svg, power_law
 from gflow.report import Figure
 from gflow.report.limit_figures.runs import FAR_POWERS, SCALE_LABEL, LeftOut, LimitRun, completion_powers, left_over
-from gflow.statements import Study, thm2
-from gflow.statements.evidence import evidence
+from gflow.statements import Evidence, thm2
 
 MOST_SERIES = 6
 SETTLED = 0.01
@@ -37,13 +36,13 @@ class Series:
         return np.full(len(self.alphas), np.nan) if order is None else power_law(self.alphas, self.errors, order)
 
 
-def convergence_figure(study: Study, runs: Sequence[LimitRun]) -> Figure:
+def convergence_figure(given: Evidence, runs: Sequence[LimitRun]) -> Figure:
     """Return errors against alpha: of the escape from every saddle, and of the completion.
 
     Raises ``LeftOut`` if there is nothing to show.
     """
-    escapes, failures = escape_series(study)
-    whole, note = completion_series(study, runs)
+    escapes, failures = escape_series(given)
+    whole, note = completion_series(given, runs)
     if not escapes and whole is None:
         raise LeftOut(f"no escape limit was found ({failures or 'no saddle is left'}), and {note}")
     panels = [(escapes, r"$\alpha$: distance from the saddle", "distance from the limit, relative")] if escapes else []
@@ -52,8 +51,8 @@ def convergence_figure(study: Study, runs: Sequence[LimitRun]) -> Figure:
 
     def draw(axes: Any) -> None:
         for ax, (series, xlabel, ylabel) in zip(np.atleast_1d(axes).flat, panels, strict=True):
-            given = [(s.label, s.alphas, s.errors, s.fitted) for s in series]
-            draw_convergence(given, ax, predicted=[s.predicted for s in series], xlabel=xlabel, ylabel=ylabel)
+            points = [(s.label, s.alphas, s.errors, s.fitted) for s in series]
+            draw_convergence(points, ax, predicted=[s.predicted for s in series], xlabel=xlabel, ylabel=ylabel)
             ax.get_legend().set(title="orders: fitted (predicted)", alignment="left")
 
     alt = "Errors against alpha on logarithmic scales, with the fitted and the predicted powers of alpha."
@@ -62,37 +61,37 @@ def convergence_figure(study: Study, runs: Sequence[LimitRun]) -> Figure:
     return Figure("limit-convergence", _caption(escapes, failures, whole, note), svg, _data(series))
 
 
-def escape_series(study: Study) -> tuple[list[Series], str]:
+def escape_series(given: Evidence) -> tuple[list[Series], str]:
     """Return Theorem 2's errors at every saddle with an escape limit, and why others have none."""
-    met = thm2.escapes(study)
+    met = given.once(thm2.escapes)
     found = []
     for escape in met:
         limit = escape.limit
         if escape.exists and limit is not None and limit.alphas is not None and limit.errors is not None:
             shown = limit.errors > 0
-            alphas = limit.alphas[shown] * np.sqrt(study.unit)
+            alphas = limit.alphas[shown] * np.sqrt(given.unit)
             label = f"from rank {escape.visit.rank}"
             orders = limit.predicted_order, limit.fitted_order
             found.append(Series("escape", label, alphas, limit.errors[shown], *orders))
     return found[:MOST_SERIES], "; ".join(f"at {escape}" for escape in met if not escape.exists)
 
 
-def completion_series(study: Study, runs: Sequence[LimitRun]) -> tuple[Series | None, str]:
+def completion_series(given: Evidence, runs: Sequence[LimitRun]) -> tuple[Series | None, str]:
     """Return the errors of the completions at several scales, or None, and what there is to say about them."""
-    traversal, limit = evidence(study).traversal, evidence(study).matrix
+    traversal, limit = given.traversal, given.matrix
     q = traversal.order
     if limit is None or q is None:
         return None, "the order q of the completion is not defined: nothing is unobserved, or it is undecided"
     ends = [(run.log_alpha, run.matrix) for run in runs if run.completion and run.matrix is not None]
     pairs = [(log, float(np.abs(W - limit).max())) for log, W in ends]
-    logs, errors = np.array([pair for pair in pairs if pair[1] > left_over(study)]).reshape(-1, 2).T
+    logs, errors = np.array([pair for pair in pairs if pair[1] > left_over(given)]).reshape(-1, 2).T
     if len(logs) < 2:
         return None, "the completions differ from the limit by no more than the errors of the integration"
     slopes = np.diff(np.log(errors)) / np.diff(logs)
     settled = len(slopes) > 1 and abs(slopes[-1] - slopes[-2]) <= SETTLED * abs(slopes[-1])
     lawful = completion_powers(traversal) != FAR_POWERS
     fitted = float(slopes[-1]) if settled else None
-    alphas = np.exp(logs + 0.5 * np.log(study.unit))
+    alphas = np.exp(logs + 0.5 * np.log(given.unit))
     return Series("completion", "W", alphas, errors, q if lawful else None, fitted), slope_note(
         slopes, q, fitted, lawful
     )

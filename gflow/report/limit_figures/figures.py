@@ -11,29 +11,28 @@ from gflow.report.limit_figures.convergence import convergence_figure
 from gflow.report.limit_figures.plateaus import plateau_figure
 from gflow.report.limit_figures.polar import polar_figure
 from gflow.report.limit_figures.runs import LeftOut, limit_runs
-from gflow.statements import Study, thm2
-from gflow.statements.evidence import evidence
+from gflow.statements import Evidence, thm2
 
 NAMES = ("limit-convergence", "plateau-times", "chain-of-losses", "polar-view")
 
 
-def limit_figures(study: Study) -> FigureSet:
-    """Return the figures of the limit of a study, in the units of the matrix.
+def limit_figures(given: Evidence) -> FigureSet:
+    """Return the figures of the limit, in the units of the matrix.
 
     ``limit-convergence``: how fast escapes and completions reach their limits; ``plateau-times``: waiting times,
     predicted and integrated; ``chain-of-losses``: the orbits between saddles; ``polar-view``: rows of A and columns of
     B on their way from a saddle, as in Bai et al. 2024, Figure 5. None is drawn where the traversal has no limit.
     """
     try:
-        _require_limit(study)
+        _require_limit(given)
     except LeftOut as reason:
         return FigureSet((), MappingProxyType(dict.fromkeys(NAMES, str(reason))))
-    runs = limit_runs(study)
+    runs = limit_runs(given)
     makers = (
-        lambda: convergence_figure(study, runs),
-        lambda: plateau_figure(study, runs),
-        lambda: chain_figure(study),
-        lambda: polar_figure(study),
+        lambda: convergence_figure(given, runs),
+        lambda: plateau_figure(given, runs),
+        lambda: chain_figure(given),
+        lambda: polar_figure(given),
     )
     figures, left_out = [], {}
     for name, make in zip(NAMES, makers, strict=True):
@@ -44,11 +43,11 @@ def limit_figures(study: Study) -> FigureSet:
     return FigureSet(tuple(figures), MappingProxyType(left_out))
 
 
-def _require_limit(study: Study) -> None:
+def _require_limit(given: Evidence) -> None:
     """Raise LeftOut where there is no limit, or none that is worth its cost."""
-    if study.model.dim > thm2.LARGEST:
-        raise LeftOut(f"not drawn at dimension {study.model.dim}, which exceeds {thm2.LARGEST}")
-    traversal = evidence(study).traversal
+    if given.model.dim > thm2.LARGEST:
+        raise LeftOut(f"not drawn at dimension {given.model.dim}, which exceeds {thm2.LARGEST}")
+    traversal = given.traversal
     if traversal.status is not gflow.TraversalStatus.CONVERGED:
         raise LeftOut(f"there is no limit: the traversal is {traversal.status}; {traversal.reason}")
     if not any(saddle.loss > 0 for saddle in traversal.saddles):

@@ -11,8 +11,7 @@ import numpy as np
 from gflow.plots import draw_plateau_times, figure_svg
 from gflow.report import Figure
 from gflow.report.limit_figures.runs import SCALE_LABEL, LeftOut, LimitRun
-from gflow.statements import Study
-from gflow.statements.evidence import evidence
+from gflow.statements import Evidence
 
 LARGEST_SCALE = 0.1
 """Starts above this, relative to the square root of the unit, wait at no saddle."""
@@ -30,12 +29,12 @@ CAPTION = (
 GUIDE_POINTS = 40
 
 
-def plateau_figure(study: Study, runs: Sequence[LimitRun]) -> Figure:
+def plateau_figure(given: Evidence, runs: Sequence[LimitRun]) -> Figure:
     """Return waiting times against alpha, predicted and integrated.
 
     Raises ``LeftOut`` if no saddle is waited at, or no trajectory shows it.
     """
-    ranks, multiples, levels = predicted_waits(study)
+    ranks, multiples, levels = predicted_waits(given)
     shown = [run for run in runs if run.log_alpha < np.log(LARGEST_SCALE)]
     if not shown or not len(ranks):
         raise LeftOut("no trajectory from a small start waits at a saddle")
@@ -47,10 +46,10 @@ def plateau_figure(study: Study, runs: Sequence[LimitRun]) -> Figure:
         f"rank {rank}: {'no fit' if slope is None else f'{slope:.5g}'} ({multiple:.5g})"
         for rank, slope, multiple in zip(ranks, slopes, multiples, strict=True)
     ]
-    alphas = np.exp(-logs + 0.5 * np.log(study.unit))
+    alphas = np.exp(-logs + 0.5 * np.log(given.unit))
     scale = "log" if multiples.max() > WIDE * multiples.min() and np.nanmin(measured) > 0 else "linear"
     guide = np.linspace(logs[0], logs[-1], GUIDE_POINTS)
-    guide_alphas, lines = np.exp(-guide + 0.5 * np.log(study.unit)), guide[:, None] * multiples
+    guide_alphas, lines = np.exp(-guide + 0.5 * np.log(given.unit)), guide[:, None] * multiples
     options: dict[str, Any] = {"labels": labels, "value_scale": scale, "fillstyle": "none"}
 
     def draw(ax: Any) -> None:
@@ -77,9 +76,9 @@ def plateau_figure(study: Study, runs: Sequence[LimitRun]) -> Figure:
     return Figure("plateau-times", CAPTION, svg, data)
 
 
-def predicted_waits(study: Study) -> tuple[list[int], np.ndarray, np.ndarray]:
+def predicted_waits(given: Evidence) -> tuple[list[int], np.ndarray, np.ndarray]:
     """Return ranks of the saddles waited at, their waits in units of log(1/alpha), and the loss that ends each."""
-    visits = evidence(study).visits
+    visits = given.visits
     steps = [
         (visit.rank, later.arrival - visit.arrival, 0.5 * visit.loss + 0.5 * later.loss)
         for visit, later in pairwise(visits)

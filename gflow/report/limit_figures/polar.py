@@ -11,7 +11,7 @@ import gflow
 from gflow.plots import draw_polar, figure_svg
 from gflow.report import Figure
 from gflow.report.limit_figures.runs import LeftOut
-from gflow.statements import Study, thm2
+from gflow.statements import Evidence, thm2
 
 MOST_PANELS = 3
 MOST_POINTS = 200
@@ -33,12 +33,12 @@ class View:
     outside: float
 
 
-def polar_figure(study: Study) -> Figure:
+def polar_figure(given: Evidence) -> Figure:
     """Return the escapes from the saddles of rank 1 and more, one panel each (Bai et al. 2024, Figure 5).
 
     Raises ``LeftOut`` if there is no such saddle with an escape limit.
     """
-    views = escape_views(study)[:MOST_PANELS]
+    views = escape_views(given)[:MOST_PANELS]
     if not views:
         raise LeftOut("the limit passes no saddle of rank 1 or more from which an escape limit is known")
 
@@ -55,19 +55,19 @@ def polar_figure(study: Study) -> Figure:
         panels=(1, len(views)),
         projection="polar",
     )
-    return Figure("polar-view", _caption(views, len(study.connectivity.coupling_components)), svg, _data(views))
+    return Figure("polar-view", _caption(views, len(given.connectivity.coupling_components)), svg, _data(views))
 
 
-def escape_views(study: Study) -> list[View]:
+def escape_views(given: Evidence) -> list[View]:
     """Return the views of all escapes with a limit from saddles of rank 1 and more, by rank."""
     found = []
-    for escape in thm2.escapes(study):
+    for escape in given.once(thm2.escapes):
         if not escape.exists or escape.limit is None or escape.limit.path is None or not escape.visit.rank:
             continue
-        plane = _plane(study.model, escape.theta, escape.limit.path)
+        plane = _plane(given.model, escape.theta, escape.limit.path)
         if plane is not None:
             states = np.concatenate([escape.theta[None], escape.limit.path.states])
-            found.append(_view(study, escape.visit.rank, plane, states))
+            found.append(_view(given, escape.visit.rank, plane, states))
     return found
 
 
@@ -81,8 +81,8 @@ def _plane(model: gflow.Factorization, saddle: np.ndarray, path: gflow.Trajector
     return None if size <= HIDDEN else np.column_stack([first, new / size])
 
 
-def _view(study: Study, rank: int, plane: np.ndarray, states: np.ndarray) -> View:
-    model, root = study.model, np.sqrt(study.unit)
+def _view(given: Evidence, rank: int, plane: np.ndarray, states: np.ndarray) -> View:
+    model, root = given.model, np.sqrt(given.unit)
     moved = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(states, axis=0), axis=1)))
     shown = np.unique(np.searchsorted(moved, np.linspace(0.0, moved[-1], MOST_POINTS)))
     stacked = model.stacked(states[shown])

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import gflow
-from gflow.statements import Study
-from gflow.statements.evidence import evidence
-from gflow.statements.study import IntegrationFailed
+from gflow.statements import Evidence
 
 PLATEAU_POWERS = (-30.0, -60.0)
 """log10 of the scales at which plateaus are long compared with the orbits between them,"""
@@ -64,40 +62,39 @@ class LimitRun:
         return f"LimitRun(alpha=exp({self.log_alpha:.4g}), {self.source})"
 
 
-def limit_runs(study: Study) -> tuple[LimitRun, ...]:
-    """Return the trajectory of the study, and those in graded columns from smaller and larger multiples of its start.
+def limit_runs(given: Evidence) -> tuple[LimitRun, ...]:
+    """Return the one trajectory, and those in graded columns from smaller and larger multiples of its start.
 
     In the order of falling alpha. Integrations that failed are missing; a start of zeros has none.
     """
-    size = root_mean_square(study.start)
+    size = root_mean_square(given.start)
     if size == 0.0:
         return ()
-    path, unit = study.trajectory, study.unit
-    end = study.model.output(path.final) * unit if study.converged else None
+    path, unit = given.trajectory, given.unit
+    end = given.model.output(path.final) * unit if given.converged else None
     own = LimitRun(float(np.log(size)), path.times / unit, unit * (unit * path.losses), end, "this study")
-    theta = study.start / size
-    runs = [own, *completion_runs(study, theta), *_all(_graded(study, theta, power) for power in PLATEAU_POWERS)]
+    theta = given.start / size
+    runs = [own, *completion_runs(given, theta), *_all(_graded(given, theta, power) for power in PLATEAU_POWERS)]
     return tuple(sorted(runs, key=lambda run: -run.log_alpha))
 
 
-def completion_runs(study: Study, theta: np.ndarray) -> list[LimitRun]:
+def completion_runs(given: Evidence, theta: np.ndarray) -> list[LimitRun]:
     """Return runs from multiples of ``theta`` whose ends show how the completion approaches its limit.
 
     Where the error of the smallest scale is hidden by that of the integration, all scales are raised.
     """
-    given = evidence(study)
     powers = completion_powers(given.traversal)
     if not powers or given.matrix is None:
         return []
-    last = _graded(study, theta, powers[-1], completion=True)
+    last = _graded(given, theta, powers[-1], completion=True)
     for _ in range(TRIALS):
         if powers == FAR_POWERS or last is None or last.matrix is None:
             break
-        if np.abs(last.matrix - given.matrix).max() > CLEAR * left_over(study):
+        if np.abs(last.matrix - given.matrix).max() > CLEAR * left_over(given):
             break
         powers = tuple(power + LARGER / (given.traversal.order or 1.0) for power in powers)
-        last = _graded(study, theta, powers[-1], completion=True)
-    return _all([*(_graded(study, theta, power, completion=True) for power in powers[:-1]), last])
+        last = _graded(given, theta, powers[-1], completion=True)
+    return _all([*(_graded(given, theta, power, completion=True) for power in powers[:-1]), last])
 
 
 def _all(runs: Iterable[LimitRun | None]) -> list[LimitRun]:
@@ -120,16 +117,16 @@ def onset(traversal: gflow.Traversal) -> float:
     return -np.inf if power is None else power
 
 
-def left_over(study: Study) -> float:
+def left_over(given: Evidence) -> float:
     """Return the error of an entry up to which the end of an integration, at a small positive loss, says nothing.
 
     A loss R at the end of a chain is a distance up to sqrt(2 R / mu) in theta, and |theta| times that in W.
     """
-    given, unit = evidence(study), study.unit
+    unit = given.unit
     if given.matrix is None:
         return np.inf
     chains = given.traversal.chains
-    size = max(study.problem.size, float(np.abs(given.matrix).max()))
+    size = max(given.problem.size, float(np.abs(given.matrix).max()))
     found = [given.traversal.error or 0.0]
     found += [MINDFUL * size for chain in chains if chain.unique is not True]
     for end in (chain.end for chain in chains if chain.end.mu):
@@ -144,14 +141,14 @@ def root_mean_square(theta: np.ndarray) -> float:
     return size * float(np.sqrt(np.mean((theta / size) ** 2))) if size > 0 else 0.0
 
 
-def _graded(study: Study, theta: np.ndarray, power: float, *, completion: bool = False) -> LimitRun | None:
+def _graded(given: Evidence, theta: np.ndarray, power: float, *, completion: bool = False) -> LimitRun | None:
     """Return the run from 10^power theta, computed in the problem's own unit; None if the solver gives up."""
-    alpha, unit = 10.0**power, study.unit
-    width = study.model.rank
+    alpha, unit = 10.0**power, given.unit
+    width = given.model.rank
     try:
-        path = gflow.graded_flow(study.normalized, alpha * theta, rank=width, loss_tol=LOSS_TOL, max_evaluations=BUDGET)
-    except IntegrationFailed:
+        path = gflow.graded_flow(given.normalized, alpha * theta, rank=width, loss_tol=LOSS_TOL, max_evaluations=BUDGET)
+    except gflow.IntegrationFailed:
         return None
-    end = study.model.output(path.final) * unit if path.status is gflow.Status.CONVERGED else None
+    end = given.model.output(path.final) * unit if path.status is gflow.Status.CONVERGED else None
     losses = unit * (unit * path.losses)
     return LimitRun(float(np.log(alpha)), path.times / unit, losses, end, "graded columns", completion)
