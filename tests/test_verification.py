@@ -92,8 +92,8 @@ def test_the_report_has_the_figures_tables_and_keys_that_readers_rely_on() -> No
     completions = next(table["rows"] for table in data["tables"] if table["name"] == "completions")
     assert {"limit", "greedy low rank"} <= {row[0] for row in completions}
     assert {"saddles", "components", "equations"} <= {table["name"] for table in data["tables"]}
-    assert "theorem: Bai et al. 2024, Theorem 3. It asks that the limit passes" in report_html(report)
-    assert "| thm4 | theorem | Bai et al. 2024, Theorem 4 |" in report_markdown(report)
+    assert "theorem: Bai et al. 2024, Proposition 2. It asks that the observation graph has" in report_html(report)
+    assert "| thm1 | theorem | Bai et al. 2024, Theorem 1 |" in report_markdown(report)
     equations = next(table["rows"] for table in data["tables"] if table["name"] == "equations")
     assert {block for block, _ in equations} == {"rows 1, 3; columns 1, 3", "rows 2; columns 2"}
     assert len(equations) == 18

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,7 +16,9 @@ import numpy as np
 from gflow.plots.style import EntryStatus
 from gflow.report.numbers import json_ready
 from gflow.statements.claims import Claim, summary
-from gflow.statements.statement import Statement
+
+if TYPE_CHECKING:
+    from gflow.statements.statement import Statement
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 _LIBRARIES = ("numpy", "scipy", "matplotlib", "sympy", "networkx", "autograd", "cvxpy", "clarabel")
