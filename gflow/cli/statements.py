@@ -24,7 +24,7 @@ def ledger(arguments: Namespace) -> Outcome:
         announce_cost(run, arguments)
         start = {"start": run.theta} if run.scale is None else {"scale": run.scale}
         with progress("verifying"):
-            found = of(run.problem, seed=run.seed, rank=run.model.rank, **start, **run.settings)
+            found = of(run.problem, seed=run.seed, model=run.model, **start, **run.settings)
     return Outcome(found.to_dict(), lambda: _parts(run, found), found.exit_code)
 
 
@@ -39,9 +39,14 @@ def _parts(run: Run, found: Ledger) -> Iterator[Any]:
     )
     yield table("ledger", ["statement ", "says ", "verdict", "measured", "allowed"], rows)
     yield facts([(claim.id, claim.reason) for claim in found.claims.values() if claim.reason])
+    if found.completions:
+        yield from _completions(found)
+    yield tally(found.claims.values())
+
+
+def _completions(found: Ledger) -> Iterator[Any]:
     rows, columns = found.completions["rows"], found.completions["columns"]
     head = [f"{columns[0]} ", *columns[1:4], *(f"to {k + 1}" for k in range(len(rows)))]
     numbered = ([f"{k + 1} {row[0]}", *row[1:-1]] for k, row in enumerate(rows))
     yield table("completions, and their distances in the Frobenius norm", head, numbered)
     yield facts([(row[0], row[-1]) for row in rows])
-    yield tally(found.claims.values())

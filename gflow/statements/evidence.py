@@ -28,7 +28,8 @@ LIMIT_PARTS = ("connectivity", "plateaus", "traversal", "visits", "limit", "nucl
 
 def factored_completion(problem: Any, model: Any) -> bool:
     """Return whether this is matrix completion by W = A B, which most statements are about."""
-    return isinstance(problem, gflow.MatrixCompletion) and isinstance(model, gflow.Factorization)
+    completes = isinstance(problem, gflow.MatrixCompletion) and isinstance(model, gflow.Factorization)
+    return completes and model.depth == 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -18,6 +18,7 @@ from gflow.statements import (
     commuting,
     conservation,
     decoupling,
+    deep,
     derivatives,
     general,
     gunasekar_conjecture,
@@ -46,7 +47,7 @@ _MODULES = (
     *(gunasekar_thm1, gunasekar_cor2, gunasekar_conjecture, rip_thm3),
     *(conservation, balanced, decoupling, spectrum, derivatives, identities),
 )
-BUILT_IN: tuple[Statement, ...] = (*(module.STATEMENT for module in _MODULES), *general.STATEMENTS)
+BUILT_IN: tuple[Statement, ...] = (*(module.STATEMENT for module in _MODULES), *general.STATEMENTS, *deep.STATEMENTS)
 """gflow's own statements, in the order in which they are shown."""
 _OWN = {statement.id: statement for statement in BUILT_IN}
 _added: dict[str, Statement] = {}

@@ -72,7 +72,9 @@ def start_of(problem: Any, model: Any, seed: int, scale: float | None, start: An
     """
     root = float(problem.unit ** (1.0 / model.degree))
     if start is None:
-        alpha = SCALE * min(1.0, root) if scale is None else scale
+        if scale is None:  # of degree L a flow can be followed while scale^(L - 1) is above rounding errors
+            scale = SCALE ** (1.0 / max(1, (model.degree or 2) - 1)) * min(1.0, root)
+        alpha = scale
         if not (np.isfinite(alpha) and alpha > 0):
             raise ValueError(f"scale must be a positive finite number; got {alpha!r}")
         theta = alpha * np.random.default_rng(seed).standard_normal(model.dim) / root
