@@ -38,7 +38,7 @@ MOST_EVALUATIONS = 200_000
 
 
 def symmetric_traversal(
-    problem: MatrixSensing | MatrixCompletion,
+    problem: Any,
     *,
     width: int | None = None,
     gap_tol: float = 1e-6,

@@ -34,7 +34,7 @@ def gaussian_measurements(shape: tuple[int, int], count: int, rng: np.random.Gen
     return rng.standard_normal((_positive(count, "count"), d1, d2)) / np.sqrt(count)
 
 
-def symmetric_dilation(problem: MatrixSensing | MatrixCompletion) -> MatrixSensing:
+def symmetric_dilation(problem: Any) -> MatrixSensing:
     """Return the problem of order d1 + d2 with the measurements [[0, A_i], [A_i^T, 0]] / 2 and the same values.
 
     For X = [[X_11, W], [W^T, X_22]] they give <A_i, W>, so the risk of X is that of W, and W = A B has the loss, the

@@ -55,7 +55,7 @@ def saddle_to_saddle(
 
 
 def saddle_to_saddle(
-    problem: MatrixCompletion,
+    problem: Any,
     start: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
     *,
@@ -202,7 +202,7 @@ def _factors(
     return assembled(problem.shape, len(frames[0].Q), frames)
 
 
-def greedy_low_rank(problem: MatrixCompletion, *, rank: int | None = None, **settings: Any) -> Chain:
+def greedy_low_rank(problem: Any, *, rank: int | None = None, **settings: Any) -> Chain:
     """Return the chain of greedy low-rank learning (GLRL): the whole matrix as if it were one component.
 
     Each stage adds the top singular pair of the whole residual as a new, orthogonal inner direction. On connected
