@@ -13,6 +13,12 @@ from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 def commuting_measurements(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """Return ``count`` random symmetric matrices with common eigenvectors, shape (count, size, size).
 
+    Parameters
+    ----------
+    size, count : int
+        Order of the matrices, and how many.
+    rng : Generator
+
     A_i = Q diag(lambda_i) Q^T with one Haar distributed orthogonal Q and standard Gaussian lambda_i. With
     ``count`` >= ``size`` they span all matrices with these eigenvectors. Gunasekar et al. 2017, Theorem 1.
 
@@ -27,6 +33,12 @@ def commuting_measurements(size: int, count: int, rng: np.random.Generator) -> n
 
 def gaussian_measurements(shape: tuple[int, int], count: int, rng: np.random.Generator) -> np.ndarray:
     """Return ``count`` matrices of independent N(0, 1 / count) entries, shape (count, d1, d2): E |A(X)|^2 = |X|_F^2.
+
+    Parameters
+    ----------
+    shape : (d1, d2)
+    count : int
+    rng : Generator
 
     Raises ``ValueError`` unless all numbers are positive integers.
     """
