@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from court import drawn as drawn_at_court
 from referee import Ending, Referee, start
 
 from gflow import Factorization, MatrixCompletion, Objective, SymmetricFactorization, gradient_flow, gradient_flows
 from gflow.flow import Status, Trajectory
 from gflow.flow.rounding import Rounding
+from gflow.flow.solvers import Solvers
 from gflow.graded import graded_flow
 
 GAP = np.nan
@@ -47,8 +49,42 @@ def test_an_end_that_rounding_has_moved_is_roundoff(scale: float, method: str) -
 
 def test_without_the_estimate_of_rounding_errors_a_wrong_end_has_converged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Rounding, "relative", property(lambda self: 0.0))
+    monkeypatch.setattr(Solvers, "missed", lambda *_: 0.0)
     path, W = flow(LATE, 46, 1e-30)
     assert path.status is Status.CONVERGED and abs(W[1, 1] - 45.533387) > 5.0
+
+
+HIDDEN = [(771, 139), (771, 58), (771, 238), (771, 358)]
+"""Problems of the court in which a column waits, invisible beside larger ones that move slowly."""
+
+
+def flow_at_court(seed: int, number: int, exponent: int) -> tuple[float, float]:
+    """Return the error that a flow states and the one that it makes, relative to the largest entry."""
+    _, court = drawn_at_court(seed, number)
+    start = 10.0**exponent * np.sqrt(court.unit) * court.start
+    path = gradient_flow(Objective.of(court.problem, court.model), start)
+    W, truth = court.model.matrix(path.final) / court.unit, court.verdict(exponent)
+    assert path.status is Status.CONVERGED and path.error is not None and truth.ending is Ending.MET
+    size = float(np.abs(truth.W).max())
+    return path.error / court.unit / size, float(np.abs(W - truth.W).max()) / size
+
+
+@pytest.mark.parametrize(("seed", "number"), HIDDEN)
+def test_steps_too_long_for_a_hidden_column_are_in_the_error_that_is_stated(seed: int, number: int) -> None:
+    stated, made = flow_at_court(seed, number, -12)
+    assert made <= stated <= 2e-3
+
+
+def test_without_what_steps_miss_of_hidden_columns_the_error_is_understated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Solvers, "missed", lambda *_: 0.0)
+    stated, made = flow_at_court(*HIDDEN[0], -12)
+    assert made > 20.0 * stated
+
+
+def test_a_saddle_keeps_nothing_of_what_is_going_to_escape() -> None:
+    # a search for the saddle is content with a gradient that is 2 % of what escapes
+    _, made = flow_at_court(771, 538, -12)
+    assert made <= 1e-8
 
 
 def test_compiled_flows_leave_such_an_end_to_the_same_verdict() -> None:
