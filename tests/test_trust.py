@@ -120,6 +120,33 @@ def test_the_error_is_saved_and_told(tmp_path: Path) -> None:
     assert Trajectory.load(tmp_path / "path.npz").error == path.error == path.to_dict()["error"]
 
 
+# What is too small to be learned
+
+
+@pytest.mark.parametrize("small", [1e-8, 1e-10])
+@pytest.mark.parametrize("unit", [1.0, 1e8])
+def test_what_a_flow_leaves_unlearned_is_in_its_error(small: float, unit: float) -> None:
+    problem, model = MatrixCompletion(unit * np.array([[1, GAP], [GAP, small]])), Factorization((2, 2))
+    begin = model.random(np.random.default_rng(0), 1e-12 * np.sqrt(unit))
+    A, B = model.factors(begin)
+    frames = A.T + B  # columns: each block grows along its own in the inner space
+    frames /= np.linalg.norm(frames, axis=0)
+    cross = unit * np.sqrt(small) * frames[:, 0] @ frames[:, 1]
+    path = gradient_flow(Objective.of(problem, model), begin)
+    (end,) = gradient_flows(problem, begin)
+    for said in (path, end):
+        W = model.matrix(said.theta if said is end else path.final)
+        assert said.status is Status.CONVERGED and said.error is not None
+        assert np.abs(W[1, 1]) < 0.1 * unit * small and said.error <= 1e-3 * unit
+        assert abs(W[0, 1] - cross) <= said.error
+    assert small < 1e-9 or f"smaller than {unit * small:.1e} may not be learned" in path.message
+
+
+def test_an_end_that_is_reached_has_nothing_left_to_learn() -> None:
+    path, _ = flow(FIG3, 0, 1e-6)
+    assert path.error is not None and path.error < 1e-4 and "learned" not in path.message
+
+
 # Sets that the flow does not leave
 
 
