@@ -285,3 +285,11 @@ def test_no_flow_converges_elsewhere_than_the_referee(kind: str) -> None:
             assert path.status is Status.ROUNDOFF or apart <= 3.0 * path.error + 1e-6 * np.abs(truth.W).max()
             answered += path.status is Status.CONVERGED
     assert answered >= 4
+
+
+def test_an_end_at_a_weak_saddle_does_not_claim_a_minimum() -> None:
+    weak = Objective.autodiff(lambda x: x[0] ** 2 - 1e-12 * x[1] ** 2, 2)
+    path = gradient_flow(weak, np.array([1.0, 1e-6]))
+    assert path.status is Status.CONVERGED and path.message.endswith("no eigenvalue of the Hessian is below -1e-08 |H|")
+    bowl = Objective.autodiff(lambda x: x[0] ** 2 + 1e-12 * x[1] ** 2, 2)
+    assert gradient_flow(bowl, np.array([1.0, 1e-6])).message.endswith("no negative eigenvalue")
