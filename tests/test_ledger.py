@@ -153,6 +153,17 @@ def test_the_limit_passes_the_saddles_of_the_whole_matrix_in_order() -> None:
     assert pytest.approx(np.array([[1.0, 0, 3], [0, 0, 0], [3, 0, 9]]), abs=1e-9) == W
 
 
+@pytest.mark.parametrize(
+    ("values", "ranks", "together"),
+    [([2, 2], [0, 2], [0, 2]), ([2, 2 + 1e-6], [0, 1, 2], [0, 1, 1]), ([2, -2, 1], [0, 2, 3], [0, 2, 1])],
+)
+def test_components_that_leave_at_one_time_have_no_saddle_between(values: Any, ranks: Any, together: Any) -> None:
+    M = np.where(np.eye(len(values), dtype=bool), np.diag(values).astype(float), GAP)
+    found = visits(gflow.saddle_to_saddle(gflow.MatrixCompletion(M)))
+    assert [visit.rank for visit in found] == ranks and [visit.together for visit in found] == together
+    assert ("at once" in repr(found)) is (max(together) > 1)
+
+
 def test_a_traversal_that_stops_leaves_only_the_saddles_before() -> None:
     assert [visit.rank for visit in visits(published("c1").traversal)] == [0, 1]
     assert [visit.rank for visit in visits(published("zero_coupled").traversal)] == [0]
@@ -166,7 +177,7 @@ EDGES: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     "fully observed": ([[1, 2], [3, 4]], {}, [HOLDS, HOLDS, UNMET]),
     "a full diagonal with zeros": ([[1, 0], [0, 2]], {}, [HOLDS, HOLDS, HOLDS]),
     "an unobserved row": ([[1, 2], [GAP, GAP]], {}, [HOLDS, HOLDS, UNMET]),
-    "equal components": ([[2, GAP], [GAP, 2]], {}, [UNMET, UNMET, HOLDS]),
+    "equal components": ([[2, GAP], [GAP, 2]], {}, [HOLDS, UNMET, HOLDS]),
     "equal singular values within one": (
         [[1, 1, GAP], [1, -1, GAP], [GAP, GAP, 3]],
         {},

@@ -35,6 +35,23 @@ def integers(seed: int) -> np.ndarray:
     return M
 
 
+# small singular values
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-100])
+@pytest.mark.parametrize(
+    ("M", "rank"),
+    [
+        ([[1, 1], [1, 1 + 1e-7]], 2),
+        ([[1, 0], [0, 1e-8]], 2),
+        ([[1, 1e-7], [1e-7, 1e-14]], 1),
+        ([[1, 2, GAP], [2, GAP, 6], [GAP, 6, 9]], 1),
+    ],
+)
+def test_singular_values_above_the_error_of_the_limit_count(M: Any, rank: int, scale: float) -> None:
+    assert saddle_to_saddle(MatrixCompletion(scale * np.array(M, dtype=float))).rank == rank
+
+
 # rests of vanishing curvature
 
 
