@@ -17,7 +17,7 @@ from gflow.cli import main
 from gflow.data import example
 from gflow.statements import Study, commuting, completions, mixing, rip, thm2, thm3, thm3_premise, thm4
 from gflow.statements.claims import Claim, Verdict, tally
-from gflow.statements.evidence import Evidence, evidence
+from gflow.statements.evidence import Evidence, best_fit, evidence
 from gflow.statements.ledger import ENTRIES, Ledger, aggregated, ledger, study_ledger
 from gflow.statements.visits import visits
 
@@ -308,6 +308,23 @@ def test_a_better_fit_of_the_same_rank_makes_the_premise_fail(monkeypatch: pytes
     premise = thm3_premise.claim(published("fig3"))
     assert premise.news and premise.reason.startswith("local minimum inside Omega_k")
     assert thm3.claim(published("fig3"), premise).verdict is Verdict.HYPOTHESIS_NOT_MET
+
+
+def test_losses_that_are_rounding_need_no_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    rng = np.random.default_rng(0)
+    M = np.round(rng.standard_normal((5, 2)) @ rng.standard_normal((2, 5)), 5)
+    M[0, 0] = M[1, 2] = GAP
+    monkeypatch.setattr(thm3_premise, "best_fit", lambda _, k: searched.append(k))
+    reason = thm3_premise.claim(evidence_of(M)).reason
+    assert searched and max(searched) == 1, reason
+
+
+def test_a_large_fit_has_fewer_starts() -> None:
+    M = np.outer(np.arange(1.0, 61.0), np.ones(61))
+    M[0, 0] = GAP
+    small, large = (best_fit(gflow.MatrixCompletion(M), k) for k in (1, 2))
+    assert small is not None and large is not None and (small.starts, large.starts) == (40, 13)
 
 
 def test_a_limit_that_misses_the_data_does_not_meet_the_hypotheses() -> None:

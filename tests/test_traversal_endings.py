@@ -236,6 +236,8 @@ def test_fits_within_the_rounding_of_the_data_are_equal() -> None:
     assert np.mean((rounded - M) ** 2) < explained < 1e-9
     assert thm3_premise.rounding_loss(MatrixCompletion(M)) == 0.0
     assert thm3_premise.rounding_loss(MatrixCompletion([[1, 2], [3, GAP]])) < 1e-6
+    decimals = np.round(M, 5)
+    assert np.mean((decimals - M) ** 2) < thm3_premise.rounding_loss(MatrixCompletion(decimals)) < 1e-10
     given: Any = {"rank": 2, "best": 0.9 * explained, "fit": None, "searched": True, "saddle": None}
     assert not thm3_premise.Compared(loss=explained, rounding=explained, **given).beaten
     assert thm3_premise.Compared(loss=2 * explained, rounding=explained, **given).beaten

@@ -14,8 +14,9 @@ import gflow
 from gflow.statements.study import DENSE_LIMIT, IntegrationFailed, Study
 from gflow.statements.visits import Visit, visits
 
-STARTS = 40
-"""Starts of each fit of rank k."""
+STARTS, FEWEST_STARTS, FULL_SEARCH = 40, 5, 170
+"""Starts of each fit of rank k up to the last number of variables; beyond it as many fewer as each takes longer, with
+the cube of that number, but at least the second."""
 LARGEST_FIT = 400
 """Up to this many variables k (d1 + d2) fits of rank k are searched from many starts."""
 LARGEST_NORM = 100
@@ -139,9 +140,11 @@ def _sizes(given: Evidence) -> np.ndarray:
 
 def best_fit(problem: gflow.MatrixCompletion, k: int) -> gflow.RankFit | None:
     """Return the best of many fits of rank k, 1 <= k <= min(d1, d2); None where that is too large."""
-    if k * sum(problem.shape) > LARGEST_FIT:
+    variables = k * sum(problem.shape)
+    if variables > LARGEST_FIT:
         return None
-    return gflow.rank_fit(problem, k, starts=STARTS)
+    affordable = int(STARTS * min(1.0, (FULL_SEARCH / variables) ** 3))
+    return gflow.rank_fit(problem, k, starts=max(FEWEST_STARTS, affordable))
 
 
 def _nuclear(problem: gflow.MatrixCompletion) -> gflow.Completion | None:

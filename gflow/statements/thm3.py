@@ -24,8 +24,7 @@ _MET = {Verdict.HOLDS: True, Verdict.HYPOTHESIS_NOT_MET: False}
 
 def claims(study: Study) -> tuple[Claim, ...]:
     """Return the claim, measured by the rank of the limit."""
-    given = evidence(study)
-    return (claim(given, thm3_premise.claim(given)),)
+    return (claim(evidence(study), thm3_premise.studied(study)),)
 
 
 def claim(given: Evidence, premise: Claim) -> Claim:
