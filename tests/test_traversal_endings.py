@@ -35,6 +35,23 @@ def integers(seed: int) -> np.ndarray:
     return M
 
 
+# small singular values
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-100])
+@pytest.mark.parametrize(
+    ("M", "rank"),
+    [
+        ([[1, 1], [1, 1 + 1e-7]], 2),
+        ([[1, 0], [0, 1e-8]], 2),
+        ([[1, 1e-7], [1e-7, 1e-14]], 1),
+        ([[1, 2, GAP], [2, GAP, 6], [GAP, 6, 9]], 1),
+    ],
+)
+def test_singular_values_above_the_error_of_the_limit_count(M: Any, rank: int, scale: float) -> None:
+    assert saddle_to_saddle(MatrixCompletion(scale * np.array(M, dtype=float))).rank == rank
+
+
 # rests of vanishing curvature
 
 
@@ -219,6 +236,8 @@ def test_fits_within_the_rounding_of_the_data_are_equal() -> None:
     assert np.mean((rounded - M) ** 2) < explained < 1e-9
     assert thm3_premise.rounding_loss(MatrixCompletion(M)) == 0.0
     assert thm3_premise.rounding_loss(MatrixCompletion([[1, 2], [3, GAP]])) < 1e-6
+    decimals = np.round(M, 5)
+    assert np.mean((decimals - M) ** 2) < thm3_premise.rounding_loss(MatrixCompletion(decimals)) < 1e-10
     given: Any = {"rank": 2, "best": 0.9 * explained, "fit": None, "searched": True, "saddle": None}
     assert not thm3_premise.Compared(loss=explained, rounding=explained, **given).beaten
     assert thm3_premise.Compared(loss=2 * explained, rounding=explained, **given).beaten

@@ -39,7 +39,10 @@ fraction of the mean square of the data, are equal."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
-    """A critical point of rank k against the best fit of its rank; a fit of full rank needs no search."""
+    """A critical point of rank k against the best fit of its rank.
+
+    A fit of full rank needs no search, nor does one of a loss that is rounding.
+    """
 
     rank: int
     loss: float
@@ -61,10 +64,11 @@ class Compared:
 
     def __str__(self) -> str:
         where = f"rank {self.rank}" if self.saddle is None else f"component {self.saddle.component}, rank {self.rank}"
+        if self.is_rounding:
+            return f"{where}: loss {self.loss:.8g}, zero within the rounding of the data"
         if self.fit is None:
             return f"{where}: loss {self.loss:.8g}, full rank reaches {self.best:.8g}"
         ends = "" if self.fit.bounded else ", whose entries run off to infinity"
-        ends += ", equal within the rounding of the data" if self.is_rounding else ""
         return f"{where}: loss {self.loss:.8g}, the best of {self.fit.starts} fits {self.best:.8g}{ends}"
 
 
@@ -98,20 +102,25 @@ def claim(given: Evidence) -> Claim:
 
 
 def rounding_loss(problem: gflow.MatrixCompletion) -> float:
-    """Return the largest loss that rounding the data to their digits explains; 0.0 for data that are not rounded.
+    """Return the largest loss that rounding the data explains, to digits or to decimals; 0.0 where neither is seen.
 
     Integers and other short numbers are rounded only as far as the loss is small against the data.
     """
     values = problem.unit * problem.normalized.targets
     sizes = np.abs(values[values != 0.0])
-    exponents = np.floor(np.log10(sizes))
+    exponents, most = np.floor(np.log10(sizes)), ROUNDED_SHARE * float(np.sum((sizes / problem.unit) ** 2))
+    half = [_half(sizes, exponents), _half(sizes, np.full_like(exponents, exponents.max(initial=0.0)))]
+    explained = max(min(float(np.sum((each / problem.unit) ** 2)), most) for each in half)
+    return problem.unit * (problem.unit * explained) / problem.n_observed
+
+
+def _half(sizes: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+    """Return half of the last digit to which numbers are rounded that begin with those exponents, or zeros."""
     for digits in range(1, MOST_DIGITS + 1):
         steps = 10.0 ** (exponents - digits + 1)
         if np.all(np.abs(sizes / steps - np.round(sizes / steps)) <= DIGIT_TOL * sizes / steps):
-            half = 0.5 * steps / problem.unit
-            explained = min(float(np.sum(half**2)), ROUNDED_SHARE * float(np.sum((sizes / problem.unit) ** 2)))
-            return problem.unit * (problem.unit * explained) / problem.n_observed
-    return 0.0
+            return 0.5 * steps
+    return np.zeros_like(sizes)
 
 
 def _alone(given: Evidence, number: int) -> list[Compared]:
@@ -135,7 +144,7 @@ def _compared(
     if k == 0 or loss == 0.0:
         return []
     rounding = rounding_loss(problem) * share
-    if k >= min(problem.shape):
+    if k >= min(problem.shape) or loss <= rounding:
         return [Compared(k, loss, 0.0, None, True, saddle, rounding)]
     fit = best_fit(problem, k)
     return [Compared(k, loss, loss if fit is None else fit.loss * share, fit, fit is not None, saddle, rounding)]

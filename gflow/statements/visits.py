@@ -8,6 +8,9 @@ import numpy as np
 
 import gflow
 
+TOGETHER = 1e-9
+"""Arrivals of two components within this fraction of their time are one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Visit:
@@ -21,11 +24,15 @@ class Visit:
         Scales as s^2 when M is multiplied by s.
     arrival : float
         Time of arrival in units of log(1/alpha).
+    together : int
+        Components that arrive here at the same time, 0 at the origin. More than one: which of them is first depends on
+        the start, by a time that does not grow with log(1/alpha), and no point in between is visited.
     """
 
     saddles: tuple[gflow.Saddle, ...]
     loss: float
     arrival: float
+    together: int
 
     @property
     def rank(self) -> int:
@@ -46,7 +53,8 @@ class Visit:
         return model.theta(A, B)
 
     def __repr__(self) -> str:
-        return f"Visit(rank {self.rank}, loss={self.loss:.8g}, at {self.arrival:.4g} log(1/alpha))"
+        both = f", {self.together} components at once" if self.together > 1 else ""
+        return f"Visit(rank {self.rank}, loss={self.loss:.8g}, at {self.arrival:.4g} log(1/alpha){both})"
 
 
 def visits(traversal: gflow.Traversal) -> tuple[Visit, ...]:
@@ -65,15 +73,17 @@ def visits(traversal: gflow.Traversal) -> tuple[Visit, ...]:
         if chain.status is not gflow.TraversalStatus.CONVERGED:
             stop = min(stop, time + (chain.end.plateau_time or 0.0))
     places = [0] * len(traversal.chains)
-    found = [_visit(traversal, places, 0.0)]
-    for time, number in sorted(events):
-        if time > stop:
-            break
+    found = [_visit(traversal, places, 0.0, 0)]
+    events = sorted(event for event in events if event[0] <= stop)
+    for place, (time, number) in enumerate(events):
         places[number] += 1
-        found.append(_visit(traversal, places, time))
+        if place + 1 < len(events) and events[place + 1][0] - time <= TOGETHER * time:
+            continue
+        together = sum(time - former <= TOGETHER * time for former, _ in events[: place + 1])
+        found.append(_visit(traversal, places, time, together))
     return tuple(found)
 
 
-def _visit(traversal: gflow.Traversal, places: list[int], arrival: float) -> Visit:
+def _visit(traversal: gflow.Traversal, places: list[int], arrival: float, together: int) -> Visit:
     saddles = tuple(chain.saddles[place] for chain, place in zip(traversal.chains, places, strict=True))
-    return Visit(saddles, float(sum(saddle.loss for saddle in saddles)), arrival)
+    return Visit(saddles, float(sum(saddle.loss for saddle in saddles)), arrival, together)
