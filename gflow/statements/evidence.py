@@ -158,7 +158,8 @@ def _limit(study: Study, traversal: gflow.Traversal, start: np.ndarray | None) -
         error = np.inf if traversal.error is None else traversal.error
         return matrix, error, "the saddle-to-saddle traversal"
     why = f"the traversal is {status}"
-    if status is gflow.TraversalStatus.DIVERGING or start is None:
+    open_ended = [chain for chain in traversal.chains if chain.status is not gflow.TraversalStatus.CONVERGED]
+    if any(chain.infinite is not None for chain in open_ended) or start is None:
         return None, np.inf, why
     if study.model.dim > DENSE_LIMIT:
         return None, np.inf, f"{why}; no direct runs at dimension {study.model.dim}"
