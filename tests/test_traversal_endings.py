@@ -91,6 +91,13 @@ def test_the_infimum_of_the_symmetric_model_at_infinity_is_no_minimum() -> None:
     assert attained.matrix[1, 1] == pytest.approx(0.5) and attained.loss == pytest.approx(0.25)
 
 
+def test_no_symmetric_model_is_said_to_diverge_while_other_modes_grow() -> None:
+    problem = MatrixCompletion([[-5, -5, 4], [-5, -4, 2], [4, 2, GAP]])
+    found = symmetric_traversal(problem)
+    assert found.status == UNDECIDED and "other modes grow on the way" in found.reason
+    assert symmetric_traversal(problem, width=1).status == DIVERGING
+
+
 @pytest.mark.parametrize("seed", [4, 7])
 def test_a_tall_table_of_unequal_columns_has_one_limit_with_and_without_elimination(
     seed: int, monkeypatch: pytest.MonkeyPatch
