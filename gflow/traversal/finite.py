@@ -31,6 +31,8 @@ FAR_LAUNCH = 1e-3
 """Amplitude of a column that escapes on the way, in the square root of the unit: rounding errors are larger there."""
 LATEST = 1e16
 """No orbit is followed longer than this, in the problem's own unit."""
+LONGER = 10.0
+"""An orbit on which nothing has arrived is followed at least so many times as long."""
 EXTENSIONS, MOST_STAGES = 6, 12
 SURELY = 30.0
 """Elements whose factors are not known stay passive if a bound of their growth leaves them below e^-30."""
@@ -156,6 +158,8 @@ class Walk:
             if until is None:
                 return found
             found = self.orbit(saddle, A, B, moving=moving, until=until)
+            if found.ending == Ending.DIVERGING and found.path is not None and found.path.times[-1] < until:
+                break
         raise Unknown(f"nothing arrives before t = {until:.3g}")
 
     def later(self, reached: Orbit) -> float | None:
@@ -168,7 +172,8 @@ class Walk:
         waits = [(each.exponent * self.log - each.gain) / each.rate for each in growing]
         if not waits:
             return None
-        until = float(reached.path.times[-1]) + 2.0 * min(waits) / (2.0 * self.stage.problem.weight)
+        time = float(reached.path.times[-1])
+        until = max(LONGER * time, time + 2.0 * min(waits) / (2.0 * self.stage.problem.weight))
         if until > LATEST:
             raise Unknown(f"nothing arrives before t = {LATEST:.0g}")
         return until
