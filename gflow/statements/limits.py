@@ -77,7 +77,8 @@ def limit_of(given: Evidence) -> Limit:
         error = np.inf if traversal.error is None else traversal.error
         return Limit(matrix, error, "the saddle-to-saddle traversal")
     why = f"the traversal is {status}"
-    if status is gflow.TraversalStatus.DIVERGING or start is None:
+    open_ended = [chain for chain in traversal.chains if chain.status is not gflow.TraversalStatus.CONVERGED]
+    if any(chain.infinite is not None for chain in open_ended) or start is None:
         return Limit(None, np.inf, why)
     if given.model.dim > DENSE_LIMIT:
         return Limit(None, np.inf, f"{why}; no direct runs at dimension {given.model.dim}")

@@ -83,14 +83,16 @@ def claim(given: Evidence) -> Claim:
         if not better:
             better = [f"{SUB}: {found}; each component alone is at its best" for found in whole if found.beaten]
     unended = [chain for chain in chains if chain.status is not gflow.TraversalStatus.CONVERGED]
-    diverging = [chain for chain in unended if chain.status is gflow.TraversalStatus.DIVERGING]
-    at_infinity = [_at_infinity(given, chain) for chain in diverging]
+    at_infinity = [_at_infinity(given, chain) for chain in chains if chain.infinite is not None]
     failures = [found for beaten, found in at_infinity if beaten] + better
     if failures:
         return Claim.hypothesis(ID, TITLE, len(failures), 0.0, 0.0, reason="; ".join(failures))
     if unended:
         reason = "; ".join(f"a chain is {chain.status}: {chain.reason}" for chain in unended)
         reason += "".join(f"; no better fit is known: {found}" for _, found in at_infinity)
+        return Claim.undecided(ID, TITLE, reason)
+    if at_infinity:
+        reason = "; ".join(f"a stage runs to infinity, no better fit is known: {found}" for _, found in at_infinity)
         return Claim.undecided(ID, TITLE, reason)
     missing = [found for found in compared if not found.searched]
     if missing:
@@ -152,9 +154,10 @@ def _compared(
 
 def _at_infinity(given: Evidence, chain: gflow.Chain) -> tuple[bool, str]:
     """Return whether a fit of the same rank beats what a stage tends to that runs off to infinity, and in what way."""
+    assert chain.infinite is not None
     part = given.problem.restricted(chain.rows, chain.columns)
-    share, k = part.n_observed / given.problem.n_observed, chain.end.rank + 1
-    reached = part.unit * (part.unit * chain.orbits[-1].final_loss) * share if chain.orbits else chain.end.loss
+    share, k = part.n_observed / given.problem.n_observed, chain.saddles[chain.infinite].rank + 1
+    reached = part.unit * (part.unit * chain.orbits[chain.infinite].final_loss) * share
     compared = _compared(part, k, reached, share)
     text = f"critical value at infinity: {'; '.join(map(str, compared))}; {chain.reason}"
     return any(found.beaten for found in compared), text

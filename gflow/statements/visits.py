@@ -60,18 +60,20 @@ class Visit:
 def visits(traversal: gflow.Traversal) -> tuple[Visit, ...]:
     """Return the points that the limit passes, from the origin on, in the order of their arrival.
 
-    Where a chain does not reach its end, the list stops when that component leaves its last known saddle.
+    Where a chain does not reach its end, or by a way through infinity, the list stops when that component leaves its
+    last known saddle before.
     """
     if not traversal.chains:
         return ()
     events, stop = [], np.inf
     for number, chain in enumerate(traversal.chains):
         time = 0.0
-        for saddle in chain.saddles[:-1]:
+        known = chain.saddles if chain.infinite is None else chain.saddles[: chain.infinite + 1]
+        for saddle in known[:-1]:
             time += saddle.plateau_time or 0.0
             events.append((time, number))
-        if chain.status is not gflow.TraversalStatus.CONVERGED:
-            stop = min(stop, time + (chain.end.plateau_time or 0.0))
+        if chain.status is not gflow.TraversalStatus.CONVERGED or chain.infinite is not None:
+            stop = min(stop, time + (known[-1].plateau_time or 0.0))
     places = [0] * len(traversal.chains)
     found = [_visit(traversal, places, 0.0, 0)]
     events = sorted(event for event in events if event[0] <= stop)

@@ -96,9 +96,12 @@ def saddle_to_saddle(
     simple_tol : float
         sigma_1 of a residual counts as repeated when sigma_1 - sigma_2 <= simple_tol * sigma_1.
     norm_limit : float
-        A stage diverges when |theta| grows as a power of time over two decades, no completion or minimum is found
-        ahead, and the loss has stopped falling, or the slope has sunk into rounding errors, or |theta| exceeds
+        A stage runs to infinity when |theta| grows as a power of time over two decades, no completion or minimum is
+        found ahead, and the loss has stopped falling, or the slope has sunk into rounding errors, or |theta| exceeds
         norm_limit * max(sqrt(unit), |theta| at the saddle before).
+        While another mode grows along it, the chain goes on at alpha from 1e-30 to far below what a computer can hold:
+        the limit exists where all ends are one locally unique completion, and the traversal is ``diverging`` only where
+        they lie the farther away the smaller alpha is.
     max_evaluations : int
         Budget of gradients for each orbit; large components get no more than 10000.
     compiled : bool or None
