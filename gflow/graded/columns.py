@@ -160,6 +160,19 @@ class GradedColumns:
             result[rows] = (z[rows] * np.exp(logs + log_factor)) @ frame.T
         return result
 
+    def apart(self, z: np.ndarray) -> float:
+        """Return the least part of a column of z, relative to it, that is orthogonal to all larger ones."""
+        least = 1.0
+        for c, rows in enumerate(self.members):
+            part = z[rows]
+            norms = np.linalg.norm(part, axis=0)
+            alive = np.nonzero(self.alive[c] & (norms > 0.0))[0]
+            order = alive[np.argsort(-(self.logs[c, alive] + np.log(norms[alive])), kind="stable")]
+            if len(order) > 1:
+                remains = np.linalg.qr(part[:, order] / norms[order], mode="r")
+                least = min(least, float(np.abs(np.diagonal(remains)).min()))
+        return least
+
     def orthogonalise(self) -> None:
         """Keep the columns apart: turn each component's until they are mutually orthogonal, and of unit norm."""
         for c, rows in enumerate(self.members):

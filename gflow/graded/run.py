@@ -25,6 +25,8 @@ GROWTH = float(np.exp(12.0))
 """The columns are made orthogonal again when one of them has grown by this factor,"""
 DECAY = float(np.exp(-7.0))
 """or has fallen by this one,"""
+HIDDEN = float(np.exp(-3.0))
+"""or has kept less than this of the part of it that larger ones do not hold,"""
 NEGLIGIBLE = 1e-280
 """unless it lies below this fraction of its column."""
 AT_REST = 1e-8
@@ -204,7 +206,7 @@ class Run:
         low, high = np.where(own >= np.maximum(0.5 * needed, NEGLIGIBLE), DECAY * own, 0.0), GROWTH * needed
         relief = np.exp(np.clip(-2.0 * self.columns.logs, 0.0, np.log(RELIEF)))[self.columns.home]
         solver = self.new_solver(relief * needed if tail else needed)
-        z, ending = self.columns.z, None
+        z, ending, hidden = self.columns.z, None, HIDDEN * self.columns.apart(self.columns.z)
         self.errors.restart(self.t, z)
         while ending is None:
             said = solver.step()
@@ -218,11 +220,12 @@ class Run:
                     "try another rtol"
                 )
             z, self.t = solver.y.reshape(shape), float(solver.t)
-            self.errors.step(self.t, z)
+            looked = self.errors.step(self.t, z)
             ending = self.note(z)
             sizes = self.columns.largest(z)
             entered = not tail and self.loss <= TAIL * self.first_loss
-            if entered or self.resting() or (sizes > high).any() or (sizes < low).any():
+            moved = (sizes > high).any() or (sizes < low).any() or (looked and self.columns.apart(z) < hidden)
+            if entered or moved or self.resting():
                 break
         self.errors.step(self.t, z, last=True)
         self.columns.z = z.copy()
