@@ -22,7 +22,8 @@ ROUNDING = 1e2 * EPS
 """An amplitude below this, relative to its column, may be rounding."""
 MARGIN = 3.0
 """Rounding errors are taken to be this many times the largest of the samples that are followed."""
-MAX_SWEEPS = 40
+MAX_SWEEPS, ENDLESS = 40, 1e100
+"""Errors that are carried along do not grow beyond the second."""
 
 
 class GradedColumns:
@@ -257,8 +258,8 @@ def _rotate(
     ):
         norms = np.linalg.norm(column, axis=0)
         z[:, index] = column / np.where(norms > 0.0, norms, 1.0)
-        carried[:, :, index] = along / np.where(norms > 0.0, norms, 1.0)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
+            carried[:, :, index] = np.clip(along / np.where(norms > 0.0, norms, 1.0), -ENDLESS, ENDLESS)
             logs[index] = np.maximum(logs[index] + np.log(shrink * norms), NOTHING)
     large, small = frame[:, i], frame[:, j]
     frame[:, i], frame[:, j] = shrink * (large + tangent * small), shrink * (small - tangent * large)
