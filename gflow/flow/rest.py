@@ -69,9 +69,12 @@ def left(objective: Objective, theta: np.ndarray) -> tuple[float, float]:
     if output.function is None or not begin.any() or len(theta) > LARGEST_SETTLED:
         return 0.0, 0.0
     at, modes = _settled(inner, begin)
-    here, quartic = output.at(at * unit), modes.scale / norm(at) ** 2
-    downhill = np.sqrt(modes.falls / quartic)
-    uphill = np.minimum(np.abs(modes.slopes) / modes.values, np.cbrt(np.abs(modes.slopes) / quartic))
+    here, size = output.at(at * unit), norm(at)
+    if not modes.scale * size > np.finfo(float).tiny:
+        return 0.0, 0.0  # nothing is left that could move
+    downhill = size * np.sqrt(modes.falls / modes.scale)
+    uphill = size * np.cbrt(np.abs(modes.slopes) / (modes.scale * size))
+    uphill = np.minimum(np.abs(modes.slopes) / modes.values, uphill)
     steps = np.where(modes.falls > 0.0, downhill, uphill)
     moved = np.array(
         [

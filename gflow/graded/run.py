@@ -12,6 +12,7 @@ from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.monitor import Record, norm, plateaus
 from gflow.flow.outcome import STEPS
+from gflow.flow.rest import with_rest
 from gflow.flow.verdicts import is_least
 from gflow.graded.balance import Balance
 from gflow.graded.columns import EPS, ROUNDING, GradedColumns
@@ -93,7 +94,7 @@ class Run:
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
             while ending is None:
                 ending = self.cross() or self.follow()
-        return self.result(*ending)
+        return with_rest(self.result(*ending), self.objective)
 
     def measure(self, z: np.ndarray) -> None:
         """Keep loss, gradient norm and the speed of the large columns at z."""
