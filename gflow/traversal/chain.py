@@ -80,8 +80,7 @@ def chain(
             if far.factors is None:
                 stop = far.status, far.reason
                 break
-            (A, B), lost = far.factors, True
-            orbits += far.orbits
+            (A, B), lost, orbits = far.factors, True, [*orbits, *far.orbits]
             spreads[-1] = far.spread
             continue
         A, B = balanced(*reached.model.factors(reached.end))
