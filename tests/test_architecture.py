@@ -42,7 +42,7 @@ ROOMS = {
     "gflow.models": room(outside="autograd"),
     "gflow.objective": room("gflow.problems gflow.models", "autograd scipy"),
     "gflow.testing": room("gflow.problems gflow.models", "scipy"),
-    "gflow.flow": room("gflow.files gflow.critical", "scipy"),
+    "gflow.flow": room("gflow.files gflow.critical gflow.objective", "scipy"),
     "gflow.fast": room(outside="numba scipy"),
     "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
     "gflow.workers": room(outside="joblib scipy threadpoolctl"),

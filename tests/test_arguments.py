@@ -56,6 +56,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "minimum_trace": lambda M: round(float(np.trace(gflow.minimum_trace(M).matrix)), 6),
     "nearest_interpolant": lambda M: gflow.nearest_interpolant(M).matrix.tolist(),
     "rank_fit": lambda M: round(gflow.rank_fit(M, 1).loss, 9),
+    "gradient_flow": lambda M: gflow.gradient_flow(M, np.full(4, 0.1), rank=1).status,
+    "gradient_flows": lambda M: [end.status for end in gflow.gradient_flows(M, np.full(4, 0.1), rank=1)],
     "Objective.of": lambda M: gflow.Objective.of(M, gflow.Factorization((2, 2))).value(np.ones(8)),
 }
 
@@ -86,3 +88,14 @@ def test_a_seed_stands_for_its_generator(model: Any) -> None:
     for wrong in (None, 0.5, True):
         with pytest.raises(TypeError, match="rng must be a numpy Generator or an integer seed"):
             model.random(wrong)
+
+
+def test_one_flow_and_many_take_the_same_first_arguments() -> None:
+    start = np.full(4, 0.1)
+    objective = gflow.Objective.of(PROBLEM, gflow.Factorization((2, 2), 1))
+    paths = [gflow.gradient_flow(ROWS, start, rank=1), gflow.gradient_flow(objective, start)]
+    assert np.array_equal(paths[0].final, paths[1].final)
+    ends = gflow.gradient_flows([PROBLEM, np.array(ROWS), objective.normalized or objective], start, compiled=False)
+    assert len(ends) == 3
+    with pytest.raises(ValueError, match="rank belongs to problems"):
+        gflow.gradient_flow(objective, start, rank=1)

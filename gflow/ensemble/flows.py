@@ -15,7 +15,7 @@ from gflow.ensemble.workers import apart
 from gflow.flow import gradient_flow
 from gflow.models import DirectMatrix, Factorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, as_problem
 from gflow.workers import one_thread
 
 
@@ -47,8 +47,8 @@ def gradient_flows(
 
     Parameters
     ----------
-    problems : problem or Objective, or a sequence of them
-        A problem, for instance a ``MatrixCompletion``, is taken with a ``Factorization``.
+    problems : problem, matrix or Objective, or a list of them
+        A problem, or a matrix with NaN, is taken with a ``Factorization``.
     starts : (dim,) or (m, dim) array, or a sequence of (dim,) arrays
         One start for each problem; a single problem or a single start is used for all.
     rank : int, optional
@@ -97,7 +97,7 @@ def _checked(**settings: Any) -> None:
 
 def _paired(problems: Any, starts: Any, rank: int | None) -> list[FlowRun]:
     """Return one run for each problem and start, a single one of either standing for all."""
-    subjects = list(problems) if isinstance(problems, Iterable) else [problems]
+    subjects = [each if isinstance(each, Objective) else as_problem(each) for each in _several(problems)]
     listed = list(starts)
     points = [np.array(start, dtype=float) for start in ([starts] if listed and np.ndim(listed[0]) == 0 else listed)]
     count = max(len(subjects), len(points)) if subjects and points else 0
@@ -111,6 +111,15 @@ def _paired(problems: Any, starts: Any, rank: int | None) -> list[FlowRun]:
     if len(points) != count:
         points = points * count
     return [FlowRun(*parts) for parts in zip(subjects, models, points, strict=True)]
+
+
+def _several(problems: Any) -> list[Any]:
+    """Return the problems of a sequence, or the one that is given: the rows of a matrix are one problem."""
+    if not isinstance(problems, Iterable) or hasattr(problems, "shape"):
+        return [problems]
+    listed = list(problems)
+    rows = bool(listed) and all(not isinstance(each, Objective) and np.ndim(each) == 1 for each in listed)
+    return [listed] if rows else listed
 
 
 def _fill(

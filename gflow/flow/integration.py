@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -12,18 +12,17 @@ from gflow.flow.run import Callback, Run
 from gflow.flow.solvers import METHODS
 from gflow.flow.trajectory import Trajectory
 from gflow.flow.trust import FINEST, Followed, trusted
-
-if TYPE_CHECKING:
-    from gflow.objective import Objective
+from gflow.objective import Objective, as_objective
 
 COARSEST = 1e-2
 """Largest ``rtol``."""
 
 
 def gradient_flow(
-    objective: Objective,
+    objective: Any,
     start: np.ndarray,
     *,
+    rank: int | None = None,
     center: np.ndarray | None = None,
     method: str = "auto",
     rtol: float = 1e-8,
@@ -48,8 +47,11 @@ def gradient_flow(
 
     Parameters
     ----------
-    objective : Objective
+    objective : Objective, problem or matrix
+        A problem, or a matrix with NaN, is taken with a ``Factorization``, as ``gradient_flows`` does.
     start : (dim,) array
+    rank : int, optional
+        Width of the factorisation of a problem. Default: full width.
     center : (dim,) array, optional
         A critical point from which ``start`` is the deviation: theta(0) = center + start, with the full relative
         accuracy of ``start`` however small it is. Default: 0, critical or not.
@@ -91,14 +93,18 @@ def gradient_flow(
 
     Raises
     ------
+    TypeError
+        If ``objective`` is none of these.
     ValueError
-        If the start has another shape or is not finite, the method is unknown, or a tolerance or limit is out of range.
+        If the start has another shape or is not finite, a rank is given for an objective, the method is unknown, or a
+        tolerance or limit is out of range.
     IntegrationFailed
         If the solver gives up at its first step; where it gives up later, the status is ``budget``.
 
     Times scale as 1 / s and states as sqrt(s) for a factorisation when M is multiplied by s. Bai et al. 2024,
     section 3; deviation form: f(c + delta) - f(c) without cancellation.
     """
+    objective = as_objective(objective, rank)
     start = _checked(objective, start, method, rtol, max_evaluations)
     center = None if center is None else _checked(objective, center, method, rtol, max_evaluations)
     limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.models import Model, completed
+from gflow.models import Factorization, Model, completed
 from gflow.problems import Problem, as_problem
 
 Array = np.ndarray
@@ -204,3 +204,27 @@ class LastPoint:
         if last is None or not np.array_equal(last[0], theta):
             last = self.last = theta.copy(), self.function(theta)
         return last[1]
+
+
+def as_objective(subject: Any, rank: int | None = None) -> Objective:
+    """Return an objective as it is, and the loss of W = A B on a problem or a matrix.
+
+    Parameters
+    ----------
+    subject : Objective, problem, or what ``MatrixCompletion`` takes
+    rank : int, optional
+        Width of the factorisation of a problem. Default: full width.
+
+    Raises
+    ------
+    TypeError
+        If ``subject`` is none of these.
+    ValueError
+        If a rank is given for an objective, or is no positive integer.
+    """
+    if isinstance(subject, Objective):
+        if rank is not None:
+            raise ValueError("rank belongs to problems; an Objective has its own model")
+        return subject
+    problem = as_problem(subject)
+    return Objective.of(problem, Factorization(problem.shape, rank))
