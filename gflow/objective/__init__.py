@@ -1,5 +1,6 @@
 """A smooth function on R^n with its derivatives: the one thing that every algorithm takes."""
 
 from gflow.objective.record import Objective
+from gflow.objective.stochastic import StochasticLoss
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "StochasticLoss"]
