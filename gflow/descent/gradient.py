@@ -10,7 +10,6 @@ from gflow.descent.quartic import EPS, quartic_along
 from gflow.descent.record import Callback, Ending, ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import norm
-from gflow.flow.saddles import saddle_at
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -173,7 +172,7 @@ class _Descent(ObjectiveSteps):
         self.kept.offer(self.n_steps, self.t, self.theta)
         ending = self.verdict()
         if ending is None and np.array_equal(before, self.theta):
-            ending = self.resting()
+            ending = self.stalled("the step is below rounding")
         return ending or self.asked(self.t)
 
     def verdict(self) -> Ending | None:
@@ -189,12 +188,6 @@ class _Descent(ObjectiveSteps):
         if self.t * self.units[1] >= self.limits["t_end"] * (1.0 - 1e-12):
             return Status.HORIZON, "the steps add up to t_end"
         return self.exhausted()
-
-    def resting(self) -> Ending:
-        """Return how a descent ends whose steps are lost in rounding."""
-        if not saddle_at(self.objective, self.theta).rates.size:
-            return Status.CONVERGED, "the step is below rounding where the Hessian has no negative eigenvalue"
-        return Status.ROUNDOFF, f"the step is below rounding at a strict saddle, |grad f| = {self.slope:.2g}"
 
     def name(self) -> str:
         if self.step is None:

@@ -157,16 +157,8 @@ class _Iteration(ObjectiveSteps):
             if self.slope <= self.limits["gradient_tol"] * self.highest and (ending := self.at_rest()):
                 return ending
         if self.idle >= PATIENCE and self.source is None:
-            return self.resting()
+            return self.stalled(f"{PATIENCE} steps changed nothing")
         return self.spent() if self.n_steps >= self.limits["max_steps"] else None
-
-    def resting(self) -> Ending:
-        """Return how a descent ends that changes nothing any more, though no end of the loss was found there."""
-        slope = self.slope * self.units[2] * (self.units[2] / self.units[0])
-        where = f"{PATIENCE} steps changed nothing at |grad f| = {slope:.3g}"
-        if self.slope <= self.limits["gradient_tol"] * self.highest:
-            return Status.ROUNDOFF, f"{where}, at a saddle that only rounding could leave"
-        return Status.BUDGET, f"{where}, which is no critical point of the loss"
 
     def diverging(self) -> Ending:
         message = f"|theta| passed {self.bound * self.units[0]:.3g}"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gflow.objective import Objective
 
 EPS = float(np.finfo(float).eps)
+STALLED = 1e-8
+"""A state where steps are lost in rounding may be critical where the gradient is below this fraction of its largest."""
 LEAST = {"max_steps": 1}
 """The least budget, 2 for those that are not named."""
 Callback = Callable[[float, np.ndarray, float], object]
@@ -147,6 +149,14 @@ class ObjectiveSteps(Steps):
             return None
         self.minimum_below = self.slope / 10
         return at_rest(self.objective, self.theta, self.limits["loss_tol"], self.bound, self.units[0])
+
+    def stalled(self, what: str) -> Ending:
+        """Return how a descent ends whose steps change nothing; ``what`` says that they do not."""
+        slope = self.slope * self.units[2] * (self.units[2] / self.units[0])
+        if self.slope > STALLED * self.highest:
+            return Status.BUDGET, f"{what} at |grad f| = {slope:.3g}, which is no critical point of the loss"
+        ending = at_rest(self.objective, self.theta, self.limits["loss_tol"], self.bound, self.units[0])
+        return ending or (Status.ROUNDOFF, f"{what} at a saddle that only rounding could leave, |grad f| = {slope:.3g}")
 
     def asked(self, t: float) -> Ending | None:
         """Return that the callback asked to stop at the state, or None."""
