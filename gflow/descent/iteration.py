@@ -113,7 +113,7 @@ class _Iteration(ObjectiveSteps):
         super().__init__(objective, start, 1.0, limits, callback)
         self.state: State = (start,)
         self.rule, self.source, self.rng = rule, source, rng
-        self.curved = curvature_at(self.objective, self.theta) if isinstance(rule, LinearOptimizer) else 0.0
+        self.begin = self.theta
         self.moved, self.idle = 0.0, 0
 
     def gradient(self) -> np.ndarray:
@@ -164,19 +164,19 @@ class _Iteration(ObjectiveSteps):
         message = f"|theta| passed {self.bound * self.units[0]:.3g}"
         if not isinstance(self.rule, LinearOptimizer):
             return Status.DIVERGING, message
-        return Status.DIVERGING, f"{message}; {self.stability(self.curved, 'at the start')}"
+        return Status.DIVERGING, f"{message}; {self.stability(self.begin, 'at the start')}"
 
     def spent(self) -> Ending:
         """Return that all steps were made, and what the last ones were like."""
         message = f"{self.n_steps} steps were made; the last moved theta by {self.moved * self.units[0]:.3g}"
         if not isinstance(self.rule, LinearOptimizer):
             return Status.BUDGET, message
-        return Status.BUDGET, f"{message}; {self.stability(curvature_at(self.objective, self.theta), 'at the end')}"
+        return Status.BUDGET, f"{message}; {self.stability(self.theta, 'at the end')}"
 
-    def stability(self, curvature: float, where: str) -> str:
-        """Return the sentence on the largest stable curvature and the curvature that was met."""
+    def stability(self, theta: np.ndarray, where: str) -> str:
+        """Return the sentence on the largest stable curvature and the one that was met at ``theta``."""
         assert isinstance(self.rule, LinearOptimizer)
-        most, met = self.rule.stable_curvature, curvature / self.units[1]
+        most, met = self.rule.stable_curvature, curvature_at(self.objective, theta) / self.units[1]
         told = "the step is too long there" if met > most else "the step is short enough there"
         return f"minima are stable up to curvature {most:.6g}, it was {met:.6g} {where}: {told}"
 

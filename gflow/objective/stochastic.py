@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gflow.models import completed
+from gflow.models import Factorization, completed
+from gflow.objective.loss import is_sparse
 from gflow.objective.record import Objective
-from gflow.problems import as_problem
+from gflow.objective.sampled import EntriesModel, EntriesProblem
+from gflow.problems import MatrixCompletion, as_problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,23 +60,28 @@ class StochasticLoss:
         return Objective.of(self.problem, self.model)
 
     @cached_property
-    def _completed(self) -> Any:
-        return completed(self.model)
+    def _parts(self) -> tuple[Any, Any]:
+        """Return problem and model in the storage that costs least."""
+        problem, model = self.problem, self.model
+        pair = type(problem) is MatrixCompletion and type(model) is Factorization and model.depth == 2
+        if pair and is_sparse(problem):
+            return EntriesProblem(problem), EntriesModel(problem, model)
+        return problem, completed(model)
 
     def draw(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a random gradient at theta, shape (dim,)."""
-        problem, count = self.problem, len(self.problem.targets)
+        (problem, model), count = self._parts, len(self.problem.targets)
         wanted = problem.targets
         if self.label_noise:
             wanted = wanted + self.label_noise * rng.standard_normal(count)
-        weights = problem.measure(self._completed.output(theta)) - wanted
+        weights = problem.measure(model.output(theta)) - wanted
         assert self.batch is not None
         if self.batch < count:
             kept = np.zeros(count)
             kept[rng.choice(count, self.batch, replace=False)] = count / self.batch
             weights = weights * kept
         G = problem.adjoint(2.0 * problem.weight * weights)
-        drawn: np.ndarray = self._completed.pullback(theta, G)
+        drawn: np.ndarray = model.pullback(theta, G)
         return drawn
 
     def __repr__(self) -> str:
