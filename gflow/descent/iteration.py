@@ -48,8 +48,8 @@ def descent(
     start : (dim,) array
     optimizer : str or (state, gradient) -> state
         ``gradient``, ``heavy-ball`` and ``nesterov`` (``momentum``, default 0.9), ``weight-decay`` (``decay``),
-        ``normalized``, ``sign``, ``adagrad`` (``epsilon``) or ``adam`` (``beta1``, ``beta2``, ``epsilon``), or an object:
-        one of their classes, or any rule for tuples of arrays whose first is theta. The first state is ``(theta,)``.
+        ``normalized``, ``sign``, ``adagrad`` (``epsilon``) or ``adam`` (``beta1``, ``beta2``, ``epsilon``); or an
+        object of their classes, or any rule for tuples of arrays whose first is theta. The first state is ``(theta,)``.
     step : float
         For an optimizer by name. It scales like a time, (theta_unit / unit)^2, for the first four, so that the number
         of a step times ``step`` compares with the time of the gradient flow; like theta for the others.
@@ -85,7 +85,9 @@ def descent(
     loss = objective.objective if isinstance(objective, StochasticLoss) else objective
     theta = checked_start(loss, start)
     if noisy != (rng is not None):
-        raise ValueError("a stochastic loss needs rng, a Generator or a seed" if noisy else "rng is for a StochasticLoss")
+        raise ValueError(
+            "a stochastic loss needs rng, a Generator or a seed" if noisy else "rng is for a StochasticLoss"
+        )
     limits = checked_limits(
         {"max_steps": max_steps, "max_states": max_states},
         loss_tol=loss_tol,

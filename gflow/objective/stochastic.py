@@ -48,7 +48,9 @@ class StochasticLoss:
         count = len(self.problem.targets)
         batch = count if self.batch is None else self.batch
         if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or not 1 <= batch <= count:
-            raise ValueError(f"batch must be an integer between 1 and the number of observations, {count}; got {batch!r}")
+            raise ValueError(
+                f"batch must be an integer between 1 and the number of observations, {count}; got {batch!r}"
+            )
         if not 0 <= self.label_noise < np.inf:
             raise ValueError(f"label_noise must be finite and not negative; got {self.label_noise!r}")
         object.__setattr__(self, "batch", int(batch))
