@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import test_cli
 
 import gflow
 from gflow.data import example
@@ -18,6 +20,7 @@ from gflow.statements import registry, steps
 from gflow.statements.claims import Claim, Verdict
 from gflow.statements.evidence import Evidence
 
+run, folder = test_cli.run, test_cli.folder
 NAN = np.nan
 SL = gflow.MatrixCompletion([[1.0, 2.0], [3.0, NAN]])
 FIG3 = example("fig3")
@@ -251,6 +254,12 @@ def test_a_step_beyond_the_threshold_runs_and_says_that_it_is_too_long() -> None
     assert fine.status == "budget" and "short enough" in fine.message
 
 
+def test_a_rule_that_fails_leaves_the_last_state_that_is_finite() -> None:
+    path = gflow.descent(bowl([1.0]), np.ones(1), lambda state, gradient: (np.log(state[0] - 0.4),))
+    assert path.status == "diverging"
+    assert np.isfinite(path.states).all() and "not finite" in path.message
+
+
 def test_what_has_momentum_may_pass_a_minimum_without_having_converged() -> None:
     path = gflow.descent(bowl([1.0]), np.ones(1), "heavy-ball", step=1.0, momentum=0.5, max_states=3000)
     assert path.states[1, 0] == 0.0 and path.n_steps > 30 and path.status == "converged"
@@ -472,3 +481,35 @@ def test_a_gradient_that_is_wrong_in_one_layer_is_seen(monkeypatch: pytest.Monke
     given = Evidence.of(FIG3, Doubled(FIG3.shape, depth=3))
     (claim,) = steps.DRIFT.claims(given)
     assert claim.verdict is Verdict.CONTRADICTED
+
+
+# The command line
+
+
+def test_the_command_line_follows_an_optimizer(run: Any) -> None:
+    found = run(*"flow --example slides3 --optimizer heavy-ball --step 0.05 --json".split()).result
+    model, objective = loss_of(example("slides3"))
+    path = gflow.descent(objective, model.random(np.random.default_rng(0), 1e-8), "heavy-ball", step=0.05)
+    assert found["method"] == "HeavyBall(step=0.05, momentum=0.9)" and found["graded"] is False
+    assert (found["status"], found["time"], found["loss"]) == ("converged", path.n_steps, path.final_loss)
+    deep = "flow --example fig3 --depth 3 --optimizer weight-decay --step 0.1 --decay 0.1 --max-evaluations 50"
+    said = run(*deep.split()).out
+    assert "budget: 50 steps were made" in said and "\nstep " in said and "\ntime " not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--step 0.1", "--step is for an optimizer: name one with --optimizer"),
+        ("--momentum 0.5", "--momentum is for an optimizer"),
+        ("--optimizer sgd --step 0.1", "--optimizer: optimizer must be one of gradient, heavy-ball"),
+        ("--optimizer gradient", "--optimizer: optimizer 'gradient' needs step"),
+        ("--optimizer heavy-ball --step 0.1 --momentum 1", r"--optimizer: momentum must lie in \[0, 1\)"),
+        ("--optimizer adam --step 0.1 --rtol 1e-6", "--method, --rtol and --t-end are for the flow"),
+        ("--optimizer adam --step 0.1 --method graded", "--method, --rtol and --t-end are for the flow"),
+        ("--optimizer adam --step 0", "must be a positive finite number"),
+    ],
+)
+def test_the_command_line_refuses_what_does_not_fit(options: str, message: str, run: Any) -> None:
+    found = run("flow", "--example", "slides3", *options.split())
+    assert (found.code, found.out, found.err.count("\n")) == (2, "", 1) and re.search(message, found.err)

@@ -131,7 +131,7 @@ class _Iteration(ObjectiveSteps):
         self.require(state)
         before, theta = self.theta, state[0] / self.units[0]
         if not (np.abs(theta) <= LARGEST).all():  # NaN included
-            return self.diverging()
+            return self.diverging(bool(np.isfinite(theta).all()))
         self.state, self.theta = state, theta
         self.n_steps += 1
         self.moved = norm(theta - before)
@@ -162,8 +162,10 @@ class _Iteration(ObjectiveSteps):
             return self.stalled(f"{PATIENCE} steps changed nothing")
         return self.spent() if self.n_steps >= self.limits["max_steps"] else None
 
-    def diverging(self) -> Ending:
+    def diverging(self, finite: bool = True) -> Ending:
         message = f"|theta| passed {self.bound * self.units[0]:.3g}"
+        if not finite:
+            message = f"step {self.n_steps + 1} led to numbers that are not finite"
         if not isinstance(self.rule, LinearOptimizer):
             return Status.DIVERGING, message
         return Status.DIVERGING, f"{message}; {self.stability(self.begin, 'at the start')}"
