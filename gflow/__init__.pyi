@@ -134,8 +134,10 @@ from gflow.problems import (
     MatrixCompletion as MatrixCompletion,
     MatrixSensing as MatrixSensing,
     Problem as Problem,
+    as_completion as as_completion,
 )
 from gflow.report import Report as Report, write_report as write_report
+from gflow.report.explanation import Explanation as Explanation, explain as explain
 from gflow.report.verification import verify as verify
 from gflow.statements.claims import Claim as Claim, Finding as Finding, Verdict as Verdict
 from gflow.statements.evidence import Evidence as Evidence

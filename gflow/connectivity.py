@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.problems import MatrixCompletion, as_completion
+from gflow.problems import as_completion
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -136,7 +136,7 @@ class Connectivity:
         return f"Connectivity({self.kind}, {size}, {counts})"
 
 
-def observation_graph(problem: MatrixCompletion) -> nx.Graph:
+def observation_graph(problem: Any) -> nx.Graph:
     """Return the bipartite graph G_M with an edge where M_ij is observed and non-zero.
 
     Nodes are ('row', i) with attribute bipartite=0 and ('column', j) with bipartite=1, counted from 0; isolated
@@ -147,7 +147,7 @@ def observation_graph(problem: MatrixCompletion) -> nx.Graph:
     return _bipartite_graph(problem.rows[nonzero], problem.columns[nonzero])
 
 
-def coupling_graph(problem: MatrixCompletion) -> nx.Graph:
+def coupling_graph(problem: Any) -> nx.Graph:
     """Return the bipartite graph with an edge where M_ij is observed, zero or not.
 
     Nodes as in ``observation_graph``; rows and columns without observation are left out. The gradient flow
@@ -157,7 +157,7 @@ def coupling_graph(problem: MatrixCompletion) -> nx.Graph:
     return _bipartite_graph(problem.rows, problem.columns)
 
 
-def connectivity(problem: MatrixCompletion) -> Connectivity:
+def connectivity(problem: Any) -> Connectivity:
     """Return the components of both graphs of ``problem`` and, as ``.kind``, its class.
 
     Invariant under permutation of rows and columns (up to their names), transposition and rescaling of M.

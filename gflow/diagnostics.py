@@ -18,12 +18,25 @@ FACTORS = ("A", "B", "stacked")
 
 
 def matrices(model: Any, trajectory: Trajectory) -> np.ndarray:
-    """Return W at every state, shape (T, d1, d2); scales as s when M is multiplied by s."""
+    """Return W at every state, shape (T, d1, d2); scales as s when M is multiplied by s.
+
+    Parameters
+    ----------
+    model : Factorization or another model with ``broadcasts``
+    trajectory : Trajectory
+        Of T states.
+    """
     return model.output(trajectory.states)
 
 
 def singular_values(model: Any, trajectory: Trajectory) -> np.ndarray:
     """Return the singular values of W at every state, largest first, shape (T, min(d1, d2)).
+
+    Parameters
+    ----------
+    model : Factorization or another model with ``broadcasts``
+    trajectory : Trajectory
+        Of T states.
 
     Each is accurate to rounding times the largest; they scale as s when M is multiplied by s.
     """
@@ -51,6 +64,11 @@ def factor_singular_values(model: Any, trajectory: Trajectory, which: str = "sta
 
 def numerical_rank(W: np.ndarray, rank_tol: float = 1e-4) -> np.ndarray:
     """Return the number of singular values above ``rank_tol * sigma_1``, shape (...) for W of shape (..., d1, d2).
+
+    Parameters
+    ----------
+    W : (..., d1, d2) array
+    rank_tol : float
 
     A flow from scale alpha ends about alpha^q away from its limit, so no tolerance suits all scales: compare it with
     the gap in the singular values. The zero matrix has rank 0. Scales as 1 when M is multiplied by s.

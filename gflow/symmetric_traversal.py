@@ -38,7 +38,7 @@ MOST_EVALUATIONS = 200_000
 
 
 def symmetric_traversal(
-    problem: MatrixSensing | MatrixCompletion,
+    problem: Any,
     *,
     width: int | None = None,
     gap_tol: float = 1e-6,
@@ -205,6 +205,12 @@ class _Chain:
             return TraversalStatus.UNDECIDED, f"{where}the orbit ended {path.status}: {path.message}"
         return _without_lost_columns(np.asarray(point.theta).reshape(d, k + 1))
 
+    def growing(self, theta: np.ndarray) -> float:
+        """Return the largest rate at which a new column grows beside those of U."""
+        U = theta.reshape(self.problem.shape[0], -1)
+        G, free = self.problem.gradient(U @ U.T), np.linalg.qr(U, mode="complete")[0][:, U.shape[1] :]
+        return -float(np.linalg.eigvalsh(free.T @ (G + G.T) @ free)[0])
+
     def far_away(self, objective: Objective, path: Trajectory, where: str) -> tuple[TraversalStatus, str]:
         """Return what is known of an orbit whose |U| grows as a power of time."""
         rest = rest_ahead(objective, path.final)
@@ -212,6 +218,8 @@ class _Chain:
         reason = f"{where}|U| is {size:.3g} at t = {time:.3g}, in the problem's own unit; loss {path.final_loss:.6g}"
         if rest is not None and _is_minimum(objective, rest, self.saddles[-1].rank + 1):
             return TraversalStatus.UNDECIDED, f"{reason}; a minimum lies far ahead"
+        if self.saddles[-1].rank + 1 < self.width and self.growing(path.final) * time > 1.0:
+            return TraversalStatus.UNDECIDED, f"{reason}; other modes grow on the way, and are not followed from there"
         power = growth(path.times, path.states)
         return TraversalStatus.DIVERGING, f"{reason}; it grows as t^{power:.2f}, and no minimum is found ahead"
 

@@ -175,7 +175,7 @@ class Court:
     def __init__(self, M: np.ndarray, rng: np.random.Generator) -> None:
         self.problem = gflow.MatrixCompletion(M)
         self.model = gflow.Factorization(M.shape)
-        self.start = self.model.random(rng)
+        self.start, self.rng = self.model.random(rng), rng
         self.unit = float(np.nanmax(np.abs(M)))
         self.found: dict[int, Verdict] = {}
 
@@ -302,17 +302,23 @@ class ThinCourt(Court):
         return (Outcome.SLOW if slow else Outcome.WRONG), f"{apart:.3g} from the referee; log10_alpha {needed}"
 
 
-def case(seed: int, number: int, kinds: tuple[str, ...]) -> Case:
-    """Return problem ``number`` with what the three methods showed."""
+def drawn(seed: int, number: int, kinds: tuple[str, ...] = tuple(KINDS)) -> tuple[np.ndarray, Court]:
+    """Return the data of problem ``number``, NaN where they are not observed, and its court."""
     rng = np.random.default_rng([seed, number])
     kind = kinds[number % len(kinds)]
     M = KINDS[kind](rng)
     while not np.nanmax(np.abs(M)) > 0.0:
         M = KINDS[kind](rng)
+    return M, ThinCourt(M, rng) if kind == "large thin" else Court(M, rng)
+
+
+def case(seed: int, number: int, kinds: tuple[str, ...]) -> Case:
+    """Return problem ``number`` with what the three methods showed."""
+    kind = kinds[number % len(kinds)]
     outcomes, notes = {}, {}
     with threadpool_limits(limits=1):
-        court = ThinCourt(M, rng) if kind == "large thin" else Court(M, rng)
-        for name, judge in zip(METHODS, (court.limit, court.graded, lambda: court.flow(rng)), strict=True):
+        M, court = drawn(seed, number, kinds)
+        for name, judge in zip(METHODS, (court.limit, court.graded, lambda: court.flow(court.rng)), strict=True):
             try:
                 outcomes[name], notes[name] = judge()
             except Exception as failure:  # an error that no caller made is as bad as a wrong answer

@@ -23,6 +23,8 @@ ORDER = 20
 """Terms of a Taylor series."""
 ACCURACY = 1e-15
 """Size of the last terms of a series, relative to the state."""
+MOST_FOLDINGS = 2.0
+"""Longest step in e-foldings of the fastest growth: of a column too small to be seen the series leaves 2^21 / 21!."""
 SPARE_BITS = 90
 """Bits below the smallest amplitude, alpha^2: a passive mode may fall as far as it rises."""
 MOST_GROWTH = 1e7
@@ -130,6 +132,8 @@ class Referee:
             last = max(_largest(As[-back]), _largest(Bs[-back]))
             if last and size:
                 h = min(h, (ACCURACY * (size / last)) ** (1.0 / (ORDER + 1 - back)))
+        rate = 2.0 / self.n * float(np.linalg.norm(np.where(self.P, self.W - self.M, 0.0)))
+        h = min(h, MOST_FOLDINGS / rate) if rate > 0.0 else h
         return h if np.isfinite(h) else 1.0
 
     def _move(self, series: tuple[list[fmpz_mat], list[fmpz_mat]], h: float) -> None:

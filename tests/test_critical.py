@@ -1,6 +1,7 @@
 """Tests of critical points: textbook functions, the published saddles, spectra, and surveys for Theorem 1."""
 
 import json
+from dataclasses import replace
 from functools import cache, reduce
 from operator import mul
 from typing import Any
@@ -482,3 +483,38 @@ def test_a_wrong_residual_or_multiplicity_would_be_noticed() -> None:
     assert unmatched(predicted / 2, spectrum.values, tol) != []
     assert unmatched(outside_eigenvalues(FIGURE_3, model, point.theta, 0), spectrum.values, tol) != []
     assert unmatched(outside_eigenvalues(FIGURE_3, model, point.theta * 1.01, 1), spectrum.values, tol) != []
+
+
+# Eigenvalues near rounding
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
+@pytest.mark.parametrize(
+    ("small", "kind"), [(1e-9, "strict-saddle"), (1e-12, "strict-saddle"), (1e-16, "second-order")]
+)
+def test_a_weak_saddle_is_told_from_a_flat_one_by_rounding(scale: float, small: float, kind: str) -> None:
+    point = classify(textbook(lambda x: scale * (x[0] ** 2 - small * x[1] ** 2)), np.zeros(2))
+    assert point.kind == kind and point.index == (kind == "strict-saddle") and point.n_zero == 1 - point.index
+    assert kind == "strict-saddle" or point.reason.startswith("undecided")
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_values_that_do_not_fall_contradict_a_weak_negative_eigenvalue(sign: float) -> None:
+    bent = textbook(lambda x: x[0] ** 2 - 1e-11 * x[1] ** 2)
+    said = replace(bent, value=lambda x: float(x[0] ** 2 - sign * 1e-11 * x[1] ** 2))
+    assert (classify(said, np.zeros(2)).kind == "strict-saddle") is (sign > 0)
+
+
+def test_a_saddle_at_which_little_is_left_to_learn_is_strict() -> None:
+    problem, model = MatrixCompletion([[1, 0], [0, 1e-11]]), Factorization((2, 2))
+    corner = np.diag([1.0, 0.0])
+    point = classify(Objective.of(problem, model), model.theta(corner, corner), value_tol=1e-30)
+    assert point.kind == "strict-saddle" and point.escape_rate == pytest.approx(0.5e-11, rel=1e-3)
+
+
+@pytest.mark.parametrize("function", [lambda x: 0.0, lambda x: anp.array(3.0), lambda x: 2.0 * x[1]])
+def test_derivatives_of_what_does_not_depend_on_theta_are_zero(function: Any) -> None:
+    objective, at = textbook(function), np.array([0.3, -2.0])
+    slope = function(np.array([0.0, 1.0])) - function(np.zeros(2))
+    assert np.array_equal(objective.gradient(at), [0.0, slope])
+    assert not objective.hessian(at).any() and not objective.hvp(at, at).any()

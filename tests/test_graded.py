@@ -20,7 +20,7 @@ from gflow.graded.columns import GradedColumns, orthogonalized, tournament
 from gflow.graded.field import Field
 from gflow.models import Factorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, MatrixSensing
 from gflow.traversal import saddle_to_saddle
 
 GAP = np.nan
@@ -488,5 +488,6 @@ def test_bad_input_is_named(options: dict, message: str) -> None:
 
 
 def test_only_matrix_completion_problems_are_accepted() -> None:
-    with pytest.raises(TypeError, match="problem must be a MatrixCompletion; got ndarray"):
-        graded_flow(np.eye(2), np.zeros(8))  # type: ignore[arg-type]
+    sensing = MatrixSensing.of_completion(MatrixCompletion(np.eye(2)))
+    with pytest.raises(TypeError, match=r"problem must be a MatrixCompletion, an array.*; got MatrixSensing"):
+        graded_flow(sensing, np.zeros(8))

@@ -30,6 +30,7 @@ from gflow.statements import (
 )
 from gflow.statements.claims import Claim, Verdict, tally
 from gflow.statements.ledger import Ledger, aggregated, evidence_ledger, ledger
+from gflow.statements.limits import best_fit
 from gflow.statements.visits import visits
 
 GAP = np.nan
@@ -163,6 +164,17 @@ def test_the_limit_passes_the_saddles_of_the_whole_matrix_in_order() -> None:
     assert pytest.approx(np.array([[1.0, 0, 3], [0, 0, 0], [3, 0, 9]]), abs=1e-9) == W
 
 
+@pytest.mark.parametrize(
+    ("values", "ranks", "together"),
+    [([2, 2], [0, 2], [0, 2]), ([2, 2 + 1e-6], [0, 1, 2], [0, 1, 1]), ([2, -2, 1], [0, 2, 3], [0, 2, 1])],
+)
+def test_components_that_leave_at_one_time_have_no_saddle_between(values: Any, ranks: Any, together: Any) -> None:
+    M = np.where(np.eye(len(values), dtype=bool), np.diag(values).astype(float), GAP)
+    found = visits(gflow.saddle_to_saddle(gflow.MatrixCompletion(M)))
+    assert [visit.rank for visit in found] == ranks and [visit.together for visit in found] == together
+    assert ("at once" in repr(found)) is (max(together) > 1)
+
+
 def test_a_traversal_that_stops_leaves_only_the_saddles_before() -> None:
     assert [visit.rank for visit in visits(published("c1").traversal)] == [0, 1]
     assert [visit.rank for visit in visits(published("zero_coupled").traversal)] == [0]
@@ -176,7 +188,7 @@ EDGES: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     "fully observed": ([[1, 2], [3, 4]], {}, [HOLDS, HOLDS, UNMET]),
     "a full diagonal with zeros": ([[1, 0], [0, 2]], {}, [HOLDS, HOLDS, HOLDS]),
     "an unobserved row": ([[1, 2], [GAP, GAP]], {}, [HOLDS, HOLDS, UNMET]),
-    "equal components": ([[2, GAP], [GAP, 2]], {}, [UNMET, UNMET, HOLDS]),
+    "equal components": ([[2, GAP], [GAP, 2]], {}, [HOLDS, UNMET, HOLDS]),
     "equal singular values within one": (
         [[1, 1, GAP], [1, -1, GAP], [GAP, GAP, 3]],
         {},
@@ -311,6 +323,23 @@ def test_a_better_fit_of_the_same_rank_makes_the_premise_fail(monkeypatch: pytes
     (premise,) = thm3_premise.STATEMENT.claims(given)
     assert premise.news and premise.reason.startswith("local minimum inside Omega_k")
     assert thm3.claim(given).verdict is Verdict.HYPOTHESIS_NOT_MET
+
+
+def test_losses_that_are_rounding_need_no_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    rng = np.random.default_rng(0)
+    M = np.round(rng.standard_normal((5, 2)) @ rng.standard_normal((2, 5)), 5)
+    M[0, 0] = M[1, 2] = GAP
+    monkeypatch.setattr(thm3_premise, "best_fit", lambda _, k: searched.append(k))
+    reason = thm3_premise.claim(evidence_of(M)).reason
+    assert searched and max(searched) == 1, reason
+
+
+def test_a_large_fit_has_fewer_starts() -> None:
+    M = np.outer(np.arange(1.0, 61.0), np.ones(61))
+    M[0, 0] = GAP
+    small, large = (best_fit(gflow.MatrixCompletion(M), k) for k in (1, 2))
+    assert small is not None and large is not None and (small.starts, large.starts) == (40, 13)
 
 
 def test_a_limit_that_misses_the_data_does_not_meet_the_hypotheses() -> None:

@@ -80,12 +80,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_readme_holds_only_blocks_that_are_run() -> None:
-    assert {block.language for block in blocks(README) if not block.name} == {"console", "python"}
+    assert {block.language for block in blocks(README) if not block.name} == {"console", "python", "text"}
     assert README.count("\n```") == 2 * len(blocks(README))
 
 
 def test_the_readme_names_both_installations_and_the_test_command() -> None:
     assert INSTALLATIONS | {TEST_COMMAND} <= set(commands(README))
+
+
+def test_the_answer_is_the_one_that_is_shown() -> None:
+    import gflow
+
+    (shown,) = [block.text for block in blocks(README) if block.language == "text"]
+    assert f"{gflow.explain(gflow.data.example('fig3'), name='fig3')}\n" == shown
 
 
 @pytest.mark.parametrize("command", GFLOW_COMMANDS)

@@ -35,6 +35,23 @@ def integers(seed: int) -> np.ndarray:
     return M
 
 
+# small singular values
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-100])
+@pytest.mark.parametrize(
+    ("M", "rank"),
+    [
+        ([[1, 1], [1, 1 + 1e-7]], 2),
+        ([[1, 0], [0, 1e-8]], 2),
+        ([[1, 1e-7], [1e-7, 1e-14]], 1),
+        ([[1, 2, GAP], [2, GAP, 6], [GAP, 6, 9]], 1),
+    ],
+)
+def test_singular_values_above_the_error_of_the_limit_count(M: Any, rank: int, scale: float) -> None:
+    assert saddle_to_saddle(MatrixCompletion(scale * np.array(M, dtype=float))).rank == rank
+
+
 # rests of vanishing curvature
 
 
@@ -89,6 +106,13 @@ def test_the_infimum_of_the_symmetric_model_at_infinity_is_no_minimum() -> None:
     attained = symmetric_traversal(MatrixCompletion([[2, 1, GAP], [1, GAP, GAP], [GAP, GAP, -1]]))
     assert attained.status == CONVERGED and attained.matrix is not None
     assert attained.matrix[1, 1] == pytest.approx(0.5) and attained.loss == pytest.approx(0.25)
+
+
+def test_no_symmetric_model_is_said_to_diverge_while_other_modes_grow() -> None:
+    problem = MatrixCompletion([[-5, -5, 4], [-5, -4, 2], [4, 2, GAP]])
+    found = symmetric_traversal(problem)
+    assert found.status == UNDECIDED and "other modes grow on the way" in found.reason
+    assert symmetric_traversal(problem, width=1).status == DIVERGING
 
 
 @pytest.mark.parametrize("seed", [4, 7])
@@ -180,8 +204,8 @@ def test_a_large_component_on_its_way_to_infinity_is_at_no_minimum() -> None:
         saddle_to_saddle(MatrixCompletion(M * np.sqrt(n))),
         saddle_to_saddle(MatrixCompletion(np.repeat(M, n, axis=1))),
     )
-    assert small.status == DIVERGING and large.status in (DIVERGING, UNDECIDED)
-    assert len(small.saddles) == len(large.saddles) == 2
+    assert small.status in (DIVERGING, UNDECIDED) and large.status in (DIVERGING, UNDECIDED)
+    assert len(small.saddles) == len(large.saddles) == 2 and small.chains[0].infinite == 1
 
 
 # errors
@@ -219,6 +243,8 @@ def test_fits_within_the_rounding_of_the_data_are_equal() -> None:
     assert np.mean((rounded - M) ** 2) < explained < 1e-9
     assert thm3_premise.rounding_loss(MatrixCompletion(M)) == 0.0
     assert thm3_premise.rounding_loss(MatrixCompletion([[1, 2], [3, GAP]])) < 1e-6
+    decimals = np.round(M, 5)
+    assert np.mean((decimals - M) ** 2) < thm3_premise.rounding_loss(MatrixCompletion(decimals)) < 1e-10
     given: Any = {"rank": 2, "best": 0.9 * explained, "fit": None, "searched": True, "saddle": None}
     assert not thm3_premise.Compared(loss=explained, rounding=explained, **given).beaten
     assert thm3_premise.Compared(loss=2 * explained, rounding=explained, **given).beaten

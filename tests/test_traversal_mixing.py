@@ -116,6 +116,22 @@ def test_nearly_symmetric_data_need_a_smaller_start_the_nearer_they_are() -> Non
     assert nearer < near - 30 < far - 60
 
 
+@pytest.mark.parametrize("unit", [1.0, 0.1, 1e-120])
+@pytest.mark.parametrize("tilt", [1e-15, 1e-14, 1e-13, 1e-12])
+def test_data_that_are_symmetric_but_for_rounding_are_not_taken_for_symmetric(tilt: float, unit: float) -> None:
+    M = unit * np.array([[-4, 2, GAP], [2 + tilt, GAP, 2], [GAP, 2, -3]])
+    for data in (M, M[:, ::-1]):
+        found = limit(data)
+        assert found.status == TraversalStatus.UNDECIDED
+    exact = unit * np.array([[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]])
+    assert limit(exact).status == CONVERGED and limit(exact + exact.T).status == CONVERGED
+
+
+def test_nearly_equal_entries_of_data_without_a_symmetry_do_no_harm() -> None:
+    near, far = (limit([[1.3, 2.1, GAP], [0.7, GAP, 2.1 + tilt], [GAP, 2.9, -3]]) for tilt in (1e-14, 0.0))
+    assert near.matrix == pytest.approx(far.matrix, abs=1e-10)
+
+
 def test_a_symmetry_that_rounding_may_have_broken_is_undecided() -> None:
     rng = np.random.default_rng(0)
     flows = sectors_module.residual_flow(np.array([E + E.T for E in rng.standard_normal((6, 4, 4))]))

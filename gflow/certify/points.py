@@ -33,7 +33,7 @@ class Saddle(Protocol):
         """Return B, shape (k, number of columns)."""
 
 
-def certificates(problem: MatrixCompletion, saddles: Iterable[Saddle], **settings: Any) -> tuple[Certificate, ...]:
+def certificates(problem: Any, saddles: Iterable[Saddle], **settings: Any) -> tuple[Certificate, ...]:
     """Return one certificate for each saddle, within its coupling component.
 
     Parameters
@@ -54,7 +54,7 @@ def certificates(problem: MatrixCompletion, saddles: Iterable[Saddle], **setting
 
 
 def certified_critical_point(
-    problem: MatrixCompletion,
+    problem: Any,
     A: np.ndarray,
     B: np.ndarray,
     *,

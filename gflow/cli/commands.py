@@ -56,6 +56,18 @@ def classify(arguments: Namespace) -> Outcome:
     return Outcome(graphs.to_dict(), lambda: _connectivity_parts(graphs))
 
 
+def explain(arguments: Namespace) -> Outcome:
+    """Return the answer on one screen: what is learned, and one sentence for each statement."""
+    with one_blas_thread():
+        from gflow.report.explanation import explain as explained
+        from gflow.statements.claims import exit_code
+
+        problem, name = problem_of(arguments)
+        with refusing("--rank"), progress("following the saddles"):
+            found = explained(problem, name=name, rank=arguments.rank)
+    return Outcome(found.to_dict(), lambda: iter([str(found)]), exit_code(found.claims.values()))
+
+
 def flow(arguments: Namespace) -> Outcome:
     """Return where the gradient flow ends, the plateaus it passed, and its gauges of accuracy."""
     check_writable_file(arguments.save)
@@ -137,6 +149,7 @@ _REPORT = ("--names", "--list", "--folder", "--seed", "--quick", "--jobs")
 _FIGURE = ("--name", *_REPORT[1:])
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
 COMMANDS = (
+    Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
     Command(
         "flow",

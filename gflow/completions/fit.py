@@ -6,6 +6,7 @@ The variable is Z = [A; B^T], one row z_v for each row and column v of M; the en
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ GRADIENT_TOL = 1e-8
 
 
 def rank_fit(
-    problem: MatrixCompletion,
+    problem: Any,
     k: int,
     *,
     starts: int = 20,

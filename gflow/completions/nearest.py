@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gflow.completions.records import Completion, frobenius, frozen
-from gflow.problems import MatrixCompletion, as_completion
+from gflow.problems import as_completion
 
 
-def nearest_interpolant(problem: MatrixCompletion, start: np.ndarray | None = None) -> Completion:
+def nearest_interpolant(problem: Any, start: np.ndarray | None = None) -> Completion:
     """Return the completion nearest to ``start`` in the Frobenius norm: M on the mask, ``start`` outside it.
 
     Parameters

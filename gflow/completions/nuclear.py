@@ -6,6 +6,8 @@ Any W that meets the data bounds the minimum from above by ||W||_*, any Y = P o 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gflow.completions.barrier import barrier_solution
@@ -22,7 +24,7 @@ FEW = 4
 CLOSED_FORM = "closed form"
 
 
-def minimum_nuclear_norm(problem: MatrixCompletion, *, solver: str = "auto", gap_tol: float = 1e-8) -> Completion:
+def minimum_nuclear_norm(problem: Any, *, solver: str = "auto", gap_tol: float = 1e-8) -> Completion:
     """Return a completion of minimum nuclear norm, the dual matrix and the bounds that certify it.
 
     Parameters

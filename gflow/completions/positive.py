@@ -6,6 +6,8 @@ below by <nu, y> / max(1, lambda_max(A*(nu))); both are evaluated here, whatever
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gflow.completions.cone import Pair, conic_pair, interior_pair, separating
@@ -26,7 +28,7 @@ RANGE_TOL = 1e-6
 
 
 def minimum_trace(
-    problem: MatrixSensing | MatrixCompletion,
+    problem: Any,
     *,
     solver: str = "auto",
     gap_tol: float = 1e-8,

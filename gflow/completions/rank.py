@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ FIT_TOL = 1e-13
 
 
 def minimum_rank(
-    problem: MatrixCompletion,
+    problem: Any,
     *,
     starts: int = 40,
     rng: np.random.Generator | None = None,

@@ -28,6 +28,8 @@ STEPS = 300
 EPS = float(np.finfo(float).eps)
 ROUNDING = 64 * EPS
 """Relative size of an eigenvalue or gradient that rounding alone explains, per unit of the Hessian's norm."""
+NEAR = 1e-2
+"""Longest Newton step, relative to max(|theta|, theta_unit), after which eigenvalues are compared."""
 SOFT = 1e-3
 """Modes up to this fraction of the Hessian's norm may owe their curvature to a critical point that is not quite met."""
 
@@ -65,7 +67,7 @@ def beyond_second_order(
         along = f", but for {_modes(count)} along the symmetry orbit" if count else ""
         return False, f"a local minimum: the Hessian is positive{along}"
     rest = spectrum.vectors[:, ~flat] / np.sqrt(spectrum.values[~flat])
-    found = higher_descent(objective, theta, spectrum.vectors[:, flat], rest)
+    found = higher_descent(objective, theta, spectrum.vectors[:, flat], rest, spectrum.norm)
     if found is None:
         beyond = f" beyond the {gauge} of the symmetry orbit" if gauge else ""
         return False, f"undecided: {_modes(count - gauge)}{beyond}, and no descent of higher order was found from there"
@@ -97,7 +99,9 @@ def _flat(objective: Objective, theta: np.ndarray, gradient: np.ndarray, spectru
     return flat
 
 
-def higher_descent(objective: Objective, theta: np.ndarray, kernel: np.ndarray, rest: np.ndarray) -> Descent | None:
+def higher_descent(
+    objective: Objective, theta: np.ndarray, kernel: np.ndarray, rest: np.ndarray, norm: float
+) -> Descent | None:
     """Return a descent that begins at ``theta`` at an order above the second, None where the search finds none.
 
     On spheres of falling radius in the kernel of the Hessian the value is minimised, over the other directions as
@@ -112,8 +116,10 @@ def higher_descent(objective: Objective, theta: np.ndarray, kernel: np.ndarray, 
         Orthonormal basis of the kernel.
     rest : (dim, p) array
         Eigenvectors of the positive eigenvalues, each divided by the root of its eigenvalue.
+    norm : float
+        Of the Hessian, the scale of its rounding errors.
     """
-    search, rng = _Search(objective, theta, kernel, rest), np.random.default_rng(0)
+    search, rng = _Search(objective, theta, kernel, rest, norm), np.random.default_rng(0)
     axes, m = np.eye(kernel.shape[1])[:STARTS], kernel.shape[1]
     starts = np.vstack([axes, -axes, rng.standard_normal((STARTS, m))])
     outer = LARGEST * max(float(np.linalg.norm(theta)), objective.theta_unit)
@@ -137,12 +143,66 @@ class _Bowl:
     value: float
 
 
+def zero_below(objective: Objective, theta: np.ndarray, spectrum: Spectrum, gradient: float, zero_tol: float) -> float:
+    """Return the size up to which eigenvalues count as zero.
+
+    It is ``zero_tol`` times the norm of the Hessian, or its rounding error where a negative eigenvalue above that stays
+    after a Newton step and the value is seen to fall along it; and ``gradient``, the eigenvalue that what is left of
+    the gradient can cause along a symmetry orbit.
+    """
+    cut, lost = zero_tol * spectrum.norm + gradient, ROUNDING * spectrum.norm + gradient
+    if not (spectrum.complete and cut >= -spectrum.values[0] > lost):
+        return cut
+    return lost if _stays(objective, theta, spectrum) and bends_down(objective, theta, spectrum) else cut
+
+
+def _stays(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> bool:
+    """Return whether the lowest eigenvalue belongs to the critical point nearby: not to what soft modes have left."""
+    size = max(float(np.linalg.norm(theta)), objective.theta_unit)
+    values, slopes = spectrum.values, spectrum.vectors.T @ objective.gradient(theta)
+    noise = ROUNDING * size * np.sqrt(np.maximum(values, 0.0) * spectrum.norm)
+    curved = (values > -values[0]) & (np.abs(slopes) > noise)
+    step = spectrum.vectors[:, curved] @ (slopes[curved] / values[curved])
+    if not step.any():
+        return True
+    near = float(np.linalg.norm(step)) <= NEAR * size
+    return near and bool(np.linalg.eigvalsh(objective.hessian(theta - step))[0] <= 0.5 * values[0])
+
+
+def bends_down(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> bool:
+    """Return whether the value falls both ways along the lowest eigenvector as its negative eigenvalue says.
+
+    That must show on IN_A_ROW spheres, each half as large as the one before, by more than rounding explains: from the
+    size of theta inwards, or from where the fourth order of a product of factors ceases to hide it.
+
+    Parameters
+    ----------
+    objective : Objective, in its own unit
+    theta : (dim,) array
+    spectrum : Spectrum
+    """
+    search = _Search(objective, theta, spectrum.vectors[:, :1], np.zeros((len(theta), 0)), spectrum.norm)
+    size = max(float(np.linalg.norm(theta)), objective.theta_unit)
+    for outer in (size, size * float(np.sqrt(-spectrum.values[0] / spectrum.norm))):
+        row = 0
+        for radius in outer * SHORTER ** np.arange(SPHERES):
+            ends = [search.bowl(radius, np.array([side]), np.zeros(0)) for side in (1.0, -1.0)]
+            fall = -0.5 * (ends[0].value + ends[1].value)
+            agrees = bool(abs(fall + 0.5 * spectrum.values[0] * radius**2) <= 0.25 * fall)
+            row = row + 1 if agrees and all(search.falls(end) for end in ends) else 0
+            if row == IN_A_ROW:
+                return True
+    return False
+
+
 class _Search:
     """The value around a point, on spheres in the kernel of its Hessian."""
 
-    def __init__(self, objective: Objective, theta: np.ndarray, kernel: np.ndarray, rest: np.ndarray) -> None:
+    def __init__(
+        self, objective: Objective, theta: np.ndarray, kernel: np.ndarray, rest: np.ndarray, norm: float
+    ) -> None:
         self.around, self.kernel, self.rest = objective.around(theta), kernel, rest
-        self.theta, self.rng = theta, np.random.default_rng(1)
+        self.norm, self.theta, self.rng = norm, theta, np.random.default_rng(1)
         self.coarse = 0.0 if objective.deviation is not None else EPS * abs(objective.value(theta))
 
     def lowest(self, radius: float, w: np.ndarray, y: np.ndarray) -> _Bowl:
@@ -169,13 +229,20 @@ class _Search:
             found = float(self.around.value(delta)) if np.linalg.norm(delta) <= 2.0 * radius else np.inf
         return _Bowl(radius, x[:m] / np.linalg.norm(x[:m]), x[m:], delta, found)
 
+    def bowl(self, radius: float, w: np.ndarray, y: np.ndarray) -> _Bowl:
+        """Return a point of a sphere as it is, lowest or not."""
+        delta = self.kernel @ (radius * w) + self.rest @ (radius**2 * y)
+        return _Bowl(radius, w, y, delta, float(self.around.value(delta)))
+
     def falls(self, bowl: _Bowl) -> bool:
         """Return whether the value lies below that of the centre by more than rounding explains."""
         if not -np.inf < bowl.value < 0.0:
             return False
         size = EPS * (np.abs(self.theta) + np.abs(bowl.delta))
         near = [bowl.delta + 4.0 * size * self.rng.standard_normal(len(size)) for _ in range(4)]
-        rounding = self.coarse + EPS * bowl.radius**2 + max(abs(self.around.value(at) - bowl.value) for at in near)
+        rounding = (
+            self.coarse + EPS * self.norm * bowl.radius**2 + max(abs(self.around.value(at) - bowl.value) for at in near)
+        )
         return -bowl.value > CLEAR * rounding
 
     def followed(self, bowl: _Bowl) -> Descent | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.critical.degenerate import EPS, ROUNDING, beyond_second_order
+from gflow.critical.degenerate import EPS, ROUNDING, beyond_second_order, zero_below
 from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class CriticalPoint:
     spectrum : Spectrum
     kind : Kind
     zero_cut : float
-        Eigenvalues of size at most this count as zero: ``zero_tol`` times the spectrum's norm plus the eigenvalue
-        that the remaining gradient can cause along a symmetry orbit, |g| / max(|theta|, theta_unit).
+        Eigenvalues of size at most this count as zero: ``zero_tol`` (or rounding) times the spectrum's norm plus the
+        eigenvalue that the remaining gradient can cause along a symmetry orbit, |g| / max(|theta|, theta_unit).
     gauge_dimension : int or None
         Dimension of the symmetry orbit, a lower bound on ``n_zero`` at a critical point. A theta shorter than
         ``zero_tol * theta_unit`` is taken for the origin, whose orbit is a point.
@@ -136,7 +136,8 @@ def classify(
     gradient_tol : float
         Critical means |g| <= gradient_tol * norm(H) * max(|theta|, theta_unit).
     zero_tol : float
-        Eigenvalues up to zero_tol * norm(H) + |g| / max(|theta|, theta_unit) in size are zero modes.
+        Eigenvalues up to zero_tol * norm(H) + |g| / max(|theta|, theta_unit) in size are zero modes, unless the value
+        is seen to fall along the lowest one as it says, and it exceeds rounding: 64 machine epsilons for ``zero_tol``.
     value_tol : float
         Global minimum means value - lower_bound <= value_tol * unit^2, or, at a critical point without a negative
         eigenvalue, at most twice what a Newton step would still take off (soft modes: the point is one to the
@@ -161,7 +162,7 @@ def classify(
     slope = float(np.linalg.norm(gradient))
     length = float(np.linalg.norm(point))
     size = max(length, inner.theta_unit)
-    zero_cut = zero_tol * spectrum.norm + slope / size
+    zero_cut = zero_below(inner, point, spectrum, slope / size, zero_tol)
     if attained:
         kind = Kind.GLOBAL_MINIMUM
     elif slope > gradient_tol * spectrum.norm * size:

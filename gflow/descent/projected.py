@@ -29,6 +29,8 @@ def svd_initialization(X: np.ndarray, rank: int | None = None, *, psd_tol: float
         Symmetric and positive semidefinite: |X - X^T|_F and -lambda_min at most psd_tol |X|_F.
     rank : int, optional
         The width r; columns beyond d are zero. Default: d.
+    psd_tol : float
+        How far from symmetric and positive semidefinite X may be.
 
     Raises
     ------

@@ -9,6 +9,7 @@ import numpy as np
 from gflow.ensemble.record import FlowEnd, FlowRun
 from gflow.flow import Status
 from gflow.flow.outcome import STEPS
+from gflow.flow.rest import left, told
 from gflow.flow.verdicts import at_rest
 
 DRIFT = 100.0
@@ -31,8 +32,10 @@ def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
         return None
     relative = min(1.0, end.rounding + end.conservation_drift + STEPS * settings["rtol"])
     size = max(run.subject.unit, float(np.abs(run.model.output(end.theta)).max()))
+    way, unlearned = left(run.objective, end.theta) if end.status == Status.CONVERGED else (0.0, 0.0)
     known = {name: number for name, number in end._asdict().items() if name != "rounding"}
-    return FlowEnd(**(known | {"status": Status(end.status), "error": relative * size}), method=METHOD)
+    known |= {"status": Status(end.status), "error": relative * size + way, "message": told(end.message, unlearned)}
+    return FlowEnd(**known, method=METHOD)
 
 
 def _mirrored(run: FlowRun) -> bool:

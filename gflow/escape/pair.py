@@ -58,7 +58,7 @@ class EscapePair:
 
 
 def escape_pair(
-    problem: MatrixCompletion,
+    problem: Any,
     model: Factorization,
     saddle: np.ndarray,
     *,

@@ -127,7 +127,7 @@ class ResidualEscape:
 
 
 def residual_escape(
-    problem: MatrixCompletion,
+    problem: Any,
     model: Factorization,
     saddle: np.ndarray,
     *,

@@ -54,6 +54,11 @@ def read_arrays(path: PathLike) -> dict[str, np.ndarray]:
 def write_arrays(path: PathLike, /, **arrays: Any) -> None:
     """Write arrays to an ``.npz`` file, whole or not at all; equal arrays give equal bytes.
 
+    Parameters
+    ----------
+    path : path
+    arrays : numbers of any shape, by their names
+
     Raises
     ------
     OSError

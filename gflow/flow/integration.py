@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.flow.mirror import fold_of
+from gflow.flow.rest import with_rest
 from gflow.flow.run import Callback, Run
 from gflow.flow.solvers import METHODS
 from gflow.flow.trajectory import Trajectory
@@ -66,7 +67,8 @@ def gradient_flow(
         Increasing times at which states are wanted, instead of at every step; the first and the last state are
         always kept, times after the end are dropped. Plateaus are found from all steps.
     loss_tol : float
-        Converged when f - lower_bound <= loss_tol * unit^2.
+        Converged when f - lower_bound <= loss_tol * unit^2. Up to dimension 300 what that leaves unlearned is in
+        ``Trajectory.error``, and the message tells its size where it matters.
     gradient_tol : float
         Converged when |grad f| <= gradient_tol times its largest value so far and the Hessian has no eigenvalue below
         -1e-8 times its norm.
@@ -120,7 +122,7 @@ def gradient_flow(
         run = Run(loss, begin, center, method, rtol, t_end, max_evaluations, **limits)
         return Followed(run.trajectory(wanted, told), run)
 
-    path = trusted(follow, rtol, drift_tol, None if center is not None else error_tol)
+    path = with_rest(trusted(follow, rtol, drift_tol, None if center is not None else error_tol), loss)
     return path if fold is None else fold.unfolded(path, objective)
 
 

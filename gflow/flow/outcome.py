@@ -64,8 +64,16 @@ def estimated_error(run: Run, drift: float | None, rise: float) -> float | None:
         if run.escapes:
             return None
         rounding = 0.0
-    relative = min(1.0, rounding + (drift or 0.0) + rise + STEPS * run.rtol)
+    relative = min(1.0, rounding + (drift or 0.0) + rise + STEPS * run.rtol + missed(run))
     return relative * Output(run.objective, run.units).size(run.theta * run.units[0])
+
+
+def missed(run: Run) -> float:
+    """Return what steps too long for hidden columns have changed, relative to the output: an end may forget it."""
+    if run.rounding.steps <= STEPS * run.rtol:
+        return run.rounding.steps
+    settled = Output(run.objective, run.units).is_settled(run.objective, run.theta * run.units[0])
+    return run.rounding.steps * (SETTLED if settled else 1.0)
 
 
 LARGEST_SETTLED = 300

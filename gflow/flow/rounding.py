@@ -7,6 +7,8 @@ symmetry of the data) does not keep rounding errors apart: they fill every mode.
 
 Errors of the steps respect such structure, but a column that has shrunk since it was large keeps what they put into it
 then. That is seen in the conserved quantity A^T A - B B^T: its drift along such a column, relative to the square of it.
+While larger columns decide how long the steps are, a step may also be too long for a column that nobody sees to grow as
+it should: what each step misses of the fastest growth is added up.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ Drive = Callable[[np.ndarray], np.ndarray]
 
 
 class Rounding:
-    """How far rounding has changed a column that became large, relative to it.
+    """How far rounding, and steps too long for it, have changed a column that became large, relative to it.
 
     Parameters
     ----------
@@ -52,10 +54,18 @@ class Rounding:
         In its own unit; without ``columns`` and their ``drive`` nothing is known.
     theta : (dim,) array
         The start.
+
+    Attributes
+    ----------
+    steps : float
+        What the steps have missed of the growth of a column before it became large.
+    hidden_rate : float
+        Growth rate of the fastest column that the tolerances of the steps may not see, 0 where there is none.
     """
 
     def __init__(self, objective: Objective, theta: np.ndarray) -> None:
         self.objective, self.worst, self.known = objective, 0.0, False
+        self.steps = self.missed = self.hidden_rate = 0.0
         if objective.columns is None or objective.drive is None:
             return
         Z = objective.columns(theta)
@@ -76,10 +86,14 @@ class Rounding:
         """Return the worst error met; at least 1 means that rounding may have decided the trajectory."""
         return MARGIN * self.worst if self.known else None
 
-    def step(self, t: float, theta: np.ndarray, numbers: np.ndarray) -> None:
-        """Keep a state at time t that is held as ``numbers``, whose last digits are lost."""
+    def step(self, t: float, theta: np.ndarray, numbers: np.ndarray, missed: float = 0.0) -> None:
+        """Keep a state at time t that is held as ``numbers``, whose last digits are lost.
+
+        ``missed`` is the relative error of the step in what grows at ``hidden_rate``.
+        """
         if not self.known or self.worst > HOPELESS:
             return
+        self.missed += missed
         self.squares += numbers * numbers
         if t >= self.next:
             self.look(t, theta)
@@ -158,7 +172,10 @@ class Rounding:
         """Keep how far idle columns have drifted; it counts once one of them has become large again."""
         if np.count_nonzero(large) > self.n_large:
             self.worst, self.pending = max(self.worst, self.pending), 0.0
+            self.steps = max(self.steps, self.missed)
         self.n_large = np.count_nonzero(large)
+        hidden = bool((sizes[~large] > 0.0).any())
+        self.missed, self.hidden_rate = (self.missed, max(self.rate, 0.0)) if hidden else (0.0, 0.0)
         if self.objective.signature is None or large.all():
             return
         change = (Z @ frame.T) ** 2 - (self.origin @ frame.T) ** 2

@@ -62,14 +62,13 @@ class Run:
         self.theta = origin + delta
         self.size = norm(self.theta)
         self.norm_limit = limits["norm_limit"] * max(1.0, self.size)
-        self.n_gradients = self.n_hessians = self.n_steps = self.escapes = 0
+        self.n_gradients, self.n_hessians, self.n_steps, self.escapes = 0, 1, 0, 0
         self.steps, self.samples = Record(objective.dim), Record(objective.dim)
         self.clock, self.rounding, self.stopped = Clock(), Rounding(self.objective, self.theta), False
         local = self.objective if center is None else self.objective.around(origin)
         self.velocity = -local.gradient(delta)
         self.slope = self.highest = norm(self.velocity)
         self.curvature = curvature_at(self.objective, self.theta)
-        self.n_hessians += 1
         self.rate = self.curvature or 1.0
         self.center, self.local = origin, local
         self.stay = Stay(self.slope, self.theta, exact=center is not None)
@@ -179,7 +178,8 @@ class Run:
                 f"({said or 'the state is not finite'}); try another method or another rtol"
             )
         self.theta, self.size, self.reach = theta, size, norm(self.solver.y)
-        self.rounding.step(float(self.solver.t), self.theta, self.solver.y)
+        missed = self.solvers.missed(self.solver, self.rounding.hidden_rate)
+        self.rounding.step(float(self.solver.t), self.theta, self.solver.y, missed)
         self.slope = norm(self.velocity)
         self.highest = max(self.highest, self.slope)
         self.stay.keep(float(self.solver.t), self.theta, self.slope)

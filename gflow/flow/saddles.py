@@ -21,6 +21,8 @@ LANCZOS_TOL = 1e-5
 """The same above dimension 1000, and the accuracy of eigenvalues there: the many zeros are slow to find."""
 NEIGHBOURHOOD = 1e-2
 """A critical point is looked for within this distance, relative to the state."""
+POLISHES = 2
+"""Newton steps along the unstable modes of a critical point that was found."""
 DRIFT = 16.0
 """Rounding units, relative to the state, that the steps on the way to a saddle may add up to."""
 DOUBT = 2.0
@@ -80,7 +82,21 @@ def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
         return saddle_at(objective, theta)
     radius = NEIGHBOURHOOD * max(1.0, norm(theta))
     point = stationary_point(objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12)
-    return _saddle(objective, point, hessian_spectrum(objective, point), critical=True)
+    spectrum = hessian_spectrum(objective, point)
+    return _saddle(objective, _polished(objective, point, spectrum), spectrum, critical=True)
+
+
+def _polished(objective: Objective, point: np.ndarray, spectrum: Spectrum) -> np.ndarray:
+    """Return a critical point after Newton steps along its unstable modes alone.
+
+    What is left of the gradient there acts on what escapes like a displacement, and deviations may be far smaller than
+    the gradient norm at which a search is content.
+    """
+    for _ in range(POLISHES):
+        slope = objective.gradient(point)
+        rates, modes = unstable(spectrum, norm(slope), point)
+        point = point + modes @ (modes.T @ slope / rates)
+    return point
 
 
 def saddle_at(objective: Objective, theta: np.ndarray) -> Saddle:

@@ -94,7 +94,8 @@ class Trajectory:
     n_gradients, n_hessians, n_steps : int
     error : float or None
         Estimate of the largest error of an entry of the model's output (W, or theta where there is none) at the last
-        state, caused by rounding and by the tolerances of the steps; None if it is not known.
+        state, caused by rounding and by the tolerances of the steps and, where it has converged, by what is left to
+        learn; None if it is not known.
     """
 
     times: np.ndarray

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gflow.flow.outcome import Output
+from gflow.flow.outcome import Output, missed
 from gflow.flow.run import Run
 from gflow.flow.trajectory import Status, Trajectory
 
@@ -39,11 +39,12 @@ class Followed:
 
     @property
     def shared(self) -> float:
-        """Return the error by rounding that two integrations may have in common: none where the end forgets its way."""
+        """Return the error that two integrations may have in common: by rounding none where the end forgets its way."""
         output = Output(self.run.objective, self.run.units)
+        size, steps = output.size(self.path.final), missed(self.run)
         if not self.rounding or output.is_settled(self.run.objective, self.path.final):
-            return 0.0
-        return SHARED * self.rounding * output.size(self.path.final)
+            return steps * size
+        return (SHARED * self.rounding + steps) * size
 
     def apart(self, finer: Followed) -> float:
         """Return the difference of two ends, infinite where they ended in other ways or by way of other saddles."""
@@ -88,7 +89,7 @@ def trusted(
             return _undecided(path, found)
         finer /= TIGHTER
         again = follow(finer)
-        apart = max(found.apart(again), found.shared)
+        apart = max(found.apart(again), again.shared)
         path = replace(_continued(path, again.path, finer), error=apart)
         if again.path.status not in ENDED:
             return path

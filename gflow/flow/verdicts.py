@@ -10,7 +10,7 @@ from gflow.critical import SpectrumNotConverged, hessian_spectrum
 from gflow.critical.degenerate import higher_descent
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.monitor import norm
-from gflow.flow.saddles import EPS, Saddle, saddle_at
+from gflow.flow.saddles import EPS, FLATNESS, Saddle, saddle_at
 from gflow.flow.trajectory import Ending, Status
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def at_rest(
 
     All numbers are in the objective's own unit. Above dimension 1000 only negative eigenvalues are looked for.
     """
-    converged = Status.CONVERGED, "the gradient vanished where the Hessian has no negative eigenvalue"
+    none, flat = "the Hessian has no negative eigenvalue", f"no eigenvalue of the Hessian is below -{FLATNESS:.0e} |H|"
+    converged = Status.CONVERGED, f"the gradient vanished where {none}"
     try:
         point = saddle_at(objective, theta)
     except SpectrumNotConverged:
@@ -48,7 +49,8 @@ def at_rest(
     if size**2 > norm_limit and point.residual <= LOST * EPS * spectrum.norm * size:
         reached = f"|theta| passed {size * theta_unit:.3g}"
         return Status.DIVERGING, f"{reached} and the gradient fell below its rounding errors"
-    return converged
+    bends_down = spectrum.values[0] < -LOST * EPS * spectrum.norm - 2.0 * point.residual / max(1.0, size)
+    return (Status.CONVERGED, f"the gradient vanished where {flat}") if bends_down else converged
 
 
 def falls_further(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> str:
@@ -64,7 +66,7 @@ def falls_further(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -
     if int(flat.sum()) <= gauge:
         return ""
     rest = spectrum.vectors[:, ~flat] / np.sqrt(spectrum.values[~flat])
-    found = higher_descent(objective, theta, spectrum.vectors[:, flat], rest)
+    found = higher_descent(objective, theta, spectrum.vectors[:, flat], rest, spectrum.norm)
     return "" if found is None else f"the loss falls along flat directions like their length to the {found.order:.2g}"
 
 

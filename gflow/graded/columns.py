@@ -22,7 +22,8 @@ ROUNDING = 1e2 * EPS
 """An amplitude below this, relative to its column, may be rounding."""
 MARGIN = 3.0
 """Rounding errors are taken to be this many times the largest of the samples that are followed."""
-MAX_SWEEPS = 40
+MAX_SWEEPS, ENDLESS = 40, 1e100
+"""Errors that are carried along do not grow beyond the second."""
 
 
 class GradedColumns:
@@ -160,6 +161,19 @@ class GradedColumns:
             result[rows] = (z[rows] * np.exp(logs + log_factor)) @ frame.T
         return result
 
+    def apart(self, z: np.ndarray) -> float:
+        """Return the least part of a column of z, relative to it, that is orthogonal to all larger ones."""
+        least = 1.0
+        for c, rows in enumerate(self.members):
+            part = z[rows]
+            norms = np.linalg.norm(part, axis=0)
+            alive = np.nonzero(self.alive[c] & (norms > 0.0))[0]
+            order = alive[np.argsort(-(self.logs[c, alive] + np.log(norms[alive])), kind="stable")]
+            if len(order) > 1:
+                remains = np.linalg.qr(part[:, order] / norms[order], mode="r")
+                least = min(least, float(np.abs(np.diagonal(remains)).min()))
+        return least
+
     def orthogonalise(self) -> None:
         """Keep the columns apart: turn each component's until they are mutually orthogonal, and of unit norm."""
         for c, rows in enumerate(self.members):
@@ -244,8 +258,8 @@ def _rotate(
     ):
         norms = np.linalg.norm(column, axis=0)
         z[:, index] = column / np.where(norms > 0.0, norms, 1.0)
-        carried[:, :, index] = along / np.where(norms > 0.0, norms, 1.0)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
+            carried[:, :, index] = np.clip(along / np.where(norms > 0.0, norms, 1.0), -ENDLESS, ENDLESS)
             logs[index] = np.maximum(logs[index] + np.log(shrink * norms), NOTHING)
     large, small = frame[:, i], frame[:, j]
     frame[:, i], frame[:, j] = shrink * (large + tangent * small), shrink * (small - tangent * large)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from gflow.flow import Status, Trajectory
 from gflow.graded.run import Run
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion, as_completion
+from gflow.problems import as_completion
 
 
 def graded_flow(
-    problem: MatrixCompletion,
+    problem: Any,
     start: np.ndarray,
     *,
     rank: int | None = None,

@@ -12,7 +12,9 @@ from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.monitor import Record, norm, plateaus
 from gflow.flow.outcome import STEPS
+from gflow.flow.rest import with_rest
 from gflow.flow.verdicts import is_least
+from gflow.graded.balance import Balance
 from gflow.graded.columns import EPS, ROUNDING, GradedColumns
 from gflow.graded.field import Field
 from gflow.graded.plateau import WINDOW, WORTHWHILE, passive_columns, plateau
@@ -61,10 +63,11 @@ class Run:
         self.Z = model.stacked(start)
         self.problem = problem.normalized.restricted(rows, columns)
         self.columns = GradedColumns(self.problem, self.Z[self.moving], log_scale - self.log_unit)
+        balance = Balance(self.columns, self.problem.shape[0], self.Z[self.moving])
         with np.errstate(under="ignore"):
             self.Z = self.Z * np.exp(log_scale)
         self.field = Field(self.problem, self.columns.squares())
-        self.errors = Errors(self.columns, self.field)
+        self.errors = Errors(self.columns, self.field, balance)
         self.local = Factorization(self.problem.shape, self.columns.z.shape[1])
         self.method = "LSODA" if self.columns.z.size <= DENSE_LIMIT else "DOP853"
         self.norm_limit = limits["norm_limit"] * max(1.0, float(np.linalg.norm(self.Z)) / self.objective.theta_unit)
@@ -91,7 +94,7 @@ class Run:
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
             while ending is None:
                 ending = self.cross() or self.follow()
-        return self.result(*ending)
+        return with_rest(self.result(*ending), self.objective)
 
     def measure(self, z: np.ndarray) -> None:
         """Keep loss, gradient norm and the speed of the large columns at z."""
@@ -178,8 +181,11 @@ class Run:
         n_windows = int(np.ceil((leave - self.t) * stay.rate / WINDOW))
         times = np.linspace(self.t, leave, n_windows + 1)[1:]
         for t in times:
-            self.errors.lose(np.linalg.norm(self.columns.z, axis=0) / np.sqrt(len(self.columns.z)))
+            self.errors.lose(self.columns.largest(self.columns.z)[self.columns.group])
+            self.errors.begin(self.t, self.columns.z)
+            self.errors.wait(t - self.t, self.active)
             stay.advance(self.columns, t - self.t)
+            self.errors.restore()
             self.errors.settle(self.columns.z)
             self.t = float(t)
             self.n_steps += 1
@@ -205,7 +211,7 @@ class Run:
         relief = np.exp(np.clip(-2.0 * self.columns.logs, 0.0, np.log(RELIEF)))[self.columns.home]
         solver = self.new_solver(relief * needed if tail else needed)
         z, ending = self.columns.z, None
-        self.errors.restart(self.t, z)
+        self.errors.begin(self.t, z)
         while ending is None:
             said = solver.step()
             self.n_steps += 1
@@ -218,15 +224,16 @@ class Run:
                     "try another rtol"
                 )
             z, self.t = solver.y.reshape(shape), float(solver.t)
-            self.errors.step(self.t, z)
+            mixed = self.errors.step(self.t, z)
             ending = self.note(z)
             sizes = self.columns.largest(z)
             entered = not tail and self.loss <= TAIL * self.first_loss
-            if entered or self.resting() or (sizes > high).any() or (sizes < low).any():
+            if entered or mixed or self.resting() or (sizes > high).any() or (sizes < low).any():
                 break
         self.errors.step(self.t, z, last=True)
         self.columns.z = z.copy()
         self.columns.orthogonalise()
+        self.errors.restore()
         self.errors.settle(self.columns.z)
         self.settle()
         return ending

@@ -90,6 +90,8 @@ def confinement(
     safety : float
         Each state may be off by ``safety`` * eps * |theta|; it also covers the trapezoidal rule for the growth.
 
+    Raises ``ValueError`` unless ``safety`` is positive.
+
     Gradient flow, gradient descent and linear multistep or Runge-Kutta steps preserve linear subspaces exactly, so no
     truncation error enters: all that may grow is rounding. Bai et al. 2024, Propositions 1 and 2.
     """

@@ -12,6 +12,12 @@ EPS = float(np.finfo(float).eps)
 def omega_distance(model: Any, theta: np.ndarray, k: int) -> np.ndarray:
     """Return the distance of theta to the nearest Omega_k, shape (...) for theta of shape (..., dim).
 
+    Parameters
+    ----------
+    model : Factorization
+    theta : (..., dim) array
+    k : int
+
     It is the norm of the part of [A; B^T] outside its top-k right singular space; scales as sqrt(s).
     """
     s = np.linalg.svd(model.stacked(theta), compute_uv=False)
@@ -19,12 +25,25 @@ def omega_distance(model: Any, theta: np.ndarray, k: int) -> np.ndarray:
 
 
 def omega_basis(model: Any, theta: np.ndarray, k: int) -> np.ndarray:
-    """Return the basis Q of the Omega_k nearest to theta, shape (r, k): top right singular vectors of [A; B^T]."""
+    """Return the basis Q of the Omega_k nearest to theta, shape (r, k): top right singular vectors of [A; B^T].
+
+    Parameters
+    ----------
+    model : Factorization
+    theta : (dim,) array
+    k : int
+    """
     return np.linalg.svd(model.stacked(theta), full_matrices=True)[2][: _rank(model, k)].T
 
 
 def factor_ranks(model: Any, theta: np.ndarray, rank_tol: float = 1e-6) -> tuple[int, int, int]:
     """Return (rank A, rank B, rank [A; B^T]), equal exactly on some Omega_k.
+
+    Parameters
+    ----------
+    model : Factorization
+    theta : (dim,) array
+    rank_tol : float
 
     Ranks count singular values above ``rank_tol`` times the largest of [A; B^T].
     """
@@ -36,6 +55,12 @@ def factor_ranks(model: Any, theta: np.ndarray, rank_tol: float = 1e-6) -> tuple
 
 def principal_angles(model: Any, theta: np.ndarray, k: int) -> np.ndarray:
     """Return the k principal angles between the leading k-dimensional parts of row(A) and col(B), largest first.
+
+    Parameters
+    ----------
+    model : Factorization
+    theta : (dim,) array
+    k : int
 
     In radians, each accurate to rounding times the condition of the parts (Bjorck and Golub 1973). Zero on Omega_k.
 
@@ -60,7 +85,13 @@ def _cosines_and_sines(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def imbalance(model: Any, theta: np.ndarray) -> float:
-    """Return |A^T A - B B^T|_F / |theta|^2, between 0 (balanced) and 1; 0.0 at the origin. Scales as 1."""
+    """Return |A^T A - B B^T|_F / |theta|^2, between 0 (balanced) and 1; 0.0 at the origin. Scales as 1.
+
+    Parameters
+    ----------
+    model : Factorization
+    theta : (dim,) array
+    """
     size = float(np.abs(theta).max())
     if size == 0.0:
         return 0.0

@@ -118,10 +118,15 @@ class Objective:
             A known lower bound of the function.
         """
         import autograd
+        import autograd.numpy as anp
 
-        hvp = autograd.hessian_vector_product(function)
-        gradient = autograd.grad(function)
-        hessian = autograd.hessian(function)
+        def dependent(theta: Array) -> Any:
+            # of what does not depend on theta, or only linearly, autograd makes a warning instead of zeros
+            return function(theta) + 0.0 * anp.sum(anp.sin(theta))
+
+        hvp = autograd.hessian_vector_product(dependent)
+        gradient = autograd.grad(dependent)
+        hessian = autograd.hessian(dependent)
         return Objective(
             dim=dim,
             value=lambda theta: float(function(_vector(theta, dim))),

@@ -13,6 +13,12 @@ from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 def commuting_measurements(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """Return ``count`` random symmetric matrices with common eigenvectors, shape (count, size, size).
 
+    Parameters
+    ----------
+    size, count : int
+        Order of the matrices, and how many.
+    rng : Generator
+
     A_i = Q diag(lambda_i) Q^T with one Haar distributed orthogonal Q and standard Gaussian lambda_i. With
     ``count`` >= ``size`` they span all matrices with these eigenvectors. Gunasekar et al. 2017, Theorem 1.
 
@@ -28,13 +34,19 @@ def commuting_measurements(size: int, count: int, rng: np.random.Generator) -> n
 def gaussian_measurements(shape: tuple[int, int], count: int, rng: np.random.Generator) -> np.ndarray:
     """Return ``count`` matrices of independent N(0, 1 / count) entries, shape (count, d1, d2): E |A(X)|^2 = |X|_F^2.
 
+    Parameters
+    ----------
+    shape : (d1, d2)
+    count : int
+    rng : Generator
+
     Raises ``ValueError`` unless all numbers are positive integers.
     """
     d1, d2 = (_positive(size, name) for size, name in zip(shape, ("d1", "d2"), strict=True))
     return rng.standard_normal((_positive(count, "count"), d1, d2)) / np.sqrt(count)
 
 
-def symmetric_dilation(problem: MatrixSensing | MatrixCompletion) -> MatrixSensing:
+def symmetric_dilation(problem: Any) -> MatrixSensing:
     """Return the problem of order d1 + d2 with the measurements [[0, A_i], [A_i^T, 0]] / 2 and the same values.
 
     For X = [[X_11, W], [W^T, X_22]] they give <A_i, W>, so the risk of X is that of W, and W = A B has the loss, the

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gflow.operators.commuting import commuting, operator
-from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
+from gflow.problems import MatrixSensing, as_problem
 
 DEPENDENCE = 1e-12
 MOST_EVALUATIONS = 200_000
@@ -118,7 +118,7 @@ class CommutingPath:
 
 
 def commuting_path(
-    problem: MatrixSensing | MatrixCompletion,
+    problem: Any,
     alpha: float,
     times: Any = (np.inf,),
     *,

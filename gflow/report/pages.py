@@ -32,6 +32,12 @@ LARGEST_SHOWN = 24
 def write_report(report: Report, folder: str | os.PathLike[str]) -> Path:
     """Write the report into ``folder`` and return the path of its page.
 
+    Parameters
+    ----------
+    report : Report
+    folder : path
+        Made where it does not exist.
+
     Written are ``report.html`` (one self-contained page), ``report.json``, ``report.md``, ``<figure>.csv`` and
     ``<figure>.svg`` for every figure and ``matrix-entries.csv``. Equal reports give equal bytes. Other files in the
     folder are left alone. Nothing appears in the folder before all of it is written.

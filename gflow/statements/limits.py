@@ -12,8 +12,9 @@ from gflow.statements.saddles import DENSE_LIMIT
 if TYPE_CHECKING:
     from gflow.statements.evidence import Evidence
 
-STARTS = 40
-"""Starts of each fit of rank k."""
+STARTS, FEWEST_STARTS, FULL_SEARCH = 40, 5, 170
+"""Starts of each fit of rank k up to the last number of variables; beyond it as many fewer as each takes longer, with
+the cube of that number, but at least the second."""
 LARGEST_FIT = 400
 """Up to this many variables k (d1 + d2) fits of rank k are searched from many starts."""
 LARGEST_NORM = 100
@@ -50,9 +51,11 @@ class Limit(NamedTuple):
 
 def best_fit(problem: gflow.MatrixCompletion, k: int) -> gflow.RankFit | None:
     """Return the best of many fits of rank k, 1 <= k <= min(d1, d2); None where that is too large."""
-    if k * sum(problem.shape) > LARGEST_FIT:
+    variables = k * sum(problem.shape)
+    if variables > LARGEST_FIT:
         return None
-    return gflow.rank_fit(problem, k, starts=STARTS)
+    affordable = int(STARTS * min(1.0, (FULL_SEARCH / variables) ** 3))
+    return gflow.rank_fit(problem, k, starts=max(FEWEST_STARTS, affordable))
 
 
 def least_norm(given: Evidence) -> gflow.Completion | None:
@@ -74,7 +77,8 @@ def limit_of(given: Evidence) -> Limit:
         error = np.inf if traversal.error is None else traversal.error
         return Limit(matrix, error, "the saddle-to-saddle traversal")
     why = f"the traversal is {status}"
-    if status is gflow.TraversalStatus.DIVERGING or start is None:
+    open_ended = [chain for chain in traversal.chains if chain.status is not gflow.TraversalStatus.CONVERGED]
+    if any(chain.infinite is not None for chain in open_ended) or start is None:
         return Limit(None, np.inf, why)
     if given.model.dim > DENSE_LIMIT:
         return Limit(None, np.inf, f"{why}; no direct runs at dimension {given.model.dim}")

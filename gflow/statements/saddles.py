@@ -21,7 +21,7 @@ RESTARTS = 50
 LARGEST_MATRIX = 1_000_000
 """Number of entries up to which singular values are those of W itself."""
 LARGEST_START = 1e50
-"""Largest |theta(0)| in units of sqrt(max|M|): beyond it the loss leaves the range of a double."""
+"""Largest |theta(0)| in units of theta, sqrt(max|M|) for W = A B: beyond it the loss leaves the range of a double."""
 
 MINIMUM = critical.Kind.GLOBAL_MINIMUM
 
@@ -82,9 +82,10 @@ def start_of(problem: Any, model: Any, seed: int, scale: float | None, start: An
         theta = np.array(start, dtype=float) / root
     largest = float(np.abs(theta).max(initial=0.0))
     if largest > LARGEST_START:
+        unit = "sqrt(max|M|)" if model.degree == 2 else f"max|M|^(1/{model.degree})"
         raise ValueError(
-            f"entries of the start must be at most {LARGEST_START:g} sqrt(max|M|); the largest is {largest:.3g} "
-            "sqrt(max|M|): choose a smaller scale"
+            f"entries of the start must be at most {LARGEST_START:g} {unit}; the largest is {largest:.3g} {unit}: "
+            "choose a smaller scale"
         )
     theta.setflags(write=False)
     return theta

@@ -3,8 +3,8 @@
 It assumes that the flow is optimal within every Omega_k that it visits (the premise, tested by ``thm3_premise``), a
 full-rank W_0, and that the limit alpha -> 0 exists and interpolates. Contradicted only if all of that holds and a
 completion of smaller rank is certified. Its proof goes from one Omega_k to the next by Theorem 2, for a generic
-perturbation: where the one that arrives is not generic (``mixing``) the optimum of the next Omega_k may be missed,
-which is news about the premise and no counterexample.
+perturbation and a simple largest rate: where the one that arrives is not generic (``mixing``), or two components leave
+at once, the optimum of the next Omega_k may be missed, which is news about the premise and no counterexample.
 
 Source: Bai et al. 2024, Theorem 3.
 """
@@ -27,6 +27,10 @@ def claim(given: Evidence) -> Claim:
     generic = mixing.GENERIC.of(given)
     measured = (given.rank, ranks(given))
     found = STATEMENT.judged(given, measured, lambda text: _conclusion(given, text), beside=(generic,))
+    crowded = next((visit for visit in given.visits if visit.together > 1), None)
+    if found.verdict is Verdict.CONTRADICTED and crowded is not None:
+        said = f"of {crowded.together} components that leave at once none is first: the largest rate is not simple"
+        return Claim.unmet(ID, TITLE, f"Theorem 2, by which the proof passes on, is not met: {said}", found.measured)
     if found.verdict is Verdict.CONTRADICTED and not generic.met:
         reason = f"Theorem 2, by which the proof passes on, asks for more than is known; {found.reason}"
         build = Claim.unmet if generic.met is False else Claim.undecided

@@ -39,7 +39,10 @@ fraction of the mean square of the data, are equal."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
-    """A critical point of rank k against the best fit of its rank; a fit of full rank needs no search."""
+    """A critical point of rank k against the best fit of its rank.
+
+    A fit of full rank needs no search, nor does one of a loss that is rounding.
+    """
 
     rank: int
     loss: float
@@ -61,10 +64,11 @@ class Compared:
 
     def __str__(self) -> str:
         where = f"rank {self.rank}" if self.saddle is None else f"component {self.saddle.component}, rank {self.rank}"
+        if self.is_rounding:
+            return f"{where}: loss {self.loss:.8g}, zero within the rounding of the data"
         if self.fit is None:
             return f"{where}: loss {self.loss:.8g}, full rank reaches {self.best:.8g}"
         ends = "" if self.fit.bounded else ", whose entries run off to infinity"
-        ends += ", equal within the rounding of the data" if self.is_rounding else ""
         return f"{where}: loss {self.loss:.8g}, the best of {self.fit.starts} fits {self.best:.8g}{ends}"
 
 
@@ -79,14 +83,16 @@ def claim(given: Evidence) -> Claim:
         if not better:
             better = [f"{SUB}: {found}; each component alone is at its best" for found in whole if found.beaten]
     unended = [chain for chain in chains if chain.status is not gflow.TraversalStatus.CONVERGED]
-    diverging = [chain for chain in unended if chain.status is gflow.TraversalStatus.DIVERGING]
-    at_infinity = [_at_infinity(given, chain) for chain in diverging]
+    at_infinity = [_at_infinity(given, chain) for chain in chains if chain.infinite is not None]
     failures = [found for beaten, found in at_infinity if beaten] + better
     if failures:
         return Claim.hypothesis(ID, TITLE, len(failures), 0.0, 0.0, reason="; ".join(failures))
     if unended:
         reason = "; ".join(f"a chain is {chain.status}: {chain.reason}" for chain in unended)
         reason += "".join(f"; no better fit is known: {found}" for _, found in at_infinity)
+        return Claim.undecided(ID, TITLE, reason)
+    if at_infinity:
+        reason = "; ".join(f"a stage runs to infinity, no better fit is known: {found}" for _, found in at_infinity)
         return Claim.undecided(ID, TITLE, reason)
     missing = [found for found in compared if not found.searched]
     if missing:
@@ -98,20 +104,25 @@ def claim(given: Evidence) -> Claim:
 
 
 def rounding_loss(problem: gflow.MatrixCompletion) -> float:
-    """Return the largest loss that rounding the data to their digits explains; 0.0 for data that are not rounded.
+    """Return the largest loss that rounding the data explains, to digits or to decimals; 0.0 where neither is seen.
 
     Integers and other short numbers are rounded only as far as the loss is small against the data.
     """
     values = problem.unit * problem.normalized.targets
     sizes = np.abs(values[values != 0.0])
-    exponents = np.floor(np.log10(sizes))
+    exponents, most = np.floor(np.log10(sizes)), ROUNDED_SHARE * float(np.sum((sizes / problem.unit) ** 2))
+    half = [_half(sizes, exponents), _half(sizes, np.full_like(exponents, exponents.max(initial=0.0)))]
+    explained = max(min(float(np.sum((each / problem.unit) ** 2)), most) for each in half)
+    return problem.unit * (problem.unit * explained) / problem.n_observed
+
+
+def _half(sizes: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+    """Return half of the last digit to which numbers are rounded that begin with those exponents, or zeros."""
     for digits in range(1, MOST_DIGITS + 1):
         steps = 10.0 ** (exponents - digits + 1)
         if np.all(np.abs(sizes / steps - np.round(sizes / steps)) <= DIGIT_TOL * sizes / steps):
-            half = 0.5 * steps / problem.unit
-            explained = min(float(np.sum(half**2)), ROUNDED_SHARE * float(np.sum((sizes / problem.unit) ** 2)))
-            return problem.unit * (problem.unit * explained) / problem.n_observed
-    return 0.0
+            return 0.5 * steps
+    return np.zeros_like(sizes)
 
 
 def _alone(given: Evidence, number: int) -> list[Compared]:
@@ -135,7 +146,7 @@ def _compared(
     if k == 0 or loss == 0.0:
         return []
     rounding = rounding_loss(problem) * share
-    if k >= min(problem.shape):
+    if k >= min(problem.shape) or loss <= rounding:
         return [Compared(k, loss, 0.0, None, True, saddle, rounding)]
     fit = best_fit(problem, k)
     return [Compared(k, loss, loss if fit is None else fit.loss * share, fit, fit is not None, saddle, rounding)]
@@ -143,9 +154,10 @@ def _compared(
 
 def _at_infinity(given: Evidence, chain: gflow.Chain) -> tuple[bool, str]:
     """Return whether a fit of the same rank beats what a stage tends to that runs off to infinity, and in what way."""
+    assert chain.infinite is not None
     part = given.problem.restricted(chain.rows, chain.columns)
-    share, k = part.n_observed / given.problem.n_observed, chain.end.rank + 1
-    reached = part.unit * (part.unit * chain.orbits[-1].final_loss) * share if chain.orbits else chain.end.loss
+    share, k = part.n_observed / given.problem.n_observed, chain.saddles[chain.infinite].rank + 1
+    reached = part.unit * (part.unit * chain.orbits[chain.infinite].final_loss) * share
     compared = _compared(part, k, reached, share)
     text = f"critical value at infinity: {'; '.join(map(str, compared))}; {chain.reason}"
     return any(found.beaten for found in compared), text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,8 @@ from gflow.problems import MatrixCompletion
 from gflow.traversal.clocks import LARGEST, TOP, Clock, Left, RaceClock, RankClock, Stay
 from gflow.traversal.errors import rounding, slip
 from gflow.traversal.exponents import frame_order, predicted_orders, remembered
+from gflow.traversal.finite import Departure
+from gflow.traversal.infinity import beyond
 from gflow.traversal.inside import Inside, inside_spectrum
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import Modes, loss_at, residual_modes
@@ -34,7 +37,6 @@ NEARLY_MET = 1e-12
 """At full width, where every minimum is global, losses below this fraction of unit^2 / n may be zero."""
 LARGE_BUDGET = 10_000
 """Gradients granted to an orbit of a large component."""
-STATUS = {Ending.DIVERGING: TraversalStatus.DIVERGING, Ending.UNDECIDED: TraversalStatus.UNDECIDED}
 
 Stop = tuple[TraversalStatus, str]
 
@@ -57,10 +59,11 @@ def chain(
     part = problem if (len(rows), len(columns)) == problem.shape else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
     A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
-    clock, memory, lost = stage.clock(start), np.inf, False
+    clock, memory, lost, infinite = stage.clock(start), np.inf, False, None
     spreads: list[Callable[[], float]] = []
     saddles: list[Saddle] = []
     orbits: list[Trajectory] = []
+    left: list[Departure] = []
     while True:
         saddle, stop = stage.saddle(A, B, clock)
         saddles.append(saddle)
@@ -70,9 +73,16 @@ def chain(
         reached = stage.orbit(saddle, A, B)
         orbits += [] if reached.path is None else [reached.path]
         spreads.append(reached.spread)
-        if reached.ending in STATUS:
-            stop = STATUS[reached.ending], f"from rank {saddle.rank}: {reached.reason}"
-            break
+        left = [*left[:1], Departure(saddle, A, B, reached, copy(clock))]
+        if reached.ending in (Ending.DIVERGING, Ending.UNDECIDED):
+            infinite = len(orbits) - 1 if reached.ending == Ending.DIVERGING else None
+            far = beyond(stage, left[0], left[-1])
+            if far.factors is None:
+                stop = far.status, far.reason
+                break
+            (A, B), lost, orbits = far.factors, True, [*orbits, *far.orbits]
+            spreads[-1] = far.spread
+            continue
         A, B = balanced(*reached.model.factors(reached.end))
         memory = remembered(saddle, memory)
         try:
@@ -84,16 +94,8 @@ def chain(
             lost = True  # the end is known, what stays passive there is not
     if lost:
         saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
-    converged = stop[0] == TraversalStatus.CONVERGED
-    unique = locally_unique(stage.problem, A, B) if converged else None
-    complete = part.n_observed == len(rows) * len(columns)
-    orders = predicted_orders(saddles, complete, unique) if converged and not lost else (None, None)
-    frame = frame_order(saddles, complete) if converged and not lost else None
-    counted = spreads[-1:] if unique or not converged else spreads
-    error = part.unit * sum(each() for each in counted) + stage.carried(saddles, A, B, unique) if converged else np.inf
-    if converged and not np.isfinite(error):
-        stop = TraversalStatus.UNDECIDED, f"{stop[1]}, but the error of its entries is not bounded"
-    return Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, unique, *orders, frame, error)
+    found = Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, None, None, None, None, np.inf, infinite)
+    return stage.closed(found, A, B, spreads, lost) if stop[0] == TraversalStatus.CONVERGED else found
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,32 @@ class _Stage:
         if inside.negative is None or not inside.counted:
             return None
         return inside.negative + (self.width - k) * int(np.sum(sigma > 1e-10))
+
+    def closed(
+        self, found: Chain, A: np.ndarray, B: np.ndarray, spreads: list[Callable[[], float]], lost: bool
+    ) -> Chain:
+        """Return a chain that reached its end, with the orders and the error of its entries.
+
+        ``spreads`` are those of its orbits; ``lost`` says whether what stays passive at the end is not known.
+        """
+        saddles = list(found.saddles)
+        unique = locally_unique(self.problem, A, B)
+        complete = self.part.n_observed == len(self.rows) * len(self.columns)
+        order, safe_order = (None, None) if lost else predicted_orders(saddles, complete, unique)
+        counted = spreads[-1:] if unique else spreads
+        error = self.part.unit * sum(each() for each in counted) + self.carried(saddles, A, B, unique)
+        known = replace(
+            found,
+            unique=unique,
+            order=order,
+            safe_order=safe_order,
+            frame_order=None if lost else frame_order(saddles, complete),
+            error=error,
+        )
+        if np.isfinite(error):
+            return known
+        reason = f"{found.reason}, but the error of its entries is not bounded"
+        return replace(known, status=TraversalStatus.UNDECIDED, reason=reason)
 
     def carried(self, saddles: list[Saddle], A: np.ndarray, B: np.ndarray, unique: bool | None) -> float:
         """Return what rounding and unfinished Newton steps do to the entries at the end of a chain."""

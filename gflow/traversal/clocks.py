@@ -81,6 +81,7 @@ class RaceClock:
         self.problem, self.passive = problem, Passive.at_origin(start)
         self.active = np.zeros((sum(problem.shape), 0))
         self.frame = np.zeros((start.shape[1], 0))
+        self.launch = LAUNCH
 
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> Stay | None:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
@@ -127,7 +128,7 @@ class RaceClock:
         k, states = A.shape[1], path.states
         left, right = states[:, : d1 * k].reshape(-1, d1, k), states[:, d1 * k :].reshape(-1, k, len(X) - d1)
         columns = np.concatenate([left, right.mT], axis=1)
-        crossing = Crossing(self.passive, self.race, self.problem, self.active, X, path.times, columns, LAUNCH)
+        crossing = Crossing(self.passive, self.race, self.problem, self.active, X, path.times, columns, self.launch)
         self.passive = crossing.end_state()
         if loss_at(self.problem, A, B) <= ZERO_LOSS:
             return A, B

@@ -19,11 +19,13 @@ from gflow.traversal.elements import Leak, Sector, joined, paired
 from gflow.traversal.polish import complement, gauge_basis
 from gflow.traversal.race import Passive, Race
 from gflow.traversal.sectors import (
+    MixingUnknown,
     couples,
     kept,
     matrices,
     modes_in,
     nearby_flows,
+    nearly_equal,
     off_active,
     perturbed_flow,
     residual_flow,
@@ -81,7 +83,14 @@ class Crossing:
             rates = np.linalg.eigvalsh(self.ends_at(self.active))
             apart = np.sort(np.abs(rates - self.race.winner.rate))[1:].min(initial=np.inf)
             noise = TURN * float(np.finfo(float).eps * np.abs(rates).max() / max(apart, 1e-300))
-        return sectors(nearby_flows(self.problem, self.began), doubt=self.passive.width == 1, noise=noise)
+        doubt = self.passive.width == 1
+        found = sectors(nearby_flows(self.problem, self.began), doubt=doubt, noise=noise)
+        gaps = self.problem.n_observed < self.problem.shape[0] * self.problem.shape[1]
+        if len(found) > 1 and gaps and not doubt and (near := nearly_equal(self.problem)):
+            raise MixingUnknown(
+                f"sizes of entries that differ by {near:.1e} of the largest may mix modes that equal ones keep apart"
+            )
+        return found
 
     @cached_property
     def reached(self) -> np.ndarray:

@@ -124,6 +124,11 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None)
                 )
             if saddle.assumption_2 is False:
                 said.append(f"component {number}: Assumption 2 fails at rank {saddle.rank}")
+        if each.status == TraversalStatus.CONVERGED and each.infinite is not None:
+            said.append(
+                f"component {number}: from rank {each.saddles[each.infinite].rank} a stage runs to infinity; what "
+                "grows on the way brings the flow back, the later the smaller alpha is, always to this limit"
+            )
         if each.status == TraversalStatus.CONVERGED and each.end.loss > 0:
             said.append(f"component {number}: {each.reason}; its data are not interpolated")
         for saddle in each.saddles:

@@ -55,7 +55,7 @@ def saddle_to_saddle(
 
 
 def saddle_to_saddle(
-    problem: MatrixCompletion,
+    problem: Any,
     start: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
     *,
@@ -96,9 +96,12 @@ def saddle_to_saddle(
     simple_tol : float
         sigma_1 of a residual counts as repeated when sigma_1 - sigma_2 <= simple_tol * sigma_1.
     norm_limit : float
-        A stage diverges when |theta| grows as a power of time over two decades, no completion or minimum is found
-        ahead, and the loss has stopped falling, or the slope has sunk into rounding errors, or |theta| exceeds
+        A stage runs to infinity when |theta| grows as a power of time over two decades, no completion or minimum is
+        found ahead, and the loss has stopped falling, or the slope has sunk into rounding errors, or |theta| exceeds
         norm_limit * max(sqrt(unit), |theta| at the saddle before).
+        While another mode grows along it, the chain goes on at alpha from 1e-30 to far below what a computer can hold:
+        the limit exists where all ends are one locally unique completion, and the traversal is ``diverging`` only where
+        they lie the farther away the smaller alpha is.
     max_evaluations : int
         Budget of gradients for each orbit; large components get no more than 10000.
     compiled : bool or None
@@ -202,7 +205,7 @@ def _factors(
     return assembled(problem.shape, len(frames[0].Q), frames)
 
 
-def greedy_low_rank(problem: MatrixCompletion, *, rank: int | None = None, **settings: Any) -> Chain:
+def greedy_low_rank(problem: Any, *, rank: int | None = None, **settings: Any) -> Chain:
     """Return the chain of greedy low-rank learning (GLRL): the whole matrix as if it were one component.
 
     Each stage adds the top singular pair of the whole residual as a new, orthogonal inner direction. On connected

@@ -18,7 +18,8 @@ LARGEST_TABLE = 10_000
 class TraversalStatus(StrEnum):
     """How a traversal ended.
 
-    ``converged``: the limit exists and was reached. ``diverging``: a stage runs off to infinity. ``degenerate``: a
+    ``converged``: the limit exists and was reached. ``diverging``: a stage runs off to infinity, and
+    nothing that grows on the way brings the flow back. ``degenerate``: a
     repeated top singular value leaves the escape direction to the start. ``undecided``: the numbers do not decide.
     """
 
@@ -168,6 +169,8 @@ class Chain:
     ``order`` is the predicted exponent q of the component, None where nothing is unobserved or nothing is left;
     ``safe_order`` its lower bound over all plateaus, ``frame_order`` the exponent of the entries between components.
     ``error`` estimates the largest error of an entry of the final matrix; infinite where it is not known.
+    ``infinite`` is the number of the orbit, from the last saddle before the end, that runs to infinity by itself; None
+    where none does. A converged chain comes back by another mode; such orbits follow it, and ranks are left out.
     """
 
     rows: tuple[int, ...]
@@ -181,6 +184,7 @@ class Chain:
     safe_order: float | None
     frame_order: float | None
     error: float
+    infinite: int | None = None
 
     @property
     def end(self) -> Saddle:

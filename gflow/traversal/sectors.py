@@ -22,6 +22,8 @@ DEPENDENT = 1e-7
 """Inner directions whose part outside the earlier ones is shorter than this fraction depend on them."""
 SHIFT, LEAST_LEAK = 1e-4, 1e-6
 """Shift of active columns by which their influence is measured, and what of it is none."""
+NEARLY = 1e-11
+"""Sizes of entries that differ by less than this, relative to the largest one, and are not equal, hide a coupling."""
 LEFT = 1e-5
 """What rounding may put, relative to the largest entry, where an active column cannot go."""
 
@@ -70,6 +72,18 @@ def sectors(flows: np.ndarray, *, doubt: bool = False, noise: float | None = Non
     if ((between > apart) & (between < max(TOGETHER, apart))).any() and not doubt:
         raise MixingUnknown("whether modes meet along an orbit cannot be told from rounding errors")
     return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > apart)]
+
+
+def nearly_equal(problem: MatrixCompletion) -> float:
+    """Return the least difference of the sizes of two entries, or of one from zero, that rounding may have made, or 0.
+
+    It is relative to the largest entry. A symmetry of data and mask makes entries equal to the last bit; where it is
+    broken by less than what rounding leaves of couplings, what it would keep apart is not kept apart for ever.
+    """
+    sizes = np.sort(np.append(np.abs(problem.targets), 0.0))
+    gaps = np.diff(sizes)
+    near = gaps[(gaps > 0.0) & (gaps <= NEARLY * sizes[-1])]
+    return float(near.min() / sizes[-1]) if near.size else 0.0
 
 
 def subspaces(flows: np.ndarray) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import DENSE, Curvature
 from gflow.traversal.krylov import Lowest
-from gflow.traversal.polish import balanced, completed, direct_polish, krylov_polish, smallest_off_gauge
+from gflow.traversal.polish import balanced, completed, direct_polish, krylov_polish, rest_ahead, smallest_off_gauge
 from gflow.traversal.sizes import is_isolating, is_large
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
@@ -199,6 +199,21 @@ class Watch:
             if end is not None:
                 return end
         return None
+
+    def leads_on(self, theta: np.ndarray) -> bool:
+        """Return whether a completion or a minimum is found ahead: then an orbit that grows may be on its way to it.
+
+        True as well for orbits too large for the search.
+        """
+        if self.objective.dim > DENSE_POLISH:
+            return True
+        if self.completion_ahead(theta) is not None:
+            return True
+        rest = rest_ahead(self.objective, theta)
+        if rest is None:
+            return False
+        shape = self.surroundings(classify(self.objective, rest))
+        return shape == Finding.MINIMUM or (shape == Finding.VALLEY and not is_isolating(self.problem, self.model.rank))
 
     def counted(self, theta: np.ndarray) -> Finding:
         """Return what the end of a problem without a dense Hessian is: counting tells minima from continua."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from gflow.critical import classify
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import Factorization
@@ -18,11 +17,10 @@ from gflow.traversal.curvature import Curvature
 from gflow.traversal.drift import IMPLICIT, TOL, drift
 from gflow.traversal.growth import FAR_GROWTH, arrives, grows, growth, peak_time
 from gflow.traversal.orbits import Ending, Orbit
-from gflow.traversal.polish import rest_ahead
 from gflow.traversal.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import DENSE_POLISH, Finding, Watch
-from gflow.traversal.sizes import is_compilable, is_isolating, is_large
+from gflow.traversal.sizes import is_compilable, is_large
 from gflow.traversal.uniqueness import locally_unique
 
 LAUNCH = 1e-6
@@ -53,7 +51,16 @@ REMEMBER = Finding.VALLEY, Finding.DEGENERATE
 
 
 def orbit(
-    problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, u: np.ndarray, v: np.ndarray, use: Settings
+    problem: MatrixCompletion,
+    A: np.ndarray,
+    B: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    use: Settings,
+    *,
+    launch: float = LAUNCH,
+    moving: bool = False,
+    until: float = 0.0,
 ) -> Orbit:
     """Return the orbit that leaves the saddle (A, B) of rank k along (u w^T, -w v^T), in rank k + 1.
 
@@ -66,6 +73,12 @@ def orbit(
     use : Settings
         ``rtol`` is spent only where the end of the orbit remembers its way (on a continuum of critical points), or
         where the orbit itself is wanted (``tight``).
+    launch : float
+        Amplitude of the new column at the start.
+    moving : bool
+        Whether (A, B) is no critical point, but on its way.
+    until : float
+        Before this time no orbit is said to run to infinity.
     """
     model = Factorization(problem.shape, A.shape[1] + 1)
     curvature = Curvature(problem, model)
@@ -73,12 +86,15 @@ def orbit(
     if objective.dim <= DENSE_POLISH:
         objective = replace(objective, hessian=curvature.hessian)
     center = model.theta(np.c_[A, np.zeros(len(A))], np.r_[B, np.zeros((1, B.shape[1]))])
-    launch = model.theta(np.c_[0 * A, LAUNCH * u], np.r_[0 * B, -LAUNCH * v[None]])
-    stage = _Stage(problem, model, objective, curvature, center, launch, use)
+    began = model.theta(np.c_[0 * A, launch * u], np.r_[0 * B, -launch * v[None]])
+    if moving:
+        use = replace(use, norm_limit=use.norm_limit * max(1.0, float(np.linalg.norm(center))))
+        center, began = 0.0 * center, center + began
+    stage = _Stage(problem, model, objective, curvature, center, began, use, until)
     try:
         return stage.orbit()
     except IntegrationFailed as failure:
-        return Orbit(model, None, center + launch, Ending.UNDECIDED, str(failure), lambda: np.inf)
+        return Orbit(model, None, center + began, Ending.UNDECIDED, str(failure), lambda: np.inf)
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,7 @@ class _Stage:
     center: np.ndarray
     launch: np.ndarray
     use: Settings
+    until: float
 
     def orbit(self) -> Orbit:
         """Return the orbit, integrated only as finely as its end asks for."""
@@ -238,10 +255,10 @@ class _Stage:
 
         def escapes(times: list[float], states: list[np.ndarray]) -> bool:
             nonlocal asked
-            if times[-1] < LATER * asked or not self.grows(times, states, since):
+            if times[-1] < max(self.until, LATER * asked) or not self.grows(times, states, since):
                 return False
             asked = times[-1]
-            return not self.leads_on(states[-1], watch)
+            return not watch.leads_on(states[-1])
 
         limits: dict[str, Any] = {"watch": watch.sees, "escapes": escapes, "tol": tol, "max_steps": steps}
         tail = drift(self.objective, self.curvature, path, **limits)
@@ -262,27 +279,12 @@ class _Stage:
         """Return the norm limit."""
         return self.use.norm_limit * max(1.0, float(np.linalg.norm(self.center)))
 
-    def leads_on(self, theta: np.ndarray, watch: Watch) -> bool:
-        """Return whether a completion or a minimum is found ahead: then an orbit that grows may be on its way to it.
-
-        True as well for orbits too large for the search.
-        """
-        if self.objective.dim > DENSE_POLISH:
-            return True
-        if watch.completion_ahead(theta) is not None:
-            return True
-        rest = rest_ahead(self.objective, theta)
-        if rest is None:
-            return False
-        shape = watch.surroundings(classify(self.objective, rest))
-        return shape == Finding.MINIMUM or (shape == Finding.VALLEY and not is_isolating(self.problem, self.model.rank))
-
     def unsettled(self, path: Trajectory, watch: Watch) -> Orbit:
         """Return the orbit that no Newton step has ended: on its way to infinity, or too slow for the steps allowed."""
         size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
         diverges = path.status == Status.DIVERGING and path.method.endswith(IMPLICIT)
         if not diverges and grows(path.times, path.states, peak_time(path), FAR_GROWTH):
-            diverges = not self.leads_on(path.final, watch)
+            diverges = not watch.leads_on(path.final)
         if diverges:
             did = f"grows as t^{growth(path.times, path.states):.2f} and is"
         else:

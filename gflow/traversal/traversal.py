@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from gflow.traversal.sizes import LARGE_CELLS
 from gflow.traversal.storage import read_record, write_record
 
 RANK_TOL = 1e-7
-"""Singular values of the limit above this fraction of the largest count towards its rank."""
+"""Singular values of the limit above this fraction of the largest, or above its error, count towards its rank."""
+ROUNDING = 1e-14
+"""Singular values up to this fraction of the largest are rounding."""
 SAME_NORM = 1e-9
 """Nuclear norms of draws from the law that agree within this fraction are one value."""
 
@@ -103,13 +106,20 @@ class Traversal:
 
     @property
     def rank(self) -> int | None:
-        """Return the rank of the limit, for almost every start; None where there is no limit."""
+        """Return the rank of the limit, for almost every start; None where there is no limit.
+
+        Singular values up to 1e-7 of the largest count where they exceed the error of the limit. Data smaller than the
+        error are not told from zero.
+        """
         if self.factors is None:
             return None
         sizes = self.singular_values
         if sizes is None:
             return min(self.width, sum(each.end.rank for each in self.chains))
-        return int(np.sum(sizes > RANK_TOL * sizes[0])) if sizes[0] > 0 else 0
+        known = RANK_TOL * sizes[0]
+        if self.error is not None:  # |dW|_2 <= |dW|_F
+            known = min(known, max(self.error * sqrt(self.shape[0] * self.shape[1]), ROUNDING * float(sizes[0])))
+        return int(np.sum(sizes > known))
 
     @property
     def nuclear_norm(self) -> float | None:

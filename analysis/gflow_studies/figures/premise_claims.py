@@ -50,7 +50,7 @@ def premise_claims(cases: Sequence[Case], looks: Sequence[str], published: Mappi
 
 
 def _decided(unclear: Sequence[str]) -> Claim:
-    statement = "the limit of every problem of the search is decided"
+    statement = "every stage of the search is decided"
     if unclear:
         return Claim.undecided(
             "decided", statement, f"{len(unclear)} are not: {', '.join(sorted(set(unclear)))}", len(unclear)

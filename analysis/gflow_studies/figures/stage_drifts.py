@@ -122,8 +122,10 @@ def random_problem(seed: int, number: int, size: int, ranks: Sequence[int]) -> g
 
 
 def violation(problem: gflow.MatrixCompletion) -> str:
-    """Return a word for what a quick look at the limit shows: '', 'diverging', 'better fit', or another status."""
+    """Return a word for what a quick look at the limit shows: '', a stage 'diverging', 'better fit', or a status."""
     limit = gflow.saddle_to_saddle(problem)
+    if any(chain.infinite is not None for chain in limit.chains):
+        return "diverging"
     if limit.status is not gflow.TraversalStatus.CONVERGED:
         return str(limit.status)
     for saddle in limit.chains[0].saddles[1:-1]:
@@ -138,10 +140,10 @@ def case(name: str, problem: gflow.MatrixCompletion, horizon: float) -> Case:
     given = Evidence.of(problem, max_evaluations=500)
     limit = given.traversal
     fits = [(visit.rank, visit.loss) for visit in given.visits if visit.rank and visit.loss > 0]
-    found, stage = None, next((c for c in limit.chains if c.status is gflow.TraversalStatus.DIVERGING), None)
-    if stage is not None and stage.orbits:
+    found, stage = None, next((c for c in limit.chains if c.infinite is not None), None)
+    if stage is not None and stage.infinite is not None:
         found = drift(problem, stage, horizon)
-        fits.append((stage.end.rank + 1, float(found.losses[-1])))
+        fits.append((stage.saddles[stage.infinite].rank + 1, float(found.losses[-1])))
     bracket = given.bracket
     return Case(
         name=name,
@@ -157,14 +159,15 @@ def case(name: str, problem: gflow.MatrixCompletion, horizon: float) -> Case:
 
 
 def drift(problem: gflow.MatrixCompletion, chain: gflow.Chain, horizon: float) -> Drift:
-    """Return the last stage of a chain followed to ``horizon``, a time in the units of the component.
+    """Return the stage of a chain that runs to infinity, followed to ``horizon``, a time in the units of the component.
 
     LSODA follows it from the orbit's state at time 100 on; BDF checks it over the first half of its decades.
     """
+    assert chain.infinite is not None
     part = problem.restricted(chain.rows, chain.columns)
-    model = gflow.Factorization(part.shape, chain.end.rank + 1)
+    model = gflow.Factorization(part.shape, chain.saddles[chain.infinite].rank + 1)
     loss = gflow.Objective.of(part.normalized, model)
-    path = chain.orbits[-1]
+    path = chain.orbits[chain.infinite]
     start = path.states[min(int(np.searchsorted(path.times, FROM)), len(path.times) - 1)]
     decades = float(np.log10(horizon))
     times = np.logspace(0.0, decades, int(PER_DECADE * decades) + 1)

@@ -1,0 +1,280 @@
+"""The answer on one screen: what gradient flow from small starts learns of a matrix, and what theorems say of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+import gflow
+from gflow.statements.claims import Claim, Verdict
+from gflow.statements.evidence import Evidence
+from gflow.statements.ledger import aggregated
+from gflow.statements.registry import checked, statement_named
+
+WIDTH, HEIGHT = 80, 24
+"""The screen that every explanation fits."""
+SHORT = {
+    "prop1": "the Omega_k, matrices of rank k, are invariant",
+    "prop2": "the sub-Omega_k, one component each, are invariant",
+    "thm1": "critical points are strict saddles or global minima",
+    "thm3": "the completion has the minimum rank",
+    "thm4": "the completion has the minimum nuclear norm",
+}
+"""The statements that take seconds, in a few words; the escape limit of Theorem 2 takes longer."""
+PREMISE = "thm3_premise"
+LARGEST = 10_000
+"""Up to this number of entries the statements are checked."""
+ACCURACY = 0.01
+COMPONENT = re.compile(r"component (\d+)")
+_PREMISES = {
+    Verdict.HOLDS: "; its premise holds",
+    Verdict.HYPOTHESIS_NOT_MET: "; its premise fails on these data",
+    Verdict.UNDECIDED: "; its premise is undecided",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """What ``explain`` found; it prints as one screen of at most 24 lines of 80 characters.
+
+    Attributes
+    ----------
+    problem : MatrixCompletion
+    name : str
+    connectivity : Connectivity
+    limit : Traversal
+        Over all starts: entries that depend on the start are known by their law.
+    least_rank : RankBracket or None
+    least_norm : Completion or None
+        None where they are not computed: above 10000 entries.
+    claims : mapping of str to Claim
+        By the id of the statement; empty above 10000 entries.
+    """
+
+    problem: gflow.MatrixCompletion
+    name: str
+    connectivity: gflow.Connectivity
+    limit: gflow.Traversal
+    least_rank: gflow.RankBracket | None
+    least_norm: gflow.Completion | None
+    claims: Mapping[str, Claim]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Return one plain sentence for each statement that was checked."""
+        return tuple(_sentence(id, claim, self.claims) for id, claim in self.claims.items() if id in SHORT)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that is shown, for JSON; rows and columns are counted from 0."""
+        limit = self.limit
+        return {
+            "name": self.name,
+            "shape": list(self.problem.shape),
+            "n_observed": self.problem.n_observed,
+            "connectivity": self.connectivity.to_dict(),
+            "status": str(limit.status),
+            "reason": limit.reason,
+            "matrix": None if limit.matrix is None else limit.matrix.tolist(),
+            "determined": limit.determined.tolist(),
+            "std": limit.std.tolist(),
+            "rank": limit.rank,
+            "least_rank": None if self.least_rank is None else [self.least_rank.lower, self.least_rank.upper],
+            "nuclear_norm": limit.nuclear_norm,
+            "least_nuclear_norm": None if self.least_norm is None else self.least_norm.nuclear_norm,
+            "error": limit.error,
+            "saddles": [
+                {key: getattr(saddle, key) for key in ("component", "rank", "loss", "escape_rate")}
+                for saddle in limit.saddles
+            ],
+            "log10_alpha": limit.log10_alpha(ACCURACY) if limit.matrix is not None else None,
+            "statements": {id: {"verdict": str(c.verdict), "reason": c.reason} for id, c in self.claims.items()},
+            "sentences": list(self.sentences),
+        }
+
+    def __str__(self) -> str:
+        title, rest = _title(self), [*_answer(self), "", *_cut(self.sentences), *_left_out(self)]
+        room = HEIGHT - len(rest) - len(title.splitlines()) - 4
+        return "\n".join([title, "", *_matrix(self, room), *rest])
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.name}: {self.limit.status}, rank {self.limit.rank})"
+
+    def _repr_html_(self) -> str:
+        title = _title(self)
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self.sentences)
+        answer = "<br>".join(map(escape, _answer(self)))
+        return f"<h4>{escape(title)}</h4>{_html_matrix(self)}<p>{answer}</p><ul>{lines}</ul>"
+
+
+def explain(problem: Any, *, name: str = "the matrix", rank: int | None = None) -> Explanation:
+    """Return what gradient flow from small starts learns of a matrix: the answer, and one sentence a statement.
+
+    Parameters
+    ----------
+    problem : MatrixCompletion, or an array with NaN, a data frame or a sparse array
+    name : str
+        What it is called.
+    rank : int, optional
+        Inner width. Default: full.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``MatrixCompletion`` for what is no matrix, and ``saddle_to_saddle`` for the rank.
+
+    Norms and losses scale with M; the sentences do not change. Bai et al. 2024.
+
+    Examples
+    --------
+    >>> print(explain([[1, 2], [3, float("nan")]]).sentences[-2])
+    Theorem 3 holds: the completion has the minimum rank; its premise holds.
+    """
+    matrix = gflow.as_completion(problem)
+    limit = gflow.saddle_to_saddle(matrix, rank=rank)
+    small = matrix.shape[0] * matrix.shape[1] <= LARGEST
+    claims: dict[str, Claim] = {}
+    bracket = norm = None
+    if small:
+        given = Evidence.of(matrix, rank=rank)
+        found = checked(given, [statement_named(id) for id in (*SHORT, PREMISE)])
+        claims = {s.id: aggregated(s.id, s.title, parts) for s, parts in found.items()}
+        bracket, norm = given.bracket, given.nuclear
+    graphs = gflow.connectivity(matrix)
+    return Explanation(matrix, name, graphs, limit, bracket, norm, MappingProxyType(claims))
+
+
+def _title(found: Explanation) -> str:
+    d1, d2 = found.problem.shape
+    count = len(found.connectivity.coupling_components)
+    kind = str(found.connectivity.kind).replace("-", " ", 1).replace("-", " ")
+    parts = "" if count == 1 else f", {count} coupling components"
+    text = f"{found.name}: {d1} x {d2}, {found.problem.n_observed} of {d1 * d2} observed, {kind}{parts}"
+    return "\n".join(_wrapped(text))
+
+
+def _matrix(found: Explanation, room: int) -> Iterator[str]:
+    """Yield the matrix with its entries told apart, as far as it fits."""
+    W = found.limit.matrix
+    if W is None:
+        reason = COMPONENT.sub(lambda match: f"component {int(match[1]) + 1}", found.limit.reason)
+        yield from _wrapped(f"no limit: {found.limit.status}: {reason}")
+        yield ""
+        return
+    cells = _cells(found)
+    rows, columns = min(len(W), max(room, 2)), W.shape[1]
+    widths = [max(len(str(j + 1)), *(len(row[j]) for row in cells[:rows])) for j in range(columns)]
+    while columns > 1 and 5 + sum(width + 2 for width in widths[:columns]) > WIDTH:
+        columns -= 1
+    yield "     " + "".join(f"{j + 1:>{width + 2}}" for j, width in enumerate(widths[:columns]))
+    for i in range(rows):
+        yield f"{i + 1:>5}" + "".join(f"{cells[i][j]:>{widths[j] + 2}}" for j in range(columns))
+    fixed, seen = found.limit.determined, found.problem.observed
+    legend = "; ".join(
+        text
+        for text, some in (
+            ("[ ] learned, the same from every start", (fixed & ~seen).any()),
+            ("mean ± deviation: depends on the start", not fixed.all()),
+        )
+        if some
+    )
+    if (rows, columns) != W.shape:
+        legend = f"the first {rows} rows and {columns} columns; {legend}"
+    yield from _wrapped(legend or "every entry is observed")
+    yield ""
+
+
+def _cells(found: Explanation) -> list[list[str]]:
+    """Return the entries as text: observed ones plain, learned ones in brackets, others with their deviation."""
+    W, std, fixed, seen = found.limit.matrix, found.limit.std, found.limit.determined, found.problem.observed
+    assert W is not None
+    small = 1e-9 * float(np.abs(W).max(initial=0.0))
+
+    def cell(i: int, j: int) -> str:
+        value = f"{W[i, j] if abs(W[i, j]) > small else 0.0:.4g}"
+        if seen[i, j]:
+            return value
+        return f"[{value}]" if fixed[i, j] else f"{value} ± {std[i, j]:.2g}"
+
+    return [[cell(i, j) for j in range(W.shape[1])] for i in range(W.shape[0])]
+
+
+def _answer(found: Explanation) -> list[str]:
+    """Return rank and norm beside their minima, the chain of saddles, and how small alpha must be."""
+    limit = found.limit
+    lines = []
+    if limit.matrix is not None:
+        rank, norm = "rank not known" if limit.rank is None else f"rank {limit.rank}", "nuclear norm: by the start"
+        if found.least_rank is not None:
+            low, high = found.least_rank.lower, found.least_rank.upper
+            rank += f" (least {low})" if low == high else f" (least {low} to {high})"
+        if limit.nuclear_norm is not None:
+            norm = f"nuclear norm {limit.nuclear_norm:.6g}"
+        if found.least_norm is not None:
+            norm += f" (least {found.least_norm.nuclear_norm:.6g})"
+        lines.append(f"{rank}, {norm}")
+    for chain in limit.chains:
+        stops = [f"{s.loss:.3g} (rank {s.rank}, rate {s.escape_rate:.3g})" for s in chain.saddles[:-1]]
+        last = chain.saddles[-1]
+        end = f"{0.0 if last.loss < 1e-15 * chain.saddles[0].loss else last.loss:.3g} (rank {last.rank})"
+        where = "loss" if len(limit.chains) == 1 else f"component {chain.saddles[0].component + 1}, loss"
+        lines += _wrapped(f"{where}: " + " -> ".join([*stops, end]))
+    if limit.matrix is not None:
+        exponent = limit.log10_alpha(ACCURACY)
+        told = "not known" if exponent is None else f"below about 10^{exponent:.3g}"
+        lines.append(f"1 % of the limit is reached from starts of size alpha {told}")
+    return lines if len(lines) <= HEIGHT // 3 else [*lines[: HEIGHT // 3 - 1], "... more: gflow limit"]
+
+
+def _sentence(id: str, claim: Claim, claims: Mapping[str, Claim]) -> str:
+    label, says = statement_named(id).source.split(", ")[-1], SHORT[id]
+    premise = _PREMISES.get(claims[PREMISE].verdict, "") if id == "thm3" else ""
+    if claim.verdict is Verdict.HOLDS:
+        return f"{label} holds: {says}{premise}."
+    if claim.verdict is Verdict.CONTRADICTED:
+        return f"{label} IS CONTRADICTED ({says}): {_first(claim.reason)}."
+    if claim.verdict is Verdict.UNDECIDED:
+        return f"{label} is undecided ({says}){premise}."
+    unmet = ", ".join(finding.name for finding in claim.hypotheses if finding.met is False)
+    return f"{label} does not apply{premise or f' (asks for: {unmet})'}."
+
+
+def _first(reason: str) -> str:
+    """Return the first clause of a reason."""
+    return reason.split("; ")[0].rstrip(".")
+
+
+def _cut(sentences: tuple[str, ...]) -> list[str]:
+    return [line for sentence in sentences for line in _wrapped(sentence)[:2]]
+
+
+def _wrapped(text: str) -> list[str]:
+    from textwrap import wrap
+
+    return wrap(text, WIDTH, subsequent_indent="  ")
+
+
+def _left_out(found: Explanation) -> list[str]:
+    if not found.claims:
+        return [f"statements are checked up to {LARGEST} entries: gflow verify goes on"]
+    return ["Theorem 2 and every detail: gflow verify"]
+
+
+def _html_matrix(found: Explanation) -> str:
+    if found.limit.matrix is None:
+        return f"<p>no limit: {escape(found.limit.reason)}</p>"
+    style = {"seen": "", "fixed": "background:#dceefb", "open": "background:#fde8d0"}
+    rows = []
+    for i, row in enumerate(_cells(found)):
+        kinds = [
+            "seen" if found.problem.observed[i, j] else "fixed" if found.limit.determined[i, j] else "open"
+            for j in range(len(row))
+        ]
+        cells = "".join(f'<td style="{style[kind]}">{escape(text)}</td>' for kind, text in zip(kinds, row, strict=True))
+        rows.append(f"<tr><th>{i + 1}</th>{cells}</tr>")
+    return f"<table>{''.join(rows)}</table>"

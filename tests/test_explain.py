@@ -1,0 +1,86 @@
+"""Tests of the answer on one screen: it fits, says what is so, and names what it leaves out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import test_cli
+from test_cli import assert_refused
+
+import gflow
+from gflow.data import example, example_names
+from gflow.report.explanation import HEIGHT, WIDTH
+
+run, folder = test_cli.run, test_cli.folder
+GAP = np.nan
+
+
+def fits(text: str) -> bool:
+    lines = text.splitlines()
+    return len(lines) <= HEIGHT and max(map(len, lines)) <= WIDTH
+
+
+@pytest.mark.parametrize("name", ["fig4", "zero_coupled", "c1", "m1"])
+def test_every_answer_fits_a_screen(name: str) -> None:
+    assert name in example_names()
+    assert fits(str(gflow.explain(example(name), name=name)))
+
+
+def test_figure_3_is_answered_with_matrix_rank_chain_and_sentences() -> None:
+    found = gflow.explain(example("fig3"), name="fig3")
+    said = str(found)
+    assert fits(said)
+    assert said.startswith("fig3: 4 x 4, 15 of 16 observed, connected\n")
+    assert "[1.2]" in said and "[ ] learned, the same from every start" in said
+    assert "rank 3 (least 3), nuclear norm 18.7832 (least 18.7832)" in said
+    assert "16.9 (rank 0, rate 2.09) -> 0.327 (rank 1" in said
+    assert "Theorem 3 holds: the completion has the minimum rank; its premise holds." in said
+    assert "Theorem 4 does not apply" in said
+
+
+def test_entries_that_depend_on_the_start_are_told_apart() -> None:
+    found = gflow.explain(example("fig4"), name="fig4")
+    said, page = str(found), found._repr_html_()
+    assert "0 ± 1.3" in said and "mean ± deviation: depends on the start" in said and "[ ]" not in said
+    assert "Theorem 3 does not apply; its premise fails on these data." in said
+    assert page.count("background:#fde8d0") == 4 and "<h4>fig4" in page
+    described = found.to_dict()
+    assert described["determined"][0] == [True, False, True]
+    assert described["statements"]["thm4"]["verdict"] == "holds"
+
+
+def test_a_contradicted_statement_and_a_missing_limit_are_said() -> None:
+    said = str(gflow.explain(example("zero_coupled")))
+    assert "no limit: degenerate: component 1" in said and "Theorem 4 IS CONTRADICTED" in said
+
+
+def test_large_matrices_are_answered_without_statements() -> None:
+    rng = np.random.default_rng(0)
+    M = np.outer(rng.standard_normal(120), rng.standard_normal(100))
+    found = gflow.explain(np.where(rng.random(M.shape) < 0.5, M, GAP))
+    said = str(found)
+    assert fits(said)
+    assert found.limit.rank == 1 and not found.claims and found.least_norm is None
+    assert "columns; [ ] learned" in said and "statements are checked up to 10000 entries" in said
+
+
+def test_a_matrix_taller_than_the_screen_says_how_much_is_shown() -> None:
+    M = np.outer(np.arange(1.0, 31.0), np.arange(1.0, 4.0))
+    M[3, 1] = GAP
+    said = str(gflow.explain(M))
+    assert fits(said) and "the first " in said and " rows and 3 columns; " in said
+
+
+def test_the_command_prints_it_and_its_json(run: Any) -> None:
+    ran = run("explain", "--example", "fig4")
+    assert ran.code == 0 and "Theorem 4 holds: the completion has the minimum nuclear norm." in ran.out
+    assert run("explain", "--example", "fig4", "--json").result["rank"] == 2
+    assert run("explain", "--example", "zero_coupled").code == 1
+    assert_refused(run("explain", "nothing.csv"), "nothing.csv")
+
+
+def test_what_is_no_matrix_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"got str: gflow\.read_matrix reads files"):
+        gflow.explain("fig3.csv")
