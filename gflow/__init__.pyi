@@ -35,7 +35,18 @@ from gflow.critical import (
     hessian_spectrum as hessian_spectrum,
 )
 from gflow.descent import (
+    AdaGrad as AdaGrad,
+    Adam as Adam,
+    GradientStep as GradientStep,
+    HeavyBall as HeavyBall,
+    LinearOptimizer as LinearOptimizer,
+    Nesterov as Nesterov,
+    NormalizedGradient as NormalizedGradient,
+    Optimizer as Optimizer,
     Quartic as Quartic,
+    SignDescent as SignDescent,
+    WeightDecay as WeightDecay,
+    descent as descent,
     gradient_descent as gradient_descent,
     positive_part as positive_part,
     projected_gradient as projected_gradient,
@@ -102,7 +113,7 @@ from gflow.models import (
     Model as Model,
     SymmetricFactorization as SymmetricFactorization,
 )
-from gflow.objective import Objective as Objective
+from gflow.objective import Objective as Objective, StochasticLoss as StochasticLoss
 from gflow.operators import (
     Commutation as Commutation,
     CommutingPath as CommutingPath,

@@ -46,7 +46,7 @@ ROOMS = {
     "gflow.fast": room(outside="numba scipy"),
     "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
     "gflow.workers": room(outside="joblib scipy threadpoolctl"),
-    "gflow.descent": room("gflow.flow"),
+    "gflow.descent": room("gflow.flow gflow.objective"),
     "gflow.graded": room(
         "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
     ),

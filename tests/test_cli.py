@@ -319,8 +319,8 @@ def test_verify_passes_on_what_was_asked_for(run: Any, monkeypatch: pytest.Monke
     module = reported(HOLDS)
     monkeypatch.setitem(sys.modules, "gflow.report.verification", module)
     run("verify", "--example", "slides3", "--scale", "1e-3", "--seed", 2, "--rank", 1, "--rtol", "1e-6", "--t-end", 9)
-    expected = {"name": "slides3", "seed": 2, "scale": 1e-3, "rank": 1, "method": "auto", "rtol": 1e-6, "t_end": 9.0}
-    assert module.calls == [expected | {"drawn": False}]
+    expected = {"name": "slides3", "seed": 2, "scale": 1e-3, "method": "auto", "rtol": 1e-6, "t_end": 9.0}
+    assert module.calls == [expected | {"model": gflow.Factorization((2, 2), 1), "drawn": False}]
     start = saved_start("start.npz", np.ones((2, 2)), np.ones((2, 2)))
     run("verify", "--example", "slides3", "--start", start)
     assert module.calls[1]["start"].tolist() == [1.0] * 8 and "scale" not in module.calls[1]

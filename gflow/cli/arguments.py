@@ -93,6 +93,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--rtol": {"type": tolerance, "metavar": "TOL", "help": "relative tolerance of each step of the integration"},
     "--t-end": {"type": positive, "metavar": "T", "help": "time horizon (default: none)"},
     "--max-evaluations": {"type": count, "metavar": "N", "help": "budget of gradient evaluations (default 200000)"},
+    "--optimizer": {
+        "metavar": "NAME",
+        "help": "discrete steps instead of the flow: gradient, heavy-ball, nesterov, weight-decay, normalized, sign, "
+        "adagrad or adam; times are the numbers of the steps, and --max-evaluations bounds them",
+    },
+    "--step": {"type": positive, "metavar": "ETA", "help": "length of the optimizer's steps"},
+    "--momentum": {"type": float, "metavar": "BETA", "help": "of heavy-ball and nesterov, in [0, 1) (default 0.9)"},
+    "--decay": {"type": positive, "metavar": "LAMBDA", "help": "of weight-decay"},
     "--starts": {"type": count, "metavar": "N", "default": 60, "help": STARTS_HELP},
     "--save": {"flags": ("--out",), "type": archive, "metavar": "FILE.npz", "help": "write what was computed there"},
     "--name": {"flags": (), "nargs": "?", "metavar": "NAME", "help": "which one; --list shows the names"},

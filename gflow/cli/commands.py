@@ -143,6 +143,7 @@ def verify(arguments: Namespace) -> Outcome:
 
 _START = ("--seed", "--scale", "--start", "--rank")
 _INTEGRATION = ("--method", "--rtol", "--t-end", "--max-evaluations")
+_STEPS = ("--optimizer", "--step", "--momentum", "--decay")
 _SWEEP = ("--name", "--list", "--store", "--seed", "--jobs", "--scheduler", "--resume", "--csv")
 _REPORT = ("--names", "--list", "--folder", "--seed", "--quick", "--jobs")
 _FIGURE = ("--name", *_REPORT[1:])
@@ -151,7 +152,10 @@ COMMANDS = (
     Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
     Command(
-        "flow", "integrate the gradient flow from a small start", flow, (*_START, "--depth", *_INTEGRATION, "--save")
+        "flow",
+        "integrate the gradient flow from a small start, or follow an optimizer",
+        flow,
+        (*_START, "--depth", *_INTEGRATION, *_STEPS, "--save"),
     ),
     Command("limit", "the limit alpha -> 0 from alpha theta_0: matrix, law, order and saddles", limit, _LIMIT),
     Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
@@ -214,7 +218,8 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
             *run.facts(),
             ("method", trajectory.method),
             ("status", f"{trajectory.status}: {trajectory.message}"),
-            *((name.replace("_", " "), number(payload[name])) for name in ("time", "loss", "gradient_norm")),
+            ("step" if run.discrete else "time", number(payload["time"])),
+            *((name.replace("_", " "), number(payload[name])) for name in ("loss", "gradient_norm")),
             ("singular values", _listed(payload["singular_values"])),
             ("rank", f"{payload['rank']} (singular values above {RANK_TOL:g} of the largest)"),
             ("nuclear norm", number(payload["nuclear_norm"])),

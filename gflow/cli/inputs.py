@@ -96,8 +96,7 @@ class Run:
             model, theta = read_start(start, problem.shape, arguments.rank)
         objective = gflow.Objective.of(problem, model)
         check_size(theta, problem.unit, "the start")
-        names = ("method", "rtol", "t_end", "max_evaluations")
-        settings = {key: getattr(arguments, key) for key in names if getattr(arguments, key, None) is not None}
+        settings = integration(arguments) if getattr(arguments, "optimizer", None) is None else stepping(arguments)
         return cls(problem, name, model, objective, theta, seed, scale, settings)
 
     @property
@@ -111,10 +110,15 @@ class Run:
         return largest and largest * float(np.sqrt(np.mean((self.theta / largest) ** 2))) / self.objective.theta_unit
 
     @property
+    def discrete(self) -> bool:
+        """Return whether an optimizer makes steps, instead of an integration."""
+        return "optimizer" in self.settings
+
+    @property
     def graded(self) -> bool:
         """Return whether the trajectory is integrated in graded columns."""
         method = self.settings.get("method", "auto")
-        if self.model.depth != 2:
+        if self.model.depth != 2 or self.discrete:
             return False
         return method == "graded" or (method == "auto" and 0 < self.size < GRADED_BELOW)
 
@@ -131,6 +135,9 @@ class Run:
             assert more is not None
             more(f"t = {t:.4g}, loss = {loss:.4g}")
 
+        if self.discrete:
+            with refusing("--optimizer"):
+                return gflow.descent(self.objective, self.theta, callback=more and told, **self.settings)
         return gflow.gradient_flow(self.objective, self.theta, callback=more and told, **self.settings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -154,6 +161,24 @@ class Run:
         size = f"{d1} x {d2}, {self.problem.n_observed} observed, inner width {self.model.rank}"
         size += "" if self.model.depth == 2 else f", depth {self.model.depth}"
         return [("matrix", f"{self.name}, {size}"), ("start", start + below)]
+
+
+def integration(arguments: Namespace) -> dict[str, Any]:
+    """Return the settings of the flow; raises ``Refused`` for one of an optimizer."""
+    for name in ("step", "momentum", "decay"):
+        if getattr(arguments, name, None) is not None:
+            raise Refused(f"--{name} is for an optimizer: name one with --optimizer")
+    names = ("method", "rtol", "t_end", "max_evaluations")
+    return {key: getattr(arguments, key) for key in names if getattr(arguments, key, None) is not None}
+
+
+def stepping(arguments: Namespace) -> dict[str, Any]:
+    """Return the settings of an optimizer; raises ``Refused`` for one of the flow."""
+    if arguments.method != "auto" or arguments.rtol is not None or arguments.t_end is not None:
+        raise Refused("--method, --rtol and --t-end are for the flow: leave out --optimizer")
+    names = ("optimizer", "step", "momentum", "decay")
+    found = {key: getattr(arguments, key) for key in names if getattr(arguments, key) is not None}
+    return found if arguments.max_evaluations is None else found | {"max_steps": arguments.max_evaluations}
 
 
 def announce_cost(run: Run, arguments: Namespace) -> None:

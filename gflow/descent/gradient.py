@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.descent.quartic import EPS, quartic_along
-from gflow.descent.record import Callback, Ending, Steps, checked_limits
+from gflow.descent.record import Callback, Ending, ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
-from gflow.flow.monitor import along, norm, plateaus
-from gflow.flow.saddles import saddle_at
-from gflow.flow.verdicts import at_rest
+from gflow.flow.monitor import norm
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -81,18 +79,17 @@ def gradient_descent(
     ``n_hessians`` counts Hessian-vector products. Steps scale as 1 / s and states as sqrt(s) for a factorisation
     when M is multiplied by s. Gunasekar et al. 2017, section 3.
     """
-    theta = np.array(start, dtype=float)
-    if theta.shape != (objective.dim,) or not np.isfinite(theta).all():
-        raise ValueError(f"start must be finite numbers of shape ({objective.dim},); got shape {theta.shape}")
+    theta = checked_start(objective, start)
     if step != EXACT and (isinstance(step, str) or not 0 < step < np.inf):
         raise ValueError(f"step must be 'exact' or a positive finite number; got {step!r}")
     if not clip > 0:
         raise ValueError(f"clip must be positive; got {clip!r}")
-    limits = checked_limits(loss_tol, gradient_tol, norm_limit, t_end, max_evaluations, max_states)
+    counts = {"max_evaluations": max_evaluations, "max_states": max_states}
+    limits = checked_limits(counts, loss_tol=loss_tol, gradient_tol=gradient_tol, norm_limit=norm_limit, t_end=t_end)
     return _Descent(objective, theta, step, clip, limits, callback).trajectory()
 
 
-class _Descent(Steps):
+class _Descent(ObjectiveSteps):
     """One descent in the objective's own unit."""
 
     def __init__(
@@ -104,19 +101,12 @@ class _Descent(Steps):
         limits: dict[str, float],
         callback: Callback | None,
     ) -> None:
-        self.units = objective.theta_unit, objective.time_unit, objective.unit
-        self.objective = objective.normalized or objective
-        self.theta, self.t = start / self.units[0], 0.0
-        super().__init__(limits, norm(self.theta), callback)
-        self.n_gradients = 1
+        super().__init__(objective, start, objective.time_unit, limits, callback)
+        self.t = 0.0
         self.step = None if isinstance(step, str) else step / self.units[1]
         self.clip = clip
-        self.slope_vector = self.objective.gradient(self.theta)
-        self.slope = self.highest = norm(self.slope_vector)
         self.mode = self.slope_vector / self.slope if self.slope > 0 else np.ones_like(self.theta)
         self.curvature = self.stiffness()
-        self.minimum_below = np.inf
-        self.kept.offer(0, 0.0, self.theta)
 
     def stiffness(self) -> float:
         """Return the norm of the Hessian at the state by power iteration from the last mode and the gradient."""
@@ -182,19 +172,15 @@ class _Descent(Steps):
         self.kept.offer(self.n_steps, self.t, self.theta)
         ending = self.verdict()
         if ending is None and np.array_equal(before, self.theta):
-            ending = self.resting()
-        if ending is None and self.callback is not None:
-            loss = self.objective.value(self.theta) * self.units[2] ** 2
-            ending = self.stopped(self.t * self.units[1], self.theta * self.units[0], loss)
-        return ending
+            ending = self.stalled("the step is below rounding")
+        return ending or self.asked(self.t)
 
     def verdict(self) -> Ending | None:
         floor, loss_tol = self.objective.lower_bound, self.limits["loss_tol"]
         # f - floor >= |grad f|^2 / (2 L) with L a bound of the curvature: a steep slope excludes a small loss
         if floor is not None and self.slope**2 <= 2 * CURVATURE_GROWTH * max(self.curvature, 1.0) * loss_tol:
-            loss = self.objective.value(self.theta)
-            if loss - floor <= loss_tol:
-                return Status.CONVERGED, f"the loss reached {loss * self.units[2] ** 2:.3g}"
+            if ending := self.reached():
+                return ending
         if self.slope <= self.limits["gradient_tol"] * self.highest and (ending := self.at_rest()):
             return ending
         if self.slope == 0.0:
@@ -203,43 +189,11 @@ class _Descent(Steps):
             return Status.HORIZON, "the steps add up to t_end"
         return self.exhausted()
 
-    def at_rest(self) -> Ending | None:
-        if self.slope > self.minimum_below:
-            return None
-        self.minimum_below = self.slope / 10
-        return at_rest(self.objective, self.theta, self.limits["loss_tol"], self.bound, self.units[0])
-
-    def resting(self) -> Ending:
-        """Return how a descent ends whose steps are lost in rounding."""
-        if not saddle_at(self.objective, self.theta).rates.size:
-            return Status.CONVERGED, "the step is below rounding where the Hessian has no negative eigenvalue"
-        return Status.ROUNDOFF, f"the step is below rounding at a strict saddle, |grad f| = {self.slope:.2g}"
+    def name(self) -> str:
+        if self.step is None:
+            return f"gradient descent, exact line search, step <= {self.clip:.6g} / |H|"
+        return f"gradient descent, step {self.step * self.units[1]:.6g}"
 
     def result(self, status: Status, message: str) -> Trajectory:
         self.kept.offer(self.n_steps, self.t, self.theta, last=True)
-        times, states = np.array(self.kept.times), np.array(self.kept.states)
-        losses, slopes, drift = along(self.objective, states)
-        rise = float(np.max(np.diff(losses), initial=0.0)) / max(float(np.abs(losses).max()), 1e-300)
-        flat = status in (Status.CONVERGED, Status.ROUNDOFF)
-        met = plateaus(times, states, losses, slopes, EPS * float(np.abs(losses).max()), flat)
-        theta_unit, time_unit, unit = self.units
-        name = f"exact line search, step <= {self.clip:.6g} / |H|"
-        if self.step is not None:
-            name = f"step {self.step * time_unit:.6g}"
-        with np.errstate(over="ignore"):
-            losses, slopes = losses * unit * unit, slopes * (unit * (unit / theta_unit))
-        return Trajectory(
-            times=times * time_unit,
-            states=states * theta_unit,
-            losses=losses,
-            gradient_norms=slopes,
-            status=status,
-            message=message,
-            method=f"gradient descent, {name}",
-            plateaus=tuple(plateau.scaled(unit * unit, time_unit, theta_unit) for plateau in met),
-            conservation_drift=drift,
-            monotonicity_defect=rise,
-            n_gradients=self.n_gradients,
-            n_hessians=self.n_hessians,
-            n_steps=self.n_steps,
-        )
+        return super().result(status, message)

@@ -111,7 +111,8 @@ def projected_gradient(
     d, d2 = problem.shape
     if d != d2:
         raise ValueError(f"X >= 0 needs square measurements; got {d} x {d2}: see symmetric_dilation")
-    limits = checked_limits(loss_tol, gradient_tol, norm_limit, None, max_evaluations, max_states)
+    counts = {"max_evaluations": max_evaluations, "max_states": max_states}
+    limits = checked_limits(counts, loss_tol=loss_tol, gradient_tol=gradient_tol, norm_limit=norm_limit)
     X = np.zeros((d, d)) if start is None else np.array(start, dtype=float)
     if X.shape != (d, d):
         raise ValueError(f"start must have shape {(d, d)}; got {X.shape}")

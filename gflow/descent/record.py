@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.flow import Status
+from gflow.flow import Status, Trajectory
+from gflow.flow.monitor import along, norm, plateaus
+from gflow.flow.verdicts import at_rest
 
 if TYPE_CHECKING:
-    from gflow.flow import Trajectory
+    from gflow.objective import Objective
 
+EPS = float(np.finfo(float).eps)
+STALLED = 1e-8
+"""A state where steps are lost in rounding may be critical where the gradient is below this fraction of its largest."""
+LEAST = {"max_steps": 1}
+"""The least budget, 2 for those that are not named."""
 Callback = Callable[[float, np.ndarray, float], object]
 Ending = tuple[Status, str]
 
@@ -36,25 +43,25 @@ class Kept:
             self.states.append(state)
 
 
-def checked_limits(
-    loss_tol: float,
-    gradient_tol: float,
-    norm_limit: float,
-    t_end: float | None,
-    max_evaluations: int,
-    max_states: int,
-) -> dict[str, float]:
-    """Return the limits by name; raise ``ValueError`` for one that is out of range."""
-    counts = {"max_evaluations": max_evaluations, "max_states": max_states}
+def checked_limits(counts: dict[str, int], **limits: float | None) -> dict[str, float]:
+    """Return counts and limits by name, infinite for None; raise ``ValueError`` for one that is out of range."""
     for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 2:
-            raise ValueError(f"{name} must be an integer of at least 2; got {count!r}")
-    limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
-    limits["t_end"] = np.inf if t_end is None else t_end
-    for name, limit in limits.items():
+        least = LEAST.get(name, 2)
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < least:
+            raise ValueError(f"{name} must be an integer of at least {least}; got {count!r}")
+    found = {name: np.inf if limit is None else limit for name, limit in limits.items()}
+    for name, limit in found.items():
         if not limit > 0:
             raise ValueError(f"{name} must be positive; got {limit!r}")
-    return limits | counts
+    return found | counts
+
+
+def checked_start(objective: Objective, start: np.ndarray) -> np.ndarray:
+    """Return a copy of the start; raise ``ValueError`` if it has another shape or is not finite."""
+    theta = np.array(start, dtype=float)
+    if theta.shape != (objective.dim,) or not np.isfinite(theta).all():
+        raise ValueError(f"start must be finite numbers of shape ({objective.dim},); got shape {theta.shape}")
+    return theta
 
 
 class Steps:
@@ -97,3 +104,93 @@ class Steps:
         if self.callback is not None and self.callback(t, state, loss):
             return Status.HORIZON, "the callback asked to stop"
         return None
+
+
+class ObjectiveSteps(Steps):
+    """Steps on an objective; ``theta`` and all else but the times are in its own unit.
+
+    Parameters
+    ----------
+    objective : Objective
+    start : (dim,) array
+        In the units of the caller, as everywhere below.
+    clock : float
+        What a unit of the times kept stands for.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        start: np.ndarray,
+        clock: float,
+        limits: dict[str, float],
+        callback: Callback | None,
+    ) -> None:
+        self.units, self.clock = (objective.theta_unit, objective.time_unit, objective.unit), clock
+        self.objective = objective.normalized or objective
+        self.theta = start / self.units[0]
+        super().__init__(limits, norm(self.theta), callback)
+        self.slope_vector = self.objective.gradient(self.theta)
+        self.n_gradients = 1
+        self.slope = self.highest = norm(self.slope_vector)
+        self.minimum_below = np.inf
+        self.kept.offer(0, 0.0, self.theta)
+
+    def reached(self) -> Ending | None:
+        """Return that the loss is within ``loss_tol`` of its lower bound, or None."""
+        floor = self.objective.lower_bound
+        if floor is not None and (loss := self.objective.value(self.theta)) - floor <= self.limits["loss_tol"]:
+            return Status.CONVERGED, f"the loss reached {loss * self.units[2] ** 2:.3g}"
+        return None
+
+    def at_rest(self) -> Ending | None:
+        """Return what a state is whose gradient has vanished, or None where the loss is going to fall further."""
+        if self.slope > self.minimum_below:
+            return None
+        self.minimum_below = self.slope / 10
+        return at_rest(self.objective, self.theta, self.limits["loss_tol"], self.bound, self.units[0])
+
+    def stalled(self, what: str) -> Ending:
+        """Return how a descent ends whose steps change nothing; ``what`` says that they do not."""
+        slope = self.slope * self.units[2] * (self.units[2] / self.units[0])
+        if self.slope > STALLED * self.highest:
+            return Status.BUDGET, f"{what} at |grad f| = {slope:.3g}, which is no critical point of the loss"
+        ending = at_rest(self.objective, self.theta, self.limits["loss_tol"], self.bound, self.units[0])
+        return ending or (Status.ROUNDOFF, f"{what} at a saddle that only rounding could leave, |grad f| = {slope:.3g}")
+
+    def asked(self, t: float) -> Ending | None:
+        """Return that the callback asked to stop at the state, or None."""
+        if self.callback is None:
+            return None
+        loss = self.objective.value(self.theta) * self.units[2] ** 2
+        return self.stopped(t * self.clock, self.theta * self.units[0], loss)
+
+    def name(self) -> str:
+        """Return the name of the method."""
+        raise NotImplementedError
+
+    def result(self, status: Status, message: str) -> Trajectory:
+        """Return the record of what was kept, in the units of the caller."""
+        times, states = np.array(self.kept.times), np.array(self.kept.states)
+        losses, slopes, drift = along(self.objective, states)
+        rise = float(np.max(np.diff(losses), initial=0.0)) / max(float(np.abs(losses).max()), 1e-300)
+        flat = status in (Status.CONVERGED, Status.ROUNDOFF)
+        met = plateaus(times, states, losses, slopes, EPS * float(np.abs(losses).max()), flat)
+        theta_unit, _, unit = self.units
+        with np.errstate(over="ignore"):
+            losses, slopes = losses * unit * unit, slopes * (unit * (unit / theta_unit))
+        return Trajectory(
+            times=times * self.clock,
+            states=states * theta_unit,
+            losses=losses,
+            gradient_norms=slopes,
+            status=status,
+            message=message,
+            method=self.name(),
+            plateaus=tuple(plateau.scaled(unit * unit, self.clock, theta_unit) for plateau in met),
+            conservation_drift=drift,
+            monotonicity_defect=rise,
+            n_gradients=self.n_gradients,
+            n_hessians=self.n_hessians,
+            n_steps=self.n_steps,
+        )

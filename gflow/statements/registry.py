@@ -31,6 +31,7 @@ from gflow.statements import (
     rip,
     rip_thm3,
     spectrum,
+    steps,
     thm1,
     thm2,
     thm3,
@@ -47,7 +48,10 @@ _MODULES = (
     *(gunasekar_thm1, gunasekar_cor2, gunasekar_conjecture, rip_thm3),
     *(conservation, balanced, decoupling, spectrum, derivatives, identities),
 )
-BUILT_IN: tuple[Statement, ...] = (*(module.STATEMENT for module in _MODULES), *general.STATEMENTS, *deep.STATEMENTS)
+BUILT_IN: tuple[Statement, ...] = (
+    *(module.STATEMENT for module in _MODULES),
+    *(*steps.STATEMENTS, *general.STATEMENTS, *deep.STATEMENTS),
+)
 """gflow's own statements, in the order in which they are shown."""
 _OWN = {statement.id: statement for statement in BUILT_IN}
 _added: dict[str, Statement] = {}
