@@ -32,7 +32,7 @@ def entries(section: str) -> dict[str, str]:
     for block in re.split(r"\n(?=\S)", section.strip()):
         head, _, kind = block.partition(" : ")
         for name in head.split("\n")[0].split(","):
-            found[name.strip()] = kind or block
+            found[name.strip().lstrip("*")] = kind or block
     return found
 
 
