@@ -22,7 +22,7 @@ from gflow.graded import graded_flow
 from gflow.graded.run import Run as GradedRun
 from gflow.models import Factorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
+from gflow.problems import MatrixCompletion, MatrixSensing
 from gflow.traversal import (
     Chain,
     Saddle,
@@ -534,8 +534,8 @@ def test_bad_input_is_refused_with_its_rule(arguments: dict[str, object], messag
 
 
 def test_only_completion_problems_are_accepted() -> None:
-    with pytest.raises(TypeError, match="must be a MatrixCompletion; got ndarray"):
-        saddle_to_saddle(np.eye(2))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"must be a MatrixCompletion, an array.*; got MatrixSensing"):
+        saddle_to_saddle(MatrixSensing.of_completion(MatrixCompletion(np.eye(2))))
     with pytest.raises(ValueError, match="accuracy must lie between 0 and 1"):
         limit("M3").log10_alpha(2.0)
 

@@ -183,7 +183,7 @@ def test_two_sparse_components_are_completed_without_any_array_of_their_shape(
 
     with monkeypatch.context() as patch:
         patch.setattr(MatrixCompletion, "adjoint", refuse)
-        patch.setattr(Factorization, "matrix", refuse)
+        patch.setattr(Factorization, "output", refuse)
         patch.setattr(Factorization, "jacobian", refuse)
         patch.setattr(passive_module, "_by_eigenvectors", refuse)
         patch.setattr("gflow.objective.loss.SPARSE_CELLS", 0)

@@ -197,7 +197,7 @@ def test_a_large_sparse_problem_is_completed_without_any_array_of_its_shape(monk
 
     with monkeypatch.context() as patch:
         patch.setattr(MatrixCompletion, "adjoint", refuse)
-        patch.setattr(Factorization, "matrix", refuse)
+        patch.setattr(Factorization, "output", refuse)
         patch.setattr(Factorization, "jacobian", refuse)
         patch.setattr("gflow.objective.loss.SPARSE_CELLS", 0)
         found = saddle_to_saddle(problem)

@@ -136,7 +136,7 @@ def test_what_a_flow_leaves_unlearned_is_in_its_error(small: float, unit: float)
     (end,) = gradient_flows(problem, begin)
     scale = 40.0 if small < 1e-9 else 0.0  # graded columns learn what is 1e-8, and nothing of 1e-10
     graded = graded_flow(problem, begin, log_scale=-scale * np.log(10.0))
-    assert graded.error is not None and abs(model.matrix(graded.final)[0, 1] - cross) <= graded.error
+    assert graded.error is not None and abs(model.output(graded.final)[0, 1] - cross) <= graded.error
     for said in (path, end):
         W = model.output(said.theta if said is end else path.final)
         assert said.status is Status.CONVERGED and said.error is not None
