@@ -21,6 +21,8 @@ PROBE, PROBE_TOL = 1e-13, 1e-6
 """A start this small, relative to the size of the saddle, shows rounding by more than the second if there is any."""
 FAR = 1e4
 """The path along the unstable manifold counts as diverging at this distance, relative to the size of the saddle."""
+MOST_EVALUATIONS = 20_000
+"""Gradients of each path, ten times what one that ends takes: one that rests above its rounding gains no more."""
 LINEAR = 1e-3
 """The path along the unstable manifold begins where the linear law fails by this fraction."""
 GROWTH = 1e4
@@ -187,6 +189,7 @@ class Routes:
                     t_end=None if t_end is None else t_end / unit,
                     t_eval=None if t_eval is None else t_eval / unit,
                     norm_limit=(FAR if t_eval is None else 1e2 * FAR) * max(self.size / length, 1.0),
+                    max_evaluations=MOST_EVALUATIONS,
                 )
         except IntegrationFailed as failure:
             raise NotFollowed(str(failure)) from failure
