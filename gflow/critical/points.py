@@ -126,6 +126,7 @@ def classify(
     value_tol: float = 1e-18,
     k: int | None = None,
     max_restarts: int | None = None,
+    higher_orders: bool = True,
 ) -> CriticalPoint:
     """Return the point ``theta``, unmoved, as a ``CriticalPoint`` with its kind.
 
@@ -147,6 +148,8 @@ def classify(
         dimension 1000 that its loss gives away, where most are zero and Lanczos is slow.
     max_restarts : int, optional
         As in ``hessian_spectrum``, which raises ``SpectrumNotConverged`` beyond it.
+    higher_orders : bool
+        Whether descent beyond the second order is looked for where no eigenvalue is negative.
 
     Raises ``ValueError`` for a theta of another shape or not finite.
     """
@@ -176,19 +179,15 @@ def classify(
     gauge, reason = None, ""
     if inner.gauge_dimension is not None:
         gauge = inner.gauge_dimension(point if length > zero_tol * inner.theta_unit else np.zeros_like(point))
-    if kind is Kind.SECOND_ORDER:
+    if kind is Kind.SECOND_ORDER and not higher_orders:
+        reason = "undecided: higher orders were not looked at"
+    elif kind is Kind.SECOND_ORDER:
         falls, reason = beyond_second_order(inner, point, gradient, spectrum, gauge or 0)
         kind = Kind.DEGENERATE_SADDLE if falls else kind
     unit, bend = objective.unit / inner.unit, inner.time_unit / objective.time_unit
+    known_there = kind, bend * zero_cut, gauge, reason
     return CriticalPoint(
-        theta,
-        objective.value(theta),
-        unit * (unit / root) * slope,
-        spectrum.scaled(bend),
-        kind,
-        bend * zero_cut,
-        gauge,
-        reason,
+        theta, objective.value(theta), unit * (unit / root) * slope, spectrum.scaled(bend), *known_there
     )
 
 

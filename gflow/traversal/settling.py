@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from gflow.critical import CriticalPoint, NotConverged, classify, find_critical_point
+from gflow.critical import CriticalPoint, NotConverged, classify
+from gflow.critical.points import stationary_point
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.models import Factorization
 from gflow.objective import Objective
@@ -147,9 +148,10 @@ class Watch:
                 self.end = krylov_polish(self.objective, self.model, theta, radius=radius)
                 return self.counted(theta)
             if self.objective.dim > DENSE_POLISH:
-                point = classify(self.objective, direct_polish(self.curvature, theta, radius=radius))
+                end = direct_polish(self.curvature, theta, radius=radius)
             else:
-                point = find_critical_point(self.objective, theta, radius=radius, max_steps=12)
+                end = stationary_point(self.objective, theta, radius=radius, max_steps=12)
+            point = classify(self.objective, end, higher_orders=False)
         except NotConverged:
             return Finding.NOTHING
         self.end, shape = point.theta, self.surroundings(point)
@@ -212,7 +214,7 @@ class Watch:
         rest = rest_ahead(self.objective, theta)
         if rest is None:
             return False
-        shape = self.surroundings(classify(self.objective, rest))
+        shape = self.surroundings(classify(self.objective, rest, higher_orders=False))
         return shape == Finding.MINIMUM or (shape == Finding.VALLEY and not is_isolating(self.problem, self.model.rank))
 
     def counted(self, theta: np.ndarray) -> Finding:
