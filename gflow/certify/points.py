@@ -13,7 +13,7 @@ from gflow.certify.slices import Slice
 from gflow.problems import MatrixCompletion, as_completion
 
 
-class Saddle(Protocol):
+class Certifiable(Protocol):
     """What ``certificates`` needs of a saddle: a coupling component and factors of its block of W."""
 
     @property
@@ -33,7 +33,7 @@ class Saddle(Protocol):
         """Return B, shape (k, number of columns)."""
 
 
-def certificates(problem: Any, saddles: Iterable[Saddle], **settings: Any) -> tuple[Certificate, ...]:
+def certificates(problem: Any, saddles: Iterable[Certifiable], **settings: Any) -> tuple[Certificate, ...]:
     """Return one certificate for each saddle, within its coupling component.
 
     Parameters

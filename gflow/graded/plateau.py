@@ -17,7 +17,7 @@ WORTHWHILE = 5.0
 
 
 @dataclass(frozen=True)
-class Plateau:
+class GradedPlateau:
     """A stay during which only passive columns move.
 
     Attributes
@@ -59,7 +59,7 @@ def passive_columns(columns: GradedColumns) -> np.ndarray:
     return columns.logs < LOG_PASSIVE
 
 
-def plateau(columns: GradedColumns, E: np.ndarray, twice: float) -> Plateau:
+def plateau(columns: GradedColumns, E: np.ndarray, twice: float) -> GradedPlateau:
     """Return the stay that begins here, for the residual E and twice = 2/n."""
     passive = passive_columns(columns) & columns.alive
     bases, waits, fastest = [], [(np.inf, False, 0.0)], 0.0
@@ -77,7 +77,7 @@ def plateau(columns: GradedColumns, E: np.ndarray, twice: float) -> Plateau:
             waits.append(_arrival(amplitudes, noise, columns.logs[c, index], rates))
             fastest = max(fastest, float(rates[0]))
     wait, by_rounding, error = min(waits)
-    return Plateau(bases, wait, fastest, by_rounding, error)
+    return GradedPlateau(bases, wait, fastest, by_rounding, error)
 
 
 def _arrival(

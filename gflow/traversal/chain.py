@@ -11,7 +11,7 @@ import numpy as np
 
 from gflow.flow import Trajectory
 from gflow.problems import MatrixCompletion
-from gflow.traversal.clocks import LARGEST, TOP, Clock, Left, RaceClock, RankClock, Stay
+from gflow.traversal.clocks import LARGEST, TOP, Clock, Left, PassiveStay, RaceClock, RankClock
 from gflow.traversal.errors import rounding, slip
 from gflow.traversal.exponents import frame_order, predicted_orders, remembered
 from gflow.traversal.finite import Departure
@@ -161,7 +161,7 @@ class _Stage:
         return saddle, stop
 
     @staticmethod
-    def race(stay: Stay | None, left: Left, modes: Modes, rate: float) -> dict[str, Any]:
+    def race(stay: PassiveStay | None, left: Left, modes: Modes, rate: float) -> dict[str, Any]:
         """Return what a saddle says of the mode that escapes and of those that stay behind."""
         if stay is None:
             unknown = dict.fromkeys(("plateau_time", "mixing", "companion", "companion_gain", "rival", "since"))

@@ -32,7 +32,7 @@ TOP = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stay:
+class PassiveStay:
     """The stay at a saddle: the pair (u, v) that escapes, its singular value, and the exponents of what is passive.
 
     ``companion`` is the exponent of the largest other mode in the column that escapes, ``companion_gain`` the log of
@@ -64,7 +64,7 @@ class Left(NamedTuple):
 class Clock(Protocol):
     """What tells the stay at each saddle of a chain."""
 
-    def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> Stay | None:
+    def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> PassiveStay | None:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
 
     def left(self) -> Left:
@@ -83,7 +83,7 @@ class RaceClock:
         self.frame = np.zeros((start.shape[1], 0))
         self.launch = LAUNCH
 
-    def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> Stay | None:
+    def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> PassiveStay | None:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
         d1 = self.problem.shape[0]
         self.active = np.concatenate([A, B.T])
@@ -96,7 +96,7 @@ class RaceClock:
             u, v = modes.u, modes.v
         u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
         race = self.race
-        return Stay(
+        return PassiveStay(
             u,
             v,
             first.rate,
@@ -152,7 +152,7 @@ class RankClock:
         free = self.width - self.rank
         return min(free, LEADING) if is_large(self.problem) else free
 
-    def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> Stay | None:
+    def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> PassiveStay | None:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
         before, self.sign = self.sign, orientation(self.problem, A, B, self.width)
         self.exponents, self.sigma = turned(self.exponents, before, self.sign), modes.sigma
@@ -161,7 +161,7 @@ class RankClock:
         top, second = float(self.sigma[0]), float(np.append(self.sigma, 0.0)[1])
         p = tuple(float(x) for x in self.exponents)
         rival = top / second if second > 0.0 else np.inf
-        return Stay(modes.u, modes.v, top, p, None, p[0] * (1.0 - second / top), None, rival, None, None)
+        return PassiveStay(modes.u, modes.v, top, p, None, p[0] * (1.0 - second / top), None, rival, None, None)
 
     def left(self) -> Left:
         """Return what is passive where the chain ends."""
