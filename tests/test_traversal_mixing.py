@@ -23,6 +23,7 @@ from gflow.traversal import (
     sectors as sectors_module,
 )
 from gflow.traversal.frames import frame_of, raced
+from gflow.traversal.rigid import is_rigid
 
 GAP = np.nan
 CONVERGED = TraversalStatus.CONVERGED
@@ -194,13 +195,44 @@ def test_the_race_has_the_frames_of_the_generic_formula(seed: int) -> None:
         assert raced(problem, model, chain, theta).Q == pytest.approx(plain.Q, abs=1e-10)
 
 
-@pytest.mark.parametrize("d", [32, 150])
-def test_large_symmetric_data_are_not_assumed_to_mix(d: int) -> None:
+def test_symmetric_data_of_some_size_are_not_assumed_to_mix() -> None:
     rng = np.random.default_rng(0)
-    a = rng.standard_normal((d, 2))
-    P = np.triu(rng.random((d, d)) < 0.5)
+    a = rng.standard_normal((32, 2))
+    P = np.triu(rng.random((32, 32)) < 0.5)
     found = saddle_to_saddle(MatrixCompletion(np.where(P | P.T, a @ (a * [1.0, -0.7]).T, GAP)))
     assert found.status == TraversalStatus.UNDECIDED and "growing modes do not meet" in found.reason
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_large_data_with_a_symmetry_are_not_assumed_to_mix(hidden: bool) -> None:
+    # fifty equal rows and columns for each of a matrix in which another pair than the top one escapes
+    rng = np.random.default_rng(0)
+    data = np.kron([[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]], np.ones((50, 50)))
+    if hidden:
+        data = data[:, rng.permutation(150)] * rng.choice([-1.0, 1.0], 150)
+    found = saddle_to_saddle(MatrixCompletion(data))
+    assert found.status == TraversalStatus.UNDECIDED and "growing modes do not meet" in found.reason
+
+
+def drawn(rng: np.random.Generator, W: np.ndarray, share: float) -> np.ndarray:
+    return np.where(rng.random(W.shape) < share, W, GAP)
+
+
+def test_a_symmetry_that_could_keep_modes_apart_is_seen_and_generic_data_and_twins_have_none() -> None:
+    rng = np.random.default_rng(1)
+    generic = drawn(rng, rng.standard_normal((30, 25)), 0.5)
+    turned = np.where(np.isnan(generic[::-1, ::-1]), generic, generic[::-1, ::-1])
+    turned = np.where(np.isnan(turned), turned[::-1, ::-1], turned)
+    joined = np.kron(np.eye(2), rng.standard_normal((8, 9)))
+    swapped = np.vstack([generic, np.where(np.arange(25) < 12, generic, GAP)])
+    assert is_rigid(MatrixCompletion(generic))
+    assert is_rigid(MatrixCompletion(np.sign(generic)))
+    assert is_rigid(MatrixCompletion(np.repeat(np.repeat(generic, 3, axis=0), 2, axis=1)))
+    assert is_rigid(MatrixCompletion(np.vstack([generic, -generic[:4]])))
+    assert is_rigid(MatrixCompletion(swapped))
+    assert not is_rigid(MatrixCompletion((turned + turned[::-1, ::-1]) / 2))
+    assert not is_rigid(MatrixCompletion(joined))
+    assert not is_rigid(MatrixCompletion(np.kron([[1.0, GAP], [GAP, 1.0]], generic)))
 
 
 def test_symmetric_factors_whose_modes_are_kept_apart_are_undecided() -> None:

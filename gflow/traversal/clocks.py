@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,9 +13,11 @@ from gflow.problems import MatrixCompletion
 from gflow.traversal.crossing import Crossing
 from gflow.traversal.elements import joined
 from gflow.traversal.exponents import NO_MODE, fallen, landed, orientation, turned
-from gflow.traversal.modes import LEADING, Modes, loss_at
+from gflow.traversal.krylov import leading_triples
+from gflow.traversal.modes import LEADING, Modes, errors_at, loss_at
 from gflow.traversal.passive import propagated
 from gflow.traversal.race import Passive
+from gflow.traversal.rigid import is_rigid
 from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settling import ZERO_LOSS
 from gflow.traversal.sizes import is_large
@@ -22,8 +25,8 @@ from gflow.traversal.stages import LAUNCH
 
 LARGEST = 60
 """Components with more rows and columns than this are not analysed mode by mode."""
-ALIKE = 1e-9
-"""Entries of large data that differ by less than this, in the unit, may be meant to be equal."""
+FEW = 4
+"""Growing modes of large data that are followed where a symmetry may keep them apart."""
 MET = 1e-7
 """A mode meets another one if a pivot of their overlaps exceeds this fraction of its row: symmetry leaves rounding."""
 KEPT_APART = f"growing modes do not meet along the orbit: they are followed up to {LARGEST} rows and columns only"
@@ -139,7 +142,7 @@ class RankClock:
     """The order of the singular values: where all modes mix, the top pair escapes.
 
     ``checked`` chains raise ``MixingUnknown`` where they are seen not to mix: by the subspaces that an orbit keeps
-    apart, and where these are too large to look at, by the symmetry of data and mask.
+    apart; large data with a possible symmetry by those of their fastest modes.
     """
 
     def __init__(self, problem: MatrixCompletion, width: int, *, checked: bool = True) -> None:
@@ -156,8 +159,8 @@ class RankClock:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
         before, self.sign = self.sign, orientation(self.problem, A, B, self.width)
         self.exponents, self.sigma = turned(self.exponents, before, self.sign), modes.sigma
-        if self.checked and not is_large(self.problem):
-            self.modes = growing_modes(self.problem.residual(A @ B))
+        if self.checked and not self.mixing:
+            self.modes = growing_modes(self.problem, A, B)
         top, second = float(self.sigma[0]), float(np.append(self.sigma, 0.0)[1])
         p = tuple(float(x) for x in self.exponents)
         rival = top / second if second > 0.0 else np.inf
@@ -176,24 +179,33 @@ class RankClock:
         self.exponents = np.append(self.exponents, np.full(missing, self.exponents[-1:].sum()))
         return A, B
 
+    @cached_property
+    def mixing(self) -> bool:
+        """Return whether all modes are known to mix, or never have to."""
+        complete = self.problem.n_observed == self.problem.shape[0] * self.problem.shape[1]
+        return complete or (is_large(self.problem) and is_rigid(self.problem))
+
     def check(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> None:
         """Return nothing; raise ``MixingUnknown`` where growing modes of the saddle reached are kept apart."""
-        if is_large(self.problem):
-            if is_symmetric(self.problem):
-                raise MixingUnknown(KEPT_APART)
-        elif self.problem.n_observed < self.problem.shape[0] * self.problem.shape[1]:
-            modes = growing_modes(self.problem.residual(A @ B))
-            passive = self.modes[:, 1 : 1 + modes.shape[1]]
-            carried = propagated(self.problem, self.rank + 1, path.times, path.states, passive)
-            if not mixes(modes[:, : carried.shape[1]].T @ carried):
-                raise MixingUnknown(KEPT_APART)
+        if self.mixing:
+            return
+        modes = growing_modes(self.problem, A, B)
+        passive = self.modes[:, 1 : 1 + modes.shape[1]]
+        carried = propagated(self.problem, self.rank + 1, path.times, path.states, passive)
+        if not mixes(modes[:, : carried.shape[1]].T @ carried):
+            raise MixingUnknown(KEPT_APART)
 
 
-def growing_modes(E: np.ndarray) -> np.ndarray:
-    """Return the growing modes [u; -v] of a residual in columns, the fastest first."""
-    U, sigma, Vt = np.linalg.svd(E, full_matrices=False)
+def growing_modes(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """Return the growing modes [u; -v] of the residual in columns, the fastest first; of large data ``FEW`` of them."""
+    if is_large(problem):
+        found = leading_triples(problem.scattered(errors_at(problem, A, B)), min(FEW, *problem.shape))
+        U, sigma, V = found.U, found.sigma, found.V
+    else:
+        U, sigma, Vt = np.linalg.svd(problem.residual(A @ B), full_matrices=False)
+        V = Vt.T
     count = int(np.sum(sigma > NO_MODE * sigma[0]))
-    return np.concatenate([U[:, :count], -Vt[:count].T])
+    return np.concatenate([U[:, :count], -V[:, :count]])
 
 
 def mixes(overlaps: np.ndarray) -> bool:
@@ -204,13 +216,3 @@ def mixes(overlaps: np.ndarray) -> bool:
             return False
         rest[i + 1 :] -= np.outer(rest[i + 1 :, i] / rest[i, i], rest[i])
     return True
-
-
-def is_symmetric(problem: MatrixCompletion) -> bool:
-    """Return whether data and mask are their own transposes."""
-    if problem.shape[0] != problem.shape[1]:
-        return False
-    one, other = np.lexsort((problem.columns, problem.rows)), np.lexsort((problem.rows, problem.columns))
-    same = np.array_equal(problem.rows[one], problem.columns[other])
-    same = same and np.array_equal(problem.columns[one], problem.rows[other])
-    return bool(same and np.abs(problem.targets[one] - problem.targets[other]).max() <= ALIKE * problem.unit)

@@ -72,7 +72,8 @@ def saddle_to_saddle(
     Each coupling component goes from the origin along a chain of saddles, one rank at a time: the singular pair of the
     residual that wins the race of exponents escapes (the top one, where no symmetry of data and mask keeps modes
     apart), and the orbit from there is followed in reduced rank-(k+1) coordinates. Components of more than 60 rows and
-    columns together are assumed to mix where nothing shows that they do not.
+    columns together are assumed to mix where nothing shows that they do not: neither the growing modes followed along
+    the orbit nor, in large components, a possible symmetry of data and mask.
     Components of more than 20000 entries, observed or not, are treated with memory O(n + k (d1 + d2)): their saddles
     hold the leading singular values of the residual alone, and no index. Where there are several components and a
     start, their orbits are followed to ``rtol``, several times the work: the entries between them remember the way.
