@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+OWN = "gflow-toolkit"
+"""The distribution that this package is part of: what it offers keeps its name."""
+
 
 def offered(group: str) -> dict[str, EntryPoint]:
     """Return the entry points of a group by name, in alphabetical order; nothing is loaded.
@@ -54,9 +57,7 @@ def told(error: Exception) -> str:
 
 
 def _points(group: str) -> list[EntryPoint]:
-    return sorted(
-        entry_points(group=group), key=lambda point: (point.name, _package(point) != "gflow", _package(point))
-    )
+    return sorted(entry_points(group=group), key=lambda point: (point.name, _package(point) != OWN, _package(point)))
 
 
 def _load(point: EntryPoint) -> Any:

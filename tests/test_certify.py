@@ -210,7 +210,7 @@ def test_the_report_shows_the_proven_index_and_notices_a_wrong_one() -> None:
 
 def test_without_python_flint_the_report_says_not_certified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "flint", None)
-    with pytest.raises(gflow.FlintMissing, match=r"pip install 'gflow\[certify\]'"):
+    with pytest.raises(gflow.FlintMissing, match=r"pip install 'gflow-toolkit\[certify\]'"):
         gflow.certified_critical_point(example("fig3"), saddles("fig3")[1].A, saddles("fig3")[1].B)
     assert issubclass(gflow.FlintMissing, ImportError)
     table = certificate_table(Evidence.of(example("slides3")))

@@ -195,7 +195,7 @@ def test_without_numba_everything_is_left_to_scipy(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(fast, "installed", lambda: False)
     (end,) = gflow.gradient_flows(example("fig4"), gflow.Factorization((3, 3)).random(np.random.default_rng(0), 1e-8))
     assert (end.status, end.method) == ("converged", "LSODA")
-    with pytest.raises(ValueError, match=r"compiled=True needs the package numba: pip install 'gflow\[fast\]'"):
+    with pytest.raises(ValueError, match=r"compiled=True needs the package numba: pip install 'gflow-toolkit\[fast\]'"):
         gflow.gradient_flows(example("fig4"), np.zeros(18), compiled=True)
 
 

@@ -194,7 +194,7 @@ def test_greedy_chains_are_compiled_on_demand() -> None:
 
 def test_compiled_orbits_need_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jit, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"compiled=True needs the package numba: pip install 'gflow\[fast\]'"):
+    with pytest.raises(ValueError, match=r"compiled=True needs the package numba: pip install 'gflow-toolkit\[fast\]'"):
         gflow.saddle_to_saddle(MatrixCompletion([[1, 2], [3, GAP]]), compiled=True)
     assert methods(gflow.saddle_to_saddle(MatrixCompletion([[1, 2], [3, GAP]]), compiled=None)) == {METHOD}
 

@@ -87,7 +87,7 @@ def test_the_wheel_holds_nothing_but_the_two_packages(unpacked: Path) -> None:
     assert {path.name for path in unpacked.iterdir()} == {
         "gflow",
         "gflow_studies",
-        f"gflow-{gflow.__version__}.dist-info",
+        f"gflow_toolkit-{gflow.__version__}.dist-info",
     }
 
 
@@ -107,7 +107,7 @@ def test_a_folder_called_analysis_is_the_user_s_own(unpacked: Path, tmp_path: Pa
 
 
 def test_the_wheel_declares_the_command_and_the_licence(unpacked: Path) -> None:
-    about = unpacked / f"gflow-{gflow.__version__}.dist-info"
+    about = unpacked / f"gflow_toolkit-{gflow.__version__}.dist-info"
     entries = configparser.ConfigParser()
     entries.read(about / "entry_points.txt")
     assert entries["console_scripts"]["gflow"] == "gflow.cli:main"

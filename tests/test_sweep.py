@@ -290,7 +290,7 @@ def test_without_the_package_distributed_a_scheduler_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ValueError, match=r"pip install 'gflow\[cluster\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'gflow-toolkit\[cluster\]'"):
         run_sweep(QUICK, tmp_path / "runs.sqlite", scheduler="tcp://127.0.0.1:8786")
 
 

@@ -30,7 +30,7 @@ def flint() -> ModuleType:
     try:
         import flint as module
     except ImportError as missing:
-        raise FlintMissing("certificates need python-flint: pip install 'gflow[certify]'") from missing
+        raise FlintMissing("certificates need python-flint: pip install 'gflow-toolkit[certify]'") from missing
     return module
 
 

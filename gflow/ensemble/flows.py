@@ -78,7 +78,7 @@ def gradient_flows(
     if compiled and method != "auto":
         raise ValueError(f"compiled=True leaves no choice of method; got {method!r}")
     if compiled and not fast.installed():
-        raise ValueError("compiled=True needs the package numba: pip install 'gflow[fast]'")
+        raise ValueError("compiled=True needs the package numba: pip install 'gflow-toolkit[fast]'")
     runs = _paired(problems, starts, rank)
     quick = fast.installed() and method == "auto" if compiled is None else bool(compiled)
     ends: list[FlowEnd | None] = [None] * len(runs)

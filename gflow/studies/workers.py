@@ -171,7 +171,7 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise ValueError("a scheduler needs the package distributed: pip install 'gflow[cluster]'") from error
+        raise ValueError("a scheduler needs the package distributed: pip install 'gflow-toolkit[cluster]'") from error
     with ExitStack() as stack:
         stack.enter_context(_quiet("distributed"))
         try:

@@ -30,4 +30,4 @@ class Settings:
         if self.compiled is None:
             object.__setattr__(self, "compiled", fast.installed())
         if self.compiled and not fast.installed():
-            raise ValueError("compiled=True needs the package numba: pip install 'gflow[fast]'")
+            raise ValueError("compiled=True needs the package numba: pip install 'gflow-toolkit[fast]'")

@@ -1,0 +1,54 @@
+"""Sphinx builds the site: `python -m pip install '.[docs]' && python -m sphinx -W docs docs/_build`."""
+
+import os
+import sys
+from pathlib import Path
+
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+import gflow  # noqa: E402
+
+project, author, copyright = "gflow", "The gflow authors", "The gflow authors"
+version = release = gflow.__version__
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_nb",
+    "sphinx_copybutton",
+    "mathml",
+    "generated",
+]
+exclude_patterns = ["_build", "_ext", "**.ipynb_checkpoints"]
+html_theme = "pydata_sphinx_theme"
+html_title = "gflow"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["theme-version"],
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "github-dark",
+    "search_as_you_type": False,
+}
+html_show_sourcelink = False
+html_math_renderer = "mathml"
+myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_merge_streams = True
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+copybutton_prompt_text = r"\$ |>>> "
+copybutton_prompt_is_regexp = True
+suppress_warnings = ["config.cache"]
