@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TOP_LEVEL = {
     *("setup.cfg", "README.md", "gflow", "analysis", "scripts", "tests"),
     *("docs", "pyproject.toml", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", ".gitignore", ".ci"),
-    ".pre-commit-config.yaml",
+    *(".pre-commit-config.yaml", "CITATION.cff", ".github"),
 }
 
 

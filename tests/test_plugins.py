@@ -104,8 +104,8 @@ def test_a_broken_study_or_sweep_is_told_and_the_list_goes_on(broken: Path, comm
     assert len(names) >= 3 and f"gone-{name}" not in names
     lines = done.stderr.splitlines()
     assert lines[0].startswith(f"gflow: warning: the {name} 'gone-{name}' of the package")
-    clash = "the study 'mixing' of the package gone-package is left out: the study 'mixing' of the package gflow-toolkit has its"
-    assert lines[1:] == ([f"gflow: warning: {clash} name"] if name == "study" else [])
+    clash = "the study 'mixing' of the package gone-package is left out: the study 'mixing' of the package"
+    assert lines[1:] == ([f"gflow: warning: {clash} gflow-toolkit has its name"] if name == "study" else [])
     refused = gflow(broken, command, f"gone-{name}", "--out" if command == "figure" else "--store", "x")
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert f"the {name} 'gone-{name}' of the package" in refused.stderr
