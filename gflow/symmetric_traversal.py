@@ -16,6 +16,7 @@ from gflow.critical import NotConverged, find_critical_point
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import SymmetricFactorization
 from gflow.objective import Objective
+from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 from gflow.traversal import TraversalStatus
 from gflow.traversal.growth import FAR_GROWTH, Growth, grows, growth, peak_time
@@ -24,17 +25,15 @@ from gflow.traversal.sectors import LENGTHS, subspaces
 from gflow.traversal.settling import FLAT
 from gflow.traversal.symmetric_records import SymmetricSaddle, SymmetricTraversal
 
-LAUNCH = 1e-5
+SYMMETRIC_LAUNCH = 1e-5
 """Length of the first step along an unstable manifold, in the square root of the unit: errors are of its square."""
 COLUMN_TOL = 1e-6
 """Singular values of U below this fraction of the largest are lost."""
-ZERO_LOSS = 1e-18
-"""Losses up to this, in the unit squared, are zero."""
 SMALL_LOSS = 1e-7
 """A minimum whose loss is below this fraction of that at the origin cannot be told from one at infinity."""
-REACH = 0.05
+SYMMETRIC_REACH = 0.05
 """Longest way from the end of an orbit to the critical point, relative to |U|."""
-MOST_EVALUATIONS = 200_000
+ORBIT_BUDGET = 200_000
 
 
 def symmetric_traversal(
@@ -43,7 +42,7 @@ def symmetric_traversal(
     width: int | None = None,
     gap_tol: float = 1e-6,
     rtol: float = 1e-10,
-    max_evaluations: int = MOST_EVALUATIONS,
+    max_evaluations: int = ORBIT_BUDGET,
 ) -> SymmetricTraversal:
     """Return the limit alpha -> 0 of the gradient flow of X = U U^T from generic starts alpha U_0.
 
@@ -183,7 +182,7 @@ class _Chain:
         objective = Objective.of(self.problem, SymmetricFactorization(d, k + 1))
         center = np.pad(U, ((0, 0), (0, 1)))
         launch = np.zeros((d, k + 1))
-        launch[:, k] = LAUNCH * u
+        launch[:, k] = SYMMETRIC_LAUNCH * u
         where = f"from rank {k}: "
         try:
             limits: dict[str, Any] = {"rtol": self.rtol, "max_evaluations": self.max_evaluations}
@@ -198,7 +197,7 @@ class _Chain:
         end = path.final.reshape(d, k + 1)
         size = float(np.linalg.norm(end))
         try:
-            point = find_critical_point(objective, end.ravel(), radius=REACH * size)
+            point = find_critical_point(objective, end.ravel(), radius=SYMMETRIC_REACH * size)
         except NotConverged as failure:
             return TraversalStatus.UNDECIDED, f"{where}the orbit ended {path.status}; {failure}"
         if path.status != Status.CONVERGED and float(np.linalg.norm(point.theta - path.final)) > 1e-6 * size:

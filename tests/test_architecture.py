@@ -23,19 +23,20 @@ TOP_LEVEL = {
 
 @dataclass(frozen=True)
 class Room:
-    """What a module may import: of this project, and of outside packages (the standard library and numpy always)."""
+    """What a module may import: of this project, and of outside packages (always: standard library, numpy, policy)."""
 
     ours: frozenset[str]
     outside: frozenset[str]
 
 
 def room(ours: str = "", outside: str = "") -> Room:
-    return Room(frozenset(ours.split()), frozenset(outside.split()) | {"numpy"})
+    return Room(frozenset(ours.split()) | {"gflow.policy"}, frozenset(outside.split()) | {"numpy"})
 
 
 ROOMS = {
     "gflow": room(),
     "gflow.__main__": room("gflow.cli"),
+    "gflow.policy": Room(frozenset(), frozenset({"numpy"})),
     "gflow.problems": room(outside="scipy"),
     "gflow.files": room("gflow.problems", "scipy"),
     "gflow.connectivity": room("gflow.problems", "networkx scipy"),

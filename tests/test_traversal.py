@@ -812,7 +812,11 @@ def test_a_stage_that_meets_a_saddle_inside_exactly_says_so() -> None:
 def test_the_same_points_are_reached_with_and_without_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = random_completion(1, 6, 6, 2, least=30)
     plain = saddle_to_saddle(problem)
-    for module, name in ((settling_module, "DENSE_POLISH"), (stages_module, "DENSE_POLISH"), (stages_module, "SMALL")):
+    for module, name in (
+        (settling_module, "DENSE_POLISH"),
+        (stages_module, "DENSE_POLISH"),
+        (stages_module, "EIGEN_DIM"),
+    ):
         monkeypatch.setattr(module, name, 0)
     large = saddle_to_saddle(problem)
     assert large.matrix == pytest.approx(plain.matrix, abs=1e-8) and large.status == plain.status == CONVERGED

@@ -34,6 +34,7 @@ from gflow.cli.output import (
 from gflow.cli.statements import ledger
 from gflow.cli.sweeps import sweep
 from gflow.cli.traversals import escape, limit
+from gflow.policy import LARGEST_MATRIX, SHOWN_RANK_TOL
 
 if TYPE_CHECKING:
     import gflow
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
 
 LARGEST_DIMENSION = 1000
 """Critical points are found with a dense Hessian up to this dimension."""
-LARGEST_MATRIX = 1_000_000
-"""Number of entries up to which the matrix a trajectory ends at is part of the output; --out keeps its factors."""
-RANK_TOL = 1e-4
-"""The rank printed counts singular values above this, relative to max|M| and to the largest of them."""
 
 
 def classify(arguments: Namespace) -> Outcome:
@@ -206,8 +203,8 @@ def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
     return trajectory.to_dict() | {
         "matrix": W,
         "singular_values": sizes,
-        "rank": int(np.sum(sizes > RANK_TOL * max(sizes[0], run.objective.unit))),
-        "rank_tol": RANK_TOL,
+        "rank": int(np.sum(sizes > SHOWN_RANK_TOL * max(sizes[0], run.objective.unit))),
+        "rank_tol": SHOWN_RANK_TOL,
         "nuclear_norm": float(sizes.sum()),
     }
 
@@ -221,7 +218,7 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
             ("step" if run.discrete else "time", number(payload["time"])),
             *((name.replace("_", " "), number(payload[name])) for name in ("loss", "gradient_norm")),
             ("singular values", _listed(payload["singular_values"])),
-            ("rank", f"{payload['rank']} (singular values above {RANK_TOL:g} of the largest)"),
+            ("rank", f"{payload['rank']} (singular values above {SHOWN_RANK_TOL:g} of the largest)"),
             ("nuclear norm", number(payload["nuclear_norm"])),
             ("conservation drift", number(trajectory.conservation_drift)),
             ("estimated error of W", number(trajectory.error)),

@@ -9,13 +9,12 @@ import numpy as np
 
 import gflow
 from gflow import critical
+from gflow.policy import TESTED_RANK_TOL
 
 if TYPE_CHECKING:
     from gflow.cli.inputs import Run
 
-RANK_TOL = 1e-6
-"""Singular values above this, in the unit of the problem, count."""
-OMEGA_TOL = 1e-3
+ON_OMEGA = 1e-3
 """A point lies on an Omega_k, up to the size of the start, if at most this fraction of [A; B^T] lies outside."""
 
 
@@ -90,7 +89,7 @@ def _predictions(run: Run, point: gflow.CriticalPoint) -> dict[str, Any]:
     a, b = (_rank(X, run.objective.theta_unit) for X in (A, B))
     k, sizes = max(a, b), np.linalg.svd(run.model.stacked(point.theta), compute_uv=False)
     outside = float(np.linalg.norm(sizes[k:])) / max(float(np.linalg.norm(sizes)), run.objective.theta_unit)
-    on_omega = a == b and outside <= OMEGA_TOL
+    on_omega = a == b and outside <= ON_OMEGA
     outer = sum(run.problem.shape) - 2 * _rank(run.problem.residual(A @ B), run.objective.unit)
     return {
         "ranks": [a, b],
@@ -102,4 +101,4 @@ def _predictions(run: Run, point: gflow.CriticalPoint) -> dict[str, Any]:
 
 def _rank(X: np.ndarray, unit: float) -> int:
     sizes = np.linalg.svd(X, compute_uv=False)
-    return int(np.sum(sizes > RANK_TOL * max(unit, sizes[0])))
+    return int(np.sum(sizes > TESTED_RANK_TOL * max(unit, sizes[0])))

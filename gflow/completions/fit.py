@@ -15,7 +15,7 @@ from gflow.problems import MatrixCompletion, as_completion
 
 BATCH_ENTRIES = 4_000_000
 """Largest number of doubles in the stacked Hessians of the starts that run side by side."""
-ZERO_LOSS = 1e-30
+FIT_ROUNDING = 1e-30
 """Sum of squared residuals, in units of max|M|^2 per observed entry, that counts as rounding."""
 GRADIENT_TOL = 1e-8
 """A run has converged where |E Z| <= GRADIENT_TOL |E| |Z| for the residual E: no direction lowers the loss."""
@@ -132,7 +132,7 @@ class _Descent:
 
     @property
     def _zero(self) -> np.ndarray:
-        return self.squares <= ZERO_LOSS * self.problem.n_observed * max(self.problem.size**2, 1e-300)
+        return self.squares <= FIT_ROUNDING * self.problem.n_observed * max(self.problem.size**2, 1e-300)
 
     def run(self, max_steps: int, enough: float) -> None:
         """Move every run downhill until it ends at a minimum or beyond the bound, or one has a loss of ``enough``."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.critical.degenerate import EPS, ROUNDING, beyond_second_order, zero_below
-from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
+from gflow.critical.degenerate import beyond_second_order, zero_below
+from gflow.critical.spectra import Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
+from gflow.policy import DENSE_LIMIT, EPS, HESSIAN_ROUNDING
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -193,7 +194,7 @@ def classify(
 
 def _newton_decrement(spectrum: Spectrum, gradient: np.ndarray) -> float:
     """Return the fall of the quadratic model over the known modes of positive curvature."""
-    curved = spectrum.values > ROUNDING * spectrum.norm
+    curved = spectrum.values > HESSIAN_ROUNDING * spectrum.norm
     return float(np.sum((spectrum.vectors[:, curved].T @ gradient) ** 2 / spectrum.values[curved])) / 2
 
 
@@ -259,7 +260,7 @@ def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius
         steps += 1
         size = max(float(np.linalg.norm(theta)), objective.theta_unit)
         move, norm = _newton_move(objective.hessian(theta), g, size)
-        allowed = max(gradient_tol, ROUNDING) * norm * size
+        allowed = max(gradient_tol, HESSIAN_ROUNDING) * norm * size
         length = float(np.linalg.norm(move))
         if length == 0.0:
             break
@@ -272,7 +273,7 @@ def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius
             return theta
         if slope_new < slope and not outside:
             theta, g, slope, trust = candidate, g_new, slope_new, 2.0 * trust
-        elif min(trust, length) <= ROUNDING * size or outside:
+        elif min(trust, length) <= HESSIAN_ROUNDING * size or outside:
             break
         else:
             trust = min(trust, length) / 4
@@ -290,7 +291,7 @@ def _newton_move(H: np.ndarray, g: np.ndarray, size: float) -> tuple[np.ndarray,
     values, vectors = np.linalg.eigh(H)
     norm = float(np.abs(values).max())
     slopes = vectors.T @ g
-    chased = (np.abs(values) > ROUNDING * norm) & (np.abs(slopes) > EPS * norm * size)
+    chased = (np.abs(values) > HESSIAN_ROUNDING * norm) & (np.abs(slopes) > EPS * norm * size)
     slopes, values = slopes[chased], values[chased]
     damping = 2.0 * float(np.linalg.norm(g)) / size
     return -(vectors[:, chased] @ (slopes * (values / (values**2 + damping**2)))), norm

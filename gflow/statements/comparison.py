@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.policy import DENSE_LIMIT, TESTED_RANK_TOL
 from gflow.statements.evidence import Evidence
-from gflow.statements.limits import RANK_TOL
-from gflow.statements.saddles import DENSE_LIMIT
 
 LINEAR, GREEDY, LIMIT, NUCLEAR, RANK = (
     "nearest interpolant",
@@ -74,7 +73,7 @@ def _cells(row: Row, others: tuple[Row, ...]) -> list[Any]:
     if row.matrix is None:
         return [row.name, None, None, None, *[None] * len(others), row.note]
     sizes = np.linalg.svd(row.matrix, compute_uv=False)
-    rank = int(np.sum(sizes > RANK_TOL * sizes[0])) if sizes[0] > 0 else 0
+    rank = int(np.sum(sizes > TESTED_RANK_TOL * sizes[0])) if sizes[0] > 0 else 0
     apart = [None if other.matrix is None else _norm(row.matrix - other.matrix) for other in others]
     return [row.name, rank, float(sizes.sum()), _norm(row.matrix), *apart, row.note]
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.policy import DENSE_LIMIT, EPS
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
-from gflow.statements.rounding import EPS, excess, gradient_rounding, grown_rounding, growth, product_rounding
-from gflow.statements.saddles import DENSE_LIMIT
+from gflow.statements.rounding import excess, gradient_rounding, grown_rounding, growth, product_rounding
 from gflow.statements.statement import Answer, Hypothesis, Statement
 
 N_POINTS = 4
@@ -30,7 +30,7 @@ LARGEST_NUMBER = 3
 FINER = 1e-2
 """The error of an integration is estimated by one whose tolerance is this many times smaller."""
 SAFETY = 4.0
-HOPELESS = 1e-2
+ANY_DIFFERENCE = 1e-2
 """Above this fraction of |theta| the errors explain any difference."""
 
 
@@ -145,7 +145,7 @@ def _integrated(given: Evidence, parts: list[Part], named: tuple[str, str]) -> C
         allowed = SAFETY * (_distances(path, finer) + _distances(within, closer)) + 2.0 * _rounding(given, part, times)
         ratios.append(float(np.max(_distances(path, within) / allowed)))
         spent.append(float(allowed[-1] / max(np.linalg.norm(path[-1]), EPS)))
-    if max(spent) > HOPELESS:
+    if max(spent) > ANY_DIFFERENCE:
         return Claim.undecided(*named, f"errors may reach {max(spent):.2g} |theta| and explain any difference")
     reason = (
         f"largest distance at {len(times)} times over {len(largest)} of {len(parts)} components, in units of the "

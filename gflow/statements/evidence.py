@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 import gflow
-from gflow.statements.limits import RANK_TOL, ROUNDED, Limit, least_norm, limit_of
-from gflow.statements.saddles import DENSE_LIMIT, MINIMUM, Saddle, end_of, passed, saddle_at, start_of
+from gflow.policy import DENSE_LIMIT, TESTED_RANK_TOL
+from gflow.statements.limits import ROUNDED, Limit, least_norm, limit_of
+from gflow.statements.saddles import MINIMUM, Saddle, end_of, passed, saddle_at, start_of
 from gflow.statements.visits import Visit, visits
 
 MakeObjective = Callable[[Any, Any], gflow.Objective]
@@ -260,7 +261,7 @@ class Evidence:
         if self.rank is None:
             return False
         sizes = self.once(_sizes)
-        return self.rank > int(np.sum(sizes > RANK_TOL * sizes[0]))
+        return self.rank > int(np.sum(sizes > TESTED_RANK_TOL * sizes[0]))
 
     @property
     def nuclear_norm(self) -> float | None:

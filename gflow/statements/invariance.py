@@ -9,10 +9,10 @@ import numpy as np
 
 import gflow
 from gflow import manifolds
+from gflow.policy import DENSE_LIMIT
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.rounding import excess, gradient_rounding
-from gflow.statements.saddles import DENSE_LIMIT
 
 N_POINTS = 3
 LARGEST_FOLLOWED = 300

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 import gflow
-from gflow.statements.saddles import DENSE_LIMIT
+from gflow.policy import DENSE_LIMIT
 
 if TYPE_CHECKING:
     from gflow.statements.evidence import Evidence
@@ -21,11 +21,10 @@ LARGEST_NORM = 100
 """Up to this many rows and columns the minimum nuclear norm is computed, beyond it where there is a closed form."""
 ALPHAS = (1e-4, 1e-6, 1e-8)
 """Starts of the direct runs, relative to sqrt(max|M|), where the traversal reaches no limit."""
-SETTLED = 1e-3
+RUNS_AGREE = 1e-3
 """Direct runs show a limit if the distance of the last run from it is at most this fraction of max|W|."""
 RUN_TOL = 1e-6
 """Error of the end of a direct run, relative to max|W|."""
-RANK_TOL = 1e-6
 INTERPOLATION_TOL = 1e-6
 ROUNDED = 1e-12
 """Singular values up to this fraction of the largest are zeros of a matrix that is a product of thin factors."""
@@ -103,7 +102,7 @@ def _direct(given: Evidence, start: np.ndarray, why: str) -> Limit:
     error = max(later, RUN_TOL * size) if ratio < 0.9 else np.inf
     error = max(error, later * ratio / (1.0 - ratio)) if ratio < 0.9 else error
     source = f"direct runs from alpha = {alphas}, the last two {later:.2g} apart; {why}"
-    if error > SETTLED * size:
+    if error > RUNS_AGREE * size:
         return Limit(None, np.inf, f"no limit is seen in {source}")
     last.setflags(write=False)
     return Limit(last, error, source)

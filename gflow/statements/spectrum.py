@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from gflow import escape, manifolds
+from gflow.policy import EPS
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
-from gflow.statements.rounding import EPS, excess
+from gflow.statements.rounding import excess
 from gflow.statements.saddles import Saddle
 from gflow.statements.statement import Page, Statement
 
@@ -24,7 +25,7 @@ PARTS = {
     "spectrum.multiplicity": "its multiplicity is that of the pairs (u w, -w v) which change no observed entry",
     "spectrum.zero-modes": "the Hessian has at least the zero modes of the symmetry orbit and of the residual's kernel",
 }
-MARGIN = 10.0
+COUNT_MARGIN = 10.0
 """A count is clear if it stays the same where the error of the eigenvalues is this many times as large, or as small."""
 ORBIT_TOL = 1e-6
 """Singular values of A and B up to this fraction of the largest are left out of the symmetry orbit."""
@@ -66,7 +67,7 @@ def _predicted_excess(given: Evidence, saddle: Saddle) -> tuple[np.ndarray, np.n
     problem, A, B = given.normalized, *given.model.factors(saddle.point.theta)
     left, sigma, right = np.linalg.svd(problem.residual(A @ B), full_matrices=False)
     above = 2.0 * problem.weight * (sigma[0] - sigma)
-    top = above <= 2.0 * MARGIN * eigenvalue_error(given, saddle)
+    top = above <= 2.0 * COUNT_MARGIN * eigenvalue_error(given, saddle)
     excess = problem.weight * escape.equations_gram(problem, A, B, left[:, top], right[top].T)
     values = np.linalg.eigvalsh(excess + np.diag(np.repeat(above[top], given.model.rank)))
     gap = float(np.append(above[~top], 2.0 * problem.weight * sigma[0]).min())
@@ -77,12 +78,13 @@ def _predicted_excess(given: Evidence, saddle: Saddle) -> tuple[np.ndarray, np.n
 def predicted_zero_modes(given: Evidence, saddle: Saddle) -> int | None:
     """Return k^2 + (d1 + d2 - 2 rank E)(r - k), a lower bound on the zero modes where A and B have rank k.
 
-    A singular value of E counts as zero where the eigenvalue 2 sigma / n is below the error of eigenvalues by MARGIN.
+    A singular value of E counts as zero where the eigenvalue 2 sigma / n is below the error of eigenvalues by
+    COUNT_MARGIN.
     """
     sigma, k = saddle.escape.singular_values, saddle.rank
     if k and manifolds.factor_ranks(given.model, saddle.point.theta) != (k, k, k):
         return None
-    rank = int(np.sum(2.0 * given.normalized.weight * sigma > eigenvalue_error(given, saddle) / MARGIN))
+    rank = int(np.sum(2.0 * given.normalized.weight * sigma > eigenvalue_error(given, saddle) / COUNT_MARGIN))
     return k**2 + (sum(given.model.shape) - 2 * rank) * (given.model.rank - k)
 
 
@@ -94,7 +96,7 @@ def orbit_dimension(given: Evidence, saddle: Saddle) -> int:
     size = float(np.linalg.norm(saddle.point.theta))
     if not saddle.rank:
         return 0
-    bent = MARGIN * saddle.point.gradient_norm / (size * eigenvalue_error(given, saddle))
+    bent = COUNT_MARGIN * saddle.point.gradient_norm / (size * eigenvalue_error(given, saddle))
     return given.model.gauge_dimension(saddle.point.theta, max(ORBIT_TOL, bent))
 
 
@@ -126,11 +128,11 @@ def _multiplicity(given: Evidence) -> Claim:
 
 
 def _counts(given: Evidence, saddle: Saddle) -> tuple[int, int] | None:
-    """Return the multiplicity counted and predicted; None where an eigenvalue lies within MARGIN of the tolerance."""
+    """Return the multiplicity counted and predicted; None if an eigenvalue is within COUNT_MARGIN of the tolerance."""
     counted, predicted = multiplicity(given, saddle), predicted_multiplicity(given, saddle)
-    allowed = 2.0 * MARGIN * eigenvalue_error(given, saddle)
+    allowed = 2.0 * COUNT_MARGIN * eigenvalue_error(given, saddle)
     most = int(np.sum(_predicted_excess(given, saddle)[0] <= allowed))
-    return (counted, predicted) if multiplicity(given, saddle, MARGIN) == counted and most == predicted else None
+    return (counted, predicted) if multiplicity(given, saddle, COUNT_MARGIN) == counted and most == predicted else None
 
 
 def _zero_modes(given: Evidence) -> Claim:

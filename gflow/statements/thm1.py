@@ -22,7 +22,7 @@ Kind = critical.Kind
 TITLE = "every critical point is a strict saddle or a global minimum"
 STARTS = ((64, 40), (150, 12), (300, 4))
 """Largest dimension and number of starts of the survey; none above."""
-CLEAR = 100.0
+CLEAR_RESIDUAL = 100.0
 """A residual counts when the curvature it could cause exceeds what passes for zero by this factor."""
 
 
@@ -67,7 +67,7 @@ def _clear(given: Evidence, point: gflow.CriticalPoint) -> bool:
     """Return whether the residual is so large that its negative curvature, 2 sigma_1(E) / n, could not be missed."""
     residual = given.normalized.residual(given.model.output(point.theta))
     rate = 2.0 * given.normalized.weight * float(np.linalg.norm(residual, 2))
-    return rate > CLEAR * point.zero_cut
+    return rate > CLEAR_RESIDUAL * point.zero_cut
 
 
 def _summary(given: Evidence, met: Iterable[gflow.CriticalPoint]) -> str:

@@ -29,7 +29,7 @@ PARTS = {
     "thm2.2": "the direct route converges at least with the order 1 - lambda_2 / lambda_1",
     "thm2.3": "the escape limit lies on an Omega_(k+1)",
 }
-LARGEST = 100
+ESCAPE_DIM = 100
 """Up to this dimension escape limits are computed."""
 POWERS = (3.5, 4.5, 5.5, 6.5)
 """The errors at which the direct route starts, -log10, by the predicted order."""
@@ -77,7 +77,7 @@ class Escape:
 
 def claims(given: Evidence) -> tuple[Claim, ...]:
     """Return the claims on existence, order and place of the escape limits."""
-    if given.model.dim > LARGEST:
+    if given.model.dim > ESCAPE_DIM:
         reason = f"no escape limits are computed at dimension {given.model.dim}"
         return tuple(Claim.undecided(*named, reason) for named in PARTS.items())
     along = f"; {mixing.GENERIC.of(given)}"
@@ -95,7 +95,7 @@ def escapes(given: Evidence) -> tuple[Escape, ...]:
 
 def _assumptions(given: Evidence) -> Answer:
     """Return whether the assumptions hold at a critical point passed; those where they do not are left out."""
-    if given.model.dim > LARGEST:
+    if given.model.dim > ESCAPE_DIM:
         return None, f"no escape limits are computed at dimension {given.model.dim}"
     met = given.once(escapes)
     return any(not escape.violated for escape in met), "; ".join(f"at {escape}" for escape in met if escape.violated)

@@ -25,7 +25,7 @@ SCHEMA = (
     "CREATE TABLE results (number INTEGER PRIMARY KEY, digest TEXT NOT NULL, configuration TEXT NOT NULL, "
     "result TEXT NOT NULL, error TEXT NOT NULL)",
 )
-PATIENCE = 0.5
+LOCK_SECONDS = 0.5
 """Seconds to wait for a lock before another process counts as the owner of the store."""
 
 
@@ -56,7 +56,7 @@ class Store:
         """
         name = os.fspath(path)
         with _translated(name):
-            connection = sqlite3.connect(Path(name).absolute(), timeout=PATIENCE, isolation_level=None)
+            connection = sqlite3.connect(Path(name).absolute(), timeout=LOCK_SECONDS, isolation_level=None)
         try:
             with _translated(name):
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from gflow.flow import Trajectory
+from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
-from gflow.traversal.clocks import LARGEST, TOP, Clock, Left, PassiveStay, RaceClock, RankClock
+from gflow.traversal.clocks import LARGEST_BY_MODE, TOP, Clock, Left, PassiveStay, RaceClock, RankClock
 from gflow.traversal.errors import rounding, slip
 from gflow.traversal.exponents import frame_order, predicted_orders, remembered
 from gflow.traversal.finite import Departure
@@ -24,7 +25,7 @@ from gflow.traversal.polish import balanced
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settings import Settings
-from gflow.traversal.settling import DENSE_POLISH, ZERO_LOSS
+from gflow.traversal.settling import DENSE_POLISH
 from gflow.traversal.sizes import is_large, shortage
 from gflow.traversal.stages import orbit
 from gflow.traversal.uniqueness import completion_error, locally_unique
@@ -117,7 +118,7 @@ class _Stage:
 
     def clock(self, start: np.ndarray | None) -> Clock:
         """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
-        if self.greedy or sum(self.problem.shape) > LARGEST:
+        if self.greedy or sum(self.problem.shape) > LARGEST_BY_MODE:
             return RankClock(self.problem, self.width, checked=not self.greedy)
         if start is None:
             start = np.random.default_rng(0).standard_normal((sum(self.problem.shape), self.width))

@@ -14,8 +14,8 @@ import numpy as np
 
 from gflow.flow.chebyshev import advanced
 
-MOST_STAGES = 60
-REACH = 0.65
+ORBIT_STAGES = 60
+STABLE_LENGTH = 0.65
 """Length of a stable step, times the curvature, over s^2."""
 
 UNSTABLE = 10.0
@@ -64,8 +64,8 @@ class ChebyshevSteps:
     def step(self) -> None:
         """Keep the state after one step of acceptable error, and the length of the next one."""
         while True:
-            h = min(self.length, REACH * MOST_STAGES**2 / self.stiffness)
-            stages = max(2, 1 + int(np.sqrt(1.0 + h * self.stiffness / REACH)))
+            h = min(self.length, STABLE_LENGTH * ORBIT_STAGES**2 / self.stiffness)
+            stages = max(2, 1 + int(np.sqrt(1.0 + h * self.stiffness / STABLE_LENGTH)))
             theta = self.attempt(h, stages)
             slope = self.gradient(theta)
             self.n_gradients += stages

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from gflow.flow import Trajectory
+from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.crossing import Crossing
 from gflow.traversal.elements import joined
@@ -16,17 +17,18 @@ from gflow.traversal.modes import LEADING, Modes, loss_at
 from gflow.traversal.passive import propagated
 from gflow.traversal.race import Passive
 from gflow.traversal.sectors import MixingUnknown
-from gflow.traversal.settling import ZERO_LOSS
 from gflow.traversal.sizes import is_large
 from gflow.traversal.stages import LAUNCH
 
-LARGEST = 60
+LARGEST_BY_MODE = 60
 """Components with more rows and columns than this are not analysed mode by mode."""
 ALIKE = 1e-9
 """Entries of large data that differ by less than this, in the unit, may be meant to be equal."""
 MET = 1e-7
 """A mode meets another one if a pivot of their overlaps exceeds this fraction of its row: symmetry leaves rounding."""
-KEPT_APART = f"growing modes do not meet along the orbit: they are followed up to {LARGEST} rows and columns only"
+KEPT_APART = (
+    f"growing modes do not meet along the orbit: they are followed up to {LARGEST_BY_MODE} rows and columns only"
+)
 TOP = 1e-9
 """The pair that escapes is the top one if its singular value is the largest within this fraction."""
 

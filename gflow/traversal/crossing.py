@@ -33,7 +33,7 @@ from gflow.traversal.sectors import (
 )
 from gflow.traversal.transport import carried, orientations, turned
 
-TURN = 8.0
+TURNED = 8.0
 """An escape direction is turned by rounding by no more than so many eps times sigma over its distance from the next."""
 MOST_LEAKS = 6
 """So many errors of the active columns, the largest ones, are followed."""
@@ -82,7 +82,7 @@ class Crossing:
         if not self.active.shape[1]:
             rates = np.linalg.eigvalsh(self.ends_at(self.active))
             apart = np.sort(np.abs(rates - self.race.winner.rate))[1:].min(initial=np.inf)
-            noise = TURN * float(np.finfo(float).eps * np.abs(rates).max() / max(apart, 1e-300))
+            noise = TURNED * float(np.finfo(float).eps * np.abs(rates).max() / max(apart, 1e-300))
         doubt = self.passive.width == 1
         found = sectors(nearby_flows(self.problem, self.began), doubt=doubt, noise=noise)
         gaps = self.problem.n_observed < self.problem.shape[0] * self.problem.shape[1]

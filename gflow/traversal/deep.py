@@ -21,6 +21,7 @@ from gflow.escape.degenerate import NoBlowUp
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import EPS, ZERO_LOSS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.deep_orbits import TOLD, Place, Reflection, alike, channel, orbit, reflections, turns, widened
 from gflow.traversal.deep_records import DeepSaddle, DeepTraversal
@@ -29,22 +30,19 @@ from gflow.traversal.growth import grows, growth, peak_time
 from gflow.traversal.records import TraversalStatus
 from gflow.traversal.settings import Settings
 
-LAUNCH = 1e-12
-"""A new channel begins with layers of size eps, eps^L = LAUNCH in the unit: the error of the orbit is of that order."""
+CHANNEL_LAUNCH = 1e-12
+"""A new channel begins with layers of size eps, eps^L = CHANNEL_LAUNCH in the unit: the orbit errs by as much."""
 INSIDE = 1e-6
 """The first step along a growing mode inside; the error is of the order of its square."""
-FINER = 3.0
+FINER_BY = 3.0
 """How much smaller the first step is, and its fourth power the tolerance, of a second orbit where the end remembers."""
-REACH = 1e-2
+DEEP_REACH = 1e-2
 """Longest way from the end of an orbit to the critical point, relative to |theta|."""
 ZERO = 1e-9
 """Eigenvalues inside up to this, relative to the largest, are zero; beyond ``TOLD`` they are not."""
-ZERO_LOSS = 1e-18
-"""Losses up to this, in the unit squared, are zero."""
 OVERLAP = 1e-6
 """A mode contains a singular pair that makes up more than this of it."""
 
-EPS = float(np.finfo(float).eps)
 Launch = Callable[[float], np.ndarray]
 
 
@@ -159,7 +157,7 @@ class _Chain:
         rest = self.timed(rank)
 
         def launched(factor: float) -> np.ndarray:
-            return channel(model, last.u, last.v, factor * LAUNCH ** (1.0 / self.depth))
+            return channel(model, last.u, last.v, factor * CHANNEL_LAUNCH ** (1.0 / self.depth))
 
         theta = self.arrived(model, center, launched, f"from rank {rank}")
         if rest is not None and self.path is not None:
@@ -247,7 +245,7 @@ class _Chain:
         values = np.abs(np.linalg.eigvalsh(objective.hessian(theta)))
         W, size = model.output(theta), float(values.max())
         if int(np.sum(values <= TOLD * size)) > model.gauge_dimension(theta):
-            theta = self.followed(objective, center, launched(1.0 / FINER), self.use.rtol / FINER**4, where)
+            theta = self.followed(objective, center, launched(1.0 / FINER_BY), self.use.rtol / FINER_BY**4, where)
             self.error = float(np.abs(W - model.output(theta)).max())
         else:
             self.error = EPS * size / float(values[values > TOLD * size].min()) * float(np.abs(W).max())
@@ -269,7 +267,7 @@ class _Chain:
         if path.status not in (Status.HORIZON, Status.ROUNDOFF, Status.CONVERGED):
             raise Stopped(TraversalStatus.UNDECIDED, f"{reached}: {path.message}")
         try:
-            return stationary_point(objective, path.final, radius=REACH * float(np.linalg.norm(path.final)))
+            return stationary_point(objective, path.final, radius=DEEP_REACH * float(np.linalg.norm(path.final)))
         except NotConverged as failure:
             raise Stopped(TraversalStatus.UNDECIDED, f"{reached}; {failure}") from failure
 

@@ -15,16 +15,16 @@ import numpy as np
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along
 from gflow.objective import Objective
+from gflow.policy import EPS
 from gflow.traversal.curvature import Curvature
 
-EPS = float(np.finfo(float).eps)
 TOL = 1e-4
 """Error of a step, relative to |theta|: whether a drift ends, and near what, asks for no more."""
 NEWTON_TOL = 1e-2
 """Newton's steps go on until they are this fraction of that error."""
 NEWTON_STEPS = 8
 IMPLICIT = "implicit steps"
-AT_REST = 1e-6
+RESTED = 1e-6
 """A drift that moved by less than this, relative to |theta|, while its time grew tenfold is at rest."""
 STRAY = 0.1
 ERROR_SHARE = 2.0 / 11.0
@@ -91,7 +91,7 @@ class _Drift:
     def settled(self, size: float) -> bool:
         """Return whether the state, of norm ``size``, has stayed where it is for the last decade of time."""
         early = int(np.searchsorted(self.times, self.times[-1] / 10.0))
-        return early > 0 and float(np.linalg.norm(self.states[-1] - self.states[early - 1])) <= AT_REST * size
+        return early > 0 and float(np.linalg.norm(self.states[-1] - self.states[early - 1])) <= RESTED * size
 
     def step(self) -> bool:
         """Take one step of acceptable error; False if none can be taken."""

@@ -6,12 +6,12 @@ import numpy as np
 
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import EPS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.records import Saddle
 from gflow.traversal.settling import FLAT
 from gflow.traversal.sizes import LARGE_CELLS
 
-EPS = float(np.finfo(float).eps)
 SOFTEST = FLAT**-0.5
 """Amplification of rounding in the softest directions that are told from flat ones."""
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from gflow.flow import Trajectory
+from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.clocks import Clock, RaceClock
 from gflow.traversal.elements import Sector
@@ -24,7 +25,6 @@ from gflow.traversal.race import Passive
 from gflow.traversal.records import Saddle, TraversalStatus
 from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settings import Settings
-from gflow.traversal.settling import ZERO_LOSS
 from gflow.traversal.stages import LAUNCH, orbit
 
 FAR_LAUNCH = 1e-3

@@ -30,9 +30,9 @@ NEAR = 70.0, 140.0
 """Values of log(1/alpha) within reach, alpha = 1e-30 and 1e-61: what is said of the limit must be seen there too."""
 SEEN = 1e-2
 """Ends that run to infinity differ there by more than this, relative to max|W|."""
-FAR = 1e3, 1e4
+OUT_OF_REACH = 1e3, 1e4
 """Bounds of the smallest of three values out of reach."""
-APART = 10.0
+FAR_RATIO = 10.0
 """Ratio of these three."""
 BEYOND = 30.0
 """They exceed that above which the saddle left is reached at all by this factor."""
@@ -115,5 +115,5 @@ def far(last: Departure) -> list[float]:
     before = max((each.gain / each.exponent for each in runners if each.exponent > 0.0), default=0.0)
     passive, _, _ = crossed(last.clock, last.reached, len(last.reached.path.times) - 1)
     late = max((float(peak / p) for p, peak in elements(passive) if p > 0.0), default=0.0)
-    least = max(BEYOND * before, float(np.clip(late / APART**2, *FAR)))
-    return [least * APART**i for i in range(3)]
+    least = max(BEYOND * before, float(np.clip(late / FAR_RATIO**2, *OUT_OF_REACH)))
+    return [least * FAR_RATIO**i for i in range(3)]

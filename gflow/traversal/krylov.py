@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-CHECK = 5
+LOOK_EVERY = 5
 """Convergence is looked at every so many steps."""
 
-COARSE = 1e-6
+LANCZOS_FLAT = 1e-6
 """An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
 
 Product = Callable[[np.ndarray], np.ndarray]
@@ -64,7 +64,7 @@ def leading_triples(
         V[j + 1] = v / max(betas[j], 1e-300)
         steps += 1
         done = steps == most or betas[j] <= 1e-15 * alphas[: j + 1].max()
-        if done or (steps >= count and steps % CHECK == 0):
+        if done or (steps >= count and steps % LOOK_EVERY == 0):
             bidiagonal = np.diag(alphas[:steps]) + np.diag(betas[: steps - 1], 1)
             left, sigma, right = np.linalg.svd(bidiagonal)
             size = min(count, steps)
@@ -93,12 +93,12 @@ class Lowest:
     @property
     def is_negative(self) -> bool:
         """Return whether there is an eigenvalue clearly below zero."""
-        return self.value is not None and self.value < -COARSE * self.largest
+        return self.value is not None and self.value < -LANCZOS_FLAT * self.largest
 
     @property
     def is_positive(self) -> bool:
         """Return whether the lowest eigenvalue lies clearly above zero."""
-        return self.value is not None and self.value > COARSE * self.largest
+        return self.value is not None and self.value > LANCZOS_FLAT * self.largest
 
 
 def lowest_eigenvalue(
@@ -127,7 +127,7 @@ def lowest_eigenvalue(
         w = _orthogonal(_orthogonal(w, basis[: j + 1]), locked)
         off[j] = float(np.linalg.norm(w))
         basis[j + 1] = w / max(off[j], 1e-300)
-        if (j + 1) % CHECK and j + 1 < most and off[j] > 1e-14 * np.abs(diagonal[: j + 1]).max():
+        if (j + 1) % LOOK_EVERY and j + 1 < most and off[j] > 1e-14 * np.abs(diagonal[: j + 1]).max():
             continue
         T = np.diag(diagonal[: j + 1]) + np.diag(off[:j], 1) + np.diag(off[:j], -1)
         values, vectors = np.linalg.eigh(T)

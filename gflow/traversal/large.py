@@ -22,13 +22,13 @@ from gflow.traversal.orbits import Ending, Orbit
 from gflow.traversal.settings import Settings
 from gflow.traversal.sizes import is_isolating
 
-LAUNCH = 1e-2
+LARGE_LAUNCH = 1e-2
 """Start on the unstable manifold, in the square root of the unit; |theta| is of the order of the square root of d."""
 TOL = 3e-4
 """Error of a step, relative to |theta| at its end."""
 FINE_LAUNCH, FINE_TOL, COARSER = 1e-4, 1e-6, 30.0
 """The same where the end remembers the way, and how much coarser the orbit is that shows the error of that."""
-LEVELS = (LAUNCH, TOL), (FINE_LAUNCH, FINE_TOL), (1e-5, 1e-8)
+LEVELS = (LARGE_LAUNCH, TOL), (FINE_LAUNCH, FINE_TOL), (1e-5, 1e-8)
 """Launches and errors of a step in the order in which they are tried: the last where a saddle is passed closely."""
 GROWN = 1.2
 """A row of a factor that has become this much longer over a decade of time still grows."""

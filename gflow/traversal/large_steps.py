@@ -14,6 +14,7 @@ from gflow.flow import Status, Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.objective.loss import is_sparse
+from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
 from gflow.traversal import drift
 from gflow.traversal.chebyshev import ChebyshevSteps
@@ -22,19 +23,19 @@ from gflow.traversal.growth import FAR_GROWTH, grows, peak_time
 from gflow.traversal.orbits import Ending, Orbit
 from gflow.traversal.polish import direct_polish, krylov_polish, product_svd, smallest_off_gauge
 from gflow.traversal.settings import Settings
-from gflow.traversal.settling import MET, RESOLVED, ZERO_LOSS, distance_along
+from gflow.traversal.settling import MET, RESOLVED, distance_along
 from gflow.traversal.stages import AT_REST
 
-BUDGET = 5000
+LARGE_ORBIT_BUDGET = 5000
 """Gradients after which an orbit counts as too slow for this method."""
 AGREEMENT = 1e-6
 """Largest entry, in the unit, by which two such ends may differ."""
 FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
 """Newton's iteration is tried from slopes below this fraction of the peak, and again when they have fallen by the
 second factor; once it has led to a point, when they have fallen by the third one without confirming it."""
-APART = 2.0
+CONFIRMED = 2.0
 """Slopes of the two states that must confirm the end."""
-REACH = 0.3
+LARGE_REACH = 0.3
 """Longest way to the critical point, relative to |theta|."""
 EXPLAINED = 0.1
 """The loss is quadratic between orbit and end where Newton's decrement is its fall but for this fraction."""
@@ -84,7 +85,7 @@ class LargeOrbit:
         far = self.use.norm_limit * float(np.sqrt(sum(self.problem.shape)))
         peak = next_try = 0.0
         self.keep(steps)
-        while steps.n_gradients < min(BUDGET, self.use.max_evaluations):
+        while steps.n_gradients < min(LARGE_ORBIT_BUDGET, self.use.max_evaluations):
             steps.step()
             slope = self.keep(steps)
             if slope > peak:
@@ -216,7 +217,7 @@ class LargeOrbit:
         drop = self.losses[-1] - self.end_loss
         explained = abs(0.5 * float(gradient @ (theta - self.end)) - drop) <= EXPLAINED * drop
         self.explained_from = max(self.explained_from, self.slopes[-1]) if explained else 0.0
-        if self.slopes[-1] > self.explained_from / APART:
+        if self.slopes[-1] > self.explained_from / CONFIRMED:
             return False
         return not self.remembers or self.agrees(theta)
 
@@ -232,7 +233,7 @@ class LargeOrbit:
 
         A saddle is kept apart, with the distance at which it is passed.
         """
-        radius, self.saddle = REACH * float(np.linalg.norm(theta)), None
+        radius, self.saddle = LARGE_REACH * float(np.linalg.norm(theta)), None
         try:
             if "system" in self.__dict__:
                 end = direct_polish(self.system, theta, radius=radius)

@@ -10,9 +10,7 @@ import numpy as np
 
 from gflow.flow import Trajectory
 from gflow.models import Factorization
-
-LARGEST_TABLE = 10_000
-"""Matrices with more entries than this are null in JSON, where factors take their place."""
+from gflow.policy import LARGEST_TABLE
 
 
 class TraversalStatus(StrEnum):

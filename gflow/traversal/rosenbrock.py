@@ -15,19 +15,13 @@ from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along, norm
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import ORBIT_FOLDINGS, ORBIT_NOISE, PHI_SERIES_BELOW
 from gflow.problems import MatrixCompletion
 
 METHOD = "exponential Rosenbrock"
 COMPILED_METHOD = f"compiled {METHOD}"
-EPS = float(np.finfo(float).eps)
-NOISE = 16 * EPS
-"""Slopes below this fraction of curvature times deviation are rounding and move nothing."""
-SMALL = 0.1
-"""phi functions are summed as series below this argument and divided out above."""
 SERIES = [1.0 / float(np.prod(np.arange(1.0, j + 1))) for j in range(12, 3, -1)]
 NODES = np.array([[0.5], [0.9], [1.0]])
-E_FOLDINGS = 3.0
-"""Largest growth of an unstable mode in one step, in e-foldings."""
 
 Watch = Callable[[float, np.ndarray, float], object]
 
@@ -107,7 +101,7 @@ class _Flow:
         """Linearise the flow at the present state."""
         self.rates, self.basis = np.linalg.eigh(self.objective.hessian(self.center + self.delta))
         self.size = norm(self.delta)
-        self.noise = NOISE * max(-float(self.rates[0]), float(self.rates[-1])) * self.size
+        self.noise = ORBIT_NOISE * max(-float(self.rates[0]), float(self.rates[-1])) * self.size
         self.velocity = -self.slope(self.delta).dot(self.basis)
         self.moving = self.audible(self.velocity)
         self.speed = norm(self.velocity)
@@ -125,7 +119,7 @@ class _Flow:
 
     def step(self) -> None:
         """Take one step of acceptable error and prepare the next one."""
-        self.length = min(self.length, E_FOLDINGS / max(-float(self.rates[0]), 1e-300))
+        self.length = min(self.length, ORBIT_FOLDINGS / max(-float(self.rates[0]), 1e-300))
         while True:
             with np.errstate(over="ignore", invalid="ignore"):
                 move, error = self.attempt(self.length)
@@ -211,7 +205,7 @@ class _CompiledFlow(_Flow):
 
 def phi_functions(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return phi_1, phi_3 and phi_4 of real arguments: phi_0 = exp, phi_(k+1)(z) = (phi_k(z) - 1/k!) / z."""
-    small = np.abs(z) < SMALL
+    small = np.abs(z) < PHI_SERIES_BELOW
     far, near = np.where(small, 1.0, z), np.where(small, z, 0.0)
     one = np.expm1(far) / far
     three = ((one - 1.0) / far - 0.5) / far

@@ -10,28 +10,26 @@ import numpy as np
 
 from gflow.critical import CriticalPoint, NotConverged, classify
 from gflow.critical.points import stationary_point
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import DENSE_LIMIT, ZERO_LOSS
 from gflow.problems import MatrixCompletion
-from gflow.traversal.curvature import DENSE, Curvature
+from gflow.traversal.curvature import DENSE_SYSTEM, Curvature
 from gflow.traversal.krylov import Lowest
 from gflow.traversal.polish import balanced, completed, direct_polish, krylov_polish, rest_ahead, smallest_off_gauge
 from gflow.traversal.sizes import is_isolating, is_large
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
-DENSE_POLISH = DENSE
+DENSE_POLISH = DENSE_SYSTEM
 """Largest dimension that is polished with the eigenvectors of the Hessian."""
 FIRST_TRY = 0.03
 """No Newton step is tried before the slope has fallen below this fraction of its peak."""
 REACH = 0.05
 """Longest final Newton step, relative to |theta|."""
-APART = 8.0
+TRY_AGAIN = 8.0
 """Newton steps are tried each time the slope has fallen by this factor."""
 FLAT = 1e-11
 """Eigenvalues below this fraction of the largest one cannot be told from zero."""
-ZERO_LOSS = 1e-18
-"""Losses up to this, in the unit squared, count as zero."""
 RESOLVED = 1e2
 """A saddle inside is passed at a distance that the integration resolves if it exceeds its error this many times."""
 NOISE_LEVEL = 30.0
@@ -103,7 +101,7 @@ class Watch:
         self.peak, self.slope, self.first = max(self.peak, slope), slope, self.first or slope
         if slope > min(FIRST_TRY * self.peak, self.next_try):
             return False
-        self.next_try = slope / APART
+        self.next_try = slope / TRY_AGAIN
         self.finding = self.settled(theta)
         return self.finding != Finding.NOTHING
 

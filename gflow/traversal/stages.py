@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import DENSE_LIMIT
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import Curvature
 from gflow.traversal.drift import IMPLICIT, TOL, drift
@@ -25,7 +25,7 @@ from gflow.traversal.uniqueness import locally_unique
 
 LAUNCH = 1e-6
 """Start on the unstable manifold, relative to the unit; the error of the orbit is of the order of its square."""
-SMALL = 120
+EIGEN_DIM = 120
 """Up to this dimension eigendecompositions are cheaper than the small steps of an explicit method."""
 LOOSE, FINEST = 1e-5, 1e-12
 """Tolerances of orbits whose end does not remember the way, and of those that pass a saddle very closely."""
@@ -159,7 +159,7 @@ class _Stage:
         """
         watch = self.watch(rtol, tight, completes)
         options: dict[str, Any] = {"rtol": rtol, "norm_limit": self.use.norm_limit}
-        if self.objective.dim > SMALL:
+        if self.objective.dim > EIGEN_DIM:
             path = self.explicit(watch, **options)
             if path.status != Status.BUDGET:
                 return path, watch

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from gflow.flow import Plateau, Trajectory
+from gflow.policy import LARGEST_TABLE, LIMIT_RANK_TOL
 from gflow.traversal.law import crosses, drawn_norms, draws, law
 from gflow.traversal.polish import product_svd
-from gflow.traversal.records import LARGEST_TABLE, Chain, Saddle, TraversalStatus
+from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.sizes import LARGE_CELLS
 from gflow.traversal.storage import read_record, write_record
 
-RANK_TOL = 1e-7
-"""Singular values of the limit above this fraction of the largest, or above its error, count towards its rank."""
-ROUNDING = 1e-14
+ROUNDED_VALUES = 1e-14
 """Singular values up to this fraction of the largest are rounding."""
 SAME_NORM = 1e-9
 """Nuclear norms of draws from the law that agree within this fraction are one value."""
@@ -116,9 +115,9 @@ class Traversal:
         sizes = self.singular_values
         if sizes is None:
             return min(self.width, sum(each.end.rank for each in self.chains))
-        known = RANK_TOL * sizes[0]
+        known = LIMIT_RANK_TOL * sizes[0]
         if self.error is not None:  # |dW|_2 <= |dW|_F
-            known = min(known, max(self.error * sqrt(self.shape[0] * self.shape[1]), ROUNDING * float(sizes[0])))
+            known = min(known, max(self.error * sqrt(self.shape[0] * self.shape[1]), ROUNDED_VALUES * float(sizes[0])))
         return int(np.sum(sizes > known))
 
     @property
