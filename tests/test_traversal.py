@@ -10,7 +10,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 from gflow_studies.figures.stage_drifts import random_problem
-from gflow_studies.limit_study import LimitStudy, Outcome, limit_case, limit_study
+from gflow_studies.limit_study import LimitOutcome, LimitStudy, limit_case, limit_study
 from hypothesis import example, given, settings, strategies as st
 from scipy import stats
 
@@ -919,8 +919,8 @@ def test_representations_are_short() -> None:
 
 def test_the_study_finds_no_silent_disagreement() -> None:
     study = limit_study(8, seed=3)
-    assert sum(study.counts.values()) == 8 and study.counts[Outcome.DISAGREE] == 0
-    assert study.counts[Outcome.AGREE] >= 5
+    assert sum(study.counts.values()) == 8 and study.counts[LimitOutcome.DISAGREE] == 0
+    assert study.counts[LimitOutcome.AGREE] >= 5
     assert json.dumps(study.to_dict(), allow_nan=False) and len(repr(study)) < 200
     with pytest.raises(ValueError, match="n must be a positive integer"):
         limit_study(0)
@@ -929,7 +929,7 @@ def test_the_study_finds_no_silent_disagreement() -> None:
 @pytest.mark.study
 def test_two_hundred_problems_show_no_silent_disagreement() -> None:
     study = limit_study(200, n_jobs=2)
-    assert study.counts[Outcome.DISAGREE] == 0 and study.counts[Outcome.AGREE] > 120
+    assert study.counts[LimitOutcome.DISAGREE] == 0 and study.counts[LimitOutcome.AGREE] > 120
 
 
 # planted bugs
@@ -943,7 +943,7 @@ def disagreement(values: list[list[float]], seed: int = 0) -> LimitStudy:
 
 @pytest.mark.parametrize("values", [FIGURE_4, M3, BLOCKS])
 def test_sound_code_agrees_on_the_cases_of_the_planted_bugs(values: list[list[float]]) -> None:
-    assert disagreement(values).counts[Outcome.AGREE] == 1
+    assert disagreement(values).counts[LimitOutcome.AGREE] == 1
 
 
 def test_a_wrong_sign_of_the_new_row_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -955,7 +955,7 @@ def test_a_wrong_sign_of_the_new_row_is_noticed(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_frame_without_the_signs_of_the_passive_modes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames_module, "passive_signs", lambda part, chain, modes: np.ones(chain.end.rank))
-    assert disagreement(BLOCKS).counts[Outcome.DISAGREE] == 1
+    assert disagreement(BLOCKS).counts[LimitOutcome.DISAGREE] == 1
 
 
 @pytest.mark.parametrize("guarded", [True, False])

@@ -58,7 +58,7 @@ def problem_of(arguments: Namespace) -> tuple[gflow.MatrixCompletion, str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class TrajectoryRequest:
     """A problem, its model and the start of a trajectory; ``scale`` is None for a start that was read."""
 
     problem: gflow.MatrixCompletion
@@ -71,7 +71,7 @@ class Run:
     settings: dict[str, Any]
 
     @classmethod
-    def of(cls, arguments: Namespace) -> Run:
+    def of(cls, arguments: Namespace) -> TrajectoryRequest:
         """Return the run that the arguments describe; raises ``Refused`` for a start that does not fit."""
         import numpy as np
 
@@ -179,7 +179,7 @@ def stepping(arguments: Namespace) -> dict[str, Any]:
     return found if arguments.max_evaluations is None else found | {"max_steps": arguments.max_evaluations}
 
 
-def announce_cost(run: Run, arguments: Namespace) -> None:
+def announce_cost(run: TrajectoryRequest, arguments: Namespace) -> None:
     """Say on standard error what one evaluation costs, where the width is the default one and large."""
     chosen = arguments.rank is not None or run.scale is None
     if chosen or run.model.dim <= COSTLY or run.model.rank <= ADVISED or sys.stderr is None:

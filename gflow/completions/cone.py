@@ -97,13 +97,13 @@ def interior_pair(B: np.ndarray, b: np.ndarray, gap_tol: float, max_iterations: 
         if least <= gap_tol or since >= NO_NEARER:
             break
         try:
-            X, mu = _Step(B, X, mu, missing).corrected(AIM * gap_tol * trace / d)
+            X, mu = _ConeStep(B, X, mu, missing).corrected(AIM * gap_tol * trace / d)
         except np.linalg.LinAlgError:
             break
     return best
 
 
-class _Step:
+class _ConeStep:
     """The Newton system of one interior-point iteration, factorised once and used for predictor and corrector."""
 
     def __init__(self, B: np.ndarray, X: np.ndarray, mu: np.ndarray, missing: np.ndarray) -> None:

@@ -118,7 +118,7 @@ def higher_descent(
     norm : float
         Of the Hessian, the scale of its rounding errors.
     """
-    search, rng = _Search(objective, theta, kernel, rest, norm), np.random.default_rng(0)
+    search, rng = _BallSearch(objective, theta, kernel, rest, norm), np.random.default_rng(0)
     axes, m = np.eye(kernel.shape[1])[:SPHERE_STARTS], kernel.shape[1]
     starts = np.vstack([axes, -axes, rng.standard_normal((SPHERE_STARTS, m))])
     outer = LARGEST * max(float(np.linalg.norm(theta)), objective.theta_unit)
@@ -180,7 +180,7 @@ def bends_down(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> b
     theta : (dim,) array
     spectrum : Spectrum
     """
-    search = _Search(objective, theta, spectrum.vectors[:, :1], np.zeros((len(theta), 0)), spectrum.norm)
+    search = _BallSearch(objective, theta, spectrum.vectors[:, :1], np.zeros((len(theta), 0)), spectrum.norm)
     size = max(float(np.linalg.norm(theta)), objective.theta_unit)
     for outer in (size, size * float(np.sqrt(-spectrum.values[0] / spectrum.norm))):
         row = 0
@@ -194,7 +194,7 @@ def bends_down(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> b
     return False
 
 
-class _Search:
+class _BallSearch:
     """The value around a point, on spheres in the kernel of its Hessian."""
 
     def __init__(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gflow.objective import Objective
 
 
-class Kind(StrEnum):
+class PointKind(StrEnum):
     """What a point is, by its gradient, value and Hessian.
 
     ``degenerate-saddle``: no negative eigenvalue, but the value falls at a higher order along the kernel.
@@ -53,7 +53,7 @@ class CriticalPoint:
         Scales as s^2 for a matrix problem when M is multiplied by s.
     gradient_norm : float
     spectrum : Spectrum
-    kind : Kind
+    kind : PointKind
     zero_cut : float
         Eigenvalues of size at most this count as zero: ``zero_tol`` (or rounding) times the spectrum's norm plus the
         eigenvalue that the remaining gradient can cause along a symmetry orbit, |g| / max(|theta|, theta_unit).
@@ -68,7 +68,7 @@ class CriticalPoint:
     value: float
     gradient_norm: float
     spectrum: Spectrum
-    kind: Kind
+    kind: PointKind
     zero_cut: float
     gauge_dimension: int | None = None
     reason: str = ""
@@ -168,23 +168,23 @@ def classify(
     size = max(length, inner.theta_unit)
     zero_cut = zero_below(inner, point, spectrum, slope / size, zero_tol)
     if attained:
-        kind = Kind.GLOBAL_MINIMUM
+        kind = PointKind.GLOBAL_MINIMUM
     elif slope > gradient_tol * spectrum.norm * size:
-        kind = Kind.NOT_CRITICAL
+        kind = PointKind.NOT_CRITICAL
     elif spectrum.values[0] < -zero_cut:
-        kind = Kind.STRICT_SADDLE
+        kind = PointKind.STRICT_SADDLE
     elif excess <= 2.0 * _newton_decrement(spectrum, gradient):
-        kind = Kind.GLOBAL_MINIMUM
+        kind = PointKind.GLOBAL_MINIMUM
     else:
-        kind = Kind.SECOND_ORDER
+        kind = PointKind.SECOND_ORDER
     gauge, reason = None, ""
     if inner.gauge_dimension is not None:
         gauge = inner.gauge_dimension(point if length > zero_tol * inner.theta_unit else np.zeros_like(point))
-    if kind is Kind.SECOND_ORDER and not higher_orders:
+    if kind is PointKind.SECOND_ORDER and not higher_orders:
         reason = "undecided: higher orders were not looked at"
-    elif kind is Kind.SECOND_ORDER:
+    elif kind is PointKind.SECOND_ORDER:
         falls, reason = beyond_second_order(inner, point, gradient, spectrum, gauge or 0)
-        kind = Kind.DEGENERATE_SADDLE if falls else kind
+        kind = PointKind.DEGENERATE_SADDLE if falls else kind
     unit, bend = objective.unit / inner.unit, inner.time_unit / objective.time_unit
     known_there = kind, bend * zero_cut, gauge, reason
     return CriticalPoint(

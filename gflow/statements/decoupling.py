@@ -35,7 +35,7 @@ ANY_DIFFERENCE = 1e-2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class DecoupledPart:
     """A component: where its parameters stand in theta, and its own problem, model and loss."""
 
     index: np.ndarray
@@ -75,13 +75,13 @@ def _owners(given: Evidence) -> np.ndarray:
     return given.model.unstacked(np.repeat(owner[:, None], given.model.rank, axis=1)).astype(int)
 
 
-def _part(given: Evidence, component: Any) -> Part:
+def _part(given: Evidence, component: Any) -> DecoupledPart:
     A, B = given.model.factors(np.arange(given.model.dim))
     index = np.concatenate([A[list(component.rows)].ravel(), B[:, list(component.columns)].ravel()])
     problem = given.normalized.restricted(component.rows, component.columns)
     model = gflow.Factorization(problem.shape, given.model.rank)
     share = problem.n_observed / given.normalized.n_observed
-    return Part(index, problem, model, given.make(problem, model), share)
+    return DecoupledPart(index, problem, model, given.make(problem, model), share)
 
 
 def _blocks(given: Evidence, owner: np.ndarray, named: tuple[str, str]) -> Claim:
@@ -100,7 +100,7 @@ def _blocks(given: Evidence, owner: np.ndarray, named: tuple[str, str]) -> Claim
     return Claim.bounded(*named, worst, 0.0, 1.0, reason=reason)
 
 
-def _velocities(given: Evidence, parts: list[Part], still: np.ndarray, named: tuple[str, str]) -> Claim:
+def _velocities(given: Evidence, parts: list[DecoupledPart], still: np.ndarray, named: tuple[str, str]) -> Claim:
     worst = 0.0
     for theta in _states(given):
         gradient = given.objective.gradient(theta)
@@ -125,7 +125,7 @@ def _states(given: Evidence) -> Iterator[np.ndarray]:
     yield from states[np.unique(np.linspace(0, len(states) - 1, N_STATES).astype(int))]
 
 
-def _integrated(given: Evidence, parts: list[Part], named: tuple[str, str]) -> Claim:
+def _integrated(given: Evidence, parts: list[DecoupledPart], named: tuple[str, str]) -> Claim:
     if not given.converged:
         return Claim.undecided(*named, f"the trajectory ended with status {given.trajectory.status}")
     if given.model.dim > DENSE_LIMIT:
@@ -165,7 +165,7 @@ def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.linalg.norm(first - second, axis=1)
 
 
-def _rounding(given: Evidence, part: Part, times: np.ndarray) -> np.ndarray:
+def _rounding(given: Evidence, part: DecoupledPart, times: np.ndarray) -> np.ndarray:
     """Return what rounding at every state may have grown to at ``times``, within the component's own parameters."""
     moments = _times(given, N_RATES)
     states = given.trajectory.states[np.searchsorted(given.trajectory.times, moments)]

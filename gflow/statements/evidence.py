@@ -16,7 +16,7 @@ import numpy as np
 import gflow
 from gflow.policy import DENSE_LIMIT, TESTED_RANK_TOL
 from gflow.statements.limits import ROUNDED, Limit, least_norm, limit_of
-from gflow.statements.saddles import MINIMUM, Saddle, end_of, passed, saddle_at, start_of
+from gflow.statements.saddles import MINIMUM, PassedSaddle, end_of, passed, saddle_at, start_of
 from gflow.statements.visits import Visit, visits
 
 MakeObjective = Callable[[Any, Any], gflow.Objective]
@@ -171,13 +171,13 @@ class Evidence:
         return gflow.connectivity(self.problem)
 
     @cached_property
-    def plateaus(self) -> list[tuple[Any, Saddle | None]]:
+    def plateaus(self) -> list[tuple[Any, PassedSaddle | None]]:
         """Return the plateaus of the trajectory, in order, each with the critical point that explains it."""
         places = (self.normalized, self.model, self.objective)
         return [(plateau, saddle_at(*places, plateau)) for plateau in passed(self.trajectory)]
 
     @property
-    def saddles(self) -> tuple[Saddle, ...]:
+    def saddles(self) -> tuple[PassedSaddle, ...]:
         """Return the critical points of positive loss that the trajectory passes, in the order of the visit."""
         found = (saddle for _, saddle in self.plateaus if saddle is not None)
         return tuple(saddle for saddle in found if saddle.point.kind is not MINIMUM)

@@ -86,7 +86,7 @@ def critical_points(given: Evidence) -> tuple[Claim, ...]:
     apart = max(_apart(given, point) for point in met)
     reason = f"largest difference of an eigenvalue at {len(met)} critical points, in units of rounding"
     spectrum = Claim.bounded("general.critical.spectrum", SPECTRUM, apart, 0.0, 1.0, reason=reason)
-    saddles = [point for point in met if point.kind is critical.Kind.STRICT_SADDLE]
+    saddles = [point for point in met if point.kind is critical.PointKind.STRICT_SADDLE]
     answers = [_bends_down(given, point) for point in saddles]
     counts = f"saddles where it does not, of {len(saddles)} among {len(met)} critical points"
     if None in answers and False not in answers:

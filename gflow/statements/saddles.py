@@ -14,11 +14,11 @@ from gflow.policy import DENSE_LIMIT, LARGEST_MATRIX, LARGEST_START, RESTARTS, S
 PLATEAU_REACH = 0.05
 """A plateau's Omega_k, and the critical point on it, must lie within this fraction of max(|theta|, 1)."""
 
-MINIMUM = critical.Kind.GLOBAL_MINIMUM
+MINIMUM = critical.PointKind.GLOBAL_MINIMUM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Saddle:
+class PassedSaddle:
     """A critical point of positive loss that the trajectory passes; in the problem's own unit.
 
     Attributes
@@ -40,7 +40,7 @@ class Saddle:
     escape: escape.ResidualEscape
 
     def __repr__(self) -> str:
-        return f"Saddle(rank={self.rank}, {self.point})"
+        return f"PassedSaddle(rank={self.rank}, {self.point})"
 
 
 def singular_values(model: gflow.Factorization, theta: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def passed(trajectory: gflow.Trajectory) -> list[Any]:
 
 def saddle_at(
     problem: gflow.MatrixCompletion, model: gflow.Factorization, objective: gflow.Objective, plateau: Any
-) -> Saddle | None:
+) -> PassedSaddle | None:
     """Return the critical point of the smallest Omega_k that explains the plateau, or None if there is none."""
     if model.dim > DENSE_LIMIT:
         return None
@@ -106,7 +106,7 @@ def saddle_at(
             continue
         if plateau.loss / 2 <= point.value <= 2 * plateau.loss:
             leaves = escape.residual_escape(problem, model, point.theta, critical_tol=np.inf)
-            return Saddle(plateau, k, float(manifolds.omega_distance(model, point.theta, k)), point, leaves)
+            return PassedSaddle(plateau, k, float(manifolds.omega_distance(model, point.theta, k)), point, leaves)
     return None
 
 

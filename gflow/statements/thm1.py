@@ -18,7 +18,6 @@ from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.statement import Answer, Hypothesis, Statement
 
-Kind = critical.Kind
 TITLE = "every critical point is a strict saddle or a global minimum"
 STARTS = ((64, 40), (150, 12), (300, 4))
 """Largest dimension and number of starts of the survey; none above."""
@@ -29,8 +28,8 @@ CLEAR_RESIDUAL = 100.0
 def claim(given: Evidence) -> Claim:
     """Return the claim, measured by the number of critical points that are neither."""
     met = _met(given)
-    neither = (Kind.SECOND_ORDER, Kind.DEGENERATE_SADDLE)
-    open_points = [point for point in met if point.kind in (*neither, Kind.NOT_CRITICAL)]
+    neither = (critical.PointKind.SECOND_ORDER, critical.PointKind.DEGENERATE_SADDLE)
+    open_points = [point for point in met if point.kind in (*neither, critical.PointKind.NOT_CRITICAL)]
     counter = [point for point in open_points if point.kind in neither and _clear(given, point)]
     reason = _summary(given, met)
     width = FULL_WIDTH.of(given)

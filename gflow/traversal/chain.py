@@ -20,7 +20,7 @@ from gflow.traversal.infinity import beyond
 from gflow.traversal.inside import Inside, inside_spectrum
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import Modes, loss_at, residual_modes
-from gflow.traversal.orbits import Ending, Orbit
+from gflow.traversal.orbits import Connection, Ending
 from gflow.traversal.polish import balanced
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.sectors import MixingUnknown
@@ -217,7 +217,7 @@ class _Stage:
             slip(self.problem, each, self.part.unit, self.share) for each in (saddles[-1:] if unique else saddles)
         )
 
-    def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Orbit:
+    def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Connection:
         """Return the orbit that leaves a saddle with the factors A and B, in the component's unit.
 
         Orbits too slow for the method of large components are followed with dense matrices where those are small;

@@ -19,7 +19,7 @@ import numpy as np
 from gflow.flow import Trajectory
 from gflow.problems import MatrixCompletion
 from gflow.traversal.clocks import RaceClock
-from gflow.traversal.finite import Departure, End, Stage, Unknown, Walk, crossed, elements
+from gflow.traversal.finite import Departure, FiniteEnd, Stage, Unknown, Walk, crossed, elements
 from gflow.traversal.growth import FAR_GROWTH
 from gflow.traversal.orbits import Ending
 from gflow.traversal.records import TraversalStatus
@@ -78,13 +78,13 @@ def beyond(stage: Stage, first: Departure, last: Departure) -> Beyond:
     return Beyond(TraversalStatus.UNDECIDED, f"{said}; it comes back, but its inner directions are not followed")
 
 
-def ending(stage: Stage, left: Departure, log: float) -> End:
+def ending(stage: Stage, left: Departure, log: float) -> FiniteEnd:
     """Return where the flow from alpha = exp(-log) ends."""
     assert isinstance(left.clock, RaceClock)
     return Walk(stage, copy(left.clock), log).end(left.saddle, left.A, left.B, left.reached)
 
 
-def judged(problem: MatrixCompletion, said: str, ends: Sequence[End]) -> Beyond:
+def judged(problem: MatrixCompletion, said: str, ends: Sequence[FiniteEnd]) -> Beyond:
     """Return what the ends for falling alpha say of the limit."""
     found = [each.factors for each in ends if each.factors is not None]
     if not found:

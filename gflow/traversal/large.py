@@ -18,7 +18,7 @@ from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.large_steps import LargeOrbit, largest_difference
 from gflow.traversal.modes import errors_at
-from gflow.traversal.orbits import Ending, Orbit
+from gflow.traversal.orbits import Connection, Ending
 from gflow.traversal.settings import Settings
 from gflow.traversal.sizes import is_isolating
 
@@ -36,7 +36,7 @@ GROWN = 1.2
 
 def large_orbit(
     problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, u: np.ndarray, v: np.ndarray, use: Settings
-) -> Orbit:
+) -> Connection:
     """Return the orbit that leaves the saddle (A, B) of rank k along (u w^T, -w v^T), in rank k + 1.
 
     Parameters

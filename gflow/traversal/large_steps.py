@@ -20,7 +20,7 @@ from gflow.traversal import drift
 from gflow.traversal.chebyshev import ChebyshevSteps
 from gflow.traversal.curvature import Curvature, is_eliminable
 from gflow.traversal.growth import FAR_GROWTH, grows, peak_time
-from gflow.traversal.orbits import Ending, Orbit
+from gflow.traversal.orbits import Connection, Ending
 from gflow.traversal.polish import direct_polish, krylov_polish, product_svd, smallest_off_gauge
 from gflow.traversal.settings import Settings
 from gflow.traversal.settling import MET, RESOLVED, distance_along
@@ -77,7 +77,7 @@ class LargeOrbit:
     explained_from: float = 0.0
     distance: float = np.inf
 
-    def orbit(self) -> Orbit:
+    def orbit(self) -> Connection:
         """Return the orbit, with the critical point at its end."""
         d1, d2 = self.problem.shape
         size = float(np.sqrt(2.0 * self.sigma * d1 * d2 / self.problem.n_observed))
@@ -113,7 +113,7 @@ class LargeOrbit:
         """Return whether a saddle inside is passed within the error of the steps, but not met exactly."""
         return MET < self.distance <= RESOLVED * self.tol
 
-    def at_saddle(self, steps: ChebyshevSteps) -> Orbit:
+    def at_saddle(self, steps: ChebyshevSteps) -> Connection:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
         if self.is_met:
             return self.ended(steps, Status.HORIZON, Ending.SADDLE, MET_EXACTLY, self.saddle)
@@ -130,7 +130,7 @@ class LargeOrbit:
         slow = self.slopes[0] < FIRST_TRY * max(self.slopes) and self.slopes[-1] <= FIRST_TRY * max(self.slopes)
         return slow and not self.is_unresolved and is_eliminable(self.problem, self.model.rank)
 
-    def drifted(self, found: Orbit) -> Orbit:
+    def drifted(self, found: Connection) -> Connection:
         """Return an orbit too slow for explicit steps with its continuation by implicit ones."""
         assert found.path is not None
         self.next_try = self.slopes[-1]
@@ -151,11 +151,11 @@ class LargeOrbit:
         stopped = tail.status in (Status.ROUNDOFF, Status.CONVERGED)
         ends = tail.status == Status.HORIZON or (stopped and self.rests(tail.final))
         if ends and self.end is not None and not self.runs_off(tail):
-            return Orbit(self.model, tail, self.end, Ending.MINIMUM, "a minimum inside the manifold", lambda: 0.0)
+            return Connection(self.model, tail, self.end, Ending.MINIMUM, "a minimum inside the manifold", lambda: 0.0)
         if self.is_met and self.saddle is not None:
-            return Orbit(self.model, tail, self.saddle, Ending.SADDLE, MET_EXACTLY, lambda: 0.0)
+            return Connection(self.model, tail, self.saddle, Ending.SADDLE, MET_EXACTLY, lambda: 0.0)
         reason = self.passing if self.is_unresolved else f"{found.reason}; {tail.message}"
-        return Orbit(self.model, tail, tail.final, Ending.UNDECIDED, reason, lambda: np.inf)
+        return Connection(self.model, tail, tail.final, Ending.UNDECIDED, reason, lambda: np.inf)
 
     def runs_off(self, path: Trajectory) -> bool:
         """Return whether |theta| grows as a power of time towards an end whose curvature is not seen to be positive.
@@ -252,7 +252,7 @@ class LargeOrbit:
 
     def ended(
         self, steps: ChebyshevSteps, status: Status, ending: Ending, reason: str, end: np.ndarray | None = None
-    ) -> Orbit:
+    ) -> Connection:
         """Return the orbit as far as it was followed, with its end where that is known."""
         states, losses = np.array(self.states), np.array(self.losses)
         drift = max(float(np.abs(self.model.conserved(x) - self.model.conserved(states[0])).max()) for x in states)
@@ -272,4 +272,4 @@ class LargeOrbit:
             n_steps=len(losses) - 1,
         )
         error = 0.0 if end is not None else np.inf
-        return Orbit(self.model, path, steps.theta if end is None else end, ending, reason, lambda: error)
+        return Connection(self.model, path, steps.theta if end is None else end, ending, reason, lambda: error)

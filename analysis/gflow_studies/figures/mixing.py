@@ -69,7 +69,7 @@ QUICK = Config(count=5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class MixingCase:
     """One matrix and what its limit does; ``rank`` is that of the first saddle where another pair escapes."""
 
     family: Family
@@ -84,7 +84,7 @@ class Result:
     """The cases, family by family."""
 
     config: Config
-    cases: Sequence[Case]
+    cases: Sequence[MixingCase]
 
     def count(self, family: Family, order: Order) -> int:
         """Return how many cases of a family have an order."""
@@ -97,13 +97,13 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     return Result(config, mapped(case, tasks, jobs))
 
 
-def case(family: Family, number: int, size: int, seed: int) -> Case:
+def case(family: Family, number: int, size: int, seed: int) -> MixingCase:
     """Return what the limit of one matrix does."""
     problem = connected_problem(family, np.random.default_rng([seed, list(Family).index(family), number]), size)
     return judged(family, number, gflow.saddle_to_saddle(problem))
 
 
-def judged(family: Family, number: int, found: gflow.Traversal) -> Case:
+def judged(family: Family, number: int, found: gflow.Traversal) -> MixingCase:
     """Return the case that a limit makes."""
     others = [saddle.rank for saddle in found.saddles if saddle.mixing is False]
     if found.status is gflow.TraversalStatus.DEGENERATE:
@@ -112,7 +112,7 @@ def judged(family: Family, number: int, found: gflow.Traversal) -> Case:
         order = Order.OTHER
     else:
         order = Order.GREEDY if found.status is gflow.TraversalStatus.CONVERGED else Order.OPEN
-    return Case(family, number, order, others[0] if others else None, found.reason)
+    return MixingCase(family, number, order, others[0] if others else None, found.reason)
 
 
 def connected_problem(family: Family, rng: np.random.Generator, size: int) -> gflow.MatrixCompletion:
