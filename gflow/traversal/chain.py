@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from gflow.flow import Trajectory
 from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.clocks import LARGEST_BY_MODE, TOP, Clock, Left, PassiveStay, RaceClock, RankClock
 from gflow.traversal.errors import rounding, slip
-from gflow.traversal.exponents import frame_order, predicted_orders, remembered
-from gflow.traversal.finite import Departure
-from gflow.traversal.infinity import beyond
+from gflow.traversal.exponents import frame_order, predicted_orders
+from gflow.traversal.family import Stop, walked
 from gflow.traversal.inside import Inside, inside_spectrum
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import Modes, loss_at, residual_modes
 from gflow.traversal.orbits import Connection, Ending
-from gflow.traversal.polish import balanced
+from gflow.traversal.pairs import FactorPairs
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settings import Settings
@@ -38,8 +35,6 @@ NEARLY_MET = 1e-12
 """At full width, where every minimum is global, losses below this fraction of unit^2 / n may be zero."""
 LARGE_BUDGET = 10_000
 """Gradients granted to an orbit of a large component."""
-
-Stop = tuple[TraversalStatus, str]
 
 
 def chain(
@@ -59,44 +54,14 @@ def chain(
     """
     part = problem if (len(rows), len(columns)) == problem.shape else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
-    A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
-    clock, memory, lost, infinite = stage.clock(start), np.inf, False, None
-    spreads: list[Callable[[], float]] = []
-    saddles: list[Saddle] = []
-    orbits: list[Trajectory] = []
-    left: list[Departure] = []
-    while True:
-        saddle, stop = stage.saddle(A, B, clock)
-        saddles.append(saddle)
-        stop = stage.stop(saddle, memory) or stop
-        if stop is not None:
-            break
-        reached = stage.orbit(saddle, A, B)
-        orbits += [] if reached.path is None else [reached.path]
-        spreads.append(reached.spread)
-        left = [*left[:1], Departure(saddle, A, B, reached, copy(clock))]
-        if reached.ending in (Ending.DIVERGING, Ending.UNDECIDED):
-            infinite = len(orbits) - 1 if reached.ending == Ending.DIVERGING else None
-            far = beyond(stage, left[0], left[-1])
-            if far.factors is None:
-                stop = far.status, far.reason
-                break
-            (A, B), lost, orbits = far.factors, True, [*orbits, *far.orbits]
-            spreads[-1] = far.spread
-            continue
-        A, B = balanced(*reached.model.factors(reached.end))
-        memory = remembered(saddle, memory)
-        try:
-            A, B = clock.cross(orbits[-1], A, B)
-        except MixingUnknown as unknown:
-            if use.tight or loss_at(stage.problem, A, B) > ZERO_LOSS:
-                stop = TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}"
-                break
-            lost = True  # the end is known, what stays passive there is not
-    if lost:
+    family = FactorPairs(stage, stage.clock(start))
+    walk = walked(family)
+    saddles = list(walk.saddles)
+    if family.lost:
         saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
-    found = Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, None, None, None, None, np.inf, infinite)
-    return stage.closed(found, A, B, spreads, lost) if stop[0] == TraversalStatus.CONVERGED else found
+    unknown = None, None, None, None, np.inf, family.infinite
+    found = Chain(rows, columns, tuple(saddles), tuple(family.orbits), walk.status, walk.reason, *unknown)
+    return stage.closed(found, *walk.place, family.spreads, family.lost) if walk.converged else found
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.clocks import Clock, RaceClock
 from gflow.traversal.elements import Sector
+from gflow.traversal.family import Stop
 from gflow.traversal.growth import peak_time
 from gflow.traversal.modes import loss_at
 from gflow.traversal.orbits import Connection, Ending
@@ -38,9 +39,6 @@ SURELY = 30.0
 """Elements whose factors are not known stay passive if a bound of their growth leaves them below e^-30."""
 
 
-Stop = tuple[TraversalStatus, str]
-
-
 class Stage(Protocol):
     """What a component's chain tells of its saddles."""
 
@@ -60,13 +58,14 @@ class Stage(Protocol):
     def problem(self) -> MatrixCompletion:
         """Return the component in its own unit."""
 
-    def saddle(
-        self, A: np.ndarray, B: np.ndarray, clock: RaceClock
-    ) -> tuple[Saddle, tuple[TraversalStatus, str] | None]:
+    def saddle(self, A: np.ndarray, B: np.ndarray, clock: Clock) -> tuple[Saddle, Stop | None]:
         """Return a point of the chain, and why its escape is not known."""
 
     def stop(self, saddle: Saddle, memory: float) -> Stop | None:
         """Return why the chain ends there."""
+
+    def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Connection:
+        """Return the orbit that leaves a saddle."""
 
 
 class Unknown(ValueError):
