@@ -267,7 +267,7 @@ def defined_twice(sources: dict[str, str]) -> dict[str, list[str]]:
 
 CONTRACTED = {"Config", "Result"}
 """What every study calls its configuration and its result, by the protocol ``FigureStudy``."""
-REBUILT = {"Run": 2, "Errors": 2, "Clock": 2, "Saddle": 2, "_Chain": 2}
+REBUILT = {"Run": 2, "Errors": 2, "Clock": 2, "Saddle": 2}
 """Names that the integration layer still gives twice, to one class for two factors and one in graded columns."""
 
 
