@@ -51,15 +51,17 @@ def chain(
     *,
     greedy: bool = False,
     start: np.ndarray | None = None,
+    accuracy: float | None = None,
 ) -> Chain:
     """Return the chain of the component with the given rows and columns, in a model of inner width ``width``.
 
-    A ``greedy`` chain takes every new inner direction orthogonal to the old ones, also where the flow would not.
+    A ``greedy`` chain takes every new inner direction orthogonal to the old ones, also where the flow would not. From
+    a ``start``, [A_0; B_0^T] of the component, modes of equal rates escape together (see ``RaceClock``).
     """
     part = problem if (len(rows), len(columns)) == problem.shape else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
     A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
-    clock, memory, lost, infinite = stage.clock(start), np.inf, False, None
+    clock, memory, lost, infinite = stage.clock(start, accuracy), np.inf, False, None
     spreads: list[Callable[[], float]] = []
     saddles: list[Saddle] = []
     orbits: list[Trajectory] = []
@@ -115,13 +117,13 @@ class _Stage:
     def problem(self) -> MatrixCompletion:
         return self.part.normalized
 
-    def clock(self, start: np.ndarray | None) -> Clock:
+    def clock(self, start: np.ndarray | None, accuracy: float | None) -> Clock:
         """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
         if self.greedy or sum(self.problem.shape) > LARGEST:
             return RankClock(self.problem, self.width, checked=not self.greedy)
         if start is None:
-            start = np.random.default_rng(0).standard_normal((sum(self.problem.shape), self.width))
-        return RaceClock(self.problem, start)
+            return RaceClock(self.problem, np.random.default_rng(0).standard_normal((sum(self.problem.shape), self.width)))
+        return RaceClock(self.problem, start, together=True, accuracy=accuracy)
 
     def saddle(self, A: np.ndarray, B: np.ndarray, clock: Clock) -> tuple[Saddle, Stop | None]:
         """Return the critical point (A, B) with its residual, its inside spectrum and its race, and why that fails."""
@@ -157,6 +159,7 @@ class _Stage:
             assumption_1=None if final else top - second > self.use.simple_tol * top,
             assumption_2=None if final or inside.negative is None else inside.negative == 0,
             **self.race(stay, clock.left(), modes, rate),
+            launch=None if stay is None else stay.columns,
         )
         return saddle, stop
 
@@ -200,11 +203,21 @@ class _Stage:
             safe_order=safe_order,
             frame_order=None if lost else frame_order(saddles, complete),
             error=error,
+            open=self.open(saddles),
         )
         if np.isfinite(error):
             return known
         reason = f"{found.reason}, but the error of its entries is not bounded"
         return replace(known, status=TraversalStatus.UNDECIDED, reason=reason)
+
+    def open(self, saddles: list[Saddle]) -> np.ndarray | None:
+        """Return which entries the start decides, (d1_c, d2_c): None where modes escape one by one."""
+        if all(saddle.together == 1 for saddle in saddles):
+            return None
+        found = np.ones((len(self.rows), len(self.columns)), dtype=bool)
+        if saddles[-1].loss == 0.0:
+            found[self.part.rows, self.part.columns] = False
+        return found
 
     def carried(self, saddles: list[Saddle], A: np.ndarray, B: np.ndarray, unique: bool | None) -> float:
         """Return what rounding and unfinished Newton steps do to the entries at the end of a chain."""
@@ -229,7 +242,7 @@ class _Stage:
         if large and not use.tight:
             found = large_orbit(self.problem, A, B, saddle.u, saddle.v, use)
         if found is None or (found.ending == Ending.UNDECIDED and found.model.dim <= DENSE_POLISH):
-            found = orbit(self.problem, A, B, saddle.u, saddle.v, use)
+            found = orbit(self.problem, A, B, *saddle.launched, use)
         if not large or found.ending != Ending.UNDECIDED:
             return found
         said = [found.reason, shortage(self.problem, saddle.rank + 1, self.rows, self.columns)]
@@ -254,6 +267,8 @@ class _Stage:
             if not saddle.assumption_1:
                 return TraversalStatus.DEGENERATE, f"the top singular value of the residual at rank {k} is repeated"
             return TraversalStatus.DEGENERATE, f"two modes would escape at the same time at rank {k}"
+        if saddle.together > 1 and k and saddle.assumption_2 is not True:
+            return TraversalStatus.UNDECIDED, f"at rank {k} modes escape together from a point {_unstable(saddle)}"
         touched = self.span(saddle)
         if touched < k and not self.greedy:
             return TraversalStatus.UNDECIDED, (
@@ -270,9 +285,10 @@ class _Stage:
 
     def span(self, saddle: Saddle) -> int:
         """Return dim S of the multiplicity r - dim S (see ``residual_escape``)."""
-        met = (np.abs(saddle.u) > SUPPORT_TOL)[self.problem.rows]
+        u, v = (np.abs(each.reshape(len(each), -1)).max(axis=1) for each in saddle.launched)
+        met = (u > SUPPORT_TOL)[self.problem.rows]
         columns = np.unique(self.problem.columns[met])
-        met = (np.abs(saddle.v) > SUPPORT_TOL)[self.problem.columns]
+        met = (v > SUPPORT_TOL)[self.problem.columns]
         rows = np.unique(self.problem.rows[met])
         vectors = np.concatenate([saddle.A[rows], saddle.B[:, columns].T]) / np.sqrt(self.part.unit)
         return int(np.linalg.matrix_rank(vectors, tol=SPAN_TOL)) if vectors.size else 0
