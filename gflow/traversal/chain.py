@@ -35,6 +35,8 @@ SPAN_TOL = 1e-6
 """Singular values below this, in the square root of the unit, count as zero in dim S."""
 NEARLY_MET = 1e-12
 """At full width, where every minimum is global, losses below this fraction of unit^2 / n may be zero."""
+SAME_GROWTH = 1e-6
+"""Growth inside that is as fast as an escape, to this fraction, may be part of it."""
 LARGE_BUDGET = 10_000
 """Gradients granted to an orbit of a large component."""
 
@@ -97,6 +99,8 @@ def chain(
     if lost:
         saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
     found = Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, None, None, None, None, np.inf, infinite)
+    if any(saddle.together > 1 for saddle in saddles):
+        found = replace(found, open=stage.open(saddles[-1]), frame=clock.frame)
     return stage.closed(found, A, B, spreads, lost) if stop[0] == TraversalStatus.CONVERGED else found
 
 
@@ -203,19 +207,16 @@ class _Stage:
             safe_order=safe_order,
             frame_order=None if lost else frame_order(saddles, complete),
             error=error,
-            open=self.open(saddles),
         )
         if np.isfinite(error):
             return known
         reason = f"{found.reason}, but the error of its entries is not bounded"
         return replace(known, status=TraversalStatus.UNDECIDED, reason=reason)
 
-    def open(self, saddles: list[Saddle]) -> np.ndarray | None:
-        """Return which entries the start decides, (d1_c, d2_c): None where modes escape one by one."""
-        if all(saddle.together == 1 for saddle in saddles):
-            return None
+    def open(self, end: Saddle) -> np.ndarray:
+        """Return which entries the start decides, (d1_c, d2_c), where modes escape together on the way to ``end``."""
         found = np.ones((len(self.rows), len(self.columns)), dtype=bool)
-        if saddles[-1].loss == 0.0:
+        if end.loss == 0.0:
             found[self.part.rows, self.part.columns] = False
         return found
 
@@ -267,7 +268,8 @@ class _Stage:
             if not saddle.assumption_1:
                 return TraversalStatus.DEGENERATE, f"the top singular value of the residual at rank {k} is repeated"
             return TraversalStatus.DEGENERATE, f"two modes would escape at the same time at rank {k}"
-        if saddle.together > 1 and k and saddle.assumption_2 is not True:
+        at_once = saddle.inside_rate >= (1.0 - SAME_GROWTH) * saddle.escape_rate
+        if saddle.together > 1 and k and (saddle.assumption_2 is None or at_once):
             return TraversalStatus.UNDECIDED, f"at rank {k} modes escape together from a point {_unstable(saddle)}"
         touched = self.span(saddle)
         if touched < k and not self.greedy:

@@ -103,8 +103,10 @@ class RaceClock:
             return None
         first = self.race.winner
         u, v = np.sqrt(2.0) * first.vector[:d1], -np.sqrt(2.0) * first.vector[d1:]
-        if abs(float(first.vector[:d1] @ modes.u - first.vector[d1:] @ modes.v)) > np.sqrt(2.0) * (1.0 - TOP):
-            u, v = modes.u, modes.v
+        overlap = float(first.vector[:d1] @ modes.u - first.vector[d1:] @ modes.v)
+        if abs(overlap) > np.sqrt(2.0) * (1.0 - TOP):
+            sign = np.sign(overlap) if self.together else 1.0
+            u, v = sign * modes.u, sign * modes.v
         u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
         race = self.race
         return PassiveStay(
@@ -145,6 +147,7 @@ class RaceClock:
             began = self.launch * crossing.escape.columns
             times, states, flows = fine_orbit(self.problem, self.active, began, X, self.accuracy)
             crossing = replace(crossing, times=times, states=states, fine=flows)
+        self.frame = crossing.frame
         self.passive = crossing.end_state()
         if loss_at(self.problem, A, B) <= ZERO_LOSS:
             return A, B

@@ -12,7 +12,7 @@ from gflow.problems import MatrixCompletion, as_completion
 from gflow.traversal.chain import chain
 from gflow.traversal.deep import deep_limit
 from gflow.traversal.deep_records import DeepTraversal
-from gflow.traversal.frames import FrameFailure, frame_of, in_joint_span, raced
+from gflow.traversal.frames import Frame, FrameFailure, frame_of, in_joint_span, raced
 from gflow.traversal.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.traversal.records import Chain, TraversalStatus
 from gflow.traversal.settings import Settings
@@ -203,8 +203,10 @@ def _factors(
         return side_by_side(problem.shape, chains)
     frames = []
     for each in chains:
-        if each.end.rank:
-            generic = each.open is None and all(saddle.mixing is not False for saddle in each.saddles)
+        if each.frame is not None:
+            frames.append(Frame(each, each.frame))
+        elif each.end.rank:
+            generic = all(saddle.mixing is not False for saddle in each.saddles)
             found = frame_of(problem, model, each, theta, simple_tol) if generic else raced(problem, model, each, theta)
             frames.append(found)
     if is_large(problem):

@@ -183,7 +183,8 @@ class Chain:
     """The saddles of one coupling component, the orbits between them, and how the chain ended.
 
     ``orbits`` are trajectories of the rank-(k+1) model of the component in its own unit and normalisation, of a higher
-    rank where modes escape together. ``open`` says which entries the start then decides, None where it decides none.
+    rank where modes escape together. ``open`` says which entries the start then decides, and
+    ``frame`` (r, k) in which inner directions the columns lie for it; None where modes escape one by one.
     ``unique`` says whether the final completion is the only one of its rank nearby (None: undecided).
     ``order`` is the predicted exponent q of the component, None where nothing is unobserved or nothing is left;
     ``safe_order`` its lower bound over all plateaus, ``frame_order`` the exponent of the entries between components.
@@ -205,6 +206,7 @@ class Chain:
     error: float
     infinite: int | None = None
     open: np.ndarray | None = None
+    frame: np.ndarray | None = None
 
     @property
     def end(self) -> Saddle:

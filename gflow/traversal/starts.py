@@ -33,16 +33,23 @@ def chain_from(
     """
     place = problem, number, rows, columns, width
     found = chain(*place, use, start=start)
-    if found.status != TraversalStatus.DEGENERATE:
+    if found.status != TraversalStatus.DEGENERATE and not (use.tight and found.frame is not None):
         return found
     finer, coarser = (
         chain(*place, replace(use, tight=True, rtol=factor * use.rtol), start=start, accuracy=factor * ACCURACY)
         for factor in (1.0, COARSER)
     )
-    if finer.status != TraversalStatus.CONVERGED:
+    if finer.status != TraversalStatus.CONVERGED or finer.frame is None:
         return finer
     if coarser.status != TraversalStatus.CONVERGED or coarser.end.rank != finer.end.rank:
         reason = f"{finer.reason}, but not with a coarser tolerance"
         return replace(finer, status=TraversalStatus.UNDECIDED, reason=reason)
-    moved = float(np.abs(finer.end.matrix - coarser.end.matrix).max())
-    return replace(finer, error=finer.error + moved)
+    return replace(finer, error=finer.error + moved(finer, coarser))
+
+
+def moved(one: Chain, other: Chain) -> float:
+    """Return by how much entries of two chains differ, and entries between components by their inner directions."""
+    assert one.frame is not None and other.frame is not None
+    apart = float(np.abs(one.end.matrix - other.end.matrix).max())
+    left, right = (each.end.A @ each.frame.T for each in (one, other) if each.frame is not None)
+    return max(apart, float(np.abs(left - right).max() * np.abs(left).max()))
