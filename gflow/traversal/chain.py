@@ -33,6 +33,8 @@ SPAN_TOL = 1e-6
 """Singular values below this, in the square root of the unit, count as zero in dim S."""
 NEARLY_MET = 1e-12
 """At full width, where every minimum is global, losses below this fraction of unit^2 / n may be zero."""
+SAME_GROWTH = 1e-6
+"""Growth inside that is as fast as an escape, to this fraction, may be part of it."""
 LARGE_BUDGET = 10_000
 """Gradients granted to an orbit of a large component."""
 
@@ -47,20 +49,24 @@ def chain(
     *,
     greedy: bool = False,
     start: np.ndarray | None = None,
+    accuracy: float | None = None,
 ) -> Chain:
     """Return the chain of the component with the given rows and columns, in a model of inner width ``width``.
 
-    A ``greedy`` chain takes every new inner direction orthogonal to the old ones, also where the flow would not.
+    A ``greedy`` chain takes every new inner direction orthogonal to the old ones, also where the flow would not. From
+    a ``start``, [A_0; B_0^T] of the component, modes of equal rates escape together (see ``RaceClock``).
     """
     part = problem if (len(rows), len(columns)) == problem.shape else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
-    family = FactorPairs(stage, stage.clock(start))
+    family = FactorPairs(stage, stage.clock(start, accuracy))
     walk = walked(family)
     saddles = list(walk.saddles)
     if family.lost:
         saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
     unknown = None, None, None, None, np.inf, family.infinite
     found = Chain(rows, columns, tuple(saddles), tuple(family.orbits), walk.status, walk.reason, *unknown)
+    if any(saddle.together > 1 for saddle in saddles):
+        found = replace(found, open=stage.open(saddles[-1]), frame=family.clock.frame)
     return stage.closed(found, *walk.place, family.spreads, family.lost) if walk.converged else found
 
 
@@ -81,13 +87,15 @@ class _Stage:
     def problem(self) -> MatrixCompletion:
         return self.part.normalized
 
-    def clock(self, start: np.ndarray | None) -> Clock:
+    def clock(self, start: np.ndarray | None, accuracy: float | None) -> Clock:
         """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
         if self.greedy or sum(self.problem.shape) > LARGEST_BY_MODE:
             return RankClock(self.problem, self.width, checked=not self.greedy)
         if start is None:
-            start = np.random.default_rng(0).standard_normal((sum(self.problem.shape), self.width))
-        return RaceClock(self.problem, start)
+            return RaceClock(
+                self.problem, np.random.default_rng(0).standard_normal((sum(self.problem.shape), self.width))
+            )
+        return RaceClock(self.problem, start, together=True, accuracy=accuracy)
 
     def saddle(self, A: np.ndarray, B: np.ndarray, clock: Clock) -> tuple[Saddle, Stop | None]:
         """Return the critical point (A, B) with its residual, its inside spectrum and its race, and why that fails."""
@@ -123,6 +131,7 @@ class _Stage:
             assumption_1=None if final else top - second > self.use.simple_tol * top,
             assumption_2=None if final or inside.negative is None else inside.negative == 0,
             **self.race(stay, clock.left(), modes, rate),
+            launch=None if stay is None else stay.columns,
         )
         return saddle, stop
 
@@ -172,6 +181,13 @@ class _Stage:
         reason = f"{found.reason}, but the error of its entries is not bounded"
         return replace(known, status=TraversalStatus.UNDECIDED, reason=reason)
 
+    def open(self, end: Saddle) -> np.ndarray:
+        """Return which entries the start decides, (d1_c, d2_c), where modes escape together on the way to ``end``."""
+        found = np.ones((len(self.rows), len(self.columns)), dtype=bool)
+        if end.loss == 0.0:
+            found[self.part.rows, self.part.columns] = False
+        return found
+
     def carried(self, saddles: list[Saddle], A: np.ndarray, B: np.ndarray, unique: bool | None) -> float:
         """Return what rounding and unfinished Newton steps do to the entries at the end of a chain."""
         left = float(np.sqrt(loss_at(self.problem, A, B))) if unique else 0.0
@@ -195,7 +211,7 @@ class _Stage:
         if large and not use.tight:
             found = large_orbit(self.problem, A, B, saddle.u, saddle.v, use)
         if found is None or (found.ending == Ending.UNDECIDED and found.model.dim <= DENSE_POLISH):
-            found = orbit(self.problem, A, B, saddle.u, saddle.v, use)
+            found = orbit(self.problem, A, B, *saddle.launched, use)
         if not large or found.ending != Ending.UNDECIDED:
             return found
         said = [found.reason, shortage(self.problem, saddle.rank + 1, self.rows, self.columns)]
@@ -220,6 +236,9 @@ class _Stage:
             if not saddle.assumption_1:
                 return TraversalStatus.DEGENERATE, f"the top singular value of the residual at rank {k} is repeated"
             return TraversalStatus.DEGENERATE, f"two modes would escape at the same time at rank {k}"
+        at_once = saddle.inside_rate >= (1.0 - SAME_GROWTH) * saddle.escape_rate
+        if saddle.together > 1 and k and (saddle.assumption_2 is None or at_once):
+            return TraversalStatus.UNDECIDED, f"at rank {k} modes escape together from a point {_unstable(saddle)}"
         touched = self.span(saddle)
         if touched < k and not self.greedy:
             return TraversalStatus.UNDECIDED, (
@@ -236,9 +255,10 @@ class _Stage:
 
     def span(self, saddle: Saddle) -> int:
         """Return dim S of the multiplicity r - dim S (see ``residual_escape``)."""
-        met = (np.abs(saddle.u) > SUPPORT_TOL)[self.problem.rows]
+        u, v = (np.abs(each.reshape(len(each), -1)).max(axis=1) for each in saddle.launched)
+        met = (u > SUPPORT_TOL)[self.problem.rows]
         columns = np.unique(self.problem.columns[met])
-        met = (np.abs(saddle.v) > SUPPORT_TOL)[self.problem.columns]
+        met = (v > SUPPORT_TOL)[self.problem.columns]
         rows = np.unique(self.problem.rows[met])
         vectors = np.concatenate([saddle.A[rows], saddle.B[:, columns].T]) / np.sqrt(self.part.unit)
         return int(np.linalg.matrix_rank(vectors, tol=SPAN_TOL)) if vectors.size else 0

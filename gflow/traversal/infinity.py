@@ -64,10 +64,10 @@ def beyond(stage: Stage, first: Departure, last: Departure) -> Beyond:
     said = f"from rank {rank}: {reached.reason}"
     if reached.ending == Ending.UNDECIDED:
         return Beyond(TraversalStatus.UNDECIDED, said)
-    if stage.greedy or rank + 1 >= stage.width:
+    if stage.greedy or reached.model.rank >= stage.width:
         return Beyond(TraversalStatus.DIVERGING, said)
-    if not isinstance(last.clock, RaceClock):
-        return Beyond(TraversalStatus.UNDECIDED, f"{said}; what else grows on the way is not followed at this size")
+    if not isinstance(last.clock, RaceClock) or last.clock.accuracy is not None:
+        return Beyond(TraversalStatus.UNDECIDED, f"{said}; what else grows on the way is not followed here")
     try:
         ends = [ending(stage, first, log) for log in NEAR] + [ending(stage, last, log) for log in far(last)]
     except (MixingUnknown, Unknown) as unknown:

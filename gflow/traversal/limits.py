@@ -12,11 +12,12 @@ from gflow.problems import MatrixCompletion, as_completion
 from gflow.traversal.chain import chain
 from gflow.traversal.deep import deep_limit
 from gflow.traversal.deep_records import DeepTraversal
-from gflow.traversal.frames import FrameFailure, frame_of, in_joint_span, raced
+from gflow.traversal.frames import Frame, FrameFailure, frame_of, in_joint_span, raced
 from gflow.traversal.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.traversal.records import Chain, TraversalStatus
 from gflow.traversal.settings import Settings
 from gflow.traversal.sizes import is_large
+from gflow.traversal.starts import chain_from
 from gflow.traversal.traversal import Traversal
 
 WORST_FIRST = (TraversalStatus.DIVERGING, TraversalStatus.DEGENERATE, TraversalStatus.UNDECIDED)
@@ -139,8 +140,14 @@ def saddle_to_saddle(
     parts = graphs.coupling_components
     tight = theta is not None and len(parts) > 1
     use = Settings(rtol, simple_tol, norm_limit, max_evaluations, tight, compiled)
-    chains = tuple(chain(problem, i, c.rows, c.columns, model.rank, use) for i, c in enumerate(parts))
-    return _combined(problem, graphs, model, chains, theta, simple_tol)
+    chains = [chain(problem, i, c.rows, c.columns, model.rank, use) for i, c in enumerate(parts)]
+    if theta is not None:
+        A, B = model.factors(theta)
+        for i, c in enumerate(parts):
+            if chains[i].status == TraversalStatus.DEGENERATE:
+                own = np.concatenate([A[list(c.rows)], B[:, list(c.columns)].T])
+                chains[i] = chain_from(problem, i, c.rows, c.columns, model.rank, use, own)
+    return _combined(problem, graphs, model, tuple(chains), theta, simple_tol)
 
 
 def _combined(
@@ -196,7 +203,9 @@ def _factors(
         return side_by_side(problem.shape, chains)
     frames = []
     for each in chains:
-        if each.end.rank:
+        if each.frame is not None:
+            frames.append(Frame(each, each.frame))
+        elif each.end.rank:
             generic = all(saddle.mixing is not False for saddle in each.saddles)
             found = frame_of(problem, model, each, theta, simple_tol) if generic else raced(problem, model, each, theta)
             frames.append(found)

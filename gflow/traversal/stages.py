@@ -62,14 +62,15 @@ def orbit(
     moving: bool = False,
     until: float = 0.0,
 ) -> Connection:
-    """Return the orbit that leaves the saddle (A, B) of rank k along (u w^T, -w v^T), in rank k + 1.
+    """Return the orbit that leaves the saddle (A, B) of rank k along (u w^T, -w v^T), in rank k + 1 or more.
 
     Parameters
     ----------
     problem : MatrixCompletion, in its own unit (unit 1)
     A, B : (d1, k) and (k, d2) arrays
         A critical point of the rank-k model.
-    u, v : top singular pair of the residual there
+    u, v : (d1,) and (d2,) arrays, or (d1, m) and (d2, m)
+        Singular pair of the residual there, or what starts with A and B^T in m columns that escape together.
     use : Settings
         ``rtol`` is spent only where the end of the orbit remembers its way (on a continuum of critical points), or
         where the orbit itself is wanted (``tight``).
@@ -80,13 +81,15 @@ def orbit(
     until : float
         Before this time no orbit is said to run to infinity.
     """
-    model = Factorization(problem.shape, A.shape[1] + 1)
+    u, v = (np.reshape(each, (len(each), -1)) for each in (u, v))
+    k, m = A.shape[1], u.shape[1]
+    model = Factorization(problem.shape, k + m)
     curvature = Curvature(problem, model)
     objective = Objective.of(problem, model)
     if objective.dim <= DENSE_POLISH:
         objective = replace(objective, hessian=curvature.hessian)
-    center = model.theta(np.c_[A, np.zeros(len(A))], np.r_[B, np.zeros((1, B.shape[1]))])
-    began = model.theta(np.c_[0 * A, launch * u], np.r_[0 * B, -launch * v[None]])
+    center = model.theta(np.pad(A, ((0, 0), (0, m))), np.pad(B, ((0, m), (0, 0))))
+    began = model.theta(np.c_[0 * A, launch * u], np.r_[0 * B, -launch * v.T])
     if moving:
         use = replace(use, norm_limit=use.norm_limit * max(1.0, float(np.linalg.norm(center))))
         center, began = 0.0 * center, center + began
