@@ -18,8 +18,9 @@ from gflow.critical import NotConverged, classify
 from gflow.escape import residual_escape
 from gflow.files import write_arrays
 from gflow.flow import Status, Trajectory, gradient_flow
+from gflow.flow.rosenbrock import phi_functions
 from gflow.graded import graded_flow
-from gflow.graded.run import Run as GradedRun
+from gflow.graded.run import GradedRun
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion, MatrixSensing
@@ -41,7 +42,7 @@ from gflow.traversal.drift import drift
 from gflow.traversal.frames import FrameFailure, frame_of
 from gflow.traversal.orbits import Ending
 from gflow.traversal.polish import completed, krylov_polish, smallest_off_gauge
-from gflow.traversal.rosenbrock import phi_functions, rosenbrock_flow
+from gflow.traversal.rosenbrock import rosenbrock_flow
 from gflow.traversal.settling import Finding, Watch
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
@@ -187,7 +188,7 @@ def test_the_last_column_of_square_data_arrives_turned_where_the_orientation_cha
         start, log_scale = model.random(np.random.default_rng(0)), power * float(np.log(10.0))
         run = GradedRun(problem, model, start, log_scale, 1e-9, np.inf, 200_000, limits)
         assert run.trajectory().status is Status.CONVERGED
-        logs.append(run.columns.logs.min() / np.log(10.0))
+        logs.append(run.flow.columns.logs.min() / np.log(10.0))
     assert (logs[0] - logs[1]) / 40.0 == pytest.approx(end.exponents[0], rel=2e-3)
     assert end.exponents[0] > least
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LANCZOS_TOL = 1e-10
 """Accuracy of eigenvalues where not all of them are computed, relative to the norm of the Hessian."""
-BENT = 4.0
+BENT_BY = 4.0
 """A relative move changes the Hessian by at most so many times its norm: by 2 for a product of two factors."""
 
 
@@ -147,7 +147,7 @@ def eigenvalue_error(objective: Objective, saddle: np.ndarray, spectrum: Spectru
     norm = own * spectrum.norm
     moved = (np.abs(curvatures) > HESSIAN_ROUNDING * norm) & (np.abs(slopes) > HESSIAN_ROUNDING * norm * size)
     step = float(np.linalg.norm(slopes[moved] / curvatures[moved])) / size
-    return spectrum.norm * (HESSIAN_ROUNDING + (0.0 if spectrum.complete else LANCZOS_TOL) + BENT * step)
+    return spectrum.norm * (HESSIAN_ROUNDING + (0.0 if spectrum.complete else LANCZOS_TOL) + BENT_BY * step)
 
 
 def _within(spectrum: Spectrum, error: float) -> np.ndarray:

@@ -195,7 +195,7 @@ class Stay:
             self.arrived = min(self.arrived, t)
 
 
-class Clock:
+class SaddleClock:
     """How far rounding errors have moved the state along the unstable modes of the saddles it meets.
 
     An error of the gradient acts on a mode like a displacement by error / rate, which then grows at that rate. What

@@ -11,6 +11,9 @@ import numpy as np
 from gflow.critical import NotConverged
 from gflow.critical.spectra import hessian_norm
 from gflow.flow import Status, Trajectory
+from gflow.flow.driver import drive
+from gflow.flow.endings import passed
+from gflow.flow.record import Course, Record
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.objective.loss import is_sparse
@@ -41,6 +44,7 @@ EXPLAINED = 0.1
 """The loss is quadratic between orbit and end where Newton's decrement is its fall but for this fraction."""
 IMPLICIT_STEPS = 1000
 """Implicit steps that follow an orbit too slow for explicit ones, where the longer factor can be eliminated."""
+METHOD = "Runge-Kutta-Chebyshev"
 MET_EXACTLY = "a saddle inside the manifold, met exactly"
 CURVATURE_STEPS, MARGIN = 6, 1.25
 """Products for an estimate of the largest curvature, and the factor that makes it a bound."""
@@ -64,13 +68,13 @@ class LargeOrbit:
     use: Settings
     tol: float
     remembers: bool
-    times: list[float] = field(default_factory=list)
-    states: list[np.ndarray] = field(default_factory=list)
+    record: Record = field(default_factory=Record)
     losses: list[float] = field(default_factory=list)
     slopes: list[float] = field(default_factory=list)
     end: np.ndarray | None = None
     saddle: np.ndarray | None = None
     is_valley: bool = False
+    peak: float = 0.0
     next_try: float = 0.0
     end_loss: float = 0.0
     loss: float = 0.0
@@ -83,25 +87,33 @@ class LargeOrbit:
         size = float(np.sqrt(2.0 * self.sigma * d1 * d2 / self.problem.n_observed))
         steps = ChebyshevSteps(self.gradient, self.curvature, self.start, self.tol, size)
         far = self.use.norm_limit * float(np.sqrt(sum(self.problem.shape)))
-        peak = next_try = 0.0
+        most = min(LARGE_ORBIT_BUDGET, self.use.max_evaluations)
         self.keep(steps)
-        while steps.n_gradients < min(LARGE_ORBIT_BUDGET, self.use.max_evaluations):
-            steps.step()
-            slope = self.keep(steps)
-            if slope > peak:
-                peak, next_try = slope, FIRST_TRY * slope
-            if float(np.linalg.norm(steps.theta)) > far:
-                reason = f"|theta| passed {far:.3g} at t = {steps.time:.3g}, loss {self.losses[-1]:.6g}"
-                return self.ended(steps, Status.DIVERGING, Ending.UNDECIDED, reason)
-            if self.settled(steps.theta, steps.slope):
-                return self.ended(steps, Status.HORIZON, Ending.MINIMUM, "a minimum inside the manifold", self.end)
-            if slope <= next_try:
-                next_try = slope / (PATIENCE if self.polished(steps.theta) else AGAIN)
-                peak = peak if self.saddle is None else slope
-            if self.is_unresolved or self.is_met:
-                return self.at_saddle(steps)
-        reason = f"{steps.n_gradients} gradients led to t = {steps.time:.3g} and the loss {self.losses[-1]:.6g}"
-        return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
+
+        def spent() -> Connection | None:
+            if steps.n_gradients < most:
+                return None
+            reason = f"{steps.n_gradients} gradients led to t = {steps.t:.3g} and the loss {self.losses[-1]:.6g}"
+            return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
+
+        return drive(partial(self.advance, steps, far), (spent,))
+
+    def advance(self, steps: ChebyshevSteps, far: float) -> Connection | None:
+        """Return the orbit if it ends with one more step, None if it goes on."""
+        if message := steps.step():
+            return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, message)
+        slope = self.keep(steps)
+        if slope > self.peak:
+            self.peak, self.next_try = slope, FIRST_TRY * slope
+        if float(np.linalg.norm(steps.y)) > far:
+            reason = f"{passed(far)[1]} at t = {steps.t:.3g}, loss {self.losses[-1]:.6g}"
+            return self.ended(steps, Status.DIVERGING, Ending.UNDECIDED, reason)
+        if self.settled(steps.y, -steps.f):
+            return self.ended(steps, Status.HORIZON, Ending.MINIMUM, "a minimum inside the manifold", self.end)
+        if slope <= self.next_try:
+            self.next_try = slope / (PATIENCE if self.polished(steps.y) else AGAIN)
+            self.peak = self.peak if self.saddle is None else slope
+        return self.at_saddle(steps) if self.is_unresolved or self.is_met else None
 
     @property
     def is_met(self) -> bool:
@@ -187,9 +199,8 @@ class LargeOrbit:
 
     def keep(self, steps: ChebyshevSteps) -> float:
         """Keep the present state; return its slope."""
-        slope = float(np.linalg.norm(steps.slope))
-        self.times.append(steps.time)
-        self.states.append(steps.theta)
+        slope = float(np.linalg.norm(steps.f))
+        self.record.keep(steps.t, steps.y, slope)
         self.losses.append(self.loss)
         self.slopes.append(slope)
         return slope
@@ -254,22 +265,10 @@ class LargeOrbit:
         self, steps: ChebyshevSteps, status: Status, ending: Ending, reason: str, end: np.ndarray | None = None
     ) -> Connection:
         """Return the orbit as far as it was followed, with its end where that is known."""
-        states, losses = np.array(self.states), np.array(self.losses)
+        states, losses = np.array(self.record.states), np.array(self.losses)
         drift = max(float(np.abs(self.model.conserved(x) - self.model.conserved(states[0])).max()) for x in states)
-        path = Trajectory(
-            times=np.array(self.times),
-            states=states,
-            losses=losses,
-            gradient_norms=np.array(self.slopes),
-            status=status,
-            message=reason,
-            method="Runge-Kutta-Chebyshev",
-            plateaus=(),
-            conservation_drift=drift / float(np.max(np.linalg.norm(states, axis=1))) ** 2,
-            monotonicity_defect=float(np.max(np.diff(losses), initial=0.0)) / max(float(losses.max()), 1e-300),
-            n_gradients=steps.n_gradients,
-            n_hessians=0,
-            n_steps=len(losses) - 1,
-        )
+        drift /= float(np.max(np.linalg.norm(states, axis=1))) ** 2
+        course = Course(np.array(self.record.times), states, losses, np.array(self.slopes), drift)
+        path = course.trajectory((status, reason), METHOD, counts=(steps.n_gradients, 0, len(losses) - 1))
         error = 0.0 if end is not None else np.inf
-        return Connection(self.model, path, steps.theta if end is None else end, ending, reason, lambda: error)
+        return Connection(self.model, path, steps.y if end is None else end, ending, reason, lambda: error)
