@@ -262,7 +262,7 @@ def test_an_orbit_too_slow_for_the_method_of_large_problems_is_followed_with_den
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     problem, M = gaussian_completion(40, 0.5, 2)
-    monkeypatch.setattr("gflow.traversal.large_steps.BUDGET", 10)
+    monkeypatch.setattr("gflow.traversal.large_steps.LARGE_ORBIT_BUDGET", 10)
     found = by_large_path(problem, monkeypatch)
     assert found.status == CONVERGED and found.matrix == pytest.approx(M, abs=1e-9)
     assert "Runge-Kutta-Chebyshev" not in {path.method for path in found.chains[0].orbits}
