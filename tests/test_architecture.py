@@ -45,7 +45,7 @@ ROOMS = {
     "gflow.objective": room("gflow.problems gflow.models", "autograd scipy"),
     "gflow.testing": room("gflow.problems gflow.models", "scipy"),
     "gflow.flow": room("gflow.files gflow.critical gflow.objective", "scipy"),
-    "gflow.fast": room(outside="numba scipy"),
+    "gflow.fast": room("gflow.flow", "numba scipy"),
     "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
     "gflow.workers": room(outside="joblib scipy threadpoolctl"),
     "gflow.descent": room("gflow.flow gflow.objective"),

@@ -13,9 +13,9 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow.data import example
+from gflow.ensemble.compiled import End, compiled_end
 from gflow.fast import jit
 from gflow.fast.field import Entries, cholesky, copy, entries_of, hessian, norm, solve, velocity
-from gflow.fast.flow import End, compiled_end
 from gflow.fast.steps import STAGES, explicit_step, rosenbrock_step, work
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -263,7 +263,7 @@ def test_without_numba_the_same_functions_run_as_they_are_written() -> None:
         "import sys; sys.modules['numba'] = None\n"
         "import numpy as np, gflow\n"
         "from gflow.fast import installed\n"
-        "from gflow.fast.flow import compiled_end\n"
+        "from gflow.ensemble.compiled import compiled_end\n"
         "assert not installed()\n"
         "problem = gflow.MatrixCompletion([[1.0, 2.0], [3.0, np.nan]])\n"
         "model = gflow.Factorization((2, 2))\n"

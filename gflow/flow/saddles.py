@@ -29,6 +29,8 @@ DOUBT = 2.0
 """Rounding errors of the gradient are taken to be this many times what a few samples of them show."""
 ATTAINED = 0.9
 """A Ritz value this close to the bound of the negative curvature, as a fraction of it, is its largest one."""
+PASSIVE = 0.999
+"""Modes that grow at less than this fraction of the fastest rate do not decide an escape."""
 LARGEST_EXPONENT = 600.0
 TURN = 10.0
 """A stay begins where the gradient norm has fallen by this factor, and ends where it has risen by it."""
@@ -213,7 +215,7 @@ class SaddleClock:
 
     def leave(self, saddle: Saddle, arrived: float) -> None:
         """Keep the displacements along the modes slower than the first, which decides the escape."""
-        amplitudes, passive = self.moved(saddle, arrived, arrived), saddle.rates < 0.999 * saddle.rates[0]
+        amplitudes, passive = self.moved(saddle, arrived, arrived), saddle.rates < PASSIVE * saddle.rates[0]
         self.arrived, self.amplitudes, self.rates = arrived, amplitudes[passive], saddle.rates[passive]
 
 
