@@ -20,7 +20,6 @@ from gflow.problems import MatrixCompletion
 from gflow.traversal.elements import Leak, Runner, Sector, paired
 from gflow.traversal.sectors import TOGETHER, is_seen, modes_in, off_active, residual_flow
 
-
 TIED = 1e-11
 """Rates and exponents that differ by less than this fraction are equal."""
 

@@ -55,9 +55,7 @@ def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.n
     )
 
 
-def carried_together(
-    elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int
-) -> Sector:
+def carried_together(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> Sector:
     """Return what ``carried`` does, with the inner directions that come together in terms of one exponent.
 
     Raises ``MixingUnknown`` where these grow too differently, or the orbit is too long for it.
