@@ -71,8 +71,7 @@ def chain(
     while True:
         saddle, stop = stage.saddle(A, B, clock)
         saddles.append(saddle)
-        stop = stage.stop(saddle, memory) or stop
-        if stop is not None:
+        if (stop := stage.stop(saddle, memory) or stop) is not None:
             break
         reached = stage.orbit(saddle, A, B)
         orbits += [] if reached.path is None else [reached.path]
