@@ -10,7 +10,7 @@ import numpy as np
 
 from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
-from gflow.traversal.clocks import LARGEST_BY_MODE, TOP, Clock, Left, PassiveStay, RaceClock, RankClock
+from gflow.traversal.clocks import TOP, Clock, Left, PassiveStay, RaceClock, clock_of
 from gflow.traversal.errors import rounding, slip
 from gflow.traversal.exponents import frame_order, predicted_orders
 from gflow.traversal.family import Stop, walked
@@ -58,15 +58,13 @@ def chain(
     """
     part = problem if (len(rows), len(columns)) == problem.shape else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
-    family = FactorPairs(stage, stage.clock(start, accuracy))
+    family = FactorPairs(stage, clock_of(stage.problem, width, greedy, start, accuracy))
     walk = walked(family)
     saddles = list(walk.saddles)
     if family.lost:
         saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
-    unknown = None, None, None, None, np.inf, family.infinite
-    found = Chain(rows, columns, tuple(saddles), tuple(family.orbits), walk.status, walk.reason, *unknown)
-    if any(saddle.together > 1 for saddle in saddles):
-        found = replace(found, open=stage.open(saddles[-1]), frame=family.clock.frame)
+    ended = walk.status, walk.reason, None, None, None, None, np.inf, family.infinite
+    found = Chain(rows, columns, tuple(saddles), tuple(family.orbits), *ended, frame=_frame(family.clock, saddles))
     return stage.closed(found, *walk.place, family.spreads, family.lost) if walk.converged else found
 
 
@@ -86,16 +84,6 @@ class _Stage:
     @property
     def problem(self) -> MatrixCompletion:
         return self.part.normalized
-
-    def clock(self, start: np.ndarray | None, accuracy: float | None) -> Clock:
-        """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
-        if self.greedy or sum(self.problem.shape) > LARGEST_BY_MODE:
-            return RankClock(self.problem, self.width, checked=not self.greedy)
-        if start is None:
-            return RaceClock(
-                self.problem, np.random.default_rng(0).standard_normal((sum(self.problem.shape), self.width))
-            )
-        return RaceClock(self.problem, start, together=True, accuracy=accuracy)
 
     def saddle(self, A: np.ndarray, B: np.ndarray, clock: Clock) -> tuple[Saddle, Stop | None]:
         """Return the critical point (A, B) with its residual, its inside spectrum and its race, and why that fails."""
@@ -181,13 +169,6 @@ class _Stage:
         reason = f"{found.reason}, but the error of its entries is not bounded"
         return replace(known, status=TraversalStatus.UNDECIDED, reason=reason)
 
-    def open(self, end: Saddle) -> np.ndarray:
-        """Return which entries the start decides, (d1_c, d2_c), where modes escape together on the way to ``end``."""
-        found = np.ones((len(self.rows), len(self.columns)), dtype=bool)
-        if end.loss == 0.0:
-            found[self.part.rows, self.part.columns] = False
-        return found
-
     def carried(self, saddles: list[Saddle], A: np.ndarray, B: np.ndarray, unique: bool | None) -> float:
         """Return what rounding and unfinished Newton steps do to the entries at the end of a chain."""
         left = float(np.sqrt(loss_at(self.problem, A, B))) if unique else 0.0
@@ -262,6 +243,12 @@ class _Stage:
         rows = np.unique(self.problem.rows[met])
         vectors = np.concatenate([saddle.A[rows], saddle.B[:, columns].T]) / np.sqrt(self.part.unit)
         return int(np.linalg.matrix_rank(vectors, tol=SPAN_TOL)) if vectors.size else 0
+
+
+def _frame(clock: Clock, saddles: list[Saddle]) -> np.ndarray | None:
+    """Return the inner directions of the columns where modes escape together, from the start; else None."""
+    together = any(saddle.together > 1 for saddle in saddles)
+    return clock.frame if together and isinstance(clock, RaceClock) else None
 
 
 def _unstable(saddle: Saddle) -> str:

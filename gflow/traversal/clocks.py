@@ -210,6 +210,17 @@ class RankClock:
                 raise MixingUnknown(KEPT_APART)
 
 
+def clock_of(
+    problem: MatrixCompletion, width: int, greedy: bool, start: np.ndarray | None, accuracy: float | None
+) -> RaceClock | RankClock:
+    """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
+    if greedy or sum(problem.shape) > LARGEST_BY_MODE:
+        return RankClock(problem, width, checked=not greedy)
+    if start is not None:
+        return RaceClock(problem, start, together=True, accuracy=accuracy)
+    return RaceClock(problem, np.random.default_rng(0).standard_normal((sum(problem.shape), width)))
+
+
 def growing_modes(E: np.ndarray) -> np.ndarray:
     """Return the growing modes [u; -v] of a residual in columns, the fastest first."""
     U, sigma, Vt = np.linalg.svd(E, full_matrices=False)

@@ -93,7 +93,7 @@ class Sector:
         return replace(self, directions=directions).picked(independent(directions, sizes, self.vectors))
 
     def without(self, winners: Sequence[Runner]) -> Sector:
-        """Return the elements orthogonal to the inner directions of the modes that escape: their rows are eliminated."""
+        """Return the elements orthogonal to the inner directions of what escapes: their rows are eliminated."""
         modes, terms = (np.array([getattr(each, name) for each in winners]) for name in ("vector", "term"))
         rest = self.vectors - terms.T @ np.linalg.solve(modes @ terms.T, modes @ self.vectors)
         sizes = np.linalg.norm(rest, axis=0)

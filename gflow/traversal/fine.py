@@ -1,8 +1,9 @@
-"""An orbit followed as finely as the terms of one exponent along it ask for: to its rest, and with states in between."""
+"""An orbit as finely as the terms of one exponent along it ask for: to its rest, and with states in between."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from gflow.traversal.curvature import Curvature
 from gflow.traversal.rosenbrock import rosenbrock_flow
 from gflow.traversal.sectors import MixingUnknown, residual_flow
 
-REST = 1e-9
+REST = 1e-10
 """An orbit is followed until its slope has fallen to this fraction of its peak."""
 MOST_STEPS = 3000
 NORM_LIMIT = 1e6
@@ -58,7 +59,7 @@ def fine_orbit(
         peak = max(peak, slope)
         return slope <= REST * peak
 
-    limits = {"rtol": accuracy, "norm_limit": NORM_LIMIT, "max_steps": MOST_STEPS}
+    limits: dict[str, Any] = {"rtol": accuracy, "norm_limit": NORM_LIMIT, "max_steps": MOST_STEPS}
     path = rosenbrock_flow(objective, center, launch, watch=rests, **limits)
     left = float(np.linalg.norm(stacked(model, path.final[None])[0] - end))
     if path.status not in (Status.HORIZON, Status.ROUNDOFF) or left > SAME_END * float(np.linalg.norm(end)):

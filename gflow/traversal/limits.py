@@ -83,7 +83,9 @@ def saddle_to_saddle(
     problem : MatrixCompletion
     start : (dim,) array, optional
         theta_0 for ``Factorization(problem.shape, rank, depth)``. Only its directions matter. Without it the entries
-        that depend on it are given by their law.
+        that depend on it are given by their law. Where the residual at a saddle has equal singular values (circulant
+        data), their modes escape together, and the start decides where to, also within a component: with it, this
+        limit is followed; without it the traversal is ``degenerate``.
     rng : numpy.random.Generator, optional
         Draws theta_0 where no start is given: the same as ``start=model.random(rng)``.
     rank : int, optional
@@ -95,7 +97,8 @@ def saddle_to_saddle(
     rtol : float
         Tolerance of the orbits whose way is remembered, between 1e-13 and 1e-2.
     simple_tol : float
-        sigma_1 of a residual counts as repeated when sigma_1 - sigma_2 <= simple_tol * sigma_1.
+        sigma_1 of a residual counts as repeated when sigma_1 - sigma_2 <= simple_tol * sigma_1. Repeated ones are
+        followed together, from a start, where rates and exponents agree to 1e-11; in between, nothing is said.
     norm_limit : float
         A stage runs to infinity when |theta| grows as a power of time over two decades, no completion or minimum is
         found ahead, and the loss has stopped falling, or the slope has sunk into rounding errors, or |theta| exceeds

@@ -12,7 +12,7 @@ from gflow.traversal.records import Chain, TraversalStatus
 from gflow.traversal.settings import Settings
 from gflow.traversal.stages import COARSER
 
-ACCURACY = 1e-9
+ACCURACY = 1e-12
 """Tolerance of the orbits along which terms of one exponent are followed."""
 
 
@@ -34,17 +34,27 @@ def chain_from(
     place = problem, number, rows, columns, width
     found = chain(*place, use, start=start)
     if found.status != TraversalStatus.DEGENERATE and not (use.tight and found.frame is not None):
-        return found
+        return opened(problem, found)
     finer, coarser = (
         chain(*place, replace(use, tight=True, rtol=factor * use.rtol), start=start, accuracy=factor * ACCURACY)
         for factor in (1.0, COARSER)
     )
+    finer = opened(problem, finer)
     if finer.status != TraversalStatus.CONVERGED or finer.frame is None:
         return finer
     if coarser.status != TraversalStatus.CONVERGED or coarser.end.rank != finer.end.rank:
         reason = f"{finer.reason}, but not with a coarser tolerance"
         return replace(finer, status=TraversalStatus.UNDECIDED, reason=reason)
     return replace(finer, error=finer.error + moved(finer, coarser))
+
+
+def opened(problem: MatrixCompletion, found: Chain) -> Chain:
+    """Return a chain with the entries that the start decides, where modes escape together on its way."""
+    if found.frame is None:
+        return found
+    met = found.end.loss == 0.0
+    place = np.ix_(found.rows, found.columns)
+    return replace(found, open=~problem.observed[place] if met else np.ones_like(problem.observed[place]))
 
 
 def moved(one: Chain, other: Chain) -> float:

@@ -24,11 +24,11 @@ from gflow.traversal.sectors import DEPENDENT, MixingUnknown
 SAME_EXPONENT = 1e-8
 """Exponents that differ by less than this are equal."""
 NONE, SOME = 1e-12, 1e-6
-"""Columns shorter than the first of these fractions of the longest are rounding; longer ones than the second are not."""
+"""Columns shorter than the first of these fractions of the longest are rounding; longer ones than the second, not."""
 LARGEST_SHARE = 1e8
 """A term of one exponent brings no more than this times the direction of another one: digits would be lost."""
 NEAR = 1e-9
-"""Sizes of entries that differ by less than this, relative to the largest one, and are not equal, hide unequal rates."""
+"""Sizes of entries that differ by less than this, relative to the largest, and are not equal, hide unequal rates."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

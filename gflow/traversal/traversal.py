@@ -80,14 +80,18 @@ class Traversal:
 
     @property
     def determined(self) -> np.ndarray:
-        """Return which entries do not depend on the start, shape (d1, d2), bool."""
+        """Return which entries do not depend on the start, shape (d1, d2), bool.
+
+        Where modes escape together, entries of their component that the data leave open depend on it.
+        """
         return law(self.shape, self.width, self.chains)[0]
 
     @property
     def std(self) -> np.ndarray:
         """Return the standard deviation of the entries over Gaussian starts, shape (d1, d2).
 
-        Between components it is |a_i| |b_j| / sqrt(r), elsewhere 0.
+        Between components it is |a_i| |b_j| / sqrt(r), elsewhere 0; NaN where modes escape together, and the start
+        decides in a way that has no law in closed form.
         """
         return law(self.shape, self.width, self.chains)[1]
 
@@ -137,10 +141,13 @@ class Traversal:
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Return n draws of the limit over Gaussian starts, shape (n, d1, d2), without any integration.
 
-        Raises ``ValueError`` where there is no limit.
+        Raises ``ValueError`` where there is no limit, or where modes escape together: there each start has a chain of
+        its own, ``saddle_to_saddle(problem, rng=rng)``.
         """
         if self.status != TraversalStatus.CONVERGED:
             raise ValueError(f"there is no limit to sample: {self.reason}")
+        if any(each.open is not None for each in self.chains):
+            raise ValueError("modes escape together: each start has a chain of its own, saddle_to_saddle(.., rng=rng)")
         return draws(self.shape, self.width, self.chains, rng, n)
 
     def log10_alpha(self, accuracy: float) -> float | None:
@@ -201,7 +208,7 @@ class Traversal:
             "reason": self.reason,
             "matrix": matrix,
             "determined": None if determined is None else determined.tolist(),
-            "std": None if std is None else std.tolist(),
+            "std": None if std is None else [[None if np.isnan(x) else float(x) for x in row] for row in std],
             **large,
             "rank": self.rank,
             "nuclear_norm": self.nuclear_norm,
