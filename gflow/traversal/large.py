@@ -16,7 +16,8 @@ from gflow.flow import Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.large_steps import LargeOrbit, largest_difference
+from gflow.traversal.large_end import ExpectedEnd, largest_difference
+from gflow.traversal.large_steps import LargeOrbit
 from gflow.traversal.modes import errors_at
 from gflow.traversal.orbits import Connection, Ending
 from gflow.traversal.settings import Settings
@@ -53,7 +54,7 @@ def large_orbit(
 
     def followed(launch: float, tol: float, remembers: bool) -> LargeOrbit:
         start = model.theta(np.c_[A, launch * u], np.r_[B, -launch * v[None]])
-        return LargeOrbit(problem, model, objective, start, sigma, use, tol, remembers)
+        return LargeOrbit(problem, model, objective, start, sigma, use, ExpectedEnd(model, objective, tol, remembers))
 
     remembers, level = not is_isolating(problem, model.rank), 0
     while True:
@@ -63,9 +64,9 @@ def large_orbit(
         found = run.orbit()
         if found.ending == Ending.UNDECIDED and run.can_drift:
             found = run.drifted(found)
-        if run.is_valley and not remembers:
+        if run.expected.is_valley and not remembers:
             remembers = True
-        elif run.is_unresolved and level + 1 < len(LEVELS):
+        elif run.expected.is_unresolved and level + 1 < len(LEVELS):
             level += 1
         else:
             break
