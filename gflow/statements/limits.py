@@ -10,7 +10,7 @@ import gflow
 from gflow.policy import DENSE_LIMIT
 
 if TYPE_CHECKING:
-    from gflow.statements.evidence import Evidence
+    from gflow.statements.limit_evidence import LimitEvidence
 
 STARTS, FEWEST_STARTS, FULL_SEARCH = 40, 5, 170
 """Starts of each fit of rank k up to the last number of variables; beyond it as many fewer as each takes longer, with
@@ -57,7 +57,7 @@ def best_fit(problem: gflow.MatrixCompletion, k: int) -> gflow.RankFit | None:
     return gflow.rank_fit(problem, k, starts=max(FEWEST_STARTS, affordable))
 
 
-def least_norm(given: Evidence) -> gflow.Completion | None:
+def least_norm(given: LimitEvidence) -> gflow.Completion | None:
     """Return the certified minimum nuclear norm; None where it was not computed, or not certified."""
     closed = given.connectivity.kind is gflow.Kind.COMPLETE_BIPARTITE
     if not closed and max(given.problem.shape) > LARGEST_NORM:
@@ -68,7 +68,7 @@ def least_norm(given: Evidence) -> gflow.Completion | None:
         return None
 
 
-def limit_of(given: Evidence) -> Limit:
+def limit_of(given: LimitEvidence) -> Limit:
     """Return the limit for the start: that of the traversal, or what direct runs show where it reaches none."""
     traversal, start = given.traversal, given.direction
     status, matrix = traversal.status, traversal.matrix
@@ -84,7 +84,7 @@ def limit_of(given: Evidence) -> Limit:
     return _direct(given, start, why)
 
 
-def _direct(given: Evidence, start: np.ndarray, why: str) -> Limit:
+def _direct(given: LimitEvidence, start: np.ndarray, why: str) -> Limit:
     """Return the limit that direct runs from decreasing starts show, if they do."""
     root = float(np.sqrt(given.normalized.size or 1.0))
     alphas = ", ".join(f"{alpha:g}" for alpha in ALPHAS)
