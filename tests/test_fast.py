@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow.data import example
-from gflow.ensemble.compiled import End, compiled_end
+from gflow.ensemble.compiled import CompiledEnd, compiled_end
 from gflow.fast import jit
 from gflow.fast.field import Entries, cholesky, copy, entries_of, hessian, norm, solve, velocity
 from gflow.fast.steps import STAGES, explicit_step, rosenbrock_step, work
@@ -25,7 +25,7 @@ USUAL |= {"max_evaluations": 200_000}
 
 def end_of(
     problem: gflow.MatrixCompletion, start: np.ndarray, rank: int | None = None, **changes: object
-) -> End | None:
+) -> CompiledEnd | None:
     return compiled_end(problem, gflow.Factorization(problem.shape, rank), start, **(USUAL | changes))  # type: ignore
 
 

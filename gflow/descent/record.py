@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.flow import Status, Trajectory
-from gflow.flow.driver import Callback, Watch, drive
+from gflow.flow.driver import Callback, Question, drive
 from gflow.flow.endings import STOPPED, loss_reached
 from gflow.flow.monitor import norm
 from gflow.flow.record import Course, Record
@@ -71,7 +71,7 @@ class Steps:
         """Return the record of what was kept."""
         raise NotImplementedError
 
-    def trajectory(self, watch: Watch | None = None) -> Trajectory:
+    def trajectory(self, watch: Question | None = None) -> Trajectory:
         """Return what was kept after stepping until something ends the descent."""
         return self.result(drive(self.advance, (self.verdict, self.asked), watch))
 

@@ -23,7 +23,7 @@ DOUBT = 0.1
 """The same where rounding errors may have moved the end by more than this fraction of ``error_tol``."""
 
 
-class End(NamedTuple):
+class CompiledEnd(NamedTuple):
     """The end of a compiled run in the caller's units; ``status`` and ``message`` are those of a ``Trajectory``.
 
     ``rounding`` is an estimate of how far rounding has changed a column that became large, relative to it.
@@ -54,7 +54,7 @@ def compiled_end(
     norm_limit: float,
     max_evaluations: int,
     doubt: float = np.inf,
-) -> End | None:
+) -> CompiledEnd | None:
     """Return the end of the gradient flow; None where rounding errors may have decided an escape, or its tail is flat.
 
     Nor is there an end where rounding errors may have changed an escape by more than ``doubt``, relative to it.
@@ -94,8 +94,8 @@ def compiled_end(
         return None
     size = max(float(theta @ theta), float(final @ final), 1e-300)
     drift = float(np.linalg.norm(model.conserved(final) - model.conserved(theta))) / size
-    counts = last["evaluations"], last["hessians"], last["steps"]
-    return End(final * root, last["t"] / unit, *endings[code], loss, slope, drift, *counts, MARGIN * float(seen.worst))
+    counts, lost = (last["evaluations"], last["hessians"], last["steps"]), MARGIN * float(seen.worst)
+    return CompiledEnd(final * root, last["t"] / unit, *endings[code], loss, slope, drift, *counts, lost)
 
 
 def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:

@@ -39,6 +39,7 @@ class Centred:
 
     Attributes
     ----------
+    t : float
     theta : (dim,) array
         The state, of norm ``size``; ``reach`` is the norm of its deviation.
     slope : float
@@ -65,11 +66,6 @@ class Centred:
         self.enter(0.0, delta, norm(delta))
 
     @property
-    def t(self) -> float:
-        """Return the time."""
-        return float(self.solver.t)
-
-    @property
     def allowed(self) -> float:
         """Return the error that a step may make."""
         return max(self.tolerance, self.rtol * self.reach)
@@ -77,7 +73,7 @@ class Centred:
     def enter(self, t: float, delta: np.ndarray, grows: float) -> None:
         """Keep a solver that starts at ``center + delta``, with tolerances relative to ``grows``, what still can."""
         precise = self.local.deviation is not None or not self.center.any()
-        before, self.reach = self.allowed, norm(delta)
+        before, self.t, self.reach = self.allowed, t, norm(delta)
         self.tolerance = max(self.rtol * grows, 1e-300 if precise else 100 * EPS * norm(self.center))
         if self.n_steps:
             first = self.solvers.next_step(self.solver, min(1.0, self.allowed / before))
@@ -101,6 +97,7 @@ class Centred:
             raise IntegrationFailed(said or "the state is not finite")
         if self.solvers.is_foreign:
             self._velocity(self.solver.y)
+        self.t = float(self.solver.t)
         self.theta, self.size, self.reach, self.slope = theta, size, norm(self.solver.y), norm(self.velocity)
 
     def go_on(self) -> None:

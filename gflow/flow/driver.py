@@ -11,7 +11,8 @@ from gflow.flow.trajectory import Ending
 
 End = TypeVar("End")
 Callback = Callable[[float, np.ndarray, float], object]
-Watch = Callable[[], "Ending | None"]
+Question = Callable[[], "Ending | None"]
+"""How a dynamics ends where it is; None if it goes on."""
 
 FOREVER = 1e250
 """The end of times where none is given."""

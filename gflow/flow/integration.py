@@ -134,7 +134,7 @@ def gradient_flow(
         told = None if callback is None else (lambda t, x, value: callback(t, fold.embed(x), value))
 
     def follow(rtol: float) -> Integrated:
-        run = Run(loss, begin, center, solver, rtol, t_end, max_evaluations, **limits)
+        run = Run(loss, begin, center, solver, rtol, t_end, max_evaluations=max_evaluations, **limits)
         return Integrated(run.trajectory(wanted, told), run.doubts)
 
     path = with_rest(trusted(follow, rtol, drift_tol, None if center is not None else error_tol), loss)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.centred import Centred, IntegrationFailed
-from gflow.flow.driver import FOREVER, Callback, Watch, drive
+from gflow.flow.driver import FOREVER, Callback, Question, drive
 from gflow.flow.endings import EXACTLY_ZERO, STOPPED, T_END, passed, small_loss, spent
 from gflow.flow.outcome import Doubts, Output, missed
 from gflow.flow.record import Course, Record
@@ -18,7 +18,53 @@ from gflow.flow.verdicts import at_rest
 from gflow.flow.watch import SaddleWatch
 
 if TYPE_CHECKING:
+    from gflow.flow.record import Units
     from gflow.objective import Objective
+
+
+class FlowEndings:
+    """What ends a gradient flow, asked in this order; all in the objective's own unit.
+
+    Parameters
+    ----------
+    flow : Centred
+    watch : SaddleWatch
+    units : (theta_unit, time_unit, unit)
+    limits : dict
+        ``loss_tol``, ``gradient_tol``, ``norm_limit`` and ``max_evaluations`` of ``gradient_flow``.
+    """
+
+    def __init__(self, flow: Centred, watch: SaddleWatch, units: Units, limits: dict[str, float]) -> None:
+        self.flow, self.watch, self.units, self.limits = flow, watch, units, limits
+        self.far, self.highest = limits["norm_limit"] * max(1.0, flow.size), flow.slope
+
+    def __call__(self) -> Ending | None:
+        """Return how the integration ends at the present state, or None if it goes on."""
+        flow, limits = self.flow, self.limits
+        self.highest = max(self.highest, flow.slope)
+        loss_tol, unit = limits["loss_tol"], self.units[2]
+        if ending := small_loss(flow.objective, flow.theta, flow.slope, flow.curvature, loss_tol, unit):
+            return ending
+        if flow.slope <= limits["gradient_tol"] * self.highest and (ending := self.at_rest()):
+            return ending
+        if flow.slope == 0.0:
+            return EXACTLY_ZERO
+        if flow.size > self.far:
+            return passed(self.far * self.units[0])
+        if flow.solver.status == "finished":
+            return T_END
+        if flow.n_gradients >= limits["max_evaluations"]:
+            return spent(flow.n_gradients, int(limits["max_evaluations"]))
+        return None
+
+    def at_rest(self) -> Ending | None:
+        """Return the verdict where the gradient has vanished, or None where the loss is going to fall further."""
+        flow, stay = self.flow, self.watch.stay
+        if flow.slope > stay.minimum_below:
+            return None
+        stay.minimum_below = flow.slope / 10
+        flow.n_hessians += 1
+        return at_rest(flow.objective, flow.theta, self.limits["loss_tol"], self.far, self.units[0])
 
 
 class Run:
@@ -33,7 +79,7 @@ class Run:
     method : str or class
         As ``method_of`` returns it.
     limits
-        ``loss_tol``, ``gradient_tol`` and ``norm_limit`` of ``gradient_flow``.
+        Those of ``FlowEndings``.
     """
 
     def __init__(
@@ -44,7 +90,6 @@ class Run:
         method: Any,
         rtol: float,
         t_end: float | None,
-        max_evaluations: int,
         **limits: float,
     ) -> None:
         self.units = objective.theta_unit, objective.time_unit, objective.unit
@@ -53,13 +98,12 @@ class Run:
         origin = None if center is None else center / objective.theta_unit
         self.flow = Centred(self.objective, start / objective.theta_unit, origin, method, rtol, horizon)
         self.watch = SaddleWatch(self.flow, self.units, exact=center is not None)
-        self.max_evaluations, self.limits = max_evaluations, limits
-        self.norm_limit, self.highest = limits["norm_limit"] * max(1.0, self.flow.size), self.flow.slope
+        self.verdict = FlowEndings(self.flow, self.watch, self.units, limits)
         self.steps, self.samples, self.stopped = Record.of(objective.dim), Record(), False
         self.stop: object = False
 
     def trajectory(
-        self, wanted: np.ndarray | None, callback: Callback | None, watch: Watch | None = None
+        self, wanted: np.ndarray | None, callback: Callback | None, watch: Question | None = None
     ) -> Trajectory:
         """Return what was recorded after stepping until something ends the integration."""
         self.wanted, self.callback = None if wanted is None else wanted / self.units[1], callback
@@ -79,13 +123,12 @@ class Run:
         try:
             flow.step()
         except IntegrationFailed as failure:
-            said = f"{flow.solvers.name} gave up at t = {flow.t * self.units[1]:.6g} after {flow.n_steps} steps"
+            said = f"{flow.solvers.name} gave up at t = {flow.solver.t * self.units[1]:.6g} after {flow.n_steps} steps"
             said += f" ({failure}); try another method or another rtol"
             if flow.n_steps <= 1:
                 raise IntegrationFailed(said) from None
             return Status.BUDGET, said
         self.watch.keep()
-        self.highest = max(self.highest, flow.slope)
         self.keep()
         return None
 
@@ -103,36 +146,10 @@ class Run:
             loss = self.objective.value(flow.theta) * self.units[2] ** 2
             self.stop = self.callback(flow.t * self.units[1], flow.theta * self.units[0], loss)
 
-    def verdict(self) -> Ending | None:
-        """Return how the integration ends at the present state, or None if it goes on."""
-        flow, limits, unit = self.flow, self.limits, self.units[2]
-        if ending := small_loss(self.objective, flow.theta, flow.slope, flow.curvature, limits["loss_tol"], unit):
-            return ending
-        if flow.slope <= limits["gradient_tol"] * self.highest and (ending := self.at_rest()):
-            return ending
-        if flow.slope == 0.0:
-            return EXACTLY_ZERO
-        if flow.size > self.norm_limit:
-            return passed(self.norm_limit * self.units[0])
-        if flow.solver.status == "finished":
-            return T_END
-        if flow.n_gradients >= self.max_evaluations:
-            return spent(flow.n_gradients, self.max_evaluations)
-        return None
-
     def asked(self) -> Ending | None:
         """Return that the callback asked to stop, or None."""
         self.stopped = bool(self.stop)
         return STOPPED if self.stopped else None
-
-    def at_rest(self) -> Ending | None:
-        """Return the verdict where the gradient has vanished, or None where the loss is going to fall further."""
-        flow, stay = self.flow, self.watch.stay
-        if flow.slope > stay.minimum_below:
-            return None
-        stay.minimum_below = flow.slope / 10
-        flow.n_hessians += 1
-        return at_rest(self.objective, flow.theta, self.limits["loss_tol"], self.norm_limit, self.units[0])
 
     def recorded(self, ending: Ending) -> Trajectory:
         """Return the record in the caller's units, with its gauges."""

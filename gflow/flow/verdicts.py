@@ -11,7 +11,7 @@ from gflow.critical.degenerate import higher_descent
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.endings import MINIMUM, passed_in_vain
 from gflow.flow.monitor import norm
-from gflow.flow.saddles import EPS, FLATNESS, Saddle, saddle_at
+from gflow.flow.saddles import EPS, FLATNESS, PassedSaddle, saddle_at
 from gflow.flow.trajectory import Ending, Status
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def is_least(objective: Objective, theta: np.ndarray, spectrum: Spectrum, loss_t
 
 
 def undecided(
-    saddle: Saddle, objective: Objective, amplitude: float, moved: float, units: tuple[float, float, float]
+    saddle: PassedSaddle, objective: Objective, amplitude: float, moved: float, units: tuple[float, float, float]
 ) -> Ending:
     """Return that rounding errors, which can have grown to ``moved``, may decide how a saddle is left."""
     theta_unit, _, unit = units

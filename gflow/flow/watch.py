@@ -10,7 +10,7 @@ from gflow.critical import NotConverged, SpectrumNotConverged
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.centred import Centred
 from gflow.flow.rounding import Rounding
-from gflow.flow.saddles import TURN, Saddle, SaddleClock, Stay, saddle_at, saddle_near, shifted
+from gflow.flow.saddles import TURN, PassedSaddle, SaddleClock, Stay, saddle_at, saddle_near, shifted
 from gflow.flow.trajectory import Ending
 from gflow.flow.verdicts import undecided
 
@@ -134,7 +134,7 @@ class SaddleWatch:
         self.rounding.step(self.flow.t, self.flow.theta, self.flow.theta)
         self.flow.recentre(center, local, self.flow.slope / rate if grows is None else grows)
 
-    def _saddle_at(self, theta: np.ndarray) -> Saddle | None:
+    def _saddle_at(self, theta: np.ndarray) -> PassedSaddle | None:
         self.flow.n_hessians += 1
         try:
             return saddle_at(self.flow.objective, theta)
