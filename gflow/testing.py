@@ -13,13 +13,13 @@ import numpy as np
 
 from gflow.models import Model, completed
 
-STEP = 1e-5
+DIFFERENCE_STEP = 1e-5
 """Step of the central differences of functions of order one, whose error is then of order 1e-10,"""
 DIFFERENCE = 1e-7
 """and the largest difference that they may show, relative to the larger of 1 and the size of the numbers."""
-ROUNDING = 1e-10
+FORMULA_TOL = 1e-10
 """The same for two formulas of one number."""
-TINY = 1e-30
+CANCELLING = 1e-30
 """A step so small that a difference of outputs would cancel to nothing."""
 FLOW_TIME, FLOW_TOL = 0.1, 1e-11
 """Length and tolerance of the short flow along which conserved quantities are watched."""
@@ -84,23 +84,25 @@ def check_problem(problem: Any, rng: np.random.Generator | int = 0) -> tuple[str
     W, V = problem.unit * random.standard_normal((2, *problem.shape))
     weights = random.standard_normal(len(problem.targets))
     seen = problem.measure(W)
-    _agree("measure", problem.measure(W + 2 * V), seen + 2 * problem.measure(V), "is not linear", ROUNDING)
+    _agree("measure", problem.measure(W + 2 * V), seen + 2 * problem.measure(V), "is not linear", FORMULA_TOL)
     _agree(
         "adjoint",
         np.sum(problem.adjoint(weights) * V),
         weights @ problem.measure(V),
         "is not that of measure",
-        ROUNDING,
+        FORMULA_TOL,
     )
     error = seen - problem.targets
-    _agree("risk", problem.risk(W), problem.weight * (error @ error), "is not weight * |measure - targets|^2", ROUNDING)
+    _agree(
+        "risk", problem.risk(W), problem.weight * (error @ error), "is not weight * |measure - targets|^2", FORMULA_TOL
+    )
     slope = 2 * problem.weight * problem.adjoint(error)
-    _agree("gradient", problem.gradient(W), slope, "is not 2 weight adjoint(measure - targets)", ROUNDING)
+    _agree("gradient", problem.gradient(W), slope, "is not 2 weight adjoint(measure - targets)", FORMULA_TOL)
     bent = 2 * problem.weight * problem.adjoint(problem.measure(V))
-    _agree("curvature", problem.curvature(V), bent, "is not 2 weight adjoint(measure)", ROUNDING)
+    _agree("curvature", problem.curvature(V), bent, "is not 2 weight adjoint(measure)", FORMULA_TOL)
     inner = problem.normalized
-    _agree("normalized", inner.targets * problem.unit, problem.targets, "does not hold targets / unit", ROUNDING)
-    _agree("unit", inner.unit, 1.0, "of the normalized problem is not 1", ROUNDING)
+    _agree("normalized", inner.targets * problem.unit, problem.targets, "does not hold targets / unit", FORMULA_TOL)
+    _agree("unit", inner.unit, 1.0, "of the normalized problem is not 1", FORMULA_TOL)
     return names
 
 
@@ -128,8 +130,10 @@ def _point(model: Model, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
 
 def _slope(function: Callable[[np.ndarray], Any], theta: np.ndarray, v: np.ndarray) -> Any:
     """Return the derivative along v by central differences of fourth order."""
-    near, far = (function(theta + s * STEP * v) - function(theta - s * STEP * v) for s in (1.0, 2.0))
-    return (8 * near - far) / (12 * STEP)
+    near, far = (
+        function(theta + s * DIFFERENCE_STEP * v) - function(theta - s * DIFFERENCE_STEP * v) for s in (1.0, 2.0)
+    )
+    return (8 * near - far) / (12 * DIFFERENCE_STEP)
 
 
 def _shapes(model: Model, rng: np.random.Generator) -> None:
@@ -159,34 +163,34 @@ def _tangent(model: Model, rng: np.random.Generator) -> None:
 def _pullback(model: Model, rng: np.random.Generator) -> None:
     theta, u, _, G = _point(model, rng)
     ours, theirs = u @ model.pullback(theta, G), np.sum(model.tangent(theta, u) * G)
-    _agree("pullback", ours, theirs, "is not the adjoint of tangent", ROUNDING)
+    _agree("pullback", ours, theirs, "is not the adjoint of tangent", FORMULA_TOL)
 
 
 def _bend(model: Model, rng: np.random.Generator) -> None:
     theta, u, v, G = _point(model, rng)
     expected = _slope(lambda at: model.pullback(at, G), theta, u)
     _agree("bend", model.bend(theta, u, G), expected, "is not the derivative of pullback", DIFFERENCE)
-    _agree("bend", v @ model.bend(theta, u, G), u @ model.bend(theta, v, G), "is not symmetric", ROUNDING)
+    _agree("bend", v @ model.bend(theta, u, G), u @ model.bend(theta, v, G), "is not symmetric", FORMULA_TOL)
 
 
 def _increment(model: Model, rng: np.random.Generator) -> None:
     theta, u, _, _ = _point(model, rng)
     moved = model.output(theta + u) - model.output(theta)
     _agree("increment", model.increment(theta, u), moved, "is not the change of output", DIFFERENCE)
-    tiny = model.increment(theta, TINY * u) / TINY
-    _agree("increment", tiny, model.tangent(theta, u), f"loses its digits at a step of {TINY:g}", ROUNDING)
+    tiny = model.increment(theta, CANCELLING * u) / CANCELLING
+    _agree("increment", tiny, model.tangent(theta, u), f"loses its digits at a step of {CANCELLING:g}", FORMULA_TOL)
 
 
 def _matrices(model: Model, rng: np.random.Generator) -> None:
     theta, u, _, G = _point(model, rng)
-    _agree("jacobian", model.jacobian(theta) @ u, model.tangent(theta, u), "is not the matrix of tangent", ROUNDING)
-    _agree("bend_matrix", model.bend_matrix(theta, G) @ u, model.bend(theta, u, G), "is not that of bend", ROUNDING)
+    _agree("jacobian", model.jacobian(theta) @ u, model.tangent(theta, u), "is not the matrix of tangent", FORMULA_TOL)
+    _agree("bend_matrix", model.bend_matrix(theta, G) @ u, model.bend(theta, u, G), "is not that of bend", FORMULA_TOL)
 
 
 def _degree(model: Any, rng: np.random.Generator) -> None:
     theta, *_ = _point(model, rng)
     ours, theirs = model.output(1.5 * theta), 1.5**model.degree * model.output(theta)
-    _agree("degree", ours, theirs, f"output is not homogeneous of degree {model.degree}", ROUNDING)
+    _agree("degree", ours, theirs, f"output is not homogeneous of degree {model.degree}", FORMULA_TOL)
 
 
 def _broadcasts(model: Any, rng: np.random.Generator) -> None:
@@ -195,7 +199,7 @@ def _broadcasts(model: Any, rng: np.random.Generator) -> None:
     if _offers(model, "conserved"):
         functions["conserved"] = model.conserved
     for name, function in functions.items():
-        _agree(name, function(thetas), np.array([function(each) for each in thetas]), "differs by rows", ROUNDING)
+        _agree(name, function(thetas), np.array([function(each) for each in thetas]), "differs by rows", FORMULA_TOL)
 
 
 def _conserved(model: Any, rng: np.random.Generator) -> None:
@@ -225,14 +229,14 @@ def _drive(model: Any, rng: np.random.Generator) -> None:
     if model.degree != 2:
         return
     moved = model.drive(G)(model.stacked(theta))
-    _agree("drive", moved, model.stacked(-model.pullback(theta, G)), "is not the flow of the columns", ROUNDING)
+    _agree("drive", moved, model.stacked(-model.pullback(theta, G)), "is not the flow of the columns", FORMULA_TOL)
 
 
 def _mirror(model: Any, rng: np.random.Generator) -> None:
     if model.shape[0] != model.shape[1]:
         return
     theta, *_ = _point(model, rng)
-    _agree("mirror", model.output(model.mirror(theta)), model.output(theta).T, "does not transpose output", ROUNDING)
+    _agree("mirror", model.output(model.mirror(theta)), model.output(theta).T, "does not transpose output", FORMULA_TOL)
     _agree("mirror", model.mirror(model.mirror(theta)), theta, "is not its own inverse", 0.0)
 
 

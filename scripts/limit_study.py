@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from gflow_studies.limit_study import Outcome, limit_study
+from gflow_studies.limit_study import LimitOutcome, limit_study
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -20,8 +20,8 @@ if __name__ == "__main__":
     for name, count in study.counts.items():
         print(f"{name}: {count}")
     for case in study.cases:
-        if case.outcome not in (Outcome.AGREE, Outcome.DIVERGING):
+        if case.outcome not in (LimitOutcome.AGREE, LimitOutcome.DIVERGING):
             print(f"  {case!r} {case.reason or case.difference}")
     if asked.file:
         asked.file.write_text(json.dumps(study.to_dict(), indent=1), encoding="utf-8")
-    sys.exit(study.counts[Outcome.DISAGREE] > 0)
+    sys.exit(study.counts[LimitOutcome.DISAGREE] > 0)

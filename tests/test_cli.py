@@ -440,7 +440,7 @@ def test_a_file_name_with_a_line_break_is_still_one_line(run: Any) -> None:
 def test_an_output_is_checked_before_anything_is_computed(
     run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(inputs.Run, "of", lambda *_: pytest.fail("the computation began"))
+    monkeypatch.setattr(inputs.TrajectoryRequest, "of", lambda *_: pytest.fail("the computation began"))
     assert_refused(run(*argv, "--example", "fig3"), "cannot write")
 
 
@@ -580,7 +580,7 @@ def test_a_matrix_too_large_for_a_survey_at_any_width_is_not_advised_a_smaller_o
 
 def test_a_survey_shows_which_start_it_is_at(run: Any) -> None:
     arguments = parsed(commands.COMMANDS, ["critical", "--example", "slides3", "--starts", "3"])
-    asked, told = inputs.Run.of(arguments), []
+    asked, told = inputs.TrajectoryRequest.of(arguments), []
     survey.surveyed(asked, asked.trajectory(), 3, told.append)
     assert told == ["start 1 of 3", "start 2 of 3", "start 3 of 3"]
 

@@ -15,8 +15,8 @@ from scipy.sparse.linalg import ArpackNoConvergence
 from gflow.connectivity import connectivity
 from gflow.critical import (
     CriticalPoint,
-    Kind,
     NotConverged,
+    PointKind,
     SpectrumNotConverged,
     classify,
     critical_orbits,
@@ -344,8 +344,8 @@ def test_a_large_global_minimum_is_known_by_its_loss_and_its_spectrum_is_left_op
     known = classify(objective, minimum, k=3)
     monkeypatch.setattr("gflow.critical.spectra._lanczos", lambda *_: pytest.fail("a spectrum was computed"))
     point = classify(objective, minimum)
-    assert (point.kind, point.index, point.n_zero, point.escape_rate) == (Kind.GLOBAL_MINIMUM, 0, None, 0.0)
-    assert (known.kind, known.n_zero, known.index) == (Kind.GLOBAL_MINIMUM, 3, 0)
+    assert (point.kind, point.index, point.n_zero, point.escape_rate) == (PointKind.GLOBAL_MINIMUM, 0, None, 0.0)
+    assert (known.kind, known.n_zero, known.index) == (PointKind.GLOBAL_MINIMUM, 3, 0)
     assert point.zero_cut == pytest.approx(known.zero_cut, rel=0.2)
     described = json.loads(json.dumps(point.to_dict(), allow_nan=False))
     assert described["n_zero"] is None and described["spectrum"]["values"] == []
@@ -356,7 +356,7 @@ def test_a_large_point_whose_loss_is_not_the_bound_gets_its_spectrum() -> None:
     model, objective = objective_of(MatrixCompletion(np.eye(23)))
     saddle = model.theta(np.diag([1.0] * 22 + [0.0]), np.diag([1.0] * 22 + [0.0]))
     point = classify(objective, saddle)
-    assert (point.kind, point.index) == (Kind.STRICT_SADDLE, 1) and len(point.spectrum.values) == 6
+    assert (point.kind, point.index) == (PointKind.STRICT_SADDLE, 1) and len(point.spectrum.values) == 6
 
 
 def test_a_lanczos_iteration_is_given_up_after_the_restarts_it_is_allowed() -> None:
@@ -387,8 +387,8 @@ def test_the_survey_of_figure_3_meets_its_saddles_and_global_minima() -> None:
     assert losses == sorted(losses, reverse=True)
     for loss, ranks in [(16.850667, (0, 0)), (0.32652694, (1, 1)), (0.05227755, (2, 2))]:
         assert any(orbit.value == pytest.approx(loss, rel=1e-6) and orbit.ranks == ranks for orbit in orbits)
-    assert {(3, 3), (4, 4)} <= {orbit.ranks for orbit in orbits if Kind.GLOBAL_MINIMUM in orbit.kinds}
-    assert all(set(orbit.kinds) <= {Kind.STRICT_SADDLE, Kind.GLOBAL_MINIMUM} for orbit in orbits)
+    assert {(3, 3), (4, 4)} <= {orbit.ranks for orbit in orbits if PointKind.GLOBAL_MINIMUM in orbit.kinds}
+    assert all(set(orbit.kinds) <= {PointKind.STRICT_SADDLE, PointKind.GLOBAL_MINIMUM} for orbit in orbits)
     json.dumps([orbit.to_dict() for orbit in orbits], allow_nan=False)
 
 
@@ -433,9 +433,9 @@ def test_every_critical_point_of_a_3_by_3_problem_is_a_strict_saddle_or_a_global
         for orbit in critical_orbits(objective, model, rng, n_starts=24, components=components)
         for point in orbit.points
     ]
-    assert {point.kind for point in points} <= {Kind.STRICT_SADDLE, Kind.GLOBAL_MINIMUM}
+    assert {point.kind for point in points} <= {PointKind.STRICT_SADDLE, PointKind.GLOBAL_MINIMUM}
     assert all(point.n_zero >= point.gauge_dimension for point in points)  # type: ignore[operator]
-    assert Kind.GLOBAL_MINIMUM in {point.kind for point in points}
+    assert PointKind.GLOBAL_MINIMUM in {point.kind for point in points}
 
 
 def test_with_too_small_a_width_flows_end_in_local_minima_that_are_not_global() -> None:
@@ -447,8 +447,8 @@ def test_with_too_small_a_width_flows_end_in_local_minima_that_are_not_global() 
         paths = [gradient_flow(objective, model.random(rng), t_end=1e3) for _ in range(12)]
         points = [find_critical_point(objective, path.final) for path in paths]
         ends[width] = {(point.kind, round(point.value, 6)) for point in points}
-    assert ends[3] == {(Kind.GLOBAL_MINIMUM, 0.0)}
-    assert ends[1] == {(Kind.SECOND_ORDER, 0.766444), (Kind.SECOND_ORDER, 0.904643)}
+    assert ends[3] == {(PointKind.GLOBAL_MINIMUM, 0.0)}
+    assert ends[1] == {(PointKind.SECOND_ORDER, 0.766444), (PointKind.SECOND_ORDER, 0.904643)}
 
 
 def test_records_are_ready_for_json() -> None:

@@ -321,10 +321,10 @@ def test_many_copies_of_the_top_eigenvalue_are_found_in_large_problems() -> None
 
 def without_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every size count as large."""
-    monkeypatch.setattr(residual, "DENSE_CELLS", 0)
-    monkeypatch.setattr(residual, "DENSE_SIDE", 1)
+    monkeypatch.setattr(residual, "ALL_VALUES_CELLS", 0)
+    monkeypatch.setattr(residual, "ALL_PAIRS_SIDE", 1)
     monkeypatch.setattr(residual, "EXPLICIT", 0)
-    monkeypatch.setattr(residual, "LEADING", 2)
+    monkeypatch.setattr(residual, "FIRST_TRIPLES", 2)
     monkeypatch.setattr(inside, "DENSE_INSIDE", 0)
 
 
@@ -385,7 +385,7 @@ def test_a_lowest_eigenvalue_that_is_not_found_leaves_assumption_2_open(monkeypa
     point = fitted(0, (12, 10), 4)
     without_matrices(monkeypatch)
     monkeypatch.setattr(inside, "LANCZOS_VECTORS", 3)
-    monkeypatch.setattr(inside, "RESTARTS", 1)
+    monkeypatch.setattr(inside, "INSIDE_RESTARTS", 1)
     assert residual_escape(*point).assumption_2 is None
 
 

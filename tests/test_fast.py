@@ -13,9 +13,9 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow.data import example
+from gflow.ensemble.compiled import CompiledEnd, compiled_end
 from gflow.fast import jit
 from gflow.fast.field import Entries, cholesky, copy, entries_of, hessian, norm, solve, velocity
-from gflow.fast.flow import End, compiled_end
 from gflow.fast.steps import STAGES, explicit_step, rosenbrock_step, work
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +25,7 @@ USUAL |= {"max_evaluations": 200_000}
 
 def end_of(
     problem: gflow.MatrixCompletion, start: np.ndarray, rank: int | None = None, **changes: object
-) -> End | None:
+) -> CompiledEnd | None:
     return compiled_end(problem, gflow.Factorization(problem.shape, rank), start, **(USUAL | changes))  # type: ignore
 
 
@@ -263,7 +263,7 @@ def test_without_numba_the_same_functions_run_as_they_are_written() -> None:
         "import sys; sys.modules['numba'] = None\n"
         "import numpy as np, gflow\n"
         "from gflow.fast import installed\n"
-        "from gflow.fast.flow import compiled_end\n"
+        "from gflow.ensemble.compiled import compiled_end\n"
         "assert not installed()\n"
         "problem = gflow.MatrixCompletion([[1.0, 2.0], [3.0, np.nan]])\n"
         "model = gflow.Factorization((2, 2))\n"

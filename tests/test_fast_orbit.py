@@ -17,11 +17,10 @@ import gflow
 from gflow import fast
 from gflow.data import example
 from gflow.fast import jit, orbit
-from gflow.flow import Trajectory
+from gflow.flow import Trajectory, rosenbrock
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal import rosenbrock
 from gflow.traversal.curvature import Curvature
 from gflow.traversal.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
 from gflow.traversal.sizes import COMPILED_DIM, is_compilable

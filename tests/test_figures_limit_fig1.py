@@ -57,7 +57,9 @@ def test_greedy_low_rank_learning_in_place_of_the_limit_turns_the_prediction_red
     """GLRL ends with zeros between components: the distances to its matrix do not fall with alpha."""
     right = repeats.run
 
-    def beside_greedy(problem: gflow.MatrixCompletion, alpha: float, start: np.ndarray, limit: Any) -> repeats.Run:
+    def beside_greedy(
+        problem: gflow.MatrixCompletion, alpha: float, start: np.ndarray, limit: Any
+    ) -> repeats.RepeatRun:
         return right(problem, alpha, start, gflow.greedy_low_rank(problem).end.matrix)
 
     monkeypatch.setattr(repeats, "run", beside_greedy)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gflow_studies.figures import limit_masks as study
 from gflow_studies.figures.mask_orbits import mask_orbits
-from gflow_studies.figures.mask_outcomes import Outcome, Sort, outcome, sort_of
+from gflow_studies.figures.mask_outcomes import MaskOutcome, Sort, outcome, sort_of
 from gflow_studies.mask_study import MaskCase
 
 from gflow.statements.claims import Verdict
@@ -56,12 +56,12 @@ def test_masks_of_every_kind_add_up_to_all_masks() -> None:
 
 def test_an_outcome_says_which_minima_are_reached(result: study.Result) -> None:
     case = replace(a_case(result), learned_rank=2, least_rank=(2, 2), norm=3.0, least_norm=3.0)
-    assert outcome(case) is Outcome.BOTH
-    assert outcome(replace(case, norm=3.1)) is Outcome.RANK
-    assert outcome(replace(case, learned_rank=3)) is Outcome.NORM
-    assert outcome(replace(case, learned_rank=3, norm=3.1)) is Outcome.NEITHER
-    assert outcome(replace(case, learned_rank=3, least_rank=(2, 3))) is Outcome.OPEN
-    assert outcome(replace(case, learned_rank=None, norm=None)) is Outcome.NONE
+    assert outcome(case) is MaskOutcome.BOTH
+    assert outcome(replace(case, norm=3.1)) is MaskOutcome.RANK
+    assert outcome(replace(case, learned_rank=3)) is MaskOutcome.NORM
+    assert outcome(replace(case, learned_rank=3, norm=3.1)) is MaskOutcome.NEITHER
+    assert outcome(replace(case, learned_rank=3, least_rank=(2, 3))) is MaskOutcome.OPEN
+    assert outcome(replace(case, learned_rank=None, norm=None)) is MaskOutcome.NONE
 
 
 def test_the_quick_study_contradicts_nothing(result: study.Result) -> None:
@@ -75,10 +75,10 @@ def test_shares_of_a_kind_add_up_to_one_and_weigh_by_the_number_of_masks(result:
         found = study.shares(result, sort, 1)
         assert sum(found.values()) == pytest.approx(1)
         heavy = [
-            orbit.size for orbit, _, case in result.where(sort) if case.rank == 1 and outcome(case) is Outcome.BOTH
+            orbit.size for orbit, _, case in result.where(sort) if case.rank == 1 and outcome(case) is MaskOutcome.BOTH
         ]
         total = sum(orbit.size for orbit, _, case in result.where(sort) if case.rank == 1)
-        assert found[Outcome.BOTH] == pytest.approx(sum(heavy) / total)
+        assert found[MaskOutcome.BOTH] == pytest.approx(sum(heavy) / total)
 
 
 def test_a_rank_above_the_minimum_turns_the_connected_claim_red_unless_the_premise_fails(result: study.Result) -> None:

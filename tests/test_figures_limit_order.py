@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gflow_studies.figures import limit_order as study, orders
-from gflow_studies.figures.orders import Check, Completion
+from gflow_studies.figures.orders import Check, CompletionClass
 
 import gflow
 from gflow import fast
@@ -37,7 +37,7 @@ def drawn_as(monkeypatch: pytest.MonkeyPatch, matrix: list[list[float]]) -> np.r
 def test_the_order_of_a_unique_completion_is_the_published_one(monkeypatch: pytest.MonkeyPatch) -> None:
     seed = drawn_as(monkeypatch, [[1, 2], [3, np.nan]])
     case = orders.order_case(0, seed, 1e-3)
-    assert case.completion is Completion.UNIQUE and case.rank == 1
+    assert case.completion is CompletionClass.UNIQUE and case.rank == 1
     assert case.order == pytest.approx(0.8685, abs=1e-4)
     fitted = orders.order_check(case, seed).fitted
     assert fitted == pytest.approx(case.order, rel=0.02)
@@ -46,7 +46,7 @@ def test_the_order_of_a_unique_completion_is_the_published_one(monkeypatch: pyte
 def test_the_order_within_a_family_is_the_published_one(monkeypatch: pytest.MonkeyPatch) -> None:
     seed = drawn_as(monkeypatch, [[1, 2, np.nan], [3, 4, np.nan], [6, np.nan, 5]])
     case = orders.order_case(0, seed, 1e-3)
-    assert case.completion is Completion.FAMILY and case.rank == 2
+    assert case.completion is CompletionClass.FAMILY and case.rank == 2
     assert case.order == pytest.approx(0.452, abs=1e-3)
 
 
@@ -54,9 +54,9 @@ def test_a_whole_matrix_has_no_order_and_two_blocks_have_entries_between_compone
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seed = drawn_as(monkeypatch, [[1, 2], [3, 4]])
-    assert orders.order_case(0, seed, 1e-3).completion is Completion.WHOLE
+    assert orders.order_case(0, seed, 1e-3).completion is CompletionClass.WHOLE
     seed = drawn_as(monkeypatch, [[1, np.nan], [np.nan, 4]])
-    assert orders.order_case(0, seed, 1e-3).completion is Completion.CROSS
+    assert orders.order_case(0, seed, 1e-3).completion is CompletionClass.CROSS
 
 
 def test_the_fitted_order_is_the_slope_of_a_power_above_the_floor(result: study.Result) -> None:

@@ -21,22 +21,22 @@ def verdicts(result: study.Result) -> dict[str, Verdict]:
     return {claim.id: claim.verdict for claim in study.claims(result)}
 
 
-def changed(result: study.Result, family: study.Family, order: study.Order) -> study.Result:
+def changed(result: study.Result, family: study.MixingFamily, order: study.Order) -> study.Result:
     cases = [replace(each, order=order) if each.family is family else each for each in result.cases]
     return replace(result, cases=cases)
 
 
-@pytest.mark.parametrize("family", study.Family)
-def test_every_matrix_is_connected_and_has_the_symmetry_of_its_family(family: study.Family) -> None:
+@pytest.mark.parametrize("family", study.MixingFamily)
+def test_every_matrix_is_connected_and_has_the_symmetry_of_its_family(family: study.MixingFamily) -> None:
     for seed in range(5):
         problem = study.connected_problem(family, np.random.default_rng(seed), 4)
         M = problem.with_gaps()
         assert gflow.connectivity(problem).n_components == 1
-        if family is study.Family.CIRCULANT:
+        if family is study.MixingFamily.CIRCULANT:
             np.testing.assert_array_equal(np.roll(M, (1, 1), (0, 1)), M)
-        elif family is study.Family.PERSYMMETRIC:
+        elif family is study.MixingFamily.PERSYMMETRIC:
             np.testing.assert_array_equal(M[::-1, ::-1].T, M)
-        elif family is not study.Family.RANDOM:
+        elif family is not study.MixingFamily.RANDOM:
             np.testing.assert_array_equal(M.T, M)
 
 
@@ -45,11 +45,11 @@ def test_the_quick_study_meets_its_expectations(result: study.Result) -> None:
 
 
 def test_another_order_on_random_data_turns_its_claim_red(result: study.Result) -> None:
-    assert verdicts(changed(result, study.Family.RANDOM, study.Order.OTHER))["random"] is Verdict.CONTRADICTED
+    assert verdicts(changed(result, study.MixingFamily.RANDOM, study.Order.OTHER))["random"] is Verdict.CONTRADICTED
 
 
 def test_a_sample_without_an_example_decides_nothing(result: study.Result) -> None:
-    assert verdicts(changed(result, study.Family.CIRCULANT, study.Order.GREEDY))["circulant"] is Verdict.UNDECIDED
+    assert verdicts(changed(result, study.MixingFamily.CIRCULANT, study.Order.GREEDY))["circulant"] is Verdict.UNDECIDED
 
 
 def test_shares_add_up_to_one_and_the_panel_is_drawn(result: study.Result, monkeypatch: pytest.MonkeyPatch) -> None:

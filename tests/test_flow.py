@@ -15,10 +15,11 @@ from referee import Referee
 from gflow import DirectMatrix, Factorization, MatrixCompletion, Objective, Status, Trajectory, gradient_flow
 from gflow.critical import SpectrumNotConverged, find_critical_point
 from gflow.files import read_arrays, write_arrays
-from gflow.flow import IntegrationFailed, monitor
+from gflow.flow import IntegrationFailed, monitor, record
+from gflow.flow.centred import Centred
 from gflow.flow.integration import METHODS
-from gflow.flow.run import Run
-from gflow.flow.saddles import Clock, saddle_at
+from gflow.flow.saddles import SaddleClock, saddle_at
+from gflow.flow.watch import SaddleWatch
 
 GAP = np.nan
 FIG_3 = np.array([[4, 0.6, 1.8, 0.8], [6, 0.9, 2.7, GAP], [8, 2.2, 2.6, 1.6], [8, 2.7, 5.1, 3.6]])
@@ -150,7 +151,7 @@ def test_roundoff_inherited_from_an_earlier_saddle_is_named() -> None:
 
 def test_unchecked_rounding_would_leave_a_later_saddle_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
     early, late = (run(FIG_3, alpha).plateaus[2].end for alpha in (1e-10, 1e-12))
-    monkeypatch.setattr(Clock, "moved", lambda self, saddle, arrived, t: np.zeros(len(saddle.rates)))
+    monkeypatch.setattr(SaddleClock, "moved", lambda self, saddle, arrived, t: np.zeros(len(saddle.rates)))
     wrong = run(
         FIG_3, 1e-30, error_tol=None
     )  # rounding is 14 decades above what the start left, whatever its digits are
@@ -175,7 +176,7 @@ def test_without_the_restart_around_saddles_escape_times_go_wrong(monkeypatch: p
     reference = crossings(gradient_flow(objective, start, rtol=1e-11), levels)
     with_restart = crossings(gradient_flow(objective, start, rtol=1e-6), levels)
     assert np.allclose(with_restart, reference, rtol=1e-3)
-    monkeypatch.setattr(Run, "unresolved", lambda self: False)
+    monkeypatch.setattr(SaddleWatch, "unresolved", lambda self: False)
     without = crossings(gradient_flow(objective, start, rtol=1e-6, t_end=3 * reference[1]), levels)
     assert np.isclose(without[0], reference[0], rtol=1e-3) and not np.isclose(without[1], reference[1], rtol=0.05)
 
@@ -241,13 +242,13 @@ def test_a_point_whose_modes_are_not_found_is_passed_with_tolerances_relative_to
     objective = Objective.of(MatrixCompletion(M), model)
     plain = gradient_flow(objective, start, method="DOP853", loss_tol=1e-16)
     entered: list[float] = []
-    sound = Run._enter
+    sound = Centred.enter
 
-    def enter(run: Run, t: float, delta: np.ndarray, grows: float) -> None:
+    def enter(flow: Centred, t: float, delta: np.ndarray, grows: float) -> None:
         entered.append(grows)
-        sound(run, t, delta, grows)
+        sound(flow, t, delta, grows)
 
-    monkeypatch.setattr(Run, "_enter", enter)
+    monkeypatch.setattr(Centred, "enter", enter)
     monkeypatch.setattr("gflow.flow.saddles._candidates", lambda *_: None)
     monkeypatch.setattr("gflow.flow.saddles.hessian_spectrum", stalled)
     path = gradient_flow(objective, start, method="DOP853", loss_tol=1e-16)
@@ -495,7 +496,7 @@ def test_a_plateau_needs_a_prominent_minimum_and_a_fall_of_the_loss() -> None:
 
 def test_when_memory_is_short_states_are_thinned_and_the_ends_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(FIG_3, 1e-4)
-    monkeypatch.setattr(monitor, "STATE_MEMORY", 32 * 200)
+    monkeypatch.setattr(record, "STATE_MEMORY", 32 * 200)
     thin = run(FIG_3, 1e-4)
     assert 100 <= len(thin.times) <= 201 < len(whole.times) and thin.n_steps == whole.n_steps
     assert np.array_equal(thin.final, whole.final) and thin.times[0] == 0.0

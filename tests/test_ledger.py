@@ -378,7 +378,7 @@ def test_an_unknown_limit_or_reference_is_undecided() -> None:
 
 
 @cache
-def escapes() -> tuple[thm2.Escape, ...]:
+def escapes() -> tuple[thm2.EscapeSeen, ...]:
     return thm2.escapes(published("slides1"))
 
 

@@ -416,7 +416,7 @@ def test_a_value_that_bends_up_at_a_saddle_contradicts_its_kind() -> None:
 
 
 def test_a_saddle_whose_bend_is_hidden_by_rounding_is_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gflow.statements.general.CLEAR", 1e30)
+    monkeypatch.setattr("gflow.statements.general.CLEAR_BEND", 1e30)
     claim = general("completion, a user's model")["general.critical.kind"]
     assert claim.verdict is Verdict.UNDECIDED and re.match(r"rounding hides it at \d saddles", claim.reason)
 

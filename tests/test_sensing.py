@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings, strategies as st
 
-from gflow.critical import Kind, classify, find_critical_point, hessian_spectrum
+from gflow.critical import PointKind, classify, find_critical_point, hessian_spectrum
 from gflow.escape import EscapeVerdict, escape_directions, escape_limit
 from gflow.flow import Status, gradient_flow
 from gflow.models import DirectMatrix, Factorization, SymmetricFactorization
@@ -212,7 +212,7 @@ def test_dependent_and_inconsistent_measurements_are_least_squares() -> None:
     assert path.final_loss == pytest.approx((1 + 1 + 1) / 3, rel=1e-12)
     assert path.status == Status.CONVERGED
     point = classify(Objective.of(problem, model), path.final)
-    assert point.kind == Kind.SECOND_ORDER and point.n_zero >= 2
+    assert point.kind == PointKind.SECOND_ORDER and point.n_zero >= 2
     silent = MatrixSensing(np.zeros((1, 2, 2)), [1.0])
     assert silent.size == 0.0 and silent.unit == 1.0 and silent.risk(np.ones((2, 2))) == 1.0
 
@@ -328,13 +328,13 @@ def test_the_generic_algorithms_run_on_the_symmetric_model() -> None:
     path = gradient_flow(objective, model.identity(1e-3), rtol=1e-10)
     assert path.status == Status.CONVERGED
     assert close(model.output(path.final), (Q * eigenvalues) @ Q.T, tol=1e-8)
-    assert classify(objective, path.final).kind == Kind.GLOBAL_MINIMUM
+    assert classify(objective, path.final).kind == PointKind.GLOBAL_MINIMUM
     guess = np.zeros((4, 4))
     guess[:, 0] = np.sqrt(3) * Q[:, 0]
     rng = np.random.default_rng(0)
     point = find_critical_point(objective, guess.ravel() + 1e-3 * rng.standard_normal(16))
     U = model.factor(point.theta)
-    assert point.kind == Kind.STRICT_SADDLE
+    assert point.kind == PointKind.STRICT_SADDLE
     assert close(U @ U.T, 3 * np.outer(Q[:, 0], Q[:, 0]), tol=1e-9)
     # dU = q_2 w^T changes X by a matrix that no measurement sees, along the factor too: w is any vector.
     assert point.escape_rate == pytest.approx(4 / 4 * 2.0, rel=1e-9) and point.multiplicity == 4

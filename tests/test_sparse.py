@@ -7,7 +7,8 @@ from scipy import sparse
 
 import gflow
 from gflow import Factorization, MatrixCompletion, Objective
-from gflow.flow.chebyshev import Chebyshev, advanced
+from gflow.flow.chebyshev import advanced
+from gflow.flow.steppers import RKC
 from gflow.objective.loss import masked_loss, sampled_loss, training_loss
 from gflow.objective.sampled import observed_hessian
 from gflow.problems.products import sampled_product
@@ -115,23 +116,23 @@ def test_stabilised_steps_are_of_order_two_and_stable_as_far_as_they_say(stages:
     for count in (40, 80):
         y = np.ones(1)
         for _ in range(count):
-            y = advanced(lambda at: -(at**3), y, -(y**3), 1 / count, stages)
+            y = advanced(lambda t, at: -(at**3), 0.0, y, -(y**3), 1 / count, stages)
         errors.append(abs(float(y[0]) - 3**-0.5))
     assert np.log2(errors[0] / errors[1]) == pytest.approx(2.0, abs=0.06)
     rates = np.linspace(0.0, (stages**2 - 1) / 1.54, 500)
-    assert (np.abs(advanced(lambda at: -rates * at, np.ones(500), -rates, 1.0, stages)) <= 1 + 1e-12).all()
-    beyond = advanced(lambda at: -at * 0.8 * stages**2, np.ones(1), np.array([-0.8 * stages**2]), 1.0, stages)
+    assert (np.abs(advanced(lambda t, at: -rates * at, 0.0, np.ones(500), -rates, 1.0, stages)) <= 1 + 1e-12).all()
+    beyond = advanced(lambda t, at: -at * 0.8 * stages**2, 0.0, np.ones(1), np.array([-0.8 * stages**2]), 1.0, stages)
     assert abs(float(beyond[0])) > 1
 
 
 def test_a_stiff_linear_flow_takes_far_fewer_evaluations_than_its_stability_would_ask_of_a_plain_method() -> None:
     rates, count = np.array([1.0, 1e5]), [0]
 
-    def field(y: np.ndarray) -> np.ndarray:
+    def field(t: float, y: np.ndarray) -> np.ndarray:
         count[0] += 1
         return -rates * y
 
-    solver = Chebyshev(field, 0.0, np.ones(2), 5.0, radius=lambda y: 1e5, rtol=1e-6, atol=1e-8)
+    solver = RKC(field, 0.0, np.ones(2), 5.0, radius=lambda y: 1e5, rtol=1e-6, atol=1e-8)
     while solver.status == "running":
         solver.step()
     assert solver.t == 5.0 and abs(solver.y[0] - np.exp(-5.0)) < 1e-6 and abs(solver.y[1]) < 1e-6

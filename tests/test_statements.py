@@ -15,6 +15,7 @@ from oracles import TRAJECTORY
 import gflow
 from gflow import critical, symbolic
 from gflow.data import example
+from gflow.policy import EPS
 from gflow.statements import (
     Evidence,
     assumption1,
@@ -30,7 +31,7 @@ from gflow.statements import (
     thm1,
 )
 from gflow.statements.claims import Claim, Verdict
-from gflow.statements.rounding import EPS, grown_rounding, growth
+from gflow.statements.rounding import grown_rounding, growth
 from gflow.statements.saddles import singular_values
 
 NUMERICAL = tuple(statement_named(id) for id in TRAJECTORY if id != "identities")

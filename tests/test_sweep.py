@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_info
 import gflow
 from gflow import fast
 from gflow.cli import main, sweeps as command
-from gflow.studies import Progress, RowStatus, Sweep, Table, run_sweep, store, sweep_named, workers
+from gflow.studies import Progress, RowStatus, Sweep, SweepTable, run_sweep, store, sweep_named, workers
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = sweep_named("demo")
@@ -73,7 +73,7 @@ QUICK = Sweep("quick", "ten draws", ten, draw)
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Table:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> SweepTable:
     """The table of the demonstration, uninterrupted in one process."""
     return run_sweep(DEMO, tmp_path_factory.mktemp("demo") / "runs.sqlite")
 
@@ -92,7 +92,7 @@ def interrupted(sweep: Sweep, path: Path, after: int, **options: Any) -> None:
 # the table
 
 
-def test_every_row_holds_its_result_or_its_error(demo: Table) -> None:
+def test_every_row_holds_its_result_or_its_error(demo: SweepTable) -> None:
     seeds = np.random.SeedSequence(0).spawn(24)
     assert [row.index for row in demo.rows] == list(range(24))
     for row, seed in zip(demo.rows, seeds, strict=True):
@@ -107,14 +107,14 @@ def test_every_row_holds_its_result_or_its_error(demo: Table) -> None:
     assert [row.index for row in demo.failed] == [7, 20]
 
 
-def test_the_csv_holds_floats_in_full_and_nothing_for_what_failed(demo: Table) -> None:
+def test_the_csv_holds_floats_in_full_and_nothing_for_what_failed(demo: SweepTable) -> None:
     lines = demo.csv().splitlines()
     assert lines[0] == "index,number,divisor,status,quotient,uniform,error" and len(lines) == 25
     assert lines[1] == f"0,0,-7,done,0,{demo.rows[0].result['uniform']!r},"
     assert lines[8] == "7,7,0,failed,,,ZeroDivisionError: integer division or modulo by zero"
 
 
-def test_the_number_of_workers_does_not_matter(demo: Table, tmp_path: Path) -> None:
+def test_the_number_of_workers_does_not_matter(demo: SweepTable, tmp_path: Path) -> None:
     assert run_sweep(DEMO, tmp_path / "runs.sqlite", jobs=2).csv() == demo.csv()
 
 
@@ -183,7 +183,7 @@ run_sweep(sweep_named("demo"), sys.argv[1], jobs=2, resume=True, on_progress=lam
 """
 
 
-def test_a_sweep_killed_twice_ends_with_the_same_table_and_leaves_no_process(demo: Table, tmp_path: Path) -> None:
+def test_a_sweep_killed_twice_ends_with_the_same_table_and_leaves_no_process(demo: SweepTable, tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil")
     path = str(tmp_path / "runs.sqlite")
     for stop in (5, 13):
@@ -232,7 +232,7 @@ def both_at_work(address: str) -> None:
         client.wait_for_workers(2, timeout=30)
 
 
-def test_a_cluster_gives_the_same_table_also_when_it_loses_a_worker(demo: Table, tmp_path: Path) -> None:
+def test_a_cluster_gives_the_same_table_also_when_it_loses_a_worker(demo: SweepTable, tmp_path: Path) -> None:
     with cluster(tmp_path, 2) as (address, started):
         both_at_work(address)
         threads = run_sweep(replace(QUICK, run=blas_threads), tmp_path / "threads.sqlite", scheduler=address)
@@ -250,7 +250,7 @@ def test_a_cluster_gives_the_same_table_also_when_it_loses_a_worker(demo: Table,
 
 
 def test_a_lost_scheduler_is_one_line_and_keeps_what_was_done(
-    demo: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    demo: SweepTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     add = store.Store.add
@@ -373,7 +373,7 @@ with Store.opened(sys.argv[1], sweep_named("demo"), sweep_named("demo").configur
 """
 
 
-def test_a_second_process_is_refused_until_the_first_has_ended_even_if_killed(demo: Table, tmp_path: Path) -> None:
+def test_a_second_process_is_refused_until_the_first_has_ended_even_if_killed(demo: SweepTable, tmp_path: Path) -> None:
     path = str(tmp_path / "runs.sqlite")
     interrupted(DEMO, Path(path), 3)
     with subprocess.Popen([sys.executable, "-c", HOLDER, path], cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
@@ -395,7 +395,7 @@ def test_the_store_holds_json_text(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_keeps_what_was_done(
-    demo: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    demo: SweepTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     connect = sqlite3.connect
@@ -420,7 +420,7 @@ def test_a_full_disk_keeps_what_was_done(
 # the command
 
 
-def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: Table, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: SweepTable, tmp_path: Path) -> None:
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a parent may ignore
         "from gflow.cli import sweeps, main; sweeps.LOG_SECONDS = 0.0; raise SystemExit(main())"
@@ -454,7 +454,7 @@ def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: Table, tmp_path: P
 
 
 def test_the_command_prints_the_table_as_one_object(
-    demo: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    demo: SweepTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["sweep", "demo", "--store", "runs.sqlite", "--csv", "table.csv", "--json"]) == 0

@@ -1,6 +1,7 @@
 """The limit of X = U U^T from the origin: closed forms, the flow itself, the optimality conditions, and endings."""
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from gflow.models import SymmetricFactorization
 from gflow.objective import Objective
 from gflow.operators import commuting_measurements, commuting_path, nuclear_norm_counterexample, symmetric_dilation
 from gflow.problems import MatrixCompletion, MatrixSensing
-from gflow.symmetric_traversal import SymmetricTraversal, _Chain, symmetric_traversal
+from gflow.symmetric_traversal import SymmetricTraversal, symmetric_traversal
 from gflow.traversal import TraversalStatus, saddle_to_saddle
 
+symmetric_module = sys.modules[symmetric_traversal.__module__]
 GAP = np.nan
 FIGURE_3 = [[4, 0.6, 1.8, 0.8], [6, 0.9, 2.7, GAP], [8, 2.2, 2.6, 1.6], [8, 2.7, 5.1, 3.6]]
 
@@ -162,14 +164,14 @@ def test_dependent_inconsistent_and_skewed_measurements_have_a_result() -> None:
 
 
 def test_the_wrong_eigenvector_leads_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, plain = random_problem(10), _Chain.orbit
+    problem, plain = random_problem(10), symmetric_module.arrived
 
-    def second(self: Any, U: np.ndarray, u: np.ndarray) -> Any:
-        G = self.problem.gradient(U @ U.T)
-        return plain(self, U, np.linalg.eigh(-(G + G.T) / 2)[1][:, -2])
+    def second(unit: MatrixSensing, U: np.ndarray, u: np.ndarray, *limits: Any) -> Any:
+        G = unit.gradient(U @ U.T)
+        return plain(unit, U, np.linalg.eigh(-(G + G.T) / 2)[1][:, -2], *limits)
 
     right = distances(problem, symmetric_traversal(problem), (1e-8,))
-    monkeypatch.setattr(_Chain, "orbit", second)
+    monkeypatch.setattr(symmetric_module, "arrived", second)
     wrong = symmetric_traversal(problem)
     assert wrong.matrix is None or distances(problem, wrong, (1e-8,))[0] > 10 * right[0]
 

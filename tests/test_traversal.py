@@ -10,7 +10,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 from gflow_studies.figures.stage_drifts import random_problem
-from gflow_studies.limit_study import LimitStudy, Outcome, limit_case, limit_study
+from gflow_studies.limit_study import LimitOutcome, LimitStudy, limit_case, limit_study
 from hypothesis import example, given, settings, strategies as st
 from scipy import stats
 
@@ -18,8 +18,9 @@ from gflow.critical import NotConverged, classify
 from gflow.escape import residual_escape
 from gflow.files import write_arrays
 from gflow.flow import Status, Trajectory, gradient_flow
+from gflow.flow.rosenbrock import phi_functions
 from gflow.graded import graded_flow
-from gflow.graded.run import Run as GradedRun
+from gflow.graded.run import GradedRun
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion, MatrixSensing
@@ -41,7 +42,7 @@ from gflow.traversal.drift import drift
 from gflow.traversal.frames import FrameFailure, frame_of
 from gflow.traversal.orbits import Ending
 from gflow.traversal.polish import completed, krylov_polish, smallest_off_gauge
-from gflow.traversal.rosenbrock import phi_functions, rosenbrock_flow
+from gflow.traversal.rosenbrock import rosenbrock_flow
 from gflow.traversal.settling import Finding, Watch
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
@@ -187,7 +188,7 @@ def test_the_last_column_of_square_data_arrives_turned_where_the_orientation_cha
         start, log_scale = model.random(np.random.default_rng(0)), power * float(np.log(10.0))
         run = GradedRun(problem, model, start, log_scale, 1e-9, np.inf, 200_000, limits)
         assert run.trajectory().status is Status.CONVERGED
-        logs.append(run.columns.logs.min() / np.log(10.0))
+        logs.append(run.flow.columns.logs.min() / np.log(10.0))
     assert (logs[0] - logs[1]) / 40.0 == pytest.approx(end.exponents[0], rel=2e-3)
     assert end.exponents[0] > least
 
@@ -812,7 +813,11 @@ def test_a_stage_that_meets_a_saddle_inside_exactly_says_so() -> None:
 def test_the_same_points_are_reached_with_and_without_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = random_completion(1, 6, 6, 2, least=30)
     plain = saddle_to_saddle(problem)
-    for module, name in ((settling_module, "DENSE_POLISH"), (stages_module, "DENSE_POLISH"), (stages_module, "SMALL")):
+    for module, name in (
+        (settling_module, "DENSE_POLISH"),
+        (stages_module, "DENSE_POLISH"),
+        (stages_module, "EIGEN_DIM"),
+    ):
         monkeypatch.setattr(module, name, 0)
     large = saddle_to_saddle(problem)
     assert large.matrix == pytest.approx(plain.matrix, abs=1e-8) and large.status == plain.status == CONVERGED
@@ -915,8 +920,8 @@ def test_representations_are_short() -> None:
 
 def test_the_study_finds_no_silent_disagreement() -> None:
     study = limit_study(8, seed=3)
-    assert sum(study.counts.values()) == 8 and study.counts[Outcome.DISAGREE] == 0
-    assert study.counts[Outcome.AGREE] >= 5
+    assert sum(study.counts.values()) == 8 and study.counts[LimitOutcome.DISAGREE] == 0
+    assert study.counts[LimitOutcome.AGREE] >= 5
     assert json.dumps(study.to_dict(), allow_nan=False) and len(repr(study)) < 200
     with pytest.raises(ValueError, match="n must be a positive integer"):
         limit_study(0)
@@ -925,7 +930,7 @@ def test_the_study_finds_no_silent_disagreement() -> None:
 @pytest.mark.study
 def test_two_hundred_problems_show_no_silent_disagreement() -> None:
     study = limit_study(200, n_jobs=2)
-    assert study.counts[Outcome.DISAGREE] == 0 and study.counts[Outcome.AGREE] > 120
+    assert study.counts[LimitOutcome.DISAGREE] == 0 and study.counts[LimitOutcome.AGREE] > 120
 
 
 # planted bugs
@@ -939,7 +944,7 @@ def disagreement(values: list[list[float]], seed: int = 0) -> LimitStudy:
 
 @pytest.mark.parametrize("values", [FIGURE_4, M3, BLOCKS])
 def test_sound_code_agrees_on_the_cases_of_the_planted_bugs(values: list[list[float]]) -> None:
-    assert disagreement(values).counts[Outcome.AGREE] == 1
+    assert disagreement(values).counts[LimitOutcome.AGREE] == 1
 
 
 def test_a_wrong_sign_of_the_new_row_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -951,7 +956,7 @@ def test_a_wrong_sign_of_the_new_row_is_noticed(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_frame_without_the_signs_of_the_passive_modes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames_module, "passive_signs", lambda part, chain, modes: np.ones(chain.end.rank))
-    assert disagreement(BLOCKS).counts[Outcome.DISAGREE] == 1
+    assert disagreement(BLOCKS).counts[LimitOutcome.DISAGREE] == 1
 
 
 @pytest.mark.parametrize("guarded", [True, False])

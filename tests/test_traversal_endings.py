@@ -126,8 +126,8 @@ def test_a_tall_table_of_unequal_columns_has_one_limit_with_and_without_eliminat
     table[rng.random(30) < 0.1, 1] = GAP
     plain = saddle_to_saddle(MatrixCompletion(table))
     for module in (curvature_module, settling_module, stages_module):
-        monkeypatch.setattr(module, "DENSE" if module is curvature_module else "DENSE_POLISH", 60)
-    monkeypatch.setattr(stages_module, "SMALL", 60)
+        monkeypatch.setattr(module, "DENSE_SYSTEM" if module is curvature_module else "DENSE_POLISH", 60)
+    monkeypatch.setattr(stages_module, "EIGEN_DIM", 60)
     monkeypatch.setattr(stages_module, "EXPLICIT_BUDGET", 1000)
     found = saddle_to_saddle(MatrixCompletion(table))
     assert found.status == plain.status == CONVERGED and found.rank == plain.rank == 4

@@ -297,7 +297,7 @@ def test_modes_that_turn_for_ever_leave_the_frame_undecided(monkeypatch: pytest.
     problem = blocks([(16, 14)], [3], 0.9)
     model = Factorization(problem.shape)
     learned = saddle_to_saddle(problem).chains[0]
-    monkeypatch.setattr(passive_module, "REACH", 1e-4)
+    monkeypatch.setattr(passive_module, "MODE_FOLDINGS", 1e-4)
     monkeypatch.setattr(passive_module, "MOST_PIECES", 3)
     with pytest.raises(FrameFailure, match="rates are too close") as failure:
         frame_of(problem, model, learned, model.random(np.random.default_rng(0)), 1e-9)

@@ -28,7 +28,7 @@ LARGEST = -12.0
 """Exponent of the largest scale."""
 
 
-class Outcome(StrEnum):
+class LimitOutcome(StrEnum):
     """What a problem showed."""
 
     AGREE = "agree"
@@ -49,7 +49,7 @@ class LimitCase:
     problem : gflow.MatrixCompletion
     connected : bool
         Whether one coupling component holds all observed entries.
-    outcome : Outcome
+    outcome : LimitOutcome
     reason : str
         Why there is no limit, or why no direct run can show it; else empty.
     log10_alpha : float or None
@@ -60,7 +60,7 @@ class LimitCase:
 
     problem: gflow.MatrixCompletion
     connected: bool
-    outcome: Outcome
+    outcome: LimitOutcome
     reason: str
     log10_alpha: float | None
     difference: float | None
@@ -91,7 +91,7 @@ class LimitStudy:
     def counts(self) -> dict[str, int]:
         """Return how many problems showed each outcome."""
         found = Counter(case.outcome for case in self.cases)
-        return {str(outcome): found[outcome] for outcome in Outcome}
+        return {str(outcome): found[outcome] for outcome in LimitOutcome}
 
     def to_dict(self) -> dict[str, Any]:
         """Return counts and cases for JSON."""
@@ -132,23 +132,23 @@ def limit_case(problem: gflow.MatrixCompletion, start: np.ndarray) -> LimitCase:
     connected = len(gflow.connectivity(problem).coupling_components) == 1
     limit = gflow.saddle_to_saddle(problem, start, compiled=None)
     if limit.matrix is None:
-        return LimitCase(problem, connected, Outcome(str(limit.status)), limit.reason, None, None)
+        return LimitCase(problem, connected, LimitOutcome(str(limit.status)), limit.reason, None, None)
     needed = limit.log10_alpha(ACCURACY)
     if needed is None and not problem.observed.all():
-        return LimitCase(problem, connected, Outcome.OUT_OF_REACH, "its order is not known", None, None)
+        return LimitCase(problem, connected, LimitOutcome.OUT_OF_REACH, "its order is not known", None, None)
     scale = LARGEST if needed is None else min(needed, LARGEST)
     within = scale >= SMALLEST
     found = [_difference(problem, start, limit.matrix, x) for x in ([scale] if within else PROBES)]
     runs = [difference for difference in found if difference is not None]
     reason = "" if within else f"an accuracy of {ACCURACY:g} needs alpha = 1e{scale:.4g}"
     if len(runs) < len(found):
-        return LimitCase(problem, connected, Outcome.OUT_OF_REACH, "the direct run did not converge", scale, None)
+        return LimitCase(problem, connected, LimitOutcome.OUT_OF_REACH, "the direct run did not converge", scale, None)
     if within:
-        outcome = Outcome.AGREE if runs[0] <= SLACK * ACCURACY else Outcome.DISAGREE
+        outcome = LimitOutcome.AGREE if runs[0] <= SLACK * ACCURACY else LimitOutcome.DISAGREE
         return LimitCase(problem, connected, outcome, "", scale, runs[0])
     order = limit.order or 0.0
     fitted = float(np.log10(runs[0] / runs[1])) / (PROBES[0] - PROBES[1]) if min(runs) > 0 else np.inf
-    outcome = Outcome.APPROACHES if abs(fitted - order) <= ORDER_TOL * order else Outcome.OUT_OF_REACH
+    outcome = LimitOutcome.APPROACHES if abs(fitted - order) <= ORDER_TOL * order else LimitOutcome.OUT_OF_REACH
     reason = f"{reason}; order fitted {fitted:.4g}, predicted {order:.4g}"
     return LimitCase(problem, connected, outcome, reason, scale, runs[1])
 

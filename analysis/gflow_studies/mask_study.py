@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.policy import TESTED_RANK_TOL
 from gflow.statements import Evidence, thm3, thm3_premise
 from gflow.statements.claims import Claim
-from gflow.statements.limits import RANK_TOL
 from gflow.workers import mapped
 
 FACTORS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
@@ -215,7 +215,7 @@ def _group(problem: gflow.MatrixCompletion) -> Group:
 
 def _rank(W: np.ndarray) -> int:
     sizes = np.linalg.svd(W, compute_uv=False)
-    return int(np.sum(sizes > RANK_TOL * sizes[0])) if sizes[0] > 0 else 0
+    return int(np.sum(sizes > TESTED_RANK_TOL * sizes[0])) if sizes[0] > 0 else 0
 
 
 def _counts(cases: Sequence[MaskCase]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 SHARPENINGS = 8
 """At most this many further applications of the Krawczyk operator to a proven box."""
-SMALLEST = 2.0**-100
+SMALLEST_RADIUS = 2.0**-100
 """Smallest radius of a box that is tried, in the unit of the variables."""
 
 Field = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -70,7 +70,7 @@ def proven_zero(field: Field, center: np.ndarray) -> tuple[np.ndarray, float] | 
         inverse = _matrix(slope).mid().inv().mid()
     except ZeroDivisionError:
         return None
-    radius = max(2.0 * largest(_array(inverse * _matrix(value[:, None]))), SMALLEST)
+    radius = max(2.0 * largest(_array(inverse * _matrix(value[:, None]))), SMALLEST_RADIUS)
     if not math.isfinite(radius):
         return None
     box = np.array([tools.arb(x, radius) for x in center], dtype=object)

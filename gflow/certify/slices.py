@@ -7,7 +7,7 @@ import numpy as np
 from gflow.certify.balls import exact, exact_rank, flint, largest, midpoints, product, rank_at_least
 from gflow.problems import MatrixCompletion
 
-FLAT = 1e-10
+FLAT_SLICE = 1e-10
 """Curvatures on the slice below this fraction of the largest one are called flat where a proof fails."""
 
 
@@ -84,7 +84,7 @@ class Slice:
         """Return why there may be no proof, from ordinary arithmetic."""
         gradient, H = self.field(x)
         curvatures = np.abs(np.linalg.eigvalsh(midpoints(H)))
-        flat = int(np.sum(curvatures <= FLAT * curvatures.max()))
+        flat = int(np.sum(curvatures <= FLAT_SLICE * curvatures.max()))
         if not self.transversal:
             return f"A is not proven to have rank {self.k}"
         if flat:

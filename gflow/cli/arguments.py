@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gflow.cli.output import Outcome, Refused
+from gflow.policy import START_SCALE
 
-SCALE = 1e-8
-"""The scale of the random start where neither --scale nor --start is given, times sqrt(max|M|) if that is below 1."""
 SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
 METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
 STARTS_HELP = "starts of the survey (default %(default)s); each takes a few dense Hessians, so fewer are quicker"
@@ -75,7 +74,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--scale": {
         "type": positive,
         "metavar": "ALPHA",
-        "help": f"theta(0) = ALPHA times standard Gaussian (default {SCALE:g} min(1, sqrt(max|M|)); 1e-4 at depth 3)",
+        "help": "theta(0) = ALPHA times standard Gaussian "
+        f"(default {START_SCALE:g} min(1, sqrt(max|M|)); 1e-4 at depth 3)",
     },
     "--start": {
         "metavar": "POINT.npz",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gflow.cli.arguments import Command
 from gflow.cli.figures import figure, report
 from gflow.cli.inputs import (
-    Run,
+    TrajectoryRequest,
     announce_cost,
     check_writable_file,
     check_writable_folder,
@@ -34,6 +34,7 @@ from gflow.cli.output import (
 from gflow.cli.statements import ledger
 from gflow.cli.sweeps import sweep
 from gflow.cli.traversals import escape, limit
+from gflow.policy import LARGEST_MATRIX, SHOWN_RANK_TOL
 
 if TYPE_CHECKING:
     import gflow
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
 
 LARGEST_DIMENSION = 1000
 """Critical points are found with a dense Hessian up to this dimension."""
-LARGEST_MATRIX = 1_000_000
-"""Number of entries up to which the matrix a trajectory ends at is part of the output; --out keeps its factors."""
-RANK_TOL = 1e-4
-"""The rank printed counts singular values above this, relative to max|M| and to the largest of them."""
 
 
 def classify(arguments: Namespace) -> Outcome:
@@ -72,7 +69,7 @@ def flow(arguments: Namespace) -> Outcome:
     """Return where the gradient flow ends, the plateaus it passed, and its gauges of accuracy."""
     check_writable_file(arguments.save)
     with one_blas_thread():
-        run = Run.of(arguments)
+        run = TrajectoryRequest.of(arguments)
         announce_cost(run, arguments)
         with progress("integrating") as more:
             trajectory = run.trajectory(more)
@@ -88,7 +85,7 @@ def critical(arguments: Namespace) -> Outcome:
     from gflow.cli.survey import surveyed
 
     with one_blas_thread():
-        run = Run.of(arguments)
+        run = TrajectoryRequest.of(arguments)
         _check_dimension(run)
         with progress("integrating") as more:
             trajectory = run.trajectory(more)
@@ -100,7 +97,7 @@ def critical(arguments: Namespace) -> Outcome:
     return Outcome(payload, lambda: _critical_parts(run, payload))
 
 
-def _check_dimension(run: Run) -> None:
+def _check_dimension(run: TrajectoryRequest) -> None:
     """Raise ``Refused`` where a dense Hessian would be too large, with a width that is not, if there is one."""
     least, dim = sum(run.model.shape), run.model.dim
     if dim > LARGEST_DIMENSION:
@@ -119,7 +116,7 @@ def verify(arguments: Namespace) -> Outcome:
         from gflow.report.verification import verify
         from gflow.statements.claims import exit_code
 
-        run = Run.of(arguments)
+        run = TrajectoryRequest.of(arguments)
         announce_cost(run, arguments)
         start = {"start": run.theta} if run.scale is None else {"scale": run.scale}
         with progress("verifying"):
@@ -190,7 +187,7 @@ def _connectivity_parts(graphs: gflow.Connectivity) -> Iterator[Any]:
         yield table(f"{name} (rows and columns counted from 0)", ["rows ", "columns ", "complete bipartite "], rows)
 
 
-def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
+def _end(run: TrajectoryRequest, trajectory: gflow.Trajectory) -> dict[str, Any]:
     """Return the summary of a trajectory and of the matrix it ends at."""
     import numpy as np
 
@@ -206,13 +203,13 @@ def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
     return trajectory.to_dict() | {
         "matrix": W,
         "singular_values": sizes,
-        "rank": int(np.sum(sizes > RANK_TOL * max(sizes[0], run.objective.unit))),
-        "rank_tol": RANK_TOL,
+        "rank": int(np.sum(sizes > SHOWN_RANK_TOL * max(sizes[0], run.objective.unit))),
+        "rank_tol": SHOWN_RANK_TOL,
         "nuclear_norm": float(sizes.sum()),
     }
 
 
-def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any]) -> Iterator[Any]:
+def _flow_parts(run: TrajectoryRequest, trajectory: gflow.Trajectory, payload: dict[str, Any]) -> Iterator[Any]:
     yield facts(
         [
             *run.facts(),
@@ -221,7 +218,7 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
             ("step" if run.discrete else "time", number(payload["time"])),
             *((name.replace("_", " "), number(payload[name])) for name in ("loss", "gradient_norm")),
             ("singular values", _listed(payload["singular_values"])),
-            ("rank", f"{payload['rank']} (singular values above {RANK_TOL:g} of the largest)"),
+            ("rank", f"{payload['rank']} (singular values above {SHOWN_RANK_TOL:g} of the largest)"),
             ("nuclear norm", number(payload["nuclear_norm"])),
             ("conservation drift", number(trajectory.conservation_drift)),
             ("estimated error of W", number(trajectory.error)),
@@ -241,7 +238,7 @@ def _listed(sizes: Any) -> str:
     return "  ".join(f"{value:.8g}" for value in sizes[:LISTED]) + more
 
 
-def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
+def _critical_parts(run: TrajectoryRequest, payload: dict[str, Any]) -> Iterator[Any]:
     yield facts([*run.facts(), ("status", f"{payload['status']}: {payload['message']}")])
     head = ["loss", "ranks", "kind ", "index", "zeros", "least", "Omega", "escape rate", "multiplicity"]
     counts = ("index", "n_zero", "zero_modes_bound", "zero_modes_on_omega")

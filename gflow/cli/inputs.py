@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.arguments import SCALE
 from gflow.cli.output import Refused, refusing
+from gflow.policy import LARGEST_START, START_SCALE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +27,6 @@ COSTLY = 2_000_000
 """Dimension above which a width that nobody chose is announced with its cost."""
 ADVISED = 10
 """The width that is advised there."""
-LARGEST_START = 1e50
-"""Largest entry of a start, in the unit of theta: beyond it the loss leaves the range of a double."""
 
 
 @contextmanager
@@ -60,7 +58,7 @@ def problem_of(arguments: Namespace) -> tuple[gflow.MatrixCompletion, str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class TrajectoryRequest:
     """A problem, its model and the start of a trajectory; ``scale`` is None for a start that was read."""
 
     problem: gflow.MatrixCompletion
@@ -73,7 +71,7 @@ class Run:
     settings: dict[str, Any]
 
     @classmethod
-    def of(cls, arguments: Namespace) -> Run:
+    def of(cls, arguments: Namespace) -> TrajectoryRequest:
         """Return the run that the arguments describe; raises ``Refused`` for a start that does not fit."""
         import numpy as np
 
@@ -88,7 +86,7 @@ class Run:
         seed = arguments.seed or 0
         if start is None:
             if scale is None:  # of depth L the flow can be followed while scale^(L - 1) is above rounding errors
-                scale = SCALE ** (1.0 / max(1, depth - 1)) * min(1.0, problem.unit ** (1.0 / depth))
+                scale = START_SCALE ** (1.0 / max(1, depth - 1)) * min(1.0, problem.unit ** (1.0 / depth))
             with refusing("--rank"):
                 model = gflow.Factorization(problem.shape, arguments.rank, depth)
                 theta = model.random(np.random.default_rng(seed), scale)
@@ -181,7 +179,7 @@ def stepping(arguments: Namespace) -> dict[str, Any]:
     return found if arguments.max_evaluations is None else found | {"max_steps": arguments.max_evaluations}
 
 
-def announce_cost(run: Run, arguments: Namespace) -> None:
+def announce_cost(run: TrajectoryRequest, arguments: Namespace) -> None:
     """Say on standard error what one evaluation costs, where the width is the default one and large."""
     chosen = arguments.rank is not None or run.scale is None
     if chosen or run.model.dim <= COSTLY or run.model.rank <= ADVISED or sys.stderr is None:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.inputs import Run, announce_cost, one_blas_thread
+from gflow.cli.inputs import TrajectoryRequest, announce_cost, one_blas_thread
 from gflow.cli.output import Outcome, Refused, facts, progress, table, verdict
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def ledger(arguments: Namespace) -> Outcome:
     with one_blas_thread():
         from gflow.statements.ledger import ledger as of
 
-        run = Run.of(arguments)
+        run = TrajectoryRequest.of(arguments)
         announce_cost(run, arguments)
         start = {"start": run.theta} if run.scale is None else {"scale": run.scale}
         with progress("verifying"):
@@ -28,7 +28,7 @@ def ledger(arguments: Namespace) -> Outcome:
     return Outcome(found.to_dict(), lambda: _parts(run, found), found.exit_code)
 
 
-def _parts(run: Run, found: Ledger) -> Iterator[Any]:
+def _parts(run: TrajectoryRequest, found: Ledger) -> Iterator[Any]:
     from gflow.report import format_interval
     from gflow.statements.claims import tally
 

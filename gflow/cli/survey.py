@@ -9,18 +9,17 @@ import numpy as np
 
 import gflow
 from gflow import critical
+from gflow.policy import TESTED_RANK_TOL
 
 if TYPE_CHECKING:
-    from gflow.cli.inputs import Run
+    from gflow.cli.inputs import TrajectoryRequest
 
-RANK_TOL = 1e-6
-"""Singular values above this, in the unit of the problem, count."""
-OMEGA_TOL = 1e-3
+ON_OMEGA = 1e-3
 """A point lies on an Omega_k, up to the size of the start, if at most this fraction of [A; B^T] lies outside."""
 
 
 def surveyed(
-    run: Run, trajectory: gflow.Trajectory, n_starts: int, more: Callable[[str], None] | None = None
+    run: TrajectoryRequest, trajectory: gflow.Trajectory, n_starts: int, more: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """Return the points near the plateaus of the trajectory, and the orbits met from random starts, JSON-ready.
 
@@ -44,7 +43,7 @@ def surveyed(
     return {"saddles": saddles, "orbits": [_orbit(run, orbit) for orbit in orbits]}
 
 
-def _passed(run: Run, plateau: Any) -> dict[str, Any]:
+def _passed(run: TrajectoryRequest, plateau: Any) -> dict[str, Any]:
     """Return the critical point near a plateau; where none is found, the state itself, which is not critical."""
     try:
         point = gflow.find_critical_point(run.objective, plateau.theta)
@@ -61,7 +60,7 @@ def _passed(run: Run, plateau: Any) -> dict[str, Any]:
     }
 
 
-def _orbit(run: Run, orbit: gflow.Orbit) -> dict[str, Any]:
+def _orbit(run: TrajectoryRequest, orbit: gflow.Orbit) -> dict[str, Any]:
     """Return an orbit; what changes along it as [least, largest] over the points found."""
     met = [_predictions(run, point) for point in orbit.points]
     counts = [each["zero_modes_on_omega"] for each in met if orbit.n_on_omega]
@@ -80,7 +79,7 @@ def _range(orbit: gflow.Orbit, name: str) -> list[int]:
     return [min(values), max(values)]
 
 
-def _predictions(run: Run, point: gflow.CriticalPoint) -> dict[str, Any]:
+def _predictions(run: TrajectoryRequest, point: gflow.CriticalPoint) -> dict[str, Any]:
     """Return the ranks of A and B, the distance from Omega_k, and the two predictions of the number of zero modes.
 
     The dimension of the GL(r) orbit is a lower bound at every critical point; on an Omega_k the number is
@@ -90,7 +89,7 @@ def _predictions(run: Run, point: gflow.CriticalPoint) -> dict[str, Any]:
     a, b = (_rank(X, run.objective.theta_unit) for X in (A, B))
     k, sizes = max(a, b), np.linalg.svd(run.model.stacked(point.theta), compute_uv=False)
     outside = float(np.linalg.norm(sizes[k:])) / max(float(np.linalg.norm(sizes)), run.objective.theta_unit)
-    on_omega = a == b and outside <= OMEGA_TOL
+    on_omega = a == b and outside <= ON_OMEGA
     outer = sum(run.problem.shape) - 2 * _rank(run.problem.residual(A @ B), run.objective.unit)
     return {
         "ranks": [a, b],
@@ -102,4 +101,4 @@ def _predictions(run: Run, point: gflow.CriticalPoint) -> dict[str, Any]:
 
 def _rank(X: np.ndarray, unit: float) -> int:
     sizes = np.linalg.svd(X, compute_uv=False)
-    return int(np.sum(sizes > RANK_TOL * max(unit, sizes[0])))
+    return int(np.sum(sizes > TESTED_RANK_TOL * max(unit, sizes[0])))

@@ -15,7 +15,7 @@ from gflow.cli.inputs import check_writable_file
 from gflow.cli.output import Outcome, Refused, facts, one_line, refusing, table
 
 if TYPE_CHECKING:
-    from gflow.studies import Progress, Sweep, Table
+    from gflow.studies import Progress, Sweep, SweepTable
 
 LOG_SECONDS = 10.0
 """Seconds between two lines of progress where standard error is no terminal."""
@@ -80,7 +80,7 @@ def _described(each: Sweep) -> dict[str, Any]:
     }
 
 
-def _parts(found: Table, payload: dict[str, Any]) -> Iterator[Any]:
+def _parts(found: SweepTable, payload: dict[str, Any]) -> Iterator[Any]:
     yield facts(
         [
             ("sweep", f"{found.sweep.name}: {found.sweep.description}"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gflow.cli.deep import deep_limit
 from gflow.cli.inputs import check_size, check_writable_file, one_blas_thread, problem_of, read_start
 from gflow.cli.output import MISSING, Outcome, Refused, facts, few, matrix, number, progress, refusing, table
+from gflow.policy import LARGEST_TABLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,16 +18,14 @@ if TYPE_CHECKING:
 
 AGREE_TOL = 1e-6
 """Two limits agree when no entry differs by more than this times max|M|."""
-SIMPLE_TOL = 1e-9
+TIE_TOL = 1e-9
 """sigma_1 of a residual counts as repeated when sigma_1 - sigma_2 is at most this times sigma_1."""
-ACCURACY = 1e-6
+ASKED_ACCURACY = 1e-6
 """The accuracy for which the alpha it needs is printed."""
 LARGEST_GREEDY = 20_000
 """Greedy low-rank learning is left out above so many entries, unless its chain is that of the limit."""
 GREEDY_BUDGET = 20_000
 """Gradients granted to each of its orbits."""
-LARGEST_TABLE = 10_000
-"""Matrices with more entries than this are left to their factors."""
 GREEDY_KEYS = "status reason rank nuclear_norm matrix agrees difference cross_difference".split()
 """What is said of greedy low-rank learning; None where nothing is known."""
 MOST_NUMBERS = 6
@@ -46,7 +45,7 @@ def limit(arguments: Namespace) -> Outcome:
         problem, name = problem_of(arguments)
         model, theta = _start(arguments, problem.shape)
         with progress("following the saddles"):
-            found = gflow.saddle_to_saddle(problem, theta, rank=model.rank, simple_tol=SIMPLE_TOL)
+            found = gflow.saddle_to_saddle(problem, theta, rank=model.rank, simple_tol=TIE_TOL)
             greedy = _greedy(problem, found)
     if arguments.save is not None:
         with refusing(arguments.save):
@@ -66,7 +65,7 @@ def escape(arguments: Namespace) -> Outcome:
             with refusing("--rank"):
                 model = gflow.Factorization(problem.shape, arguments.rank)
             with progress("following the saddles"):
-                found = gflow.saddle_to_saddle(problem, rank=model.rank, simple_tol=SIMPLE_TOL)
+                found = gflow.saddle_to_saddle(problem, rank=model.rank, simple_tol=TIE_TOL)
                 saddles = [_escape(problem, model, saddle) for saddle in found.saddles]
             ending = {"status": str(found.status), "reason": found.reason}
         else:
@@ -117,7 +116,7 @@ def _greedy(problem: gflow.MatrixCompletion, found: gflow.Traversal) -> dict[str
         left = "more than one coupling component" if len(chains) > 1 else "no limit found"
         return result | {"reason": f"not computed above {LARGEST_GREEDY} entries with {left}"}
     end = gflow.greedy_low_rank(
-        problem.restricted(rows, columns), rank=found.width, simple_tol=SIMPLE_TOL, max_evaluations=GREEDY_BUDGET
+        problem.restricted(rows, columns), rank=found.width, simple_tol=TIE_TOL, max_evaluations=GREEDY_BUDGET
     )
     result |= {"status": str(end.status), "reason": end.reason}
     if end.status != "converged":
@@ -154,10 +153,10 @@ def _escape(problem: gflow.MatrixCompletion, model: gflow.Factorization, saddle:
 
     narrow = gflow.Factorization(problem.shape, min(model.rank, saddle.rank + 1))
     closed = gflow.residual_escape(
-        problem, narrow, saddle.embed(narrow), component=saddle.component, simple_tol=SIMPLE_TOL
+        problem, narrow, saddle.embed(narrow), component=saddle.component, simple_tol=TIE_TOL
     )
     sizes, numbers = closed.singular_values, saddle.to_dict()
-    pairs = int(np.sum(sizes[0] - sizes <= SIMPLE_TOL * sizes[0])) if closed.multiplicity else 0
+    pairs = int(np.sum(sizes[0] - sizes <= TIE_TOL * sizes[0])) if closed.multiplicity else 0
     described = closed.to_dict()
     described |= {key: numbers[key] for key in described if key in numbers and key != "matrix"}
     return described | {"multiplicity": closed.multiplicity + (model.rank - narrow.rank) * pairs}
@@ -249,9 +248,9 @@ def _order(found: gflow.Traversal) -> str:
     if found.order is None:
         return MISSING
     known = f"{found.order:.6g}: alpha = 1e-10 leaves about 10^({-10 * found.order:.3g})"
-    exponent = found.log10_alpha(ACCURACY) if found.order else None
+    exponent = found.log10_alpha(ASKED_ACCURACY) if found.order else None
     if exponent is not None:
-        return f"{known}, and {ACCURACY:g} needs about alpha = 10^({exponent:.4g})"
+        return f"{known}, and {ASKED_ACCURACY:g} needs about alpha = 10^({exponent:.4g})"
     if None in [saddle.gain for saddle in found.saddles]:
         return f"{known}, times a factor that is not computed for a component of this size"
     return known

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from gflow.completions.exact import Table, inverse, known_blocks
+from gflow.completions.exact import KnownEntries, inverse, known_blocks
 
 MOST_UNKNOWNS = 6
 MOST_MINORS = 16
 MOST_ENTRIES = 64
 
 
-def infeasible(data: Table, k: int) -> str:
+def infeasible(data: KnownEntries, k: int) -> str:
     """Return why no real completion has rank at most k, if a Groebner basis over the rationals shows it; else "".
 
     Only for exact data of at most MOST_ENTRIES entries, MOST_UNKNOWNS unknowns in the equations and MOST_MINORS minors.
@@ -52,7 +52,7 @@ def _rational(value: Any) -> Any:
     return sympy.Rational(value.numerator, value.denominator)
 
 
-def _symbolic(data: Table) -> tuple[np.ndarray, list[Any]]:
+def _symbolic(data: KnownEntries) -> tuple[np.ndarray, list[Any]]:
     """Return the matrix with sympy rationals where known and symbols elsewhere, and these symbols."""
     import sympy
 
@@ -66,7 +66,7 @@ def _symbolic(data: Table) -> tuple[np.ndarray, list[Any]]:
     return matrix, unknowns
 
 
-def _block_equations(data: Table, k: int) -> tuple[list[Any] | None, list[Any]]:
+def _block_equations(data: KnownEntries, k: int) -> tuple[list[Any] | None, list[Any]]:
     """Return the bilinear equations around the pivot block that leaves the fewest unknowns; None without a pivot."""
     import sympy
 
@@ -89,7 +89,7 @@ def _block_equations(data: Table, k: int) -> tuple[list[Any] | None, list[Any]]:
     return [equation for equation in equations if equation != 0], unknowns
 
 
-def _minor_equations(data: Table, k: int) -> tuple[list[Any], list[Any]]:
+def _minor_equations(data: KnownEntries, k: int) -> tuple[list[Any], list[Any]]:
     import sympy
 
     d1, d2 = data.known.shape

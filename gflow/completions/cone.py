@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from gflow.policy import EPS
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "clarabel": {"tol_gap_rel": 1e-12, "tol_gap_abs": 1e-12, "tol_feas": 1e-12},
     "scs": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 5000},
 }
 UNBOUNDED = 1e8
 """Where the trace passes this many times the size of the values, the search for an X that fits is given up."""
-EPS = float(np.finfo(float).eps)
-PATIENCE = 8
+NO_NEARER = 8
 """The interior-point method ends when so many iterations in a row brought it no nearer."""
 AIM = 0.1
 """Its last iterations aim at this fraction of the gap asked for."""
@@ -76,7 +77,7 @@ def interior_pair(B: np.ndarray, b: np.ndarray, gap_tol: float, max_iterations: 
     """Return (X, mu) by a primal-dual interior-point method (HKM direction, Mehrotra's corrector).
 
     Both are strictly feasible but for the misfit of X, and the best on the way: the larger of the relative gap and the
-    relative misfit is least. It stops where that is ``gap_tol``, where ``PATIENCE`` iterations brought nothing, after
+    relative misfit is least. It stops where that is ``gap_tol``, where ``NO_NEARER`` iterations brought nothing, after
     ``max_iterations``, or when X grows without bound: then no X >= 0 may fit, and the last pair is returned. No
     iteration aims beyond ``gap_tol``, where X and Z are singular up to rounding.
     One iteration costs O(m d^3 + m^2 d^2) operations.
@@ -93,16 +94,16 @@ def interior_pair(B: np.ndarray, b: np.ndarray, gap_tol: float, max_iterations: 
             best, least, since = (X, mu), error, 0
         if trace > 1e14 * unit:
             return X, mu
-        if least <= gap_tol or since >= PATIENCE:
+        if least <= gap_tol or since >= NO_NEARER:
             break
         try:
-            X, mu = _Step(B, X, mu, missing).corrected(AIM * gap_tol * trace / d)
+            X, mu = _ConeStep(B, X, mu, missing).corrected(AIM * gap_tol * trace / d)
         except np.linalg.LinAlgError:
             break
     return best
 
 
-class _Step:
+class _ConeStep:
     """The Newton system of one interior-point iteration, factorised once and used for predictor and corrector."""
 
     def __init__(self, B: np.ndarray, X: np.ndarray, mu: np.ndarray, missing: np.ndarray) -> None:

@@ -27,7 +27,7 @@ LARGEST_DEPENDENCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class KnownEntries:
     """Entries, which of them are known, and how uncertain each is (zero for exact data)."""
 
     values: np.ndarray
@@ -35,24 +35,24 @@ class Table:
     doubt: np.ndarray
     exact: bool
 
-    def transposed(self) -> Table:
+    def transposed(self) -> KnownEntries:
         """Return the table of the transposed matrix."""
-        return Table(self.values.T, self.known.T, self.doubt.T, self.exact)
+        return KnownEntries(self.values.T, self.known.T, self.doubt.T, self.exact)
 
-    def restricted(self, rows: tuple[int, ...], columns: tuple[int, ...], unit: float) -> Table:
+    def restricted(self, rows: tuple[int, ...], columns: tuple[int, ...], unit: float) -> KnownEntries:
         """Return the table of the given rows and columns alone, divided by ``unit``."""
         block = np.ix_(rows, columns)
         scale = Fraction(unit) if self.exact else unit
-        return Table(self.values[block] / scale, self.known[block], self.doubt[block] / unit, self.exact)
+        return KnownEntries(self.values[block] / scale, self.known[block], self.doubt[block] / unit, self.exact)
 
 
-def table(problem: MatrixCompletion, rank_tol: float) -> Table:
+def table(problem: MatrixCompletion, rank_tol: float) -> KnownEntries:
     """Return the data as a table: exact if they have few bits, else uncertain by rank_tol max|M|."""
     rational = few_bit_values(problem)
     if rational is not None:
-        return Table(rational, problem.observed, np.zeros(problem.shape), True)
+        return KnownEntries(rational, problem.observed, np.zeros(problem.shape), True)
     doubt = np.where(problem.observed, rank_tol * problem.size, 0.0)
-    return Table(problem.values, problem.observed, doubt, False)
+    return KnownEntries(problem.values, problem.observed, doubt, False)
 
 
 def few_bit_values(problem: MatrixCompletion) -> np.ndarray | None:
@@ -109,7 +109,7 @@ def known_blocks(known: np.ndarray, k: int) -> Iterator[tuple[np.ndarray, np.nda
         yield from islice(found, MOST_BLOCKS)
 
 
-def observed_minor(data: Table) -> tuple[int, str]:
+def observed_minor(data: KnownEntries) -> tuple[int, str]:
     """Return the largest rank found of a fully known block, a bound that every completion obeys, and the block.
 
     Looks at all sets of rows if there are at most FEW_ROWS, else at sets grown greedily from each row.
@@ -139,7 +139,7 @@ def _row_sets(known: np.ndarray) -> Iterator[np.ndarray]:
             common = common & known[rows[-1]]
 
 
-def _certain_rank(data: Table, block: tuple[np.ndarray, ...]) -> int:
+def _certain_rank(data: KnownEntries, block: tuple[np.ndarray, ...]) -> int:
     """Return the rank of a known block, for doubles the least one within their uncertainty (Weyl)."""
     values = data.values[block]
     if data.exact:
@@ -152,16 +152,16 @@ def _certain_rank(data: Table, block: tuple[np.ndarray, ...]) -> int:
 class Forced:
     """A table after all entries that rank at most k forces were filled in, and the contradiction met ("" if none)."""
 
-    data: Table
+    data: KnownEntries
     contradiction: str
 
 
-def forced(data: Table, k: int) -> Forced:
+def forced(data: KnownEntries, k: int) -> Forced:
     """Return the table with every entry that W_ij = W_iC N^-1 W_Rj determines, for non-singular known k x k blocks N.
 
     Filling stops at the first entry that would need two values: then no completion has rank at most k.
     """
-    data = Table(data.values.copy(), data.known.copy(), data.doubt.copy(), data.exact)
+    data = KnownEntries(data.values.copy(), data.known.copy(), data.doubt.copy(), data.exact)
     if comb(data.known.shape[0], k) > MOST_BLOCKS:
         return Forced(data, "")
     while True:
@@ -174,7 +174,7 @@ def forced(data: Table, k: int) -> Forced:
             return Forced(data, "")
 
 
-def _fill(data: Table, rows: np.ndarray, columns: np.ndarray) -> str:
+def _fill(data: KnownEntries, rows: np.ndarray, columns: np.ndarray) -> str:
     """Write the entries that one block forces; return the contradiction met, or ""."""
     block = np.ix_(rows, columns)
     N = inverse(data.values[block], float(data.doubt[block].max()), data.exact)
@@ -202,7 +202,7 @@ def _fill(data: Table, rows: np.ndarray, columns: np.ndarray) -> str:
     return ""
 
 
-def rational_completion(data: Table, W: np.ndarray, k: int) -> np.ndarray | None:
+def rational_completion(data: KnownEntries, W: np.ndarray, k: int) -> np.ndarray | None:
     """Return an exact completion of rank at most k near the numerical one, W, or None if none was found.
 
     For k columns C the missing entries of W[:, C] are rounded to simple multiples of the unit of the data; every other
@@ -220,7 +220,9 @@ def rational_completion(data: Table, W: np.ndarray, k: int) -> np.ndarray | None
     return None
 
 
-def _spanned(data: Table, W: np.ndarray, columns: np.ndarray, denominator: int, unit: Fraction) -> np.ndarray | None:
+def _spanned(
+    data: KnownEntries, W: np.ndarray, columns: np.ndarray, denominator: int, unit: Fraction
+) -> np.ndarray | None:
     basis = data.values[:, columns].copy()
     for i, c in np.argwhere(~data.known[:, columns]):
         basis[i, c] = unit * (Fraction(float(W[i, columns[c]])) / unit).limit_denominator(denominator)

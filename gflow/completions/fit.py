@@ -15,7 +15,7 @@ from gflow.problems import MatrixCompletion, as_completion
 
 BATCH_ENTRIES = 4_000_000
 """Largest number of doubles in the stacked Hessians of the starts that run side by side."""
-ZERO_LOSS = 1e-30
+FIT_ROUNDING = 1e-30
 """Sum of squared residuals, in units of max|M|^2 per observed entry, that counts as rounding."""
 GRADIENT_TOL = 1e-8
 """A run has converged where |E Z| <= GRADIENT_TOL |E| |Z| for the residual E: no direction lowers the loss."""
@@ -65,12 +65,12 @@ def rank_fit(
     rng = np.random.default_rng(0) if rng is None else rng
     unitary = problem.normalized
     batch = max(1, BATCH_ENTRIES // (sum(problem.shape) * k) ** 2)
-    ends: list[_Descent] = []
+    ends: list[_FitDescent] = []
     for first in range(0, starts, batch):
         Z = rng.standard_normal((min(batch, starts - first), sum(problem.shape), k)) / k**0.25
         if first == 0:
             Z[0] = _truncated(unitary.values, k)
-        ends.append(_Descent(unitary, Z, norm_bound))
+        ends.append(_FitDescent(unitary, Z, norm_bound))
         enough = stop_at_loss * unitary.size**2
         ends[-1].run(max_steps, enough)
         if ends[-1].losses[ends[-1].bounded].min(initial=np.inf) <= enough:
@@ -98,7 +98,7 @@ def normal_matrix(adjacent: np.ndarray, Z: np.ndarray) -> np.ndarray:
     return blocks.reshape(*lead, D * k, D * k)
 
 
-class _Descent:
+class _FitDescent:
     """Levenberg-Marquardt runs side by side; Newton's Hessian replaces J^T J where the loss stalls above zero."""
 
     def __init__(self, problem: MatrixCompletion, Z: np.ndarray, norm_bound: float) -> None:
@@ -132,7 +132,7 @@ class _Descent:
 
     @property
     def _zero(self) -> np.ndarray:
-        return self.squares <= ZERO_LOSS * self.problem.n_observed * max(self.problem.size**2, 1e-300)
+        return self.squares <= FIT_ROUNDING * self.problem.n_observed * max(self.problem.size**2, 1e-300)
 
     def run(self, max_steps: int, enough: float) -> None:
         """Move every run downhill until it ends at a minimum or beyond the bound, or one has a loss of ``enough``."""
@@ -211,7 +211,7 @@ def _truncated(M: np.ndarray, k: int) -> np.ndarray:
     return np.concatenate([U[:, :k] * root, Vt[:k].T * root])
 
 
-def _best(problem: MatrixCompletion, k: int, ends: list[_Descent], norm_bound: float) -> RankFit:
+def _best(problem: MatrixCompletion, k: int, ends: list[_FitDescent], norm_bound: float) -> RankFit:
     losses = np.concatenate([end.losses for end in ends])
     best = min(ends, key=lambda end: float(end.losses.min()))
     index, d1 = int(best.losses.argmin()), problem.shape[0]

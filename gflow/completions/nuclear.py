@@ -19,7 +19,7 @@ from gflow.problems import MatrixCompletion, as_completion
 
 SOLVERS = ("auto", "closed form", "clarabel", "scs", "interior point", "barrier")
 LARGEST_FOR_CLARABEL = 12
-FEW = 4
+FEW_OBSERVED = 4
 """Newton steps in the unobserved entries are quicker than in the observed ones when these are so many times as many."""
 CLOSED_FORM = "closed form"
 
@@ -124,7 +124,7 @@ def _solved(problem: MatrixCompletion, solver: str, gap_tol: float) -> tuple[np.
     newton = {"interior point": interior_point, "barrier": barrier_solution}
     if solver in newton:
         return *newton[solver](problem, gap_tol / 100), solver
-    refining = "barrier" if FEW * _unobserved(problem) < problem.n_observed else "interior point"
+    refining = "barrier" if FEW_OBSERVED * _unobserved(problem) < problem.n_observed else "interior point"
     pairs = [pair for pair in [conic_solution(problem, solver)] if pair is not None]
     name = solver if pairs else f"{solver} (failed)"
     if not pairs or _gap(problem, *pairs[0]) > gap_tol:

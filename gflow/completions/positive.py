@@ -12,15 +12,13 @@ import numpy as np
 
 from gflow.completions.cone import Pair, conic_pair, interior_pair, separating
 from gflow.completions.records import Completion, InaccurateSolution, frozen
+from gflow.policy import DEPENDENCE, EPS
 from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 
 SOLVERS = ("auto", "clarabel", "scs", "interior point")
 LARGEST_FOR_CLARABEL = 20
-EPS = float(np.finfo(float).eps)
 UNBOUNDED = 1e6
 """A certified trace above this many times the size of the values says that no X >= 0 fits."""
-DEPENDENCE = 1e-12
-"""Directions in the span of the A_i below this fraction of the largest singular value count as dependent."""
 INJECTIVITY_TOL = 1e-3
 FACE_TOL = 1e-4
 RANGE_TOL = 1e-6

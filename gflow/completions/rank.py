@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gflow.completions.algebra import infeasible
-from gflow.completions.exact import Table, eliminated, forced, observed_minor, rational_completion, table
+from gflow.completions.exact import KnownEntries, eliminated, forced, observed_minor, rational_completion, table
 from gflow.completions.fit import rank_fit
 from gflow.completions.newton import newton_certificate
 from gflow.completions.rank_one import rank_one
@@ -69,7 +69,7 @@ def minimum_rank(
     rng = np.random.default_rng(0) if rng is None else rng
     unitary = problem.normalized
     data = table(unitary, rank_tol)
-    search = _Search(starts, rng, norm_bound)
+    search = _RankSearch(starts, rng, norm_bound)
     low, high = _End(0, "a rank is not negative"), _End(0, "all observed entries are zero: W = 0", True)
     parts = []
     for component in connectivity(unitary).coupling_components:
@@ -95,12 +95,12 @@ class _End:
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class _RankSearch:
     starts: int
     rng: np.random.Generator
     norm_bound: float
 
-    def bracket(self, problem: MatrixCompletion, data: Table) -> tuple[_End, _End, np.ndarray]:
+    def bracket(self, problem: MatrixCompletion, data: KnownEntries) -> tuple[_End, _End, np.ndarray]:
         """Return both ends for one coupling component that is not zero, and the completion of the upper one."""
         low, most = _End(1, "an observed entry is not zero"), min(problem.shape)
         W, reason = rank_one(data)
@@ -120,7 +120,7 @@ class _Search:
             low = _End(k + 1, reason) if reason else low
         return low, _End(most, f"no {problem.shape[0]} x {problem.shape[1]} matrix has a larger rank"), problem.values
 
-    def _completion(self, problem: MatrixCompletion, data: Table, k: int) -> tuple[_End, np.ndarray] | None:
+    def _completion(self, problem: MatrixCompletion, data: KnownEntries, k: int) -> tuple[_End, np.ndarray] | None:
         """Return the upper end k and a completion of that rank; None if no search finds one."""
         if data.exact and data.known.all() and eliminated(data.values, problem.shape[1])[1] <= k:
             return _End(k, f"rational arithmetic: the data force every entry at rank {k}"), data.values.astype(float)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gflow.completions.exact import Table
+from gflow.completions.exact import KnownEntries
 
 
-def rank_one(data: Table) -> tuple[np.ndarray | None, str]:
+def rank_one(data: KnownEntries) -> tuple[np.ndarray | None, str]:
     """Return a completion of rank at most one, or None with the reason why there is none ("" if undecided).
 
     W = a b^T exists if and only if no observed zero lies in a row and a column that both hold a non-zero entry, and
@@ -33,7 +33,7 @@ def rank_one(data: Table) -> tuple[np.ndarray | None, str]:
     return None, f"the cycles through row {i}, column {j} do not close: rank one would force another value there"
 
 
-def _allowed(data: Table, edges: np.ndarray, product: np.ndarray) -> np.ndarray:
+def _allowed(data: KnownEntries, edges: np.ndarray, product: np.ndarray) -> np.ndarray:
     """Return how far a b^T may miss the entries if every entry on a cycle is as uncertain as the worst one."""
     if data.exact:
         return data.doubt

@@ -69,7 +69,7 @@ def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: in
         if np.trace(Z) - b @ y <= gap_tol * np.trace(Z):
             break
         try:
-            step = _Step(problem, F, Z)
+            step = _NewtonStep(problem, F, Z)
         except np.linalg.LinAlgError:
             break
         mu = float(np.sum(F * Z)) / D
@@ -83,7 +83,7 @@ def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: in
     return -2 * Z[:d1, d1:], problem.adjoint(y)
 
 
-class _Step:
+class _NewtonStep:
     """The Newton system of one interior-point iteration, factorised once and used for predictor and corrector."""
 
     def __init__(self, problem: MatrixCompletion, F: np.ndarray, Z: np.ndarray) -> None:

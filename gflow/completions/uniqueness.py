@@ -12,7 +12,7 @@ import scipy.sparse.linalg
 
 from gflow.problems import MatrixCompletion
 
-DENSE = 24
+DENSE_ORDER = 24
 
 
 def certified_uniqueness(
@@ -75,7 +75,7 @@ def _most_hidden(problem: MatrixCompletion, U: np.ndarray, Vt: np.ndarray) -> tu
         Z = U.T @ (unseen * (U @ (Z + Z.swapaxes(1, 2)) @ Vt)) @ Vt.T / 2
         return (Z + Z.swapaxes(1, 2)).reshape(-1, size**2) / 2
 
-    if size <= DENSE:
+    if size <= DENSE_ORDER:
         values, vectors = np.linalg.eigh(folded(np.eye(size**2)))
         return float(values[-1]), vectors[:, -1].reshape(size, size)
     operator = scipy.sparse.linalg.LinearOperator(

@@ -1,14 +1,22 @@
 """Critical points of an objective: finding, polishing, classifying, surveying, and their Hessian spectra."""
 
-from gflow.critical.points import CriticalPoint, Kind, NotConverged, classify, find_critical_point, stationary_point
+from gflow.critical.points import (
+    CriticalPoint,
+    NotConverged,
+    PointKind,
+    classify,
+    find_critical_point,
+    stationary_point,
+)
 from gflow.critical.spectra import Spectrum, SpectrumNotConverged, hessian_spectrum
 from gflow.critical.surveys import Orbit, critical_orbits
+from gflow.renamed import old_names
 
 __all__ = [
     "CriticalPoint",
-    "Kind",
     "NotConverged",
     "Orbit",
+    "PointKind",
     "Spectrum",
     "SpectrumNotConverged",
     "classify",
@@ -17,3 +25,5 @@ __all__ = [
     "hessian_spectrum",
     "stationary_point",
 ]
+
+__getattr__ = old_names(__name__, {"Kind": "PointKind"})

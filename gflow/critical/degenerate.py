@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow.policy import EPS, HESSIAN_ROUNDING
+
 if TYPE_CHECKING:
     from gflow.critical.spectra import Spectrum
     from gflow.objective import Objective
 
-STARTS, TRIED = 12, 4
+SPHERE_STARTS, TRIED = 12, 4
 """Random directions of the kernel from which the lowest value on a small sphere is searched, axes both ways; of what
 falls the first ones are followed inwards."""
 LARGEST, INNER, SHORTER, SPHERES = 0.4, 2.0**-6, 0.5, 12
@@ -22,13 +24,10 @@ IN_A_ROW = 4
 """A fall is believed if it shows on so many spheres in a row, as a power of the radius."""
 LEAST_ORDER, POWER_TOL = 2.5, 0.5
 """The least order of a fall, and how much it may change from one sphere to the next."""
-CLEAR = 1e3
+CLEAR_FALL = 1e3
 """A fall must exceed the rounding of the value by this factor."""
-STEPS = 300
-EPS = float(np.finfo(float).eps)
-ROUNDING = 64 * EPS
-"""Relative size of an eigenvalue or gradient that rounding alone explains, per unit of the Hessian's norm."""
-NEAR = 1e-2
+SEARCH_STEPS = 300
+NEWTON_REACH = 1e-2
 """Longest Newton step, relative to max(|theta|, theta_unit), after which eigenvalues are compared."""
 SOFT = 1e-3
 """Modes up to this fraction of the Hessian's norm may owe their curvature to a critical point that is not quite met."""
@@ -90,7 +89,7 @@ def _flat(objective: Objective, theta: np.ndarray, gradient: np.ndarray, spectru
     """
     size = max(float(np.linalg.norm(theta)), objective.theta_unit)
     slopes, values = spectrum.vectors.T @ gradient, spectrum.values
-    flat = values <= ROUNDING * spectrum.norm + float(np.linalg.norm(gradient)) / size
+    flat = values <= HESSIAN_ROUNDING * spectrum.norm + float(np.linalg.norm(gradient)) / size
     soft = ~flat & (values <= SOFT * spectrum.norm) & (np.abs(slopes) > EPS * values * size)
     for mode in np.flatnonzero(soft):
         v = spectrum.vectors[:, mode]
@@ -119,9 +118,9 @@ def higher_descent(
     norm : float
         Of the Hessian, the scale of its rounding errors.
     """
-    search, rng = _Search(objective, theta, kernel, rest, norm), np.random.default_rng(0)
-    axes, m = np.eye(kernel.shape[1])[:STARTS], kernel.shape[1]
-    starts = np.vstack([axes, -axes, rng.standard_normal((STARTS, m))])
+    search, rng = _BallSearch(objective, theta, kernel, rest, norm), np.random.default_rng(0)
+    axes, m = np.eye(kernel.shape[1])[:SPHERE_STARTS], kernel.shape[1]
+    starts = np.vstack([axes, -axes, rng.standard_normal((SPHERE_STARTS, m))])
     outer = LARGEST * max(float(np.linalg.norm(theta)), objective.theta_unit)
     for radius in (outer, INNER * outer):
         bowls = (search.lowest(radius, w, np.zeros(rest.shape[1])) for w in starts)
@@ -150,7 +149,7 @@ def zero_below(objective: Objective, theta: np.ndarray, spectrum: Spectrum, grad
     after a Newton step and the value is seen to fall along it; and ``gradient``, the eigenvalue that what is left of
     the gradient can cause along a symmetry orbit.
     """
-    cut, lost = zero_tol * spectrum.norm + gradient, ROUNDING * spectrum.norm + gradient
+    cut, lost = zero_tol * spectrum.norm + gradient, HESSIAN_ROUNDING * spectrum.norm + gradient
     if not (spectrum.complete and cut >= -spectrum.values[0] > lost):
         return cut
     return lost if _stays(objective, theta, spectrum) and bends_down(objective, theta, spectrum) else cut
@@ -160,12 +159,12 @@ def _stays(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> bool:
     """Return whether the lowest eigenvalue belongs to the critical point nearby: not to what soft modes have left."""
     size = max(float(np.linalg.norm(theta)), objective.theta_unit)
     values, slopes = spectrum.values, spectrum.vectors.T @ objective.gradient(theta)
-    noise = ROUNDING * size * np.sqrt(np.maximum(values, 0.0) * spectrum.norm)
+    noise = HESSIAN_ROUNDING * size * np.sqrt(np.maximum(values, 0.0) * spectrum.norm)
     curved = (values > -values[0]) & (np.abs(slopes) > noise)
     step = spectrum.vectors[:, curved] @ (slopes[curved] / values[curved])
     if not step.any():
         return True
-    near = float(np.linalg.norm(step)) <= NEAR * size
+    near = float(np.linalg.norm(step)) <= NEWTON_REACH * size
     return near and bool(np.linalg.eigvalsh(objective.hessian(theta - step))[0] <= 0.5 * values[0])
 
 
@@ -181,7 +180,7 @@ def bends_down(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> b
     theta : (dim,) array
     spectrum : Spectrum
     """
-    search = _Search(objective, theta, spectrum.vectors[:, :1], np.zeros((len(theta), 0)), spectrum.norm)
+    search = _BallSearch(objective, theta, spectrum.vectors[:, :1], np.zeros((len(theta), 0)), spectrum.norm)
     size = max(float(np.linalg.norm(theta)), objective.theta_unit)
     for outer in (size, size * float(np.sqrt(-spectrum.values[0] / spectrum.norm))):
         row = 0
@@ -195,7 +194,7 @@ def bends_down(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> b
     return False
 
 
-class _Search:
+class _BallSearch:
     """The value around a point, on spheres in the kernel of its Hessian."""
 
     def __init__(
@@ -223,7 +222,7 @@ class _Search:
 
         start = np.concatenate([w / np.linalg.norm(w), y])
         with np.errstate(all="ignore"):
-            options = {"maxiter": STEPS, "gtol": 1e-10, "ftol": 0.0}
+            options = {"maxiter": SEARCH_STEPS, "gtol": 1e-10, "ftol": 0.0}
             x = minimize(value, start, jac=True, method="L-BFGS-B", options=options).x
             delta = deviation(x)
             found = float(self.around.value(delta)) if np.linalg.norm(delta) <= 2.0 * radius else np.inf
@@ -243,7 +242,7 @@ class _Search:
         rounding = (
             self.coarse + EPS * self.norm * bowl.radius**2 + max(abs(self.around.value(at) - bowl.value) for at in near)
         )
-        return -bowl.value > CLEAR * rounding
+        return -bowl.value > CLEAR_FALL * rounding
 
     def followed(self, bowl: _Bowl) -> Descent | None:
         """Return the descent whose fall shows on IN_A_ROW spheres, each half as large as the one before."""

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.critical.degenerate import EPS, ROUNDING, beyond_second_order, zero_below
-from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
+from gflow.critical.degenerate import beyond_second_order, zero_below
+from gflow.critical.spectra import Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
+from gflow.policy import DENSE_LIMIT, EPS, HESSIAN_ROUNDING
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
 
-class Kind(StrEnum):
+class PointKind(StrEnum):
     """What a point is, by its gradient, value and Hessian.
 
     ``degenerate-saddle``: no negative eigenvalue, but the value falls at a higher order along the kernel.
@@ -52,7 +53,7 @@ class CriticalPoint:
         Scales as s^2 for a matrix problem when M is multiplied by s.
     gradient_norm : float
     spectrum : Spectrum
-    kind : Kind
+    kind : PointKind
     zero_cut : float
         Eigenvalues of size at most this count as zero: ``zero_tol`` (or rounding) times the spectrum's norm plus the
         eigenvalue that the remaining gradient can cause along a symmetry orbit, |g| / max(|theta|, theta_unit).
@@ -67,7 +68,7 @@ class CriticalPoint:
     value: float
     gradient_norm: float
     spectrum: Spectrum
-    kind: Kind
+    kind: PointKind
     zero_cut: float
     gauge_dimension: int | None = None
     reason: str = ""
@@ -167,23 +168,23 @@ def classify(
     size = max(length, inner.theta_unit)
     zero_cut = zero_below(inner, point, spectrum, slope / size, zero_tol)
     if attained:
-        kind = Kind.GLOBAL_MINIMUM
+        kind = PointKind.GLOBAL_MINIMUM
     elif slope > gradient_tol * spectrum.norm * size:
-        kind = Kind.NOT_CRITICAL
+        kind = PointKind.NOT_CRITICAL
     elif spectrum.values[0] < -zero_cut:
-        kind = Kind.STRICT_SADDLE
+        kind = PointKind.STRICT_SADDLE
     elif excess <= 2.0 * _newton_decrement(spectrum, gradient):
-        kind = Kind.GLOBAL_MINIMUM
+        kind = PointKind.GLOBAL_MINIMUM
     else:
-        kind = Kind.SECOND_ORDER
+        kind = PointKind.SECOND_ORDER
     gauge, reason = None, ""
     if inner.gauge_dimension is not None:
         gauge = inner.gauge_dimension(point if length > zero_tol * inner.theta_unit else np.zeros_like(point))
-    if kind is Kind.SECOND_ORDER and not higher_orders:
+    if kind is PointKind.SECOND_ORDER and not higher_orders:
         reason = "undecided: higher orders were not looked at"
-    elif kind is Kind.SECOND_ORDER:
+    elif kind is PointKind.SECOND_ORDER:
         falls, reason = beyond_second_order(inner, point, gradient, spectrum, gauge or 0)
-        kind = Kind.DEGENERATE_SADDLE if falls else kind
+        kind = PointKind.DEGENERATE_SADDLE if falls else kind
     unit, bend = objective.unit / inner.unit, inner.time_unit / objective.time_unit
     known_there = kind, bend * zero_cut, gauge, reason
     return CriticalPoint(
@@ -193,7 +194,7 @@ def classify(
 
 def _newton_decrement(spectrum: Spectrum, gradient: np.ndarray) -> float:
     """Return the fall of the quadratic model over the known modes of positive curvature."""
-    curved = spectrum.values > ROUNDING * spectrum.norm
+    curved = spectrum.values > HESSIAN_ROUNDING * spectrum.norm
     return float(np.sum((spectrum.vectors[:, curved].T @ gradient) ** 2 / spectrum.values[curved])) / 2
 
 
@@ -259,7 +260,7 @@ def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius
         steps += 1
         size = max(float(np.linalg.norm(theta)), objective.theta_unit)
         move, norm = _newton_move(objective.hessian(theta), g, size)
-        allowed = max(gradient_tol, ROUNDING) * norm * size
+        allowed = max(gradient_tol, HESSIAN_ROUNDING) * norm * size
         length = float(np.linalg.norm(move))
         if length == 0.0:
             break
@@ -272,7 +273,7 @@ def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius
             return theta
         if slope_new < slope and not outside:
             theta, g, slope, trust = candidate, g_new, slope_new, 2.0 * trust
-        elif min(trust, length) <= ROUNDING * size or outside:
+        elif min(trust, length) <= HESSIAN_ROUNDING * size or outside:
             break
         else:
             trust = min(trust, length) / 4
@@ -290,7 +291,7 @@ def _newton_move(H: np.ndarray, g: np.ndarray, size: float) -> tuple[np.ndarray,
     values, vectors = np.linalg.eigh(H)
     norm = float(np.abs(values).max())
     slopes = vectors.T @ g
-    chased = (np.abs(values) > ROUNDING * norm) & (np.abs(slopes) > EPS * norm * size)
+    chased = (np.abs(values) > HESSIAN_ROUNDING * norm) & (np.abs(slopes) > EPS * norm * size)
     slopes, values = slopes[chased], values[chased]
     damping = 2.0 * float(np.linalg.norm(g)) / size
     return -(vectors[:, chased] @ (slopes * (values / (values**2 + damping**2)))), norm

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.policy import DENSE_LIMIT as DENSE_LIMIT
+
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-DENSE_LIMIT = 1000
-"""Largest dimension for which the Hessian is formed when all eigenvalues are wanted by default."""
 
 NORM_STEPS = 20
 """Lanczos steps for the norm of the Hessian."""

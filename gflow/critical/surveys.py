@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.critical.points import CriticalPoint, Kind, NotConverged, find_critical_point
+from gflow.critical.points import CriticalPoint, NotConverged, PointKind, find_critical_point
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -45,7 +45,7 @@ class Orbit:
         self.matrix.setflags(write=False)
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[PointKind, ...]:
         """Return the kinds of the points, without repetition."""
         return tuple(sorted({point.kind for point in self.points}))
 
@@ -140,7 +140,7 @@ class _Found:
         """Return whether both belong to one group."""
         if self.ranks[:2] != other.ranks[:2]:
             return False
-        minima = self.point.kind == other.point.kind == Kind.GLOBAL_MINIMUM
+        minima = self.point.kind == other.point.kind == PointKind.GLOBAL_MINIMUM
         return minima or float(np.abs(self.W - other.W).max()) <= allowed
 
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.descent.quartic import EPS, quartic_along
-from gflow.descent.record import Callback, Ending, ObjectiveSteps, checked_limits, checked_start
+from gflow.descent.record import ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
+from gflow.flow.driver import Callback
+from gflow.flow.endings import EXACTLY_ZERO, passed, small_loss
 from gflow.flow.monitor import norm
+from gflow.flow.trajectory import Ending
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
 EXACT = "exact"
-CURVATURE_GROWTH = 1e6
-"""The curvature along the iterates is taken to stay below this many times the one at the start."""
 QUARTIC_TOL = 1e-6
 """A function counts as quartic along a line if one more value agrees with the polynomial within this fraction."""
 NORM_TOL = 1e-2
@@ -102,9 +103,8 @@ class _Descent(ObjectiveSteps):
         callback: Callback | None,
     ) -> None:
         super().__init__(objective, start, objective.time_unit, limits, callback)
-        self.t = 0.0
         self.step = None if isinstance(step, str) else step / self.units[1]
-        self.clip = clip
+        self.clip, self.idle = clip, False
         self.mode = self.slope_vector / self.slope if self.slope > 0 else np.ones_like(self.theta)
         self.curvature = self.stiffness()
 
@@ -158,42 +158,39 @@ class _Descent(ObjectiveSteps):
     def advance(self) -> Ending | None:
         length = self.length()
         before, self.theta = self.theta, self.theta - length * self.slope_vector
+        small = bool((np.abs(self.theta) <= LARGEST).all())
+        if not small:
+            self.theta = before
+            return self.diverging()
         self.n_steps += 1
         self.t += length
-        small = bool((np.abs(self.theta) <= LARGEST).all())
-        if not small or norm(self.theta) > self.bound:
-            if not small:
-                self.theta, self.t, self.n_steps = before, self.t - length, self.n_steps - 1
-            return Status.DIVERGING, f"|theta| passed {self.bound * self.units[0]:.3g}: the step is too long"
+        if norm(self.theta) > self.bound:
+            return self.diverging()
         self.slope_vector = self.objective.gradient(self.theta)
         self.n_gradients += 1
         self.slope = norm(self.slope_vector)
         self.highest = max(self.highest, self.slope)
-        self.kept.offer(self.n_steps, self.t, self.theta)
-        ending = self.verdict()
-        if ending is None and np.array_equal(before, self.theta):
-            ending = self.stalled("the step is below rounding")
-        return ending or self.asked(self.t)
+        self.kept.offer(self.t, self.theta)
+        self.idle = np.array_equal(before, self.theta)
+        return None
+
+    def diverging(self) -> Ending:
+        status, message = passed(self.bound * self.units[0])
+        return status, f"{message}: the step is too long"
 
     def verdict(self) -> Ending | None:
-        floor, loss_tol = self.objective.lower_bound, self.limits["loss_tol"]
-        # f - floor >= |grad f|^2 / (2 L) with L a bound of the curvature: a steep slope excludes a small loss
-        if floor is not None and self.slope**2 <= 2 * CURVATURE_GROWTH * max(self.curvature, 1.0) * loss_tol:
-            if ending := self.reached():
-                return ending
+        curvature, loss_tol = max(self.curvature, 1.0), self.limits["loss_tol"]
+        if ending := small_loss(self.objective, self.theta, self.slope, curvature, loss_tol, self.units[2]):
+            return ending
         if self.slope <= self.limits["gradient_tol"] * self.highest and (ending := self.at_rest()):
             return ending
         if self.slope == 0.0:
-            return Status.ROUNDOFF, "the gradient is exactly zero at a strict saddle: only rounding could leave it"
+            return EXACTLY_ZERO
         if self.t * self.units[1] >= self.limits["t_end"] * (1.0 - 1e-12):
             return Status.HORIZON, "the steps add up to t_end"
-        return self.exhausted()
+        return self.exhausted() or (self.stalled("the step is below rounding") if self.idle else None)
 
     def name(self) -> str:
         if self.step is None:
             return f"gradient descent, exact line search, step <= {self.clip:.6g} / |H|"
         return f"gradient descent, step {self.step * self.units[1]:.6g}"
-
-    def result(self, status: Status, message: str) -> Trajectory:
-        self.kept.offer(self.n_steps, self.t, self.theta, last=True)
-        return super().result(status, message)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.descent.optimizers import LinearOptimizer, Optimizer, State, optimizer_of
-from gflow.descent.record import Callback, Ending, ObjectiveSteps, checked_limits, checked_start
+from gflow.descent.record import ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
+from gflow.flow.driver import Callback
+from gflow.flow.endings import passed
 from gflow.flow.monitor import norm
 from gflow.flow.saddles import curvature_at
+from gflow.flow.trajectory import Ending
 from gflow.objective import StochasticLoss
 
 if TYPE_CHECKING:
@@ -134,6 +137,7 @@ class _Iteration(ObjectiveSteps):
             return self.diverging(bool(np.isfinite(theta).all()))
         self.state, self.theta = state, theta
         self.n_steps += 1
+        self.t = float(self.n_steps)
         self.moved = norm(theta - before)
         self.idle = 0 if self.moved else self.idle + 1
         if norm(theta) > self.bound:
@@ -142,8 +146,8 @@ class _Iteration(ObjectiveSteps):
         self.n_gradients += 1 if self.source is None else 2
         self.slope = norm(self.slope_vector)
         self.highest = max(self.highest, self.slope)
-        self.kept.offer(self.n_steps, float(self.n_steps), theta)
-        return self.verdict() or self.asked(float(self.n_steps))
+        self.kept.offer(self.t, theta)
+        return None
 
     def require(self, state: Any) -> None:
         """Raise unless a rule returned a state."""
@@ -163,7 +167,7 @@ class _Iteration(ObjectiveSteps):
         return self.spent() if self.n_steps >= self.limits["max_steps"] else None
 
     def diverging(self, finite: bool = True) -> Ending:
-        message = f"|theta| passed {self.bound * self.units[0]:.3g}"
+        message = passed(self.bound * self.units[0])[1]
         if not finite:
             message = f"step {self.n_steps + 1} led to numbers that are not finite"
         if not isinstance(self.rule, LinearOptimizer):
@@ -186,7 +190,3 @@ class _Iteration(ObjectiveSteps):
 
     def name(self) -> str:
         return repr(self.rule) if self.source is None else f"{self.rule!r} on {self.source!r}"
-
-    def result(self, status: Status, message: str) -> Trajectory:
-        self.kept.offer(self.n_steps, float(self.n_steps), self.theta, last=True)
-        return super().result(status, message)

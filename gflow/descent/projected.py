@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.descent.record import Callback, Ending, Steps, checked_limits
+from gflow.descent.record import Steps, checked_limits
 from gflow.flow import Status, Trajectory
+from gflow.flow.driver import Callback
+from gflow.flow.endings import passed
 from gflow.flow.monitor import norm
+from gflow.flow.record import Course
+from gflow.flow.trajectory import Ending
 
 if TYPE_CHECKING:
     from gflow.problems import MatrixSensing
@@ -139,7 +143,7 @@ class _Projected(Steps):
         super().__init__(limits, norm(self.X.ravel()), callback)
         self.move()
         self.rise, self.steepest = 0.0, self.loss
-        self.offer()
+        self.kept.offer(*self.here())
 
     def move(self) -> None:
         """Look one step ahead: the next iterate, the risk here, and the length of the projected gradient."""
@@ -156,12 +160,12 @@ class _Projected(Steps):
         self.n_steps += 1
         self.move()
         self.rise, self.steepest = max(self.rise, self.loss - before), max(self.steepest, self.loss)
-        self.offer()
-        return self.verdict()
+        self.kept.offer(*self.here())
+        return None
 
-    def offer(self, last: bool = False) -> None:
-        state = np.concatenate([[self.loss, self.slope], self.X.ravel()])
-        self.kept.offer(self.n_steps, self.n_steps * self.step, state, last)
+    def here(self) -> tuple[float, np.ndarray, float, float]:
+        """Return what is kept: time, state, slope and risk."""
+        return self.n_steps * self.step, self.X.ravel(), self.slope, self.loss
 
     def verdict(self) -> Ending | None:
         if self.loss <= self.limits["loss_tol"]:
@@ -169,30 +173,21 @@ class _Projected(Steps):
         if self.slope <= self.limits["gradient_tol"] * self.highest:
             return Status.CONVERGED, f"the projected gradient vanished at risk {self.loss * self.unit * self.unit:.6g}"
         if norm(self.X.ravel()) > self.bound:
-            return Status.DIVERGING, f"|X| passed {self.bound * self.unit:.3g}"
-        ending = self.exhausted()
-        if ending is None and self.n_steps:
-            loss = self.loss * self.unit * self.unit
-            ending = self.stopped(self.n_steps * self.step, self.X.ravel() * self.unit, loss)
-        return ending
+            return passed(self.bound * self.unit, "|X|")
+        return self.exhausted()
 
-    def result(self, status: Status, message: str) -> Trajectory:
-        self.offer(last=True)
-        table, unit = np.array(self.kept.states), self.unit
-        with np.errstate(over="ignore"):
-            losses = table[:, 0] * unit * unit
-        return Trajectory(
-            times=np.array(self.kept.times),
-            states=table[:, 2:] * unit,
-            losses=losses,
-            gradient_norms=table[:, 1] * unit,
-            status=status,
-            message=message,
-            method=f"projected gradient, step {self.step:.6g}",
-            plateaus=(),
-            conservation_drift=None,
-            monotonicity_defect=self.rise / max(self.steepest, 1e-300),
-            n_gradients=self.n_gradients,
-            n_hessians=0,
-            n_steps=self.n_steps,
+    def asked(self) -> Ending | None:
+        if not self.n_steps:
+            return None
+        loss = self.loss * self.unit * self.unit
+        return self.stopped(self.n_steps * self.step, self.X.ravel() * self.unit, loss)
+
+    def result(self, ending: Ending) -> Trajectory:
+        self.kept.keep(*self.here())
+        return Course.known(self.kept).trajectory(
+            ending,
+            f"projected gradient, step {self.step:.6g}",
+            counts=(self.n_gradients, 0, self.n_steps),
+            units=(self.unit, 1.0, self.unit),
+            rise=self.rise / max(self.steepest, 1e-300),
         )

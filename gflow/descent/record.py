@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gflow.flow import Status, Trajectory
-from gflow.flow.monitor import along, norm, plateaus
+from gflow.flow.driver import Callback, Question, drive
+from gflow.flow.endings import STOPPED, loss_reached
+from gflow.flow.monitor import norm
+from gflow.flow.record import Course, Record
+from gflow.flow.trajectory import Ending
 from gflow.flow.verdicts import at_rest
 
 if TYPE_CHECKING:
@@ -20,27 +22,6 @@ STALLED = 1e-8
 """A state where steps are lost in rounding may be critical where the gradient is below this fraction of its largest."""
 LEAST = {"max_steps": 1}
 """The least budget, 2 for those that are not named."""
-Callback = Callable[[float, np.ndarray, float], object]
-Ending = tuple[Status, str]
-
-
-@dataclass
-class Kept:
-    """States kept along a descent; when there are too many, every other one is dropped."""
-
-    most: int
-    times: list[float] = field(default_factory=list)
-    states: list[np.ndarray] = field(default_factory=list)
-    stride: int = 1
-
-    def offer(self, number: int, t: float, state: np.ndarray, last: bool = False) -> None:
-        """Keep the state of this step if its turn has come, the last one always."""
-        if (number % self.stride == 0 or last) and (not self.times or t > self.times[-1]):
-            if len(self.times) >= self.most:
-                del self.times[1::2], self.states[1::2]
-                self.stride *= 2
-            self.times.append(t)
-            self.states.append(state)
 
 
 def checked_limits(counts: dict[str, int], **limits: float | None) -> dict[str, float]:
@@ -72,7 +53,7 @@ class Steps:
         self.bound = limits["norm_limit"] * max(1.0, size)
         self.n_steps = self.n_gradients = self.n_hessians = 0
         self.highest = 0.0
-        self.kept = Kept(int(limits["max_states"]))
+        self.kept = Record(limits["max_states"])
 
     def verdict(self) -> Ending | None:
         """Return how the steps end at the present state, or None if they go on."""
@@ -82,16 +63,17 @@ class Steps:
         """Return how the steps end with one more, or None."""
         raise NotImplementedError
 
-    def result(self, status: Status, message: str) -> Trajectory:
+    def asked(self) -> Ending | None:
+        """Return that the callback asked to stop at the state, or None."""
+        raise NotImplementedError
+
+    def result(self, ending: Ending) -> Trajectory:
         """Return the record of what was kept."""
         raise NotImplementedError
 
-    def trajectory(self) -> Trajectory:
+    def trajectory(self, watch: Question | None = None) -> Trajectory:
         """Return what was kept after stepping until something ends the descent."""
-        ending = self.verdict()
-        while ending is None:
-            ending = self.advance()
-        return self.result(*ending)
+        return self.result(drive(self.advance, (self.verdict, self.asked), watch))
 
     def exhausted(self) -> Ending | None:
         """Return that the budget of gradients is spent, or None."""
@@ -100,10 +82,8 @@ class Steps:
         return None
 
     def stopped(self, t: float, state: np.ndarray, loss: float) -> Ending | None:
-        """Return that the callback asked to stop, or None."""
-        if self.callback is not None and self.callback(t, state, loss):
-            return Status.HORIZON, "the callback asked to stop"
-        return None
+        """Return that the callback, told of a state that a step has led to, asked to stop, or None."""
+        return STOPPED if self.callback is not None and self.callback(t, state, loss) else None
 
 
 class ObjectiveSteps(Steps):
@@ -133,14 +113,14 @@ class ObjectiveSteps(Steps):
         self.slope_vector = self.objective.gradient(self.theta)
         self.n_gradients = 1
         self.slope = self.highest = norm(self.slope_vector)
-        self.minimum_below = np.inf
-        self.kept.offer(0, 0.0, self.theta)
+        self.minimum_below, self.t = np.inf, 0.0
+        self.kept.offer(0.0, self.theta)
 
     def reached(self) -> Ending | None:
         """Return that the loss is within ``loss_tol`` of its lower bound, or None."""
         floor = self.objective.lower_bound
         if floor is not None and (loss := self.objective.value(self.theta)) - floor <= self.limits["loss_tol"]:
-            return Status.CONVERGED, f"the loss reached {loss * self.units[2] ** 2:.3g}"
+            return loss_reached(loss * self.units[2] ** 2)
         return None
 
     def at_rest(self) -> Ending | None:
@@ -158,39 +138,25 @@ class ObjectiveSteps(Steps):
         ending = at_rest(self.objective, self.theta, self.limits["loss_tol"], self.bound, self.units[0])
         return ending or (Status.ROUNDOFF, f"{what} at a saddle that only rounding could leave, |grad f| = {slope:.3g}")
 
-    def asked(self, t: float) -> Ending | None:
+    def asked(self) -> Ending | None:
         """Return that the callback asked to stop at the state, or None."""
-        if self.callback is None:
+        if self.callback is None or not self.n_steps:
             return None
         loss = self.objective.value(self.theta) * self.units[2] ** 2
-        return self.stopped(t * self.clock, self.theta * self.units[0], loss)
+        return self.stopped(self.t * self.clock, self.theta * self.units[0], loss)
 
     def name(self) -> str:
         """Return the name of the method."""
         raise NotImplementedError
 
-    def result(self, status: Status, message: str) -> Trajectory:
+    def result(self, ending: Ending) -> Trajectory:
         """Return the record of what was kept, in the units of the caller."""
-        times, states = np.array(self.kept.times), np.array(self.kept.states)
-        losses, slopes, drift = along(self.objective, states)
-        rise = float(np.max(np.diff(losses), initial=0.0)) / max(float(np.abs(losses).max()), 1e-300)
-        flat = status in (Status.CONVERGED, Status.ROUNDOFF)
-        met = plateaus(times, states, losses, slopes, EPS * float(np.abs(losses).max()), flat)
-        theta_unit, _, unit = self.units
-        with np.errstate(over="ignore"):
-            losses, slopes = losses * unit * unit, slopes * (unit * (unit / theta_unit))
-        return Trajectory(
-            times=times * self.clock,
-            states=states * theta_unit,
-            losses=losses,
-            gradient_norms=slopes,
-            status=status,
-            message=message,
-            method=self.name(),
-            plateaus=tuple(plateau.scaled(unit * unit, self.clock, theta_unit) for plateau in met),
-            conservation_drift=drift,
-            monotonicity_defect=rise,
-            n_gradients=self.n_gradients,
-            n_hessians=self.n_hessians,
-            n_steps=self.n_steps,
+        self.kept.keep(self.t, self.theta)
+        course = Course.along(self.objective, self.kept)
+        return course.trajectory(
+            ending,
+            self.name(),
+            counts=(self.n_gradients, self.n_hessians, self.n_steps),
+            units=(self.units[0], self.clock, self.units[2]),
+            noise=EPS * float(np.abs(course.losses).max()),
         )

@@ -2,26 +2,104 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gflow.ensemble.record import FlowEnd, FlowRun
 from gflow.flow import Status
+from gflow.flow.driver import FOREVER
+from gflow.flow.endings import MINIMUM, T_END, loss_reached, passed, spent
 from gflow.flow.outcome import STEPS
 from gflow.flow.rest import left, told
 from gflow.flow.verdicts import at_rest
 
+METHOD = "compiled DOP853 and Rodas5P"
+PATIENCE = 30_000
+"""Gradients after which a run that has not ended is left to ``gradient_flow``: its tail is too flat for this code."""
 DRIFT = 100.0
 """A compiled run whose conserved quantity moved by more than this many times ``rtol`` is left to scipy."""
 DOUBT = 0.1
 """The same where rounding errors may have moved the end by more than this fraction of ``error_tol``."""
 
 
+class CompiledEnd(NamedTuple):
+    """The end of a compiled run in the caller's units; ``status`` and ``message`` are those of a ``Trajectory``.
+
+    ``rounding`` is an estimate of how far rounding has changed a column that became large, relative to it.
+    """
+
+    theta: np.ndarray
+    time: float
+    status: Status
+    message: str
+    loss: float
+    gradient_norm: float
+    conservation_drift: float
+    n_gradients: int
+    n_hessians: int
+    n_steps: int
+    rounding: float
+
+
+def compiled_end(
+    problem: Any,
+    model: Any,
+    start: np.ndarray,
+    *,
+    rtol: float,
+    t_end: float | None,
+    loss_tol: float,
+    gradient_tol: float,
+    norm_limit: float,
+    max_evaluations: int,
+    doubt: float = np.inf,
+) -> CompiledEnd | None:
+    """Return the end of the gradient flow; None where rounding errors may have decided an escape, or its tail is flat.
+
+    Nor is there an end where rounding errors may have changed an escape by more than ``doubt``, relative to it.
+
+    Parameters
+    ----------
+    problem : MatrixCompletion
+    model : Factorization of the same shape
+    start : (dim,) array, finite
+
+    The keywords are those of ``gradient_flow``; they are not checked.
+    """
+    from gflow.fast.field import entries_of
+    from gflow.fast.rounding import MARGIN, errors_of
+    from gflow.fast.run import BUDGET, CONVERGED, DIVERGING, FLAT, HORIZON, NOW, Limits, run
+    from gflow.fast.saddles import Bottom
+    from gflow.fast.steps import work
+
+    inner, unit, root = problem.normalized, problem.unit, float(np.sqrt(problem.unit))
+    theta = start / root
+    Z = model.stacked(theta).ravel()
+    far = norm_limit * max(1.0, float(np.linalg.norm(theta)))
+    horizon = FOREVER if t_end is None else t_end * unit
+    limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, min(int(max_evaluations), PATIENCE), doubt)
+    record = np.zeros(1, NOW)
+    now, entries = record.view(np.recarray)[0], entries_of(inner, model.rank)
+    errors, seen = errors_of(entries, Z)
+    code = run(entries, Z, limits, now, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))
+    last = dict(zip(NOW.names or (), record[0].item(), strict=True))
+    final = model.unstacked(Z.reshape(-1, model.rank))
+    with np.errstate(over="ignore"):
+        loss = float(0.25 * inner.n_observed * last["drive"] ** 2 * np.float64(unit) * unit)
+        slope = float(last["slope"] * np.float64(unit) * (unit / root))
+    endings = {CONVERGED: loss_reached(loss), FLAT: MINIMUM, HORIZON: T_END, DIVERGING: passed(far * root)}
+    endings[BUDGET] = spent(last["evaluations"], max_evaluations)
+    if code not in endings or (code == BUDGET and max_evaluations > PATIENCE):
+        return None
+    size = max(float(theta @ theta), float(final @ final), 1e-300)
+    drift = float(np.linalg.norm(model.conserved(final) - model.conserved(theta))) / size
+    counts, lost = (last["evaluations"], last["hessians"], last["steps"]), MARGIN * float(seen.worst)
+    return CompiledEnd(final * root, last["t"] / unit, *endings[code], loss, slope, drift, *counts, lost)
+
+
 def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
     """Return where the compiled flow ends, or None where it cannot be trusted."""
-    from gflow.fast.flow import METHOD, compiled_end
-
     drift_tol = min(DRIFT * settings["rtol"], settings["drift_tol"] or np.inf)
     doubt = np.inf if settings["error_tol"] is None else DOUBT * settings["error_tol"]
     if STEPS * settings["rtol"] > doubt / DOUBT or _mirrored(run):
@@ -34,7 +112,7 @@ def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
     size = max(run.subject.unit, float(np.abs(run.model.output(end.theta)).max()))
     way, unlearned = left(run.objective, end.theta) if end.status == Status.CONVERGED else (0.0, 0.0)
     known = {name: number for name, number in end._asdict().items() if name != "rounding"}
-    known |= {"status": Status(end.status), "error": relative * size + way, "message": told(end.message, unlearned)}
+    known |= {"error": relative * size + way, "message": told(end.message, unlearned)}
     return FlowEnd(**known, method=METHOD)
 
 

@@ -16,19 +16,19 @@ import numpy as np
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-SMALL = 1e-12
+HIGHER_ORDER = 1e-12
 """Distance from the critical point at which h is evaluated: what is of higher order is that small beside it."""
 RTOL = 1e-12
 """Tolerance of the flow on the sphere."""
-FINEST = 1e-13
+SECOND_RTOL = 1e-13
 """The same of the second route."""
 ON_RAY = 1e-13
 """The direction has come to its limit when it moves by less than this per unit of the rate."""
-STRETCH, LONGEST = 50.0, 1e9
+TAIL_STRETCH, LONGEST = 50.0, 1e9
 """The flow on the sphere is followed in pieces of this length over the rate, up to this many of them together."""
-FAR = 1e4
+TAIL_FROM = 1e4
 """Size to which the second route integrates before the tail is added."""
-ORDERS = range(3, 9)
+TAIL_ORDERS = range(3, 9)
 INTEGER_TOL = 1e-3
 
 
@@ -130,7 +130,7 @@ class _Slope:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         size = float(np.linalg.norm(x))
-        scale = SMALL / size
+        scale = HIGHER_ORDER / size
         return -self.local.gradient(scale * x) / scale ** (self.order - 1)
 
 
@@ -144,7 +144,7 @@ def _order(local: Objective, direction: np.ndarray) -> int:
     order = round(float(found))
     if order == 2:
         raise ValueError("the Hessian does not vanish along start: a strict saddle is left in log(1/alpha) / lambda")
-    if order not in ORDERS or abs(found - order) > 0.05:
+    if order not in TAIL_ORDERS or abs(found - order) > 0.05:
         raise ValueError(
             f"the loss has no homogeneous part of an order between 3 and 8 here; it begins like {found:.3g}"
         )
@@ -174,14 +174,14 @@ def _on_sphere(slope: _Slope, x: np.ndarray, size: float) -> tuple[np.ndarray, f
             return at, rate, float(y[n + 1] + tail)
         if speed == 0.0 or (rate <= 0.0 and still <= ON_RAY * speed) or passed > LONGEST:
             raise NoBlowUp("the flow of the homogeneous part does not leave: it comes to rest or back to the center")
-        span = STRETCH / speed / max(1.0, p - 2)
+        span = TAIL_STRETCH / speed / max(1.0, p - 2)
         found = solve_ivp(field, (0.0, span), y, method="DOP853", rtol=RTOL, atol=RTOL)
-        y, passed = found.y[:, -1], passed + STRETCH
+        y, passed = found.y[:, -1], passed + TAIL_STRETCH
 
 
 def _direct(slope: _Slope, delta: np.ndarray, rate: float) -> float:
-    """Return the blow-up time by delta' = grad h(delta) up to ``FAR`` times its size, and the tail on the ray."""
-    return blown_up(slope, slope.order, delta, rate, FAR)[0]
+    """Return the blow-up time by delta' = grad h(delta) up to ``TAIL_FROM`` times its size, and the tail on the ray."""
+    return blown_up(slope, slope.order, delta, rate, TAIL_FROM)[0]
 
 
 def blown_up(
@@ -209,7 +209,7 @@ def blown_up(
         return float(np.linalg.norm(y)) - reach
 
     passed.terminal = True  # type: ignore[attr-defined]
-    limits = {"rtol": FINEST, "atol": FINEST * float(np.linalg.norm(delta))}
+    limits = {"rtol": SECOND_RTOL, "atol": SECOND_RTOL * float(np.linalg.norm(delta))}
     found = solve_ivp(lambda _, y: slope(y), (0.0, 1e12 / rate), delta, method="DOP853", events=passed, **limits)
     if found.status != 1:
         raise NoBlowUp("the flow of the homogeneous part was not seen to grow without bound")

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.critical import hessian_spectrum
+from gflow.policy import HESSIAN_ROUNDING
 
 if TYPE_CHECKING:
     from gflow.critical import Spectrum
     from gflow.objective import Objective
 
-ROUNDED = 64.0 * float(np.finfo(float).eps)
-"""Rounding of an eigenvalue, relative to the norm of the Hessian, and of a gradient, relative to norm times size."""
 LANCZOS_TOL = 1e-10
 """Accuracy of eigenvalues where not all of them are computed, relative to the norm of the Hessian."""
-BENT = 4.0
+BENT_BY = 4.0
 """A relative move changes the Hessian by at most so many times its norm: by 2 for a product of two factors."""
 
 
@@ -146,9 +145,9 @@ def eigenvalue_error(objective: Objective, saddle: np.ndarray, spectrum: Spectru
     size, own = max(float(np.linalg.norm(point)), 1.0), objective.time_unit / inner.time_unit
     slopes, curvatures = spectrum.vectors.T @ inner.gradient(inner.theta_unit * point), own * spectrum.values
     norm = own * spectrum.norm
-    moved = (np.abs(curvatures) > ROUNDED * norm) & (np.abs(slopes) > ROUNDED * norm * size)
+    moved = (np.abs(curvatures) > HESSIAN_ROUNDING * norm) & (np.abs(slopes) > HESSIAN_ROUNDING * norm * size)
     step = float(np.linalg.norm(slopes[moved] / curvatures[moved])) / size
-    return spectrum.norm * (ROUNDED + (0.0 if spectrum.complete else LANCZOS_TOL) + BENT * step)
+    return spectrum.norm * (HESSIAN_ROUNDING + (0.0 if spectrum.complete else LANCZOS_TOL) + BENT_BY * step)
 
 
 def _within(spectrum: Spectrum, error: float) -> np.ndarray:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DENSE_INSIDE = 600
 """Up to this dimension of the manifold all eigenvalues inside are computed, beyond it the lowest one."""
-LANCZOS_TOL, LANCZOS_VECTORS, RESTARTS = 1e-6, 60, 30
+LANCZOS_TOL, LANCZOS_VECTORS, INSIDE_RESTARTS = 1e-6, 60, 30
 """Residual of the lowest eigenvalue relative to the norm of the Hessian, and the work that may be spent on it."""
 GAUGE_TOL = 1e-8
 
@@ -109,7 +109,7 @@ class _Inside:
                 which="SA",
                 tol=LANCZOS_TOL,
                 ncv=min(LANCZOS_VECTORS, self.dim),
-                maxiter=RESTARTS,
+                maxiter=INSIDE_RESTARTS,
                 v0=start,
                 return_eigenvectors=False,
             )

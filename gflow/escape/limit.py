@@ -24,7 +24,7 @@ DECADES, ROUGH_DECADES = (2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 14.0), (2.0, 3.0, 4.0, 
 """Default starts, in decades below the largest alpha for which the start is near the saddle."""
 DISPLACED = 1e-6
 """Newton's step along the escape directions, relative to the size of a saddle, that a critical point may leave."""
-HIDDEN = 1e2 * float(np.finfo(float).eps)
+ROUNDED_PART = 1e2 * float(np.finfo(float).eps)
 """A direction's part in the escape eigenspace is rounding up to this fraction of the direction."""
 
 
@@ -98,7 +98,7 @@ def escape_limit(
         if verdict != EscapeVerdict.EXISTS:
             return EscapeLimit(verdict, reason, directions)
     launch = directions.project(direction)
-    if float(np.linalg.norm(launch)) <= HIDDEN * float(np.linalg.norm(direction)):
+    if float(np.linalg.norm(launch)) <= ROUNDED_PART * float(np.linalg.norm(direction)):
         reason = "the direction has no part in the escape eigenspace beyond rounding"
         return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, directions)
     routes = Routes(objective, saddle, direction, directions, launch, rtol, objective.around(saddle))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gflow.models import Factorization
     from gflow.problems import MatrixCompletion
 
-DENSE_SIDE = 32
+ALL_PAIRS_SIDE = 32
 """Up to this smaller side all singular pairs of the residual are computed."""
 
 
@@ -121,7 +121,7 @@ def require_critical(E: Any, A: np.ndarray, B: np.ndarray, weight: float, critic
 
 def _pairs(E: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the two top singular triples of a sparse array, the second value 0 where there is but one."""
-    if min(E.shape) <= DENSE_SIDE:
+    if min(E.shape) <= ALL_PAIRS_SIDE:
         U, sizes, Vt = np.linalg.svd(E.toarray())
         return U[:, :2], np.append(sizes, 0.0)[:2], Vt[:2]
     if not E.data.any():

@@ -9,21 +9,20 @@ import numpy as np
 
 from gflow.connectivity import connectivity
 from gflow.escape.inside import second_order_inside
-from gflow.escape.pair import DENSE_SIDE, equations_gram, require_critical
+from gflow.escape.pair import ALL_PAIRS_SIDE, equations_gram, require_critical
+from gflow.policy import LARGEST_TABLE
 from gflow.problems import as_completion
 
 if TYPE_CHECKING:
     from gflow.models import Factorization
     from gflow.problems import MatrixCompletion
 
-DENSE_CELLS = 250_000
+ALL_VALUES_CELLS = 250_000
 """Up to this many entries all singular values of the residual are computed."""
-LEADING = 10
+FIRST_TRIPLES = 10
 """Singular triples asked for first beyond it."""
 EXPLICIT = 4_000_000
 """Up to this many numbers the equations for w are written out; beyond it their Gram matrix is, half as accurate."""
-LARGEST_TABLE = 10_000
-"""Matrices with more entries than this are null in JSON."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,14 +215,14 @@ def _factors(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray
 def _leading(E: Any, simple_tol: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return all singular triples of a sparse array, or enough leading ones to tell how many belong to the top."""
     most = min(E.shape)
-    if E.shape[0] * E.shape[1] <= DENSE_CELLS or most <= DENSE_SIDE:
+    if E.shape[0] * E.shape[1] <= ALL_VALUES_CELLS or most <= ALL_PAIRS_SIDE:
         U, sigma, Vt = np.linalg.svd(E.toarray(), full_matrices=False)
         return U, sigma, Vt.T
     if not E.data.any():
         return np.eye(E.shape[0], 1), np.zeros(1), np.eye(E.shape[1], 1)
     from scipy.sparse.linalg import svds
 
-    count, start = LEADING, np.random.default_rng(0).standard_normal(most)
+    count, start = FIRST_TRIPLES, np.random.default_rng(0).standard_normal(most)
     while True:
         U, sigma, Vt = svds(E, k=min(count, most - 1), v0=start)
         order = np.argsort(-sigma)

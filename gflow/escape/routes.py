@@ -10,32 +10,32 @@ import numpy as np
 
 from gflow.escape.directions import EscapeDirections
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
+from gflow.policy import EPS
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-EPS = float(np.finfo(float).eps)
-LAUNCH, ROUGH_LAUNCH = 1e-10, 1e-7
+EXACT_LAUNCH, ROUGH_LAUNCH = 1e-10, 1e-7
 """Start on the unstable manifold, relative to the size of the saddle; the second where deviations are rounded."""
 PROBE, PROBE_TOL = 1e-13, 1e-6
 """A start this small, relative to the size of the saddle, shows rounding by more than the second if there is any."""
-FAR = 1e4
+DIVERGED = 1e4
 """The path along the unstable manifold counts as diverging at this distance, relative to the size of the saddle."""
-MOST_EVALUATIONS = 20_000
+PATH_BUDGET = 20_000
 """Gradients of each path, ten times what one that ends takes: one that rests above its rounding gains no more."""
 LINEAR = 1e-3
 """The path along the unstable manifold begins where the linear law fails by this fraction."""
-GROWTH = 1e4
+FRESH_GROWTH = 1e4
 """Growth of a deviation after which tolerances relative to it are set afresh."""
 ROUNDED_TOL = 1e2 * EPS
 """Error of a rounded deviation, relative to the size of the saddle."""
-NEAR = 10.0
+RUNAWAY = 10.0
 """A path that runs off to infinity is followed to this distance, relative to the size of the saddle."""
 STEEP = 1e5
 """It is given up where it doubles within so small a fraction of the time spent: later, rounding of the time counts."""
-LOST = 1e2
+PARTED = 1e2
 """The path is given up where two starts lead further apart than this many times their distance from the saddle."""
-LEFT, SLOWED = 0.05, 0.25
+SPEEDS_UP, SLOWED = 0.05, 0.25
 """The routes are compared from when the speed exceeds the first fraction of the largest speed until it has fallen
 below the second: later, what separates them may grow again."""
 
@@ -89,7 +89,7 @@ class Routes:
     @property
     def epsilon(self) -> float:
         """Return the factor of ``launch`` at which the unstable manifold is entered."""
-        return (LAUNCH if self.exact else ROUGH_LAUNCH) * self.size / float(np.linalg.norm(self.launch))
+        return (EXACT_LAUNCH if self.exact else ROUGH_LAUNCH) * self.size / float(np.linalg.norm(self.launch))
 
     def shift(self, small: float) -> float:
         """Return log(1 / small) / lambda_1: the time of the trajectory at time 0 of the limit."""
@@ -107,7 +107,7 @@ class Routes:
         nearer = self._states(self.epsilon / 4 * self.launch, times + self.shift(self.epsilon / 4))[0]
         size = np.maximum.accumulate(np.linalg.norm(path.states, axis=1))
         apart = np.linalg.norm(path.states - nearer, axis=1) / size
-        lost = apart > LOST * (LAUNCH if self.exact else ROUGH_LAUNCH)
+        lost = apart > PARTED * (EXACT_LAUNCH if self.exact else ROUGH_LAUNCH)
         stop = int(np.argmax(lost)) if lost.any() else len(times)
         if stop < 2:
             raise NotFollowed("two starts on the unstable manifold lead apart at once")
@@ -120,7 +120,7 @@ class Routes:
         if path.status is not Status.DIVERGING and path.gradient_norms[-1] < SLOWED * path.gradient_norms.max():
             return path
         lengths, spent = np.linalg.norm(path.states, axis=1), path.times + self.shift(self.epsilon)
-        far = (lengths > NEAR * self.size) | (path.gradient_norms * spent > STEEP * lengths)
+        far = (lengths > RUNAWAY * self.size) | (path.gradient_norms * spent > STEEP * lengths)
         stop = int(np.argmax(np.append(far, True)))
         if stop < 2:
             raise NotFollowed("the path runs off to infinity at once")
@@ -164,7 +164,7 @@ class Routes:
 
     def _grown(self, start: np.ndarray, elapsed: float) -> np.ndarray:
         """Return the state at the time ``elapsed``, in legs with tolerances that follow the growing deviation."""
-        legs = int(np.ceil(self.directions.rate * elapsed / np.log(GROWTH)))
+        legs = int(np.ceil(self.directions.rate * elapsed / np.log(FRESH_GROWTH)))
         for _ in range(legs):
             path = self._flow(start, t_end=elapsed / legs)
             if path.status != Status.HORIZON:
@@ -188,8 +188,8 @@ class Routes:
                     rtol=max(self.rtol, 0.0 if self.exact else min(ROUNDED_TOL * self.size / length, 1e-2)),
                     t_end=None if t_end is None else t_end / unit,
                     t_eval=None if t_eval is None else t_eval / unit,
-                    norm_limit=(FAR if t_eval is None else 1e2 * FAR) * max(self.size / length, 1.0),
-                    max_evaluations=MOST_EVALUATIONS,
+                    norm_limit=(DIVERGED if t_eval is None else 1e2 * DIVERGED) * max(self.size / length, 1.0),
+                    max_evaluations=PATH_BUDGET,
                 )
         except IntegrationFailed as failure:
             raise NotFollowed(str(failure)) from failure
@@ -243,7 +243,7 @@ def moving_times(path: Trajectory, count: int, earliest: float | None = None) ->
     """
     speed = path.gradient_norms
     fastest = int(np.argmax(speed))
-    first = int(np.argmax(speed > LEFT * speed[fastest]))
+    first = int(np.argmax(speed > SPEEDS_UP * speed[fastest]))
     slow = np.nonzero(speed[fastest:] < SLOWED * speed[fastest])[0]
     last = fastest + int(slow[0]) if slow.size else len(speed) - 1
     if first >= last:

@@ -1,6 +1,7 @@
 """Compiled gradient flows of small matrix completion problems, with numba (extra ``fast``).
 
-The kernels are imported, and compiled at their first use, by ``gflow.fast.flow``.
+The kernels are imported, and compiled at their first use, by ``gflow.ensemble`` and ``gflow.traversal``. They take
+their constants from ``gflow.flow``, whose mathematics they repeat.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ def _kept(config: Any) -> Iterator[None]:
 @cache
 def _folder(chosen: str) -> Path:
     """Return the first folder that can be written: where the user wants it, beside the sources, or at home."""
-    digest = sha256(b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))).hexdigest()[:16]
+    sources = sorted([*HERE.glob("*.py"), *(HERE.parent / "flow").glob("*.py")])  # constants are compiled in
+    digest = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     beside = HERE / "__pycache__"
     for base in (Path(chosen),) if chosen else (beside, Path.home() / ".cache" / "gflow"):
         folder = base / f"compiled-{digest}"

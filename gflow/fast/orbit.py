@@ -1,6 +1,6 @@
 """Steps of the exponential Rosenbrock method for the flow of W = A B around a critical point, in compiled code.
 
-The mathematics is that of ``gflow.traversal.rosenbrock``; states are deviations D from the critical point C in the
+The mathematics is that of ``gflow.flow.rosenbrock``; states are deviations D from the critical point C in the
 layout of ``gflow.fast.field``.
 """
 
@@ -12,15 +12,7 @@ import numpy as np
 
 from gflow.fast.field import Entries, copy, entries_of, hessian, norm
 from gflow.fast.jit import compiled
-
-EPS = float(np.finfo(float).eps)
-NOISE = 16 * EPS
-"""Slopes below this fraction of curvature times deviation are rounding and move nothing."""
-SMALL = 0.1
-"""phi functions are summed as series below this argument and divided out above."""
-SERIES = np.array([1.0 / float(np.prod(np.arange(1.0, j + 1))) for j in range(4, 13)])
-E_FOLDINGS = 3.0
-"""Largest growth of an unstable mode in one step, in e-foldings."""
+from gflow.flow.rosenbrock import E_FOLDINGS, NOISE, SERIES, SMALL
 
 NOW = np.dtype(
     [(name, float) for name in ("length", "distance", "noise", "speed")]

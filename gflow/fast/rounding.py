@@ -8,18 +8,14 @@ import numpy as np
 
 from gflow.fast.field import Entries, copy, norm
 from gflow.fast.jit import compiled
-from gflow.fast.saddles import EPS
+from gflow.flow.rounding import DRIFT_ROUNDING, EPS, IDLE
 
-IDLE = 0.03
-"""Columns below this fraction of the largest, or of the unit, move by the linear equation."""
 MARGIN = 4.0
 """Errors are taken to be this many times the one sample that is followed."""
 FOLDINGS = 4.0
 """e-foldings of the fastest error between two looks at the state."""
 TERMS, MOST_PARTS = 10, 50
 """Terms of the exponential of half as many e-foldings, and how often it is applied for one step at the most."""
-DRIFT_ROUNDING = 16.0
-"""Rounding errors of the conserved quantity along a column, in units of eps times its size and the largest one."""
 MULTIPLIER, INCREMENT, MODULUS = 1103515245, 12345, 2**31
 """A linear congruential generator: the signs and sizes of rounding errors need be no more random than that."""
 
@@ -30,7 +26,7 @@ SEEN = np.dtype(
 become large; how many are large."""
 
 
-class Errors(NamedTuple):
+class Lost(NamedTuple):
     """What is known of rounding errors.
 
     Attributes
@@ -50,11 +46,11 @@ class Errors(NamedTuple):
     spare: np.ndarray
 
 
-def errors_of(entries: Entries, Z: np.ndarray) -> tuple[Errors, Any]:
+def errors_of(entries: Entries, Z: np.ndarray) -> tuple[Lost, Any]:
     """Return the memory and the record for an integration that starts at Z."""
     lines = np.zeros((5, Z.size))
     lines[2] = Z
-    errors = Errors(lines[0], lines[1], lines[2], np.zeros(entries.targets.size), lines[3], lines[4])
+    errors = Lost(lines[0], lines[1], lines[2], np.zeros(entries.targets.size), lines[3], lines[4])
     seen = np.zeros(1, SEEN).view(np.recarray)[0]
     seen.large, seen.seed = entries.rank, 1
     residuals(entries, Z, errors.slopes)
@@ -74,7 +70,7 @@ def residuals(entries: Entries, Z: np.ndarray, slopes: np.ndarray) -> None:
 
 
 @compiled
-def grow(entries: Entries, errors: Errors, dt: float, parts: int) -> None:
+def grow(entries: Entries, errors: Lost, dt: float, parts: int) -> None:
     """Write exp(-dt [[0, G], [G^T, 0]]) times the sample over it, G being the slopes."""
     rank, sample, term, spare = entries.rank, errors.sample, errors.term, errors.spare
     for _ in range(parts):
@@ -94,7 +90,7 @@ def grow(entries: Entries, errors: Errors, dt: float, parts: int) -> None:
 
 
 @compiled
-def note(entries: Entries, Z: np.ndarray, t: float, drive: float, errors: Errors, seen: Any, last: bool) -> bool:
+def note(entries: Entries, Z: np.ndarray, t: float, drive: float, errors: Lost, seen: Any, last: bool) -> bool:
     """Keep what a step to Z at time t has lost; return whether the errors can still be followed."""
     for q in range(Z.size):
         errors.squares[q] += Z[q] * Z[q]
@@ -118,7 +114,7 @@ def note(entries: Entries, Z: np.ndarray, t: float, drive: float, errors: Errors
 
 
 @compiled
-def meet(entries: Entries, Z: np.ndarray, errors: Errors, seen: Any) -> None:
+def meet(entries: Entries, Z: np.ndarray, errors: Lost, seen: Any) -> None:
     """Add fresh rounding errors, and keep the worst error of a column that is large."""
     rank, size = entries.rank, entries.size
     for q in range(Z.size):

@@ -8,14 +8,13 @@ import numpy as np
 
 from gflow.fast.field import Entries, cholesky, copy, hessian, norm, velocity
 from gflow.fast.jit import compiled
-from gflow.fast.rounding import MARGIN, Errors, note
-from gflow.fast.saddles import EPS, Bottom, certain, unstable_rates
+from gflow.fast.rounding import MARGIN, Lost, note
+from gflow.fast.saddles import Bottom, certain, unstable_rates
 from gflow.fast.steps import STAGES, Work, explicit_step, rosenbrock_step
+from gflow.flow.saddles import EPS, TURN
 
 GOING, CONVERGED, FLAT, HORIZON, DIVERGING, BUDGET, DOUBTFUL = range(7)
 """How a run ends. ``FLAT``: the gradient vanished at a minimum; ``DOUBTFUL``: rounding errors may have decided."""
-TURN = 10.0
-"""A stay begins where the gradient norm has fallen by this factor, and ends where it has risen by it."""
 EXPLICIT_GROWTH, ROSENBROCK_GROWTH = 0.7, 0.3
 """Largest growth of an unstable mode in one step, in e-foldings: modes hidden below the tolerance must be right too."""
 LOST = 1e-12
@@ -164,7 +163,7 @@ def verdict(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, memory: W
 
 @compiled
 def run(
-    entries: Entries, Z: np.ndarray, limits: Limits, now: Any, bottom: Bottom, errors: Errors, seen: Any, memory: Work
+    entries: Entries, Z: np.ndarray, limits: Limits, now: Any, bottom: Bottom, errors: Lost, seen: Any, memory: Work
 ) -> int:
     """Return how the flow from Z ends; Z becomes the last state, ``now`` and ``seen`` say when and how surely."""
     now.drive = velocity(entries, Z, memory.velocity)

@@ -9,15 +9,10 @@ import numpy as np
 from gflow.fast.field import Entries, hessian, norm, velocity
 from gflow.fast.jit import compiled
 from gflow.fast.steps import Work
+from gflow.flow.saddles import DOUBT, DRIFT, EPS, FLATNESS, LARGEST_EXPONENT, PASSIVE
 
-EPS = float(np.finfo(float).eps)
-FLATNESS = 1e-8
-"""Negative eigenvalues of the Hessian up to this fraction of its norm count as zero."""
-DRIFT, DOUBT = 16.0, 2.0
-"""Rounding units of the state met on the way to a saddle, and the margin over sampled errors of the gradient."""
 CERTAIN = 1e-4
 """An escape is followed if rounding errors stay below this fraction of what decides it."""
-LARGEST_EXPONENT = 600.0
 
 
 class Bottom(NamedTuple):
@@ -94,7 +89,7 @@ def certain(entries: Entries, now: Any, bottom: Bottom, memory: Work) -> bool:
     bottom.amplitudes[:] = 0.0
     bottom.rates[:] = 0.0
     for k in range(rates.size):
-        if rates[k] < 0.999 * rates[0]:
+        if rates[k] < PASSIVE * rates[0]:
             bottom.amplitudes[k] = max(floor + DOUBT * errors / rates[k], inherited)
             bottom.rates[k] = rates[k]
     now.clock = now.arrived

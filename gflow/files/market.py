@@ -12,7 +12,7 @@ from gflow.files.arrays import LARGEST_SIDE
 from gflow.files.text import NUMBER, lines, number, short, vanished
 from gflow.problems import MatrixCompletion
 
-LARGEST_MATRIX = 10**8
+LARGEST_ARRAY = 10**8
 """Largest admissible d1 d2 of the format ``array``: the size line alone decides how much memory is taken."""
 
 _INTEGER = re.compile(r"\d{1,18}", re.ASCII)
@@ -118,8 +118,8 @@ def _size(body: _Lines, layout: str, symmetry: str, name: str) -> tuple[tuple[in
         raise ValueError(f"{name}: line {where}: a {symmetry} matrix must be square; got {d1} x {d2}")
     if layout == "coordinate" and max(d1, d2) > LARGEST_SIDE:
         raise ValueError(f"{name}: line {where}: at most {LARGEST_SIDE} rows or columns are allowed; got {d1} x {d2}")
-    if layout == "array" and d1 * d2 > LARGEST_MATRIX:
-        raise ValueError(f"{name}: line {where}: at most {LARGEST_MATRIX} cells are allowed; got {d1} x {d2}")
+    if layout == "array" and d1 * d2 > LARGEST_ARRAY:
+        raise ValueError(f"{name}: line {where}: at most {LARGEST_ARRAY} cells are allowed; got {d1} x {d2}")
     if layout == "coordinate":
         return (d1, d2), int(fields[2])
     halves = {"general": d1 * d2, "symmetric": d1 * (d1 + 1) // 2, "skew-symmetric": d1 * (d1 - 1) // 2}

@@ -1,7 +1,7 @@
 """The gradient flow theta' = -grad f(theta): the one place that calls an ODE solver."""
 
+from gflow.flow.centred import IntegrationFailed
 from gflow.flow.integration import gradient_flow
-from gflow.flow.run import IntegrationFailed
 from gflow.flow.trajectory import Plateau, Status, Trajectory
 
 __all__ = ["IntegrationFailed", "Plateau", "Status", "Trajectory", "gradient_flow"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import sqrt
-from typing import Any
 
 import numpy as np
+from scipy.integrate import DenseOutput, OdeSolver
 
+from gflow.critical.lanczos import Lanczos, Product
 from gflow.flow.monitor import norm
 
 FEWEST_VECTORS, MOST_VECTORS, LARGEST_BASIS = 10, 30, 2**27
@@ -25,73 +26,86 @@ SHORTEST, SPACING = 2.0, 0.7
 
 EPS = float(np.finfo(float).eps)
 
-Field = Callable[[np.ndarray], np.ndarray]
 
+class LinearPhase(OdeSolver):
+    """The exponential of the linear part of a field that vanishes at y = 0, as far as the field is that linear part.
 
-class LinearPhase:
-    """A solver with the attributes and methods of ``scipy.integrate.OdeSolver`` that an integration uses.
-
-    It goes as far as gradient and linear part agree to ``rtol``, or the Krylov space allows; then its status is
-    ``over``. ``is_useful`` says whether that is far enough to be worth while, ``goes_on`` whether another phase may
-    follow. Lanczos process: Saad, SIAM J. Numer. Anal. 29 (1992) 209-228.
+    It ends where field and linear part differ by more than ``rtol``, or where the Krylov space is exhausted; then
+    ``is_over``, and a further step fails. ``is_useful`` says whether that is far enough to be worth while: growth of
+    some e-foldings; ``goes_on`` whether another phase may follow. Saad, SIAM J. Numer. Anal. 29 (1992) 209-228.
 
     Parameters
     ----------
-    gradient, product : v -> (dim,) array
-        The gradient at v, and its linear part H v.
-    t : float
-    y : (dim,) array
-        Deviation from the critical point.
-    t_bound : float
+    fun, t0, y0, t_bound, vectorized
+        As for the solvers of scipy, and t_bound > t0; ``fun`` does not depend on time.
     rtol : float
-    seen : v -> object
+    product : v -> (dim,) array, optional
+        Minus the Jacobian at y = 0 times v, symmetric.
+    jac : (dim, dim) array, optional
+        That Jacobian, where there is no ``product``.
+    seen : v -> object, optional
         Called with the velocity at each state that is reached.
     """
 
+    t: float
+    y: np.ndarray
+    basis: np.ndarray
+    vectors: np.ndarray
+
     def __init__(
         self,
-        gradient: Field,
-        product: Field,
-        t: float,
-        y: np.ndarray,
+        fun: Callable[[float, np.ndarray], np.ndarray],
+        t0: float,
+        y0: np.ndarray,
         t_bound: float,
+        vectorized: bool = False,
         *,
-        rtol: float,
-        seen: Callable[[np.ndarray], object],
+        rtol: float = 1e-3,
+        product: Product | None = None,
+        jac: np.ndarray | None = None,
+        seen: Callable[[np.ndarray], object] | None = None,
     ) -> None:
-        self.gradient, self.product, self.seen, self.rtol = gradient, product, seen, rtol
-        self.begin, self.t, self.t_old, self.t_bound, self.y = t, t, t, t_bound, y
-        self.status, self.size, self.length, self.place = "running", norm(y), 0.0, 0
+        super().__init__(fun, t0, y0, t_bound, vectorized)
+        if self.direction < 0 or (product is None and jac is None):
+            raise ValueError("a linear phase needs t_bound > t0 and a product with its linear part, or jac")
+        self.product = (lambda v: -(jac @ v)) if product is None else product
+        self.seen, self.rtol, self.begin = seen, rtol, self.t
+        self.size, self.length, self.place, self.count = norm(self.y), 0.0, 0, 0
         self.values, self.left = np.zeros(1), 0.0
-        self.most = min(MOST_VECTORS, len(y) - 1, LARGEST_BASIS // len(y))
-        if self.size > 0.0 and self.most >= FEWEST_VECTORS:
-            promised = self._promised(self._bent(y, product(y)))
+        most = min(MOST_VECTORS, self.n - 1, LARGEST_BASIS // self.n)
+        if self.size > 0.0 and most >= FEWEST_VECTORS:
+            promised = self._promised(self._bent(self.y, self.product(self.y)))
             if promised > 0.0:
-                self._expand(promised + BEYOND)
+                self._expand(Lanczos(self.product, self.y / self.size, most), promised + BEYOND)
         self.is_useful = self.length * self.rate >= SHORTEST
         if self.is_useful:
             self.count = int(np.ceil(self.length * self.rate / SPACING))
-            self.grid = t + self.length * np.arange(1, self.count + 1) / self.count
-            if self.length == t_bound - t:
+            self.grid = self.t + self.length * np.arange(1, self.count + 1) / self.count
+            if self.length == t_bound - self.t:
                 self.grid[-1] = t_bound
-            self.states = self._states(self.grid)
+            self.reached = self._states(self.grid)
 
-    def step(self) -> None:
-        """Keep the next state, and the velocity there."""
-        self.t_old, self.t, self.y = self.t, float(self.grid[self.place]), self.states[self.place]
-        self.seen(-(self.slopes(np.array([self.t])) @ self.basis)[0])
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing is left of the phase."""
+        return self.place == self.count
+
+    def _step_impl(self) -> tuple[bool, str | None]:
+        if self.is_over:
+            return False, f"the flow is not linear any more at t = {self.t:.6g}"
+        self.t, self.y = float(self.grid[self.place]), self.reached[self.place]
         self.place += 1
-        if self.place == self.count:
-            self.status = "finished" if self.t >= self.t_bound else "over"
+        if self.seen is not None:
+            self.seen(-(self.slopes(np.array([self.t])) @ self.basis)[0])
+        return True, None
+
+    def _dense_output_impl(self) -> _Between:
+        return _Between(self)
 
     @property
     def goes_on(self) -> bool:
         """Return whether the flow at its end is linear enough for another phase."""
         return self.is_useful and self.left >= SHORTEST
-
-    def dense_output(self) -> Callable[[Any], np.ndarray]:
-        """Return the solution: times (m,) -> states (dim, m)."""
-        return lambda times: self._states(np.atleast_1d(times)).T
 
     def coefficients(self, times: np.ndarray) -> np.ndarray:
         """Return the solution in the basis, shape (m, vectors)."""
@@ -120,32 +134,23 @@ class LinearPhase:
 
     def _bent(self, y: np.ndarray, linear: np.ndarray) -> float:
         """Return how far the gradient is from its linear part, relative to that."""
-        return norm(self.gradient(y) - linear) / max(norm(linear), 1e-300)
+        return norm(self.fun(self.t, y) + linear) / max(norm(linear), 1e-300)
 
-    def _expand(self, foldings: float) -> None:
+    def _expand(self, space: Lanczos, foldings: float) -> None:
         """Enlarge the Krylov space until the flow in it is accurate for so many e-foldings, and find its length."""
-        basis = np.empty((self.most + 1, len(self.y)))
-        basis[0] = self.y / self.size
-        T = np.zeros((self.most + 1, self.most + 1))
-        for j in range(self.most):
-            w = self.product(basis[j])
-            for _ in range(2):
-                overlaps = basis[: j + 1] @ w
-                w -= overlaps @ basis[: j + 1]
-                T[j, j] += overlaps[j]
-            T[j, j + 1] = T[j + 1, j] = beta = norm(w)
-            complete = beta <= EPS * float(np.abs(T).max())
-            if complete or (j + 1) % CHECK == 0 or j + 1 == self.most:
-                self.values, self.vectors = np.linalg.eigh(T[: j + 1, : j + 1])
-                self.basis = basis[: j + 1]
-                if self.rate <= 0.0:
-                    return
-                wanted = foldings / self.rate
-                reached = wanted if complete else self._accurate(beta, wanted)
-                if reached == wanted or j + 1 == self.most:
-                    self.length = self._linear(min(reached, self.t_bound - self.begin))
-                    return
-            basis[j + 1] = w / beta
+        while True:
+            space.grow()
+            complete, full = space.is_complete(EPS), space.size == space.most
+            if not complete and not full and space.size % CHECK:
+                continue
+            (self.values, self.vectors), self.basis = space.ritz(), space.basis
+            if self.rate <= 0.0:
+                return
+            wanted = foldings / self.rate
+            reached = wanted if complete else self._accurate(space.beta, wanted)
+            if reached == wanted or full:
+                self.length = self._linear(min(reached, self.t_bound - self.begin))
+                return
 
     def _accurate(self, beta: float, wanted: float) -> float:
         """Return the length, up to the one wanted, for which the Krylov space is large enough."""
@@ -177,3 +182,15 @@ class LinearPhase:
             middle = (low + high) / 2
             low, high = (middle, high) if self._size_at(middle) < size else (low, middle)
         return low
+
+
+class _Between(DenseOutput):
+    """The exponential at any time of the last step."""
+
+    def __init__(self, phase: LinearPhase) -> None:
+        super().__init__(phase.t_old, phase.t)
+        self.states = phase._states
+
+    def _call_impl(self, times: np.ndarray) -> np.ndarray:
+        found = self.states(np.atleast_1d(times)).T
+        return found if np.ndim(times) else found[:, 0]

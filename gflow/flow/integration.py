@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.flow.driver import Callback
 from gflow.flow.mirror import fold_of
 from gflow.flow.rest import with_rest
-from gflow.flow.run import Callback, Run
-from gflow.flow.solvers import METHODS
+from gflow.flow.run import Run
+from gflow.flow.solvers import METHODS, method_of
 from gflow.flow.trajectory import Trajectory
-from gflow.flow.trust import FINEST, Followed, trusted
+from gflow.flow.trust import FINEST, Integrated, trusted
 from gflow.objective import Objective, as_objective
+
+if TYPE_CHECKING:
+    from scipy.integrate import OdeSolver
+
+__all__ = ["METHODS", "gradient_flow"]
 
 COARSEST = 1e-2
 """Largest ``rtol``."""
@@ -24,7 +30,7 @@ def gradient_flow(
     *,
     rank: int | None = None,
     center: np.ndarray | None = None,
-    method: str = "auto",
+    method: str | type[OdeSolver] = "auto",
     rtol: float = 1e-8,
     t_end: float | None = None,
     t_eval: np.ndarray | None = None,
@@ -55,8 +61,10 @@ def gradient_flow(
     center : (dim,) array, optional
         A critical point from which ``start`` is the deviation: theta(0) = center + start, with the full relative
         accuracy of ``start`` however small it is. Default: 0, critical or not.
-    method : {'auto', 'LSODA', 'Radau', 'BDF', 'DOP853', 'RK45', 'RKC'}
-        A solver of ``scipy.integrate``, or the stabilised explicit Runge-Kutta-Chebyshev steps. 'auto' is LSODA with
+    method : {'auto', 'LSODA', 'Radau', 'BDF', 'DOP853', 'RK45', 'RKC'}, or class
+        A solver of ``scipy.integrate`` by its name in any case, the stabilised explicit Runge-Kutta-Chebyshev steps, or
+        any subclass of ``scipy.integrate.OdeSolver``: it is given ``rtol`` and ``atol``, ``jac`` if it takes it, and
+        errors are judged by its attribute ``order`` (1 where it has none). 'auto' is LSODA with
         the closed-form Jacobian up to dimension 1000; above, where no matrix is formed, DOP853, and RKC as long as
         stability and not accuracy would limit its steps, after the exact exponential of a Krylov space while a tiny
         start keeps the flow linear. DOP853 holds 16 vectors of length dim and RKC 8: a 3000 x 3000
@@ -94,7 +102,7 @@ def gradient_flow(
     Raises
     ------
     TypeError
-        If ``objective`` is none of these.
+        If ``objective`` or ``method`` is none of these.
     ValueError
         If the start has another shape or is not finite, a rank is given for an objective, the method is unknown, or a
         tolerance or limit is out of range.
@@ -105,8 +113,9 @@ def gradient_flow(
     section 3; deviation form: f(c + delta) - f(c) without cancellation.
     """
     objective = as_objective(objective, rank)
-    start = _checked(objective, start, method, rtol, max_evaluations)
-    center = None if center is None else _checked(objective, center, method, rtol, max_evaluations)
+    start = _checked(objective, start, rtol, max_evaluations)
+    center = None if center is None else _checked(objective, center, rtol, max_evaluations)
+    solver = method_of(method)
     limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
     targets = {"drift_tol": drift_tol, "error_tol": error_tol}
     for name, limit in {**limits, **{name: np.inf if tol is None else tol for name, tol in targets.items()}}.items():
@@ -124,22 +133,20 @@ def gradient_flow(
         loss, begin = fold.objective(objective), fold.project(start)
         told = None if callback is None else (lambda t, x, value: callback(t, fold.embed(x), value))
 
-    def follow(rtol: float) -> Followed:
-        run = Run(loss, begin, center, method, rtol, t_end, max_evaluations, **limits)
-        return Followed(run.trajectory(wanted, told), run)
+    def follow(rtol: float) -> Integrated:
+        run = Run(loss, begin, center, solver, rtol, t_end, max_evaluations=max_evaluations, **limits)
+        return Integrated(run.trajectory(wanted, told), run.doubts)
 
     path = with_rest(trusted(follow, rtol, drift_tol, None if center is not None else error_tol), loss)
     return path if fold is None else fold.unfolded(path, objective)
 
 
-def _checked(objective: Objective, start: np.ndarray, method: str, rtol: float, max_evaluations: int) -> np.ndarray:
+def _checked(objective: Objective, start: np.ndarray, rtol: float, max_evaluations: int) -> np.ndarray:
     theta = np.array(start, dtype=float)
     if theta.shape != (objective.dim,):
         raise ValueError(f"start must have shape ({objective.dim},); got {theta.shape}")
     if not np.isfinite(theta).all():
         raise ValueError("start must be finite")
-    if method != "auto" and method not in METHODS:
-        raise ValueError(f"method must be 'auto' or one of {', '.join(METHODS)}; got {method!r}")
     if not FINEST <= rtol <= COARSEST:
         raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {rtol!r}")
     if isinstance(max_evaluations, bool) or not isinstance(max_evaluations, (int, np.integer)) or max_evaluations < 1:

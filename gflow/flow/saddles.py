@@ -29,6 +29,8 @@ DOUBT = 2.0
 """Rounding errors of the gradient are taken to be this many times what a few samples of them show."""
 ATTAINED = 0.9
 """A Ritz value this close to the bound of the negative curvature, as a fraction of it, is its largest one."""
+PASSIVE = 0.999
+"""Modes that grow at less than this fraction of the fastest rate do not decide an escape."""
 LARGEST_EXPONENT = 600.0
 TURN = 10.0
 """A stay begins where the gradient norm has fallen by this factor, and ends where it has risen by it."""
@@ -39,7 +41,7 @@ NORM_STEPS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Saddle:
+class PassedSaddle:
     """A critical point, or a state near one, with its unstable modes.
 
     Attributes
@@ -73,7 +75,7 @@ def curvature_at(objective: Objective, theta: np.ndarray) -> float:
     return hessian_spectrum(objective, theta).norm
 
 
-def saddle_near(objective: Objective, theta: np.ndarray) -> Saddle:
+def saddle_near(objective: Objective, theta: np.ndarray) -> PassedSaddle:
     """Return the critical point near ``theta``; raise ``NotConverged`` if there is none within 1 % of its norm.
 
     Above dimension 1000 it is ``theta`` itself.
@@ -99,7 +101,7 @@ def _polished(objective: Objective, point: np.ndarray, spectrum: Spectrum) -> np
     return point
 
 
-def saddle_at(objective: Objective, theta: np.ndarray) -> Saddle:
+def saddle_at(objective: Objective, theta: np.ndarray) -> PassedSaddle:
     """Return ``theta``, where the gradient is small, as the critical point nearby."""
     if objective.dim <= DENSE_LIMIT:
         return _saddle(objective, theta, hessian_spectrum(objective, theta, tol=FLATNESS), critical=False)
@@ -126,15 +128,15 @@ def _candidates(objective: Objective, theta: np.ndarray) -> Spectrum | None:
     return spectrum if excluded or unstable(spectrum, slope, theta)[0].size else None
 
 
-def _saddle(objective: Objective, theta: np.ndarray, spectrum: Spectrum, critical: bool) -> Saddle:
+def _saddle(objective: Objective, theta: np.ndarray, spectrum: Spectrum, critical: bool) -> PassedSaddle:
     residual = norm(objective.gradient(theta))
     rates, modes = unstable(spectrum, residual, theta)
     if not rates.size:
-        return Saddle(theta, residual, rates, modes, rates)
+        return PassedSaddle(theta, residual, rates, modes, rates)
     # between neighbouring numbers the gradient along these modes differs by its rounding errors and by nothing else
     parts = np.array([modes.T @ objective.gradient((1.0 + k * EPS) * theta) for k in range(-2, 3)])
     noise = np.abs(parts if critical else parts - parts.mean(axis=0)).max(axis=0)
-    return Saddle(theta, residual, rates, modes, noise)
+    return PassedSaddle(theta, residual, rates, modes, noise)
 
 
 def unstable(spectrum: Spectrum, slope: float, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +176,7 @@ class Stay:
         The state of the least one.
     arrived : float
         When it had fallen by ``TURN``, infinite before.
-    saddle : Saddle or None
+    saddle : PassedSaddle or None
         The critical point that the integration is centred on.
     exact : bool
         Whether the integration began around a critical point that was given.
@@ -183,7 +185,7 @@ class Stay:
     def __init__(self, slope: float, theta: np.ndarray, exact: bool = False) -> None:
         self.peak = self.low = slope
         self.bottom, self.arrived, self.exact = theta, np.inf, exact
-        self.saddle: Saddle | None = None
+        self.saddle: PassedSaddle | None = None
         self.retry_below = self.minimum_below = np.inf
 
     def keep(self, t: float, theta: np.ndarray, slope: float) -> None:
@@ -195,7 +197,7 @@ class Stay:
             self.arrived = min(self.arrived, t)
 
 
-class Clock:
+class SaddleClock:
     """How far rounding errors have moved the state along the unstable modes of the saddles it meets.
 
     An error of the gradient acts on a mode like a displacement by error / rate, which then grows at that rate. What
@@ -205,15 +207,15 @@ class Clock:
     def __init__(self) -> None:
         self.arrived, self.amplitudes, self.rates = 0.0, np.zeros(0), np.zeros(0)
 
-    def moved(self, saddle: Saddle, arrived: float, t: float) -> np.ndarray:
+    def moved(self, saddle: PassedSaddle, arrived: float, t: float) -> np.ndarray:
         """Return the displacements along the modes at time ``t`` of a stay that began at ``arrived``, shape (m,)."""
         inherited = np.max(self.amplitudes * _growth(self.rates * (arrived - self.arrived)), initial=0.0)
         fresh = DRIFT * EPS * saddle.size + DOUBT * saddle.noise / saddle.rates
         return np.maximum(fresh, inherited) * _growth(saddle.rates * (t - arrived))
 
-    def leave(self, saddle: Saddle, arrived: float) -> None:
+    def leave(self, saddle: PassedSaddle, arrived: float) -> None:
         """Keep the displacements along the modes slower than the first, which decides the escape."""
-        amplitudes, passive = self.moved(saddle, arrived, arrived), saddle.rates < 0.999 * saddle.rates[0]
+        amplitudes, passive = self.moved(saddle, arrived, arrived), saddle.rates < PASSIVE * saddle.rates[0]
         self.arrived, self.amplitudes, self.rates = arrived, amplitudes[passive], saddle.rates[passive]
 
 

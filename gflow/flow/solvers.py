@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from math import factorial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gflow.critical.spectra import DENSE_LIMIT
-from gflow.flow.chebyshev import Chebyshev, step_error
-from gflow.flow.exponential import LinearPhase
+from gflow.flow.chebyshev import step_error
+
+if TYPE_CHECKING:
+    from scipy.integrate import OdeSolver
+
+    from gflow.flow.exponential import LinearPhase
+    from gflow.flow.steppers import RKC
 
 IMPLICIT = ("LSODA", "Radau", "BDF")
 METHODS = (*IMPLICIT, "DOP853", "RK45", "RKC")
@@ -22,7 +28,7 @@ AFFORDABLE = 30.0
 """A step of order two over the last step may err by this many tolerances: a third of it would be accurate enough."""
 RELAXED = 5
 """Stabilised steps in turn that a plain explicit method would take as cheaply before it takes over."""
-ORDERS = {"DOP853": 8, "RK45": 5}
+ORDERS: dict[Any, int] = {"DOP853": 8, "RK45": 5}
 """Powers of its length with which the error of an explicit step grows."""
 ONE_STEP = ORDERS | {"Radau": 5, "RKC": 2}
 """Orders of the methods that know nothing of former steps."""
@@ -33,8 +39,40 @@ LSODA_ORDER = 13
 FIRST = 5.0
 """The first step of an explicit method is this many times rtol^(1 / order), in units of 1 / curvature."""
 
+AUTO, LINEAR = "auto", "Krylov"
+
 Field = Callable[[np.ndarray], np.ndarray]
 Seen = Callable[[np.ndarray], object]
+
+
+def method_of(method: str | type[OdeSolver]) -> str | type[OdeSolver]:
+    """Return 'auto', a name of ``METHODS`` for a name in any case or for that class itself, or another class.
+
+    Raises ``ValueError`` for an unknown name, ``TypeError`` for what is neither a name nor a subclass of ``OdeSolver``.
+    """
+    if isinstance(method, str):
+        names = {name.lower(): name for name in (AUTO, *METHODS)}
+        if method.lower() not in names:
+            raise ValueError(f"method must be 'auto' or one of {', '.join(METHODS)}; got {method!r}")
+        return names[method.lower()]
+    from scipy.integrate import OdeSolver
+
+    if not isinstance(method, type) or not issubclass(method, OdeSolver):
+        raise TypeError(f"method must be a name or a subclass of scipy.integrate.OdeSolver; got {method!r}")
+    known = method.__name__ in METHODS and method is class_of(method.__name__)
+    return method.__name__ if known else method
+
+
+def class_of(name: str) -> type[OdeSolver]:
+    """Return the solver of that name."""
+    from scipy import integrate
+
+    if name == "RKC":
+        from gflow.flow.steppers import RKC
+
+        return RKC
+    found: type[OdeSolver] = getattr(integrate, name)
+    return found
 
 
 class Solvers:
@@ -42,37 +80,45 @@ class Solvers:
 
     Parameters
     ----------
-    method : str
-        'auto' or one of ``METHODS``.
+    method : str or class
+        As ``method_of`` returns it. The order of a class is its attribute ``order``, 1 where it has none.
     dim : int
     rtol : float
     radius : y -> float
         Spectral radius of the Hessian.
     """
 
-    def __init__(self, method: str, dim: int, rtol: float, radius: Callable[[np.ndarray], float]) -> None:
+    def __init__(
+        self, method: str | type[OdeSolver], dim: int, rtol: float, radius: Callable[[np.ndarray], float]
+    ) -> None:
         explicit = "DOP853" if dim > DENSE_LIMIT else "LSODA"
-        self.kind = explicit if method == "auto" else method
-        self.switches = method == "auto" and explicit == "DOP853"
+        self.kind: str | type[OdeSolver] = explicit if method == AUTO else method
+        self.switches = method == AUTO and explicit == "DOP853"
         self.used: list[str] = []
         self.rtol, self.radius, self.atol = rtol, radius, 0.0
         self.steps, self.window = 0, WINDOW
         self.linear = self.switches
+        self.in_phase = False
 
-    def missed(self, solver: Any, rate: float) -> float:
+    def missed(self, solver: OdeSolver, rate: float) -> float:
         """Return the relative error of the last step in what grows at ``rate``, too small for the tolerances to see it.
 
         Leading term of the error for y' = rate y; for LSODA that of its stiff methods, the larger one. The exponential
         of a Krylov space makes none. Hairer, Noersett and Wanner 1993, sections II.1 and III.2.
         """
-        if isinstance(solver, LinearPhase) or solver.t_old is None or not rate > 0.0:
+        if self.in_phase or solver.t_old is None or not rate > 0.0:
             return 0.0
         growth = rate * float(solver.t - solver.t_old)
-        if self.kind in ONE_STEP:
-            order = ONE_STEP[self.kind]
+        if self.is_foreign or self.kind in ONE_STEP:
+            order = ONE_STEP[self.kind] if self.kind in ONE_STEP else int(getattr(self.kind, "order", 1))
             return growth ** (order + 1) / factorial(order + 1)
         order = solver.order if self.kind == "BDF" else int(solver._lsoda_solver._integrator.iwork[LSODA_ORDER])
         return growth ** (order + 1) * MULTISTEP[order]
+
+    @property
+    def is_foreign(self) -> bool:
+        """Return whether nothing is known of the solver but its contract: not where it evaluates the field last."""
+        return not isinstance(self.kind, str)
 
     @property
     def name(self) -> str:
@@ -99,44 +145,48 @@ class Solvers:
         return float(solver.t - solver.t_old) * tighter ** (1 / order) if order and solver.t_old is not None else 0.0
 
     def phase(
-        self, t: float, y: np.ndarray, t_end: float, atol: float, gradient: Field, product: Field, seen: Seen
+        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, product: Field, seen: Seen
     ) -> LinearPhase | None:
         """Return the linear phase of a flow that is close to the critical point y = 0, None where there is none."""
+        self.in_phase = False
         if not self.linear:
             return None
+        from gflow.flow.exponential import LinearPhase
+
         self.atol = atol
-        phase = LinearPhase(gradient, product, t, y, t_end, rtol=self.rtol, seen=seen)
+        phase = LinearPhase(lambda _, at: velocity(at), t, y, t_end, rtol=self.rtol, product=product, seen=seen)
         self.linear = phase.goes_on
-        if phase.is_useful:
-            self._note("Krylov")
-        return phase if phase.is_useful else None
+        if not phase.is_useful:
+            return None
+        self._note(LINEAR)
+        self.in_phase = True
+        return phase
 
     def at(
         self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, jacobian: Field, *, first: float
-    ) -> Any:
+    ) -> OdeSolver:
         """Return the solver in use, set to start at ``y`` with a step of length ``first`` (0: what it thinks best)."""
         self.atol = atol
-        self._watch()
+        self.steps, self.window = 0, WINDOW
         self._use(self.kind)
-        if self.kind == "RKC":
-            return Chebyshev(velocity, t, y, t_end, radius=self.radius, rtol=self.rtol, atol=atol)
-        from scipy import integrate
-
+        solver = class_of(self.kind) if isinstance(self.kind, str) else self.kind
         options: dict[str, Any] = {"rtol": self.rtol, "atol": atol}
-        if self.kind in IMPLICIT:
+        if self.kind in IMPLICIT or (self.is_foreign and "jac" in signature(solver).parameters):
             options["jac"] = lambda _, at: jacobian(at)
+        elif self.kind == "RKC":
+            options["radius"] = self.radius
         elif first > 0.0:
             options["first_step"] = min(first, t_end - t)
-        return getattr(integrate, self.kind)(lambda _, at: velocity(at), t, y, t_end, **options)
+        return solver(lambda _, at: velocity(at), t, y, t_end, **options)
 
-    def changed(self, solver: Any) -> bool:
+    def changed(self, solver: OdeSolver) -> bool:
         """Return whether another solver is to go on from the state that ``solver`` has reached.
 
         DOP853 gives way where its steps are limited by stability while order two would be accurate enough; stabilised
         steps give way where they are so short that they need not be stabilised.
         """
-        if isinstance(solver, LinearPhase):
-            return solver.status == "over"
+        if self.in_phase:
+            return bool(solver.is_over and solver.status == "running")
         if not self.switches:
             return False
         self.steps += 1
@@ -145,16 +195,13 @@ class Solvers:
             self._use("DOP853" if self.kind == "RKC" else "RKC")
         return change
 
-    def _use(self, kind: str) -> None:
+    def _use(self, kind: str | type[OdeSolver]) -> None:
         self.kind = kind
-        self._note(kind)
+        self._note(kind if isinstance(kind, str) else kind.__name__)
 
     def _note(self, kind: str) -> None:
         if kind not in self.used:
             self.used.append(kind)
-
-    def _watch(self) -> None:
-        self.steps, self.window = 0, WINDOW
 
     def _stiff(self, solver: Any) -> bool:
         if self.steps % self.window:
@@ -170,8 +217,8 @@ class Solvers:
         h = float(solver.t - solver.t_old)
         return step_error(solver.y_old, solver.y, solver.K[0], solver.f, h, rtol, atol)
 
-    def _relaxed(self, solver: Chebyshev) -> bool:
-        if 3 * (solver.t - solver.t_old) * solver.rho >= solver.stages:
+    def _relaxed(self, solver: RKC) -> bool:
+        if 3 * (solver.t - solver.t_old) * solver.steps.rho >= solver.steps.stages:
             self.steps = 0
         return self.steps >= RELAXED
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gflow.flow.outcome import Output, missed
-from gflow.flow.run import Run
+from gflow.flow.outcome import Doubts
 from gflow.flow.trajectory import Status, Trajectory
 
 FINEST = 1e-13
@@ -26,46 +25,46 @@ ENDED = (Status.CONVERGED, Status.HORIZON)
 
 
 @dataclass(frozen=True)
-class Followed:
-    """An integration: what it returned, and the run that knows its gauges."""
+class Integrated:
+    """An integration: what it returned, and what it knows of its errors."""
 
     path: Trajectory
-    run: Run
+    doubts: Doubts
 
     @property
     def rounding(self) -> float:
         """Return by how much rounding has changed what escaped, 0 where nothing is known of it."""
-        return self.run.rounding.relative or 0.0
+        return self.doubts.rounding or 0.0
 
     @property
     def shared(self) -> float:
         """Return the error that two integrations may have in common: by rounding none where the end forgets its way."""
-        output = Output(self.run.objective, self.run.units)
-        size, steps = output.size(self.path.final), missed(self.run)
-        if not self.rounding or output.is_settled(self.run.objective, self.path.final):
+        output, steps = self.doubts.output, self.doubts.missed
+        size = output.size(self.path.final)
+        if not self.rounding or output.is_settled(self.path.final):
             return steps * size
         return (SHARED * self.rounding + steps) * size
 
-    def apart(self, finer: Followed) -> float:
+    def apart(self, finer: Integrated) -> float:
         """Return the difference of two ends, infinite where they ended in other ways or by way of other saddles."""
         if self.path.status != finer.path.status or not same_plateaus(self.path, finer.path):
             return np.inf
-        output = Output(self.run.objective, self.run.units)
+        output = self.doubts.output
         return float(np.abs(output.at(self.path.final) - output.at(finer.path.final)).max())
 
     def allowed(self, error_tol: float) -> float:
         """Return the error that the end may have."""
-        return error_tol * Output(self.run.objective, self.run.units).size(self.path.final)
+        return error_tol * self.doubts.output.size(self.path.final)
 
 
 def trusted(
-    follow: Callable[[float], Followed], rtol: float, drift_tol: float | None, error_tol: float | None
+    follow: Callable[[float], Integrated], rtol: float, drift_tol: float | None, error_tol: float | None
 ) -> Trajectory:
     """Return a trajectory whose drift and error are as small as asked, or whose status and message say that not.
 
     Parameters
     ----------
-    follow : rtol -> Followed
+    follow : rtol -> Integrated
         Integrates with that tolerance.
     rtol : float
         Of the first integration.
@@ -78,11 +77,11 @@ def trusted(
         finer /= TIGHTER
         found = follow(finer)
         path = _continued(path, found.path, finer)
-    if error_tol is None or found.run.stopped:
+    if error_tol is None or found.doubts.stopped:
         return path
     if found.rounding >= DECIDES and path.status != Status.BUDGET:
         return _by_rounding(path, found.rounding)
-    if path.status not in ENDED or (path.error is None and not found.run.follows_blindly):
+    if path.status not in ENDED or (path.error is None and not found.doubts.blind):
         return path
     while path.error is None or path.error > found.allowed(error_tol):
         if finer / TIGHTER < FINEST:
@@ -126,7 +125,7 @@ def _by_rounding(path: Trajectory, rounding: float) -> Trajectory:
     return replace(path, status=Status.ROUNDOFF, message=f"{said}; otherwise {path.message}")
 
 
-def _undecided(path: Trajectory, found: Followed) -> Trajectory:
+def _undecided(path: Trajectory, found: Integrated) -> Trajectory:
     if found.rounding >= DECIDES:
         return _by_rounding(path, found.rounding)
     said = f"the end is uncertain by {path.error:.2g}" if path.error is not None else "the end is uncertain"

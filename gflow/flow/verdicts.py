@@ -9,8 +9,9 @@ import numpy as np
 from gflow.critical import SpectrumNotConverged, hessian_spectrum
 from gflow.critical.degenerate import higher_descent
 from gflow.critical.spectra import DENSE_LIMIT
+from gflow.flow.endings import MINIMUM, passed_in_vain
 from gflow.flow.monitor import norm
-from gflow.flow.saddles import EPS, FLATNESS, Saddle, saddle_at
+from gflow.flow.saddles import EPS, FLATNESS, PassedSaddle, saddle_at
 from gflow.flow.trajectory import Ending, Status
 
 if TYPE_CHECKING:
@@ -33,24 +34,22 @@ def at_rest(
 
     All numbers are in the objective's own unit. Above dimension 1000 only negative eigenvalues are looked for.
     """
-    none, flat = "the Hessian has no negative eigenvalue", f"no eigenvalue of the Hessian is below -{FLATNESS:.0e} |H|"
-    converged = Status.CONVERGED, f"the gradient vanished where {none}"
+    flat = f"no eigenvalue of the Hessian is below -{FLATNESS:.0e} |H|"
     try:
         point = saddle_at(objective, theta)
     except SpectrumNotConverged:
         return None
     if point.rates.size or objective.dim > DENSE_LIMIT:
-        return None if point.rates.size else converged
+        return None if point.rates.size else MINIMUM
     spectrum, size = hessian_spectrum(objective, theta), norm(theta)
     if not is_least(objective, theta, spectrum, loss_tol):
         return None
     if objective.columns is None and (why := falls_further(objective, theta, spectrum)):
         return Status.ROUNDOFF, f"the gradient vanished at a degenerate saddle that only rounding could leave: {why}"
     if size**2 > norm_limit and point.residual <= LOST * EPS * spectrum.norm * size:
-        reached = f"|theta| passed {size * theta_unit:.3g}"
-        return Status.DIVERGING, f"{reached} and the gradient fell below its rounding errors"
+        return passed_in_vain(size * theta_unit)
     bends_down = spectrum.values[0] < -LOST * EPS * spectrum.norm - 2.0 * point.residual / max(1.0, size)
-    return (Status.CONVERGED, f"the gradient vanished where {flat}") if bends_down else converged
+    return (Status.CONVERGED, f"the gradient vanished where {flat}") if bends_down else MINIMUM
 
 
 def falls_further(objective: Objective, theta: np.ndarray, spectrum: Spectrum) -> str:
@@ -91,7 +90,7 @@ def is_least(objective: Objective, theta: np.ndarray, spectrum: Spectrum, loss_t
 
 
 def undecided(
-    saddle: Saddle, objective: Objective, amplitude: float, moved: float, units: tuple[float, float, float]
+    saddle: PassedSaddle, objective: Objective, amplitude: float, moved: float, units: tuple[float, float, float]
 ) -> Ending:
     """Return that rounding errors, which can have grown to ``moved``, may decide how a saddle is left."""
     theta_unit, _, unit = units

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gflow.flow import Status, Trajectory
-from gflow.graded.run import Run
+from gflow.graded.run import GradedRun
 from gflow.models import Factorization
 from gflow.problems import as_completion
 
@@ -97,7 +97,7 @@ def graded_flow(
     for name, limit in (*limits.items(), ("t_end", horizon), ("max_evaluations", max_evaluations)):
         if not limit > 0:
             raise ValueError(f"{name} must be positive; got {limit!r}")
-    path = Run(problem, model, start, log_scale, rtol, horizon, max_evaluations, limits).trajectory()
+    path = GradedRun(problem, model, start, log_scale, rtol, horizon, max_evaluations, limits).trajectory()
     size = max(problem.unit, float(np.abs(model.output(path.final)).max()))
     return path if error_tol is None else _judged(path, error_tol * size, size)
 

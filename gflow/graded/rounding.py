@@ -31,7 +31,7 @@ HOPELESS = 1e8
 """Errors are not followed beyond this, relative to their column."""
 
 
-class Errors:
+class ColumnErrors:
     """Samples of the rounding errors in the columns, relative to each, in ``columns.errors``.
 
     Attributes

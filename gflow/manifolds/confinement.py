@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.manifolds.subspaces import Manifold
+from gflow.policy import EPS
 
 if TYPE_CHECKING:
     from gflow.flow import Trajectory
     from gflow.objective import Objective
-
-EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

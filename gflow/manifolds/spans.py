@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-EPS = float(np.finfo(float).eps)
+from gflow.policy import EPS
 
 
 def omega_distance(model: Any, theta: np.ndarray, k: int) -> np.ndarray:

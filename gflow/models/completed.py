@@ -11,7 +11,7 @@ from gflow.models.protocol import Model, normal_start, positive
 
 REQUIRED = ("shape", "dim", "output")
 DERIVED = ("tangent", "pullback", "bend", "increment", "jacobian", "bend_matrix")
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
+GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
 """Gauss's rule on [-1, 1] for the increment along a step, exact for polynomials of degree 15."""
 
 
@@ -77,7 +77,7 @@ class Completed:
 
     def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
         """Return the integral of the tangent along the step, which cancels nothing: W(theta + v) - W(theta)."""
-        steps = zip((1 + NODES) / 2, WEIGHTS / 2, strict=True)
+        steps = zip((1 + GAUSS_NODES) / 2, GAUSS_WEIGHTS / 2, strict=True)
         return sum(weight * self.tangent(theta + s * variation, variation) for s, weight in steps)
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:

@@ -14,12 +14,13 @@ from gflow.objective.dense import entrywise_gradient
 from gflow.objective.modes import escape_modes
 from gflow.objective.record import Array, LastPoint, Objective, shifted_argument
 from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian
+from gflow.policy import DENSE_CELLS
 from gflow.problems import MatrixCompletion, Problem
 
 SPARSE_DENSITY = 0.1
 """Up to this fraction of observed entries products sampled there cost less than whole ones,"""
-SPARSE_CELLS, DENSE_CELLS = 90_000, 50_000_000
-"""unless the matrix has fewer entries than the first; above the second a dense matrix is never formed."""
+SPARSE_CELLS = 90_000
+"""unless the matrix has fewer entries than this."""
 BLOCKS = 100
 """Above this dimension the Hessian of a masked loss is put together from its blocks."""
 SMOOTH_NODES = 8

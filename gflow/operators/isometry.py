@@ -10,7 +10,8 @@ import numpy as np
 from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.kernel import KernelElement, kernel_element
 from gflow.operators.relaxation import rank_one_bound
-from gflow.operators.search import EPS, Operator, extreme
+from gflow.operators.search import Operator, extreme
+from gflow.policy import EPS
 
 KERNEL_TOL = 1e-12
 LARGEST_RELAXATION = 25

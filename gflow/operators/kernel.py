@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from gflow.operators.commuting import operator as as_sensing
-from gflow.operators.search import EPS, Operator, extreme
+from gflow.operators.search import Operator, extreme
+from gflow.policy import EPS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

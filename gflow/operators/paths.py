@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from gflow.operators.commuting import commuting, operator
+from gflow.policy import DEPENDENCE
 from gflow.problems import MatrixSensing, as_problem
 
-DEPENDENCE = 1e-12
 MOST_EVALUATIONS = 200_000
 RIDGE = 16 * float(np.finfo(float).eps)
 """Relative rounding of the values: eigenvalues of X below it do not decide a direction of s."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gflow.operators.search import EPS, Operator
+from gflow.operators.search import Operator
+from gflow.policy import EPS
 
 
 def rank_one_bound(operator: Operator, sign: int) -> tuple[float, np.ndarray]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gflow.policy import EPS
 from gflow.problems import MatrixSensing, power_of_four
-
-EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

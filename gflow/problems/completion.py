@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from gflow.problems.entries import DENSE_CELLS, observed_entries, selected, transposed
+from gflow.policy import DENSE_CELLS
+from gflow.problems.entries import observed_entries, selected, transposed
 from gflow.problems.products import sampled_product
 
 LARGEST_ENTRY = 1e150

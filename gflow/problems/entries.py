@@ -8,9 +8,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-DENSE_CELLS = 50_000_000
-"""Largest number of entries for which a matrix is made dense."""
-
 Entries: TypeAlias = tuple[tuple[int, int], np.ndarray, np.ndarray, np.ndarray]
 """Shape, rows, columns and values."""
 

@@ -9,7 +9,7 @@ import gflow
 from gflow.report import Table
 from gflow.statements import Evidence
 
-LARGEST = 400
+CERTIFIED_DIM = 400
 """Up to this dimension of the model its saddles are certified."""
 COLUMNS = (
     *("rows", "columns", "k", "loss", "critical point", "radius", "index", "index proven", "agree"),
@@ -35,10 +35,10 @@ def certificate_table(given: Evidence, saddles: Iterable[gflow.Saddle] | None = 
         "of A and B, for the matrix of the given doubles. The index counts negative eigenvalues at full width."
     )
     width = given.model.rank
-    if saddles is None and given.model.dim <= LARGEST:
+    if saddles is None and given.model.dim <= CERTIFIED_DIM:
         saddles = gflow.saddle_to_saddle(given.problem, rank=width).saddles
     elif saddles is None:
-        caption += f" No saddles are certified above dimension {LARGEST}."
+        caption += f" No saddles are certified above dimension {CERTIFIED_DIM}."
     listed = tuple(saddles or ())
     try:
         proofs: tuple[gflow.Certificate | None, ...] = gflow.certificates(given.problem, listed, width=width)

@@ -28,9 +28,9 @@ SHORT = {
 }
 """The statements that take seconds, in a few words; the escape limit of Theorem 2 takes longer."""
 PREMISE = "thm3_premise"
-LARGEST = 10_000
+CHECKED_ENTRIES = 10_000
 """Up to this number of entries the statements are checked."""
-ACCURACY = 0.01
+PER_CENT = 0.01
 COMPONENT = re.compile(r"component (\d+)")
 _PREMISES = {
     Verdict.HOLDS: "; its premise holds",
@@ -92,7 +92,7 @@ class Explanation:
                 {key: getattr(saddle, key) for key in ("component", "rank", "loss", "escape_rate")}
                 for saddle in limit.saddles
             ],
-            "log10_alpha": limit.log10_alpha(ACCURACY) if limit.matrix is not None else None,
+            "log10_alpha": limit.log10_alpha(PER_CENT) if limit.matrix is not None else None,
             "statements": {id: {"verdict": str(c.verdict), "reason": c.reason} for id, c in self.claims.items()},
             "sentences": list(self.sentences),
         }
@@ -137,7 +137,7 @@ def explain(problem: Any, *, name: str = "the matrix", rank: int | None = None) 
     """
     matrix = gflow.as_completion(problem)
     limit = gflow.saddle_to_saddle(matrix, rank=rank)
-    small = matrix.shape[0] * matrix.shape[1] <= LARGEST
+    small = matrix.shape[0] * matrix.shape[1] <= CHECKED_ENTRIES
     claims: dict[str, Claim] = {}
     bracket = norm = None
     if small:
@@ -225,7 +225,7 @@ def _answer(found: Explanation) -> list[str]:
         where = "loss" if len(limit.chains) == 1 else f"component {chain.saddles[0].component + 1}, loss"
         lines += _wrapped(f"{where}: " + " -> ".join([*stops, end]))
     if limit.matrix is not None:
-        exponent = limit.log10_alpha(ACCURACY)
+        exponent = limit.log10_alpha(PER_CENT)
         told = "not known" if exponent is None else f"below about 10^{exponent:.3g}"
         lines.append(f"1 % of the limit is reached from starts of size alpha {told}")
     return lines if len(lines) <= HEIGHT // 3 else [*lines[: HEIGHT // 3 - 1], "... more: gflow limit"]
@@ -261,7 +261,7 @@ def _wrapped(text: str) -> list[str]:
 
 def _left_out(found: Explanation) -> list[str]:
     if not found.claims:
-        return [f"statements are checked up to {LARGEST} entries: gflow verify goes on"]
+        return [f"statements are checked up to {CHECKED_ENTRIES} entries: gflow verify goes on"]
     return ["Theorem 2 and every detail: gflow verify"]
 
 

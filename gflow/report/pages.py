@@ -25,7 +25,7 @@ from gflow.statements.claims import Verdict, summary
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MARKDOWN_MARKS = re.compile(r"([\\`*_{}\[\]<>&|~$#])")
-LARGEST_SHOWN = 24
+SHOWN_SIDE = 24
 """Rows and columns of a matrix shown in the page; all entries are in the CSV file beside it."""
 
 
@@ -130,7 +130,7 @@ def _context(report: Report) -> dict[str, Any]:
         "figures": [(figure, _inline(figure), _is_wide(figure)) for figure in report.figures],
         "settings": list(_flattened(report.configuration)),
         "versions": [(name, version or "not installed") for name, version in report.versions.items()],
-        "largest": LARGEST_SHOWN,
+        "largest": SHOWN_SIDE,
     }
 
 

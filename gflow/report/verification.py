@@ -10,12 +10,13 @@ import numpy as np
 import gflow
 from gflow import diagnostics, manifolds, symbolic
 from gflow.plots import EntryStatus
+from gflow.policy import SHOWN_RANK_TOL
 from gflow.report import Figure, MatrixView, Report, Table, format_number
 from gflow.report.certificates import certificate_table
 from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
 from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
-from gflow.statements import Evidence, Page, Saddle, Statement, checked, completions, registry
+from gflow.statements import Evidence, Page, PassedSaddle, Statement, checked, completions, registry
 from gflow.statements.evidence import factored_completion
 from gflow.statements.saddles import singular_values
 from gflow.statements.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
@@ -24,7 +25,6 @@ LARGEST_EQUATIONS = 50
 """Up to this dimension (5 x 5 at full width) the equations of the flow are listed."""
 LARGEST_VIEW = 250_000
 """Number of entries up to which the matrix learned is part of the report, entry by entry."""
-RANK_TOL = 1e-4
 
 
 def verify(
@@ -109,7 +109,7 @@ def _figures(given: Evidence, drawn: bool) -> tuple[list[Figure], dict[str, str]
 def _lead(given: Evidence, name: str) -> str:
     (d1, d2), n, trajectory = given.problem.shape, given.problem.n_observed, given.trajectory
     sizes = singular_values(given.model, trajectory.final)
-    rank, norm = int(np.sum(sizes > RANK_TOL * sizes[0])), float(sizes.sum()) * given.unit
+    rank, norm = int(np.sum(sizes > SHOWN_RANK_TOL * sizes[0])), float(sizes.sum()) * given.unit
     count = given.connectivity.n_components
     return (
         f"{name}: {d1} x {d2}, {n} of {d1 * d2} entries observed, {given.connectivity.kind} ({count} "
@@ -117,7 +117,7 @@ def _lead(given: Evidence, name: str) -> str:
         f"a start of entries up to {format_number(float(np.abs(_theta(given, given.start)).max()), 2)} ended "
         f"{trajectory.status}: {len(given.saddles)} saddle{'s' * (len(given.saddles) != 1)} passed, loss "
         f"{format_number(_loss(given, trajectory.final_loss), 3)}, rank {rank} (singular values above "
-        f"{format_number(RANK_TOL)} of the largest), nuclear norm {format_number(norm)}."
+        f"{format_number(SHOWN_RANK_TOL)} of the largest), nuclear norm {format_number(norm)}."
     )
 
 
@@ -198,10 +198,10 @@ def saddle_table(given: Evidence) -> Table:
     return Table("saddles", caption, columns, rows)
 
 
-def _saddle_row(given: Evidence, saddle: Saddle) -> list[Any]:
+def _saddle_row(given: Evidence, saddle: PassedSaddle) -> list[Any]:
     point, leaves = saddle.point, saddle.escape
     rank_a, rank_b, _ = manifolds.factor_ranks(given.model, point.theta) if saddle.rank else (0, 0, 0)
-    rank = int(diagnostics.numerical_rank(given.model.output(point.theta), RANK_TOL**2)) if saddle.rank else 0
+    rank = int(diagnostics.numerical_rank(given.model.output(point.theta), SHOWN_RANK_TOL**2)) if saddle.rank else 0
     return [
         _loss(given, point.value),
         *_span(given, saddle.plateau),

@@ -4,11 +4,12 @@ A module ends in its ``STATEMENT``: what is said, by whom, under which hypothese
 claims that checks it. ``registry`` lists gflow's own and takes those of users.
 """
 
+from gflow.renamed import old_names
 from gflow.statements.claims import Claim, Finding, Verdict
 from gflow.statements.comparison import completions
 from gflow.statements.evidence import Evidence
 from gflow.statements.registry import checked, register_statement, statement_named, statements
-from gflow.statements.saddles import Saddle
+from gflow.statements.saddles import PassedSaddle
 from gflow.statements.statement import Hypothesis, Page, Statement, StatementKind
 
 __all__ = [
@@ -17,7 +18,7 @@ __all__ = [
     "Finding",
     "Hypothesis",
     "Page",
-    "Saddle",
+    "PassedSaddle",
     "Statement",
     "StatementKind",
     "Verdict",
@@ -27,3 +28,5 @@ __all__ = [
     "statement_named",
     "statements",
 ]
+
+__getattr__ = old_names(__name__, {"Saddle": "PassedSaddle"})

@@ -18,14 +18,14 @@ from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "balanced"
 TITLE = "from a balanced start of a square problem at full width det W keeps its sign"
-LARGEST = 100
+BALANCED_DIM = 100
 """Up to this dimension balanced starts are followed."""
 ALPHA = 0.3
 """Size of the starts, relative to sqrt(max|M|)."""
 DURATION = 100.0
 """Length of the runs in units of n / (2 max|M|)."""
 EVALUATIONS = 20_000
-RTOL = 1e-12
+BALANCED_RTOL = 1e-12
 SLACK = 10.0
 """The solver may make this many times the errors that its tolerance names."""
 
@@ -35,7 +35,7 @@ def claim(given: Evidence) -> Claim:
     square = SQUARE.of(given)
     if not square.met:
         return Claim.unmet(ID, TITLE, f"not met: {square.name}; {square.found}")
-    if given.model.dim > LARGEST:
+    if given.model.dim > BALANCED_DIM:
         return Claim.undecided(ID, TITLE, f"no balanced starts are followed at dimension {given.model.dim}")
     found, ended = [], []
     for start in starts(given):
@@ -77,7 +77,7 @@ def signs(model: gflow.Factorization, path: gflow.Trajectory) -> np.ndarray:
     """
     A, B = model.factors(path.states)
     least = np.minimum(*(np.linalg.svd(factor, compute_uv=False)[:, -1] for factor in (A, B)))
-    error = SLACK * 2.0 * (1.0 + float(np.sqrt(model.dim))) * RTOL
+    error = SLACK * 2.0 * (1.0 + float(np.sqrt(model.dim))) * BALANCED_RTOL
     drift = error * (1.0 + np.arange(len(least))) * np.maximum.accumulate(np.sum(path.states**2, axis=1))
     hidden = least**2 <= drift
     known = int(np.argmax(hidden)) if hidden.any() else len(least)
@@ -86,7 +86,7 @@ def signs(model: gflow.Factorization, path: gflow.Trajectory) -> np.ndarray:
 
 def _run(given: Evidence, start: np.ndarray) -> gflow.Trajectory:
     t_end = DURATION * given.normalized.n_observed / (2.0 * (given.normalized.size or 1.0))
-    return given.flow(start, rtol=RTOL, t_end=t_end, max_evaluations=EVALUATIONS)
+    return given.flow(start, rtol=BALANCED_RTOL, t_end=t_end, max_evaluations=EVALUATIONS)
 
 
 SQUARE = Hypothesis("square at full width", "the matrix is square and the width r is at least its order", _square)

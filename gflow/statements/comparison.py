@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.policy import DENSE_LIMIT, TESTED_RANK_TOL
 from gflow.statements.evidence import Evidence
-from gflow.statements.limits import RANK_TOL
-from gflow.statements.saddles import DENSE_LIMIT
 
 LINEAR, GREEDY, LIMIT, NUCLEAR, RANK = (
     "nearest interpolant",
@@ -29,7 +28,7 @@ CAPTION = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class ComparisonRow:
     """One completion: its name, the matrix (None where there is none), and what is to be said about it."""
 
     name: str
@@ -44,37 +43,37 @@ def completions(given: Evidence) -> dict[str, Any]:
     return {"name": "completions", "caption": CAPTION, "columns": COLUMNS, "rows": rows}
 
 
-def _completions(given: Evidence) -> Iterator[Row]:
-    yield Row(LINEAR, gflow.nearest_interpolant(given.problem).matrix, "zeros outside the mask")
+def _completions(given: Evidence) -> Iterator[ComparisonRow]:
+    yield ComparisonRow(LINEAR, gflow.nearest_interpolant(given.problem).matrix, "zeros outside the mask")
     yield _greedy(given)
-    yield Row(LIMIT, given.matrix, given.limit.source)
+    yield ComparisonRow(LIMIT, given.matrix, given.limit.source)
     if given.nuclear is None:
-        yield Row(NUCLEAR, None, "not certified")
+        yield ComparisonRow(NUCLEAR, None, "not certified")
     else:
         unique = {True: "unique", False: "not unique", None: "uniqueness not known"}[given.nuclear.unique]
         note = f"{unique}; certified gap {given.nuclear.gap:.1e}, {given.nuclear.solver}"
-        yield Row(NUCLEAR, given.nuclear.matrix, note)
+        yield ComparisonRow(NUCLEAR, given.nuclear.matrix, note)
     if given.bracket is None:
-        yield Row(RANK, None, "not bracketed")
+        yield ComparisonRow(RANK, None, "not bracketed")
     else:
         ends = f"rank in [{given.bracket.lower}, {given.bracket.upper}]"
-        yield Row(RANK, given.bracket.completion, f"{ends}; one completion of the upper rank")
+        yield ComparisonRow(RANK, given.bracket.completion, f"{ends}; one completion of the upper rank")
 
 
-def _greedy(given: Evidence) -> Row:
+def _greedy(given: Evidence) -> ComparisonRow:
     if given.model.dim > DENSE_LIMIT:
-        return Row(GREEDY, None, f"not computed at dimension {given.model.dim}")
+        return ComparisonRow(GREEDY, None, f"not computed at dimension {given.model.dim}")
     chain = gflow.greedy_low_rank(given.problem, rank=given.model.rank)
     if chain.status is not gflow.TraversalStatus.CONVERGED:
-        return Row(GREEDY, None, f"{chain.status}: {chain.reason}")
-    return Row(GREEDY, chain.end.matrix, chain.reason)
+        return ComparisonRow(GREEDY, None, f"{chain.status}: {chain.reason}")
+    return ComparisonRow(GREEDY, chain.end.matrix, chain.reason)
 
 
-def _cells(row: Row, others: tuple[Row, ...]) -> list[Any]:
+def _cells(row: ComparisonRow, others: tuple[ComparisonRow, ...]) -> list[Any]:
     if row.matrix is None:
         return [row.name, None, None, None, *[None] * len(others), row.note]
     sizes = np.linalg.svd(row.matrix, compute_uv=False)
-    rank = int(np.sum(sizes > RANK_TOL * sizes[0])) if sizes[0] > 0 else 0
+    rank = int(np.sum(sizes > TESTED_RANK_TOL * sizes[0])) if sizes[0] > 0 else 0
     apart = [None if other.matrix is None else _norm(row.matrix - other.matrix) for other in others]
     return [row.name, rank, float(sizes.sum()), _norm(row.matrix), *apart, row.note]
 

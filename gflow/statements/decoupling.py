@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.policy import DENSE_LIMIT, EPS
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
-from gflow.statements.rounding import EPS, excess, gradient_rounding, grown_rounding, growth, product_rounding
-from gflow.statements.saddles import DENSE_LIMIT
+from gflow.statements.rounding import excess, gradient_rounding, grown_rounding, growth, product_rounding
 from gflow.statements.statement import Answer, Hypothesis, Statement
 
 N_POINTS = 4
@@ -30,12 +30,12 @@ LARGEST_NUMBER = 3
 FINER = 1e-2
 """The error of an integration is estimated by one whose tolerance is this many times smaller."""
 SAFETY = 4.0
-HOPELESS = 1e-2
+ANY_DIFFERENCE = 1e-2
 """Above this fraction of |theta| the errors explain any difference."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class DecoupledPart:
     """A component: where its parameters stand in theta, and its own problem, model and loss."""
 
     index: np.ndarray
@@ -75,13 +75,13 @@ def _owners(given: Evidence) -> np.ndarray:
     return given.model.unstacked(np.repeat(owner[:, None], given.model.rank, axis=1)).astype(int)
 
 
-def _part(given: Evidence, component: Any) -> Part:
+def _part(given: Evidence, component: Any) -> DecoupledPart:
     A, B = given.model.factors(np.arange(given.model.dim))
     index = np.concatenate([A[list(component.rows)].ravel(), B[:, list(component.columns)].ravel()])
     problem = given.normalized.restricted(component.rows, component.columns)
     model = gflow.Factorization(problem.shape, given.model.rank)
     share = problem.n_observed / given.normalized.n_observed
-    return Part(index, problem, model, given.make(problem, model), share)
+    return DecoupledPart(index, problem, model, given.make(problem, model), share)
 
 
 def _blocks(given: Evidence, owner: np.ndarray, named: tuple[str, str]) -> Claim:
@@ -100,7 +100,7 @@ def _blocks(given: Evidence, owner: np.ndarray, named: tuple[str, str]) -> Claim
     return Claim.bounded(*named, worst, 0.0, 1.0, reason=reason)
 
 
-def _velocities(given: Evidence, parts: list[Part], still: np.ndarray, named: tuple[str, str]) -> Claim:
+def _velocities(given: Evidence, parts: list[DecoupledPart], still: np.ndarray, named: tuple[str, str]) -> Claim:
     worst = 0.0
     for theta in _states(given):
         gradient = given.objective.gradient(theta)
@@ -125,7 +125,7 @@ def _states(given: Evidence) -> Iterator[np.ndarray]:
     yield from states[np.unique(np.linspace(0, len(states) - 1, N_STATES).astype(int))]
 
 
-def _integrated(given: Evidence, parts: list[Part], named: tuple[str, str]) -> Claim:
+def _integrated(given: Evidence, parts: list[DecoupledPart], named: tuple[str, str]) -> Claim:
     if not given.converged:
         return Claim.undecided(*named, f"the trajectory ended with status {given.trajectory.status}")
     if given.model.dim > DENSE_LIMIT:
@@ -145,7 +145,7 @@ def _integrated(given: Evidence, parts: list[Part], named: tuple[str, str]) -> C
         allowed = SAFETY * (_distances(path, finer) + _distances(within, closer)) + 2.0 * _rounding(given, part, times)
         ratios.append(float(np.max(_distances(path, within) / allowed)))
         spent.append(float(allowed[-1] / max(np.linalg.norm(path[-1]), EPS)))
-    if max(spent) > HOPELESS:
+    if max(spent) > ANY_DIFFERENCE:
         return Claim.undecided(*named, f"errors may reach {max(spent):.2g} |theta| and explain any difference")
     reason = (
         f"largest distance at {len(times)} times over {len(largest)} of {len(parts)} components, in units of the "
@@ -165,7 +165,7 @@ def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.linalg.norm(first - second, axis=1)
 
 
-def _rounding(given: Evidence, part: Part, times: np.ndarray) -> np.ndarray:
+def _rounding(given: Evidence, part: DecoupledPart, times: np.ndarray) -> np.ndarray:
     """Return what rounding at every state may have grown to at ``times``, within the component's own parameters."""
     moments = _times(given, N_RATES)
     states = given.trajectory.states[np.searchsorted(given.trajectory.times, moments)]

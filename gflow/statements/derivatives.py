@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.policy import DENSE_LIMIT
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.rounding import excess, gradient_rounding, product_rounding, value_rounding
-from gflow.statements.saddles import DENSE_LIMIT
 from gflow.statements.statement import Page, Statement
 
 N_POINTS = 4

@@ -15,11 +15,12 @@ import numpy as np
 
 import gflow
 from gflow import critical
+from gflow.policy import DENSE_LIMIT, EPS
 from gflow.statements.claims import Claim
 from gflow.statements.conservation import step_error
 from gflow.statements.evidence import Evidence, factored_completion
-from gflow.statements.rounding import EPS, excess
-from gflow.statements.saddles import DENSE_LIMIT, REACH, passed
+from gflow.statements.rounding import excess
+from gflow.statements.saddles import PLATEAU_REACH, passed
 from gflow.statements.statement import Hypothesis, Statement
 
 Map = Callable[[np.ndarray], Any]
@@ -30,7 +31,7 @@ SAFETY = 64.0
 """Rounding of one evaluation, in units of sqrt(dim) eps."""
 CONSERVED_TOL = 1e-6
 """A conserved quantity may change so much faster along the flow than rounding, relative to other directions."""
-CLEAR = 100.0
+CLEAR_BEND = 100.0
 """A step shows how the loss bends where that changes it by this many times its rounding."""
 DESCENT, CONSERVED, DERIVATIVES, SPECTRUM, KIND = (
     "the loss never rises along the trajectory",
@@ -85,7 +86,7 @@ def critical_points(given: Evidence) -> tuple[Claim, ...]:
     apart = max(_apart(given, point) for point in met)
     reason = f"largest difference of an eigenvalue at {len(met)} critical points, in units of rounding"
     spectrum = Claim.bounded("general.critical.spectrum", SPECTRUM, apart, 0.0, 1.0, reason=reason)
-    saddles = [point for point in met if point.kind is critical.Kind.STRICT_SADDLE]
+    saddles = [point for point in met if point.kind is critical.PointKind.STRICT_SADDLE]
     answers = [_bends_down(given, point) for point in saddles]
     counts = f"saddles where it does not, of {len(saddles)} among {len(met)} critical points"
     if None in answers and False not in answers:
@@ -100,7 +101,7 @@ def points(given: Evidence) -> tuple[gflow.CriticalPoint, ...]:
         return ()
     found = []
     for plateau in passed(given.trajectory):
-        radius = REACH * max(1.0, float(np.linalg.norm(plateau.theta)))
+        radius = PLATEAU_REACH * max(1.0, float(np.linalg.norm(plateau.theta)))
         try:
             found.append(gflow.find_critical_point(given.objective, plateau.theta, radius=radius))
         except critical.NotConverged:
@@ -127,7 +128,7 @@ def _bends_down(given: Evidence, point: gflow.CriticalPoint) -> bool | None:
     size, loss, seconds = max(1.0, float(np.linalg.norm(point.theta))), given.objective.value, []
     here = loss(point.theta)
     for step in size * 10.0 ** -np.arange(1.0, 8.0):
-        if -values[0] * step**2 <= CLEAR * _eps(given) * abs(here):
+        if -values[0] * step**2 <= CLEAR_BEND * _eps(given) * abs(here):
             break
         there = [loss(point.theta + sign * step * vectors[:, 0]) - here for sign in (1.0, -1.0)]
         seconds.append(sum(there) / step**2)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 import gflow
+from gflow.policy import DENSE_LIMIT
 from gflow.statements.claims import Claim
 from gflow.statements.commuting import COMMUTE
 from gflow.statements.evidence import Evidence
 from gflow.statements.gunasekar_thm1 import closed_limit, half
-from gflow.statements.saddles import DENSE_LIMIT
 from gflow.statements.statement import Answer, Hypothesis, Page, Statement
 
 ID = "gunasekar_cor2"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 import gflow
+from gflow.policy import TESTED_RANK_TOL
 from gflow.statements.evidence import Evidence
-from gflow.statements.limits import INTERPOLATION_TOL, RANK_TOL
+from gflow.statements.limits import INTERPOLATION_TOL
 from gflow.statements.saddles import singular_values
 from gflow.statements.statement import Answer, Hypothesis
 
@@ -70,7 +71,7 @@ def _without_limit(given: Evidence) -> str:
     """Return what one trajectory shows where no limit is known, as text."""
     W = given.model.output(given.trajectory.final) * given.unit
     sizes = np.linalg.svd(W, compute_uv=False)
-    rank = int(np.sum(sizes > RANK_TOL * sizes[0]))
+    rank = int(np.sum(sizes > TESTED_RANK_TOL * sizes[0]))
     return (
         f"no limit is known (one trajectory ended {given.trajectory.status} at rank {rank}, nuclear norm "
         f"{sizes.sum():.6g}, max|W| = {np.abs(W).max():.6g})"

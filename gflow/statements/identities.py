@@ -17,7 +17,7 @@ from gflow.statements.statement import Page, Statement
 
 LARGEST_DIM = 50
 """Up to this dimension (5 x 5 at full width) the mask itself is checked, above it a smaller part of it."""
-LARGEST_SIDE = 4
+SYMBOLIC_SIDE = 4
 
 
 def claims(given: Evidence) -> tuple[Claim, ...]:
@@ -41,7 +41,7 @@ def representative(problem: gflow.MatrixCompletion, connectivity: gflow.Connecti
     chosen = np.zeros(problem.shape[0], dtype=bool), np.zeros(problem.shape[1], dtype=bool)
     while True:
         new = ~chosen[0][rows[order]], ~chosen[1][columns[order]]
-        room = [picked.sum() + more <= LARGEST_SIDE for picked, more in zip(chosen, new, strict=True)]
+        room = [picked.sum() + more <= SYMBOLIC_SIDE for picked, more in zip(chosen, new, strict=True)]
         fitting = order[(new[0] | new[1]) & room[0] & room[1]]
         if not fitting.size:
             return chosen[0].nonzero()[0].tolist(), chosen[1].nonzero()[0].tolist()

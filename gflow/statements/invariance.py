@@ -9,10 +9,10 @@ import numpy as np
 
 import gflow
 from gflow import manifolds
+from gflow.policy import DENSE_LIMIT
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.rounding import excess, gradient_rounding
-from gflow.statements.saddles import DENSE_LIMIT
 
 N_POINTS = 3
 LARGEST_FOLLOWED = 300
@@ -20,7 +20,7 @@ LARGEST_FOLLOWED = 300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Followed:
+class KeptInside:
     """A trajectory on a subspace: distance in units of what rounding explains, where it ended, or why there is none."""
 
     ratio: float
@@ -50,11 +50,11 @@ def field_ratio(
     return worst
 
 
-def followed(given: Evidence, manifold: manifolds.Manifold) -> Followed:
+def followed(given: Evidence, manifold: manifolds.Manifold) -> KeptInside:
     """Return how the trajectory from the start, projected to the subspace, keeps to it."""
     trajectory = given.flow(manifold.project(given.start))
     kept = manifolds.confinement(given.objective, manifold, trajectory)
-    return Followed(kept.worst_ratio, kept.horizon, str(trajectory.status))
+    return KeptInside(kept.worst_ratio, kept.horizon, str(trajectory.status))
 
 
 def invariance_claim(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 import gflow
-from gflow.statements.saddles import DENSE_LIMIT
+from gflow.policy import DENSE_LIMIT
 
 if TYPE_CHECKING:
-    from gflow.statements.evidence import Evidence
+    from gflow.statements.limit_evidence import LimitEvidence
 
 STARTS, FEWEST_STARTS, FULL_SEARCH = 40, 5, 170
 """Starts of each fit of rank k up to the last number of variables; beyond it as many fewer as each takes longer, with
@@ -21,11 +21,10 @@ LARGEST_NORM = 100
 """Up to this many rows and columns the minimum nuclear norm is computed, beyond it where there is a closed form."""
 ALPHAS = (1e-4, 1e-6, 1e-8)
 """Starts of the direct runs, relative to sqrt(max|M|), where the traversal reaches no limit."""
-SETTLED = 1e-3
+RUNS_AGREE = 1e-3
 """Direct runs show a limit if the distance of the last run from it is at most this fraction of max|W|."""
 RUN_TOL = 1e-6
 """Error of the end of a direct run, relative to max|W|."""
-RANK_TOL = 1e-6
 INTERPOLATION_TOL = 1e-6
 ROUNDED = 1e-12
 """Singular values up to this fraction of the largest are zeros of a matrix that is a product of thin factors."""
@@ -58,7 +57,7 @@ def best_fit(problem: gflow.MatrixCompletion, k: int) -> gflow.RankFit | None:
     return gflow.rank_fit(problem, k, starts=max(FEWEST_STARTS, affordable))
 
 
-def least_norm(given: Evidence) -> gflow.Completion | None:
+def least_norm(given: LimitEvidence) -> gflow.Completion | None:
     """Return the certified minimum nuclear norm; None where it was not computed, or not certified."""
     closed = given.connectivity.kind is gflow.Kind.COMPLETE_BIPARTITE
     if not closed and max(given.problem.shape) > LARGEST_NORM:
@@ -69,7 +68,7 @@ def least_norm(given: Evidence) -> gflow.Completion | None:
         return None
 
 
-def limit_of(given: Evidence) -> Limit:
+def limit_of(given: LimitEvidence) -> Limit:
     """Return the limit for the start: that of the traversal, or what direct runs show where it reaches none."""
     traversal, start = given.traversal, given.direction
     status, matrix = traversal.status, traversal.matrix
@@ -85,7 +84,7 @@ def limit_of(given: Evidence) -> Limit:
     return _direct(given, start, why)
 
 
-def _direct(given: Evidence, start: np.ndarray, why: str) -> Limit:
+def _direct(given: LimitEvidence, start: np.ndarray, why: str) -> Limit:
     """Return the limit that direct runs from decreasing starts show, if they do."""
     root = float(np.sqrt(given.normalized.size or 1.0))
     alphas = ", ".join(f"{alpha:g}" for alpha in ALPHAS)
@@ -103,7 +102,7 @@ def _direct(given: Evidence, start: np.ndarray, why: str) -> Limit:
     error = max(later, RUN_TOL * size) if ratio < 0.9 else np.inf
     error = max(error, later * ratio / (1.0 - ratio)) if ratio < 0.9 else error
     source = f"direct runs from alpha = {alphas}, the last two {later:.2g} apart; {why}"
-    if error > SETTLED * size:
+    if error > RUNS_AGREE * size:
         return Limit(None, np.inf, f"no limit is seen in {source}")
     last.setflags(write=False)
     return Limit(last, error, source)

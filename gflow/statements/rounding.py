@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 import gflow
-
-EPS = float(np.finfo(float).eps)
+from gflow.policy import EPS
 
 
 def growth(model: gflow.Factorization) -> float:

@@ -9,25 +9,16 @@ import numpy as np
 
 import gflow
 from gflow import critical, escape, manifolds
+from gflow.policy import DENSE_LIMIT, LARGEST_MATRIX, LARGEST_START, RESTARTS, START_SCALE
 
-DENSE_LIMIT = 1000
-"""Largest dimension at which critical points are polished and whole Hessians are formed."""
-REACH = 0.05
+PLATEAU_REACH = 0.05
 """A plateau's Omega_k, and the critical point on it, must lie within this fraction of max(|theta|, 1)."""
-SCALE = 1e-8
-"""Standard deviation of the entries of a start, times sqrt(max|M|) where that is below 1."""
-RESTARTS = 50
-"""Restarts of a Lanczos iteration after which the kind of the end of a large trajectory is left open."""
-LARGEST_MATRIX = 1_000_000
-"""Number of entries up to which singular values are those of W itself."""
-LARGEST_START = 1e50
-"""Largest |theta(0)| in units of theta, sqrt(max|M|) for W = A B: beyond it the loss leaves the range of a double."""
 
-MINIMUM = critical.Kind.GLOBAL_MINIMUM
+MINIMUM = critical.PointKind.GLOBAL_MINIMUM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Saddle:
+class PassedSaddle:
     """A critical point of positive loss that the trajectory passes; in the problem's own unit.
 
     Attributes
@@ -49,7 +40,7 @@ class Saddle:
     escape: escape.ResidualEscape
 
     def __repr__(self) -> str:
-        return f"Saddle(rank={self.rank}, {self.point})"
+        return f"PassedSaddle(rank={self.rank}, {self.point})"
 
 
 def singular_values(model: gflow.Factorization, theta: np.ndarray) -> np.ndarray:
@@ -73,7 +64,7 @@ def start_of(problem: Any, model: Any, seed: int, scale: float | None, start: An
     root = float(problem.unit ** (1.0 / model.degree))
     if start is None:
         if scale is None:  # of degree L a flow can be followed while scale^(L - 1) is above rounding errors
-            scale = SCALE ** (1.0 / max(1, (model.degree or 2) - 1)) * min(1.0, root)
+            scale = START_SCALE ** (1.0 / max(1, (model.degree or 2) - 1)) * min(1.0, root)
         alpha = scale
         if not (np.isfinite(alpha) and alpha > 0):
             raise ValueError(f"scale must be a positive finite number; got {alpha!r}")
@@ -99,11 +90,11 @@ def passed(trajectory: gflow.Trajectory) -> list[Any]:
 
 def saddle_at(
     problem: gflow.MatrixCompletion, model: gflow.Factorization, objective: gflow.Objective, plateau: Any
-) -> Saddle | None:
+) -> PassedSaddle | None:
     """Return the critical point of the smallest Omega_k that explains the plateau, or None if there is none."""
     if model.dim > DENSE_LIMIT:
         return None
-    radius = REACH * max(1.0, float(np.linalg.norm(plateau.theta)))
+    radius = PLATEAU_REACH * max(1.0, float(np.linalg.norm(plateau.theta)))
     for k in range(model.rank + 1):
         manifold = manifolds.omega(model, manifolds.omega_basis(model, plateau.theta, k))
         guess = manifold.project(plateau.theta)
@@ -115,7 +106,7 @@ def saddle_at(
             continue
         if plateau.loss / 2 <= point.value <= 2 * plateau.loss:
             leaves = escape.residual_escape(problem, model, point.theta, critical_tol=np.inf)
-            return Saddle(plateau, k, float(manifolds.omega_distance(model, point.theta, k)), point, leaves)
+            return PassedSaddle(plateau, k, float(manifolds.omega_distance(model, point.theta, k)), point, leaves)
     return None
 
 
@@ -127,7 +118,7 @@ def end_of(objective: gflow.Objective, trajectory: gflow.Trajectory) -> gflow.Cr
         return _classified(objective, trajectory.final)
     try:
         size = max(1.0, float(np.linalg.norm(trajectory.final)))
-        return gflow.find_critical_point(objective, trajectory.final, radius=REACH * size)
+        return gflow.find_critical_point(objective, trajectory.final, radius=PLATEAU_REACH * size)
     except critical.NotConverged:
         return gflow.classify(objective, trajectory.final)
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 import numpy as np
 
 from gflow import escape, manifolds
+from gflow.policy import EPS
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
-from gflow.statements.rounding import EPS, excess
-from gflow.statements.saddles import Saddle
+from gflow.statements.rounding import excess
+from gflow.statements.saddles import PassedSaddle
 from gflow.statements.statement import Page, Statement
 
 PARTS = {
@@ -24,7 +25,7 @@ PARTS = {
     "spectrum.multiplicity": "its multiplicity is that of the pairs (u w, -w v) which change no observed entry",
     "spectrum.zero-modes": "the Hessian has at least the zero modes of the symmetry orbit and of the residual's kernel",
 }
-MARGIN = 10.0
+COUNT_MARGIN = 10.0
 """A count is clear if it stays the same where the error of the eigenvalues is this many times as large, or as small."""
 ORBIT_TOL = 1e-6
 """Singular values of A and B up to this fraction of the largest are left out of the symmetry orbit."""
@@ -35,7 +36,7 @@ def claims(given: Evidence) -> tuple[Claim, ...]:
     return (_rate(given), _multiplicity(given), _zero_modes(given))
 
 
-def eigenvalue_error(given: Evidence, saddle: Saddle) -> float:
+def eigenvalue_error(given: Evidence, saddle: PassedSaddle) -> float:
     """Return how far eigenvalues at the polished point may be from those on Omega_k.
 
     The Hessian is quadratic in theta: it changes by at most 12 |theta| |delta| / n over a distance delta.
@@ -44,18 +45,18 @@ def eigenvalue_error(given: Evidence, saddle: Saddle) -> float:
     return EPS + saddle.point.zero_cut + 12.0 * given.normalized.weight * length * saddle.distance
 
 
-def multiplicity(given: Evidence, saddle: Saddle, margin: float = 1.0) -> int:
+def multiplicity(given: Evidence, saddle: PassedSaddle, margin: float = 1.0) -> int:
     """Return the number of eigenvalues that differ from the lowest one by at most ``margin`` times their error."""
     values = saddle.point.spectrum.values
     return int(np.sum(values - values[0] <= 2.0 * margin * eigenvalue_error(given, saddle)))
 
 
-def predicted_multiplicity(given: Evidence, saddle: Saddle) -> int:
+def predicted_multiplicity(given: Evidence, saddle: PassedSaddle) -> int:
     """Return the same number as the residual predicts it, counted with the same tolerance."""
     return int(np.sum(_predicted_excess(given, saddle)[1] <= 2.0 * eigenvalue_error(given, saddle)))
 
 
-def _predicted_excess(given: Evidence, saddle: Saddle) -> tuple[np.ndarray, np.ndarray]:
+def _predicted_excess(given: Evidence, saddle: PassedSaddle) -> tuple[np.ndarray, np.ndarray]:
     """Return from below and from above how far the lowest eigenvalues of the Hessian exceed -2 sigma_1 / n.
 
     On the vectors (sum_p u_p w_p^T, -sum_p w_p v_p^T) / sqrt 2 the Hessian is -(2/n) sigma_p plus 1/n times the squared
@@ -66,7 +67,7 @@ def _predicted_excess(given: Evidence, saddle: Saddle) -> tuple[np.ndarray, np.n
     problem, A, B = given.normalized, *given.model.factors(saddle.point.theta)
     left, sigma, right = np.linalg.svd(problem.residual(A @ B), full_matrices=False)
     above = 2.0 * problem.weight * (sigma[0] - sigma)
-    top = above <= 2.0 * MARGIN * eigenvalue_error(given, saddle)
+    top = above <= 2.0 * COUNT_MARGIN * eigenvalue_error(given, saddle)
     excess = problem.weight * escape.equations_gram(problem, A, B, left[:, top], right[top].T)
     values = np.linalg.eigvalsh(excess + np.diag(np.repeat(above[top], given.model.rank)))
     gap = float(np.append(above[~top], 2.0 * problem.weight * sigma[0]).min())
@@ -74,19 +75,20 @@ def _predicted_excess(given: Evidence, saddle: Saddle) -> tuple[np.ndarray, np.n
     return gap / (gap + stiff) * values, values
 
 
-def predicted_zero_modes(given: Evidence, saddle: Saddle) -> int | None:
+def predicted_zero_modes(given: Evidence, saddle: PassedSaddle) -> int | None:
     """Return k^2 + (d1 + d2 - 2 rank E)(r - k), a lower bound on the zero modes where A and B have rank k.
 
-    A singular value of E counts as zero where the eigenvalue 2 sigma / n is below the error of eigenvalues by MARGIN.
+    A singular value of E counts as zero where the eigenvalue 2 sigma / n is below the error of eigenvalues by
+    COUNT_MARGIN.
     """
     sigma, k = saddle.escape.singular_values, saddle.rank
     if k and manifolds.factor_ranks(given.model, saddle.point.theta) != (k, k, k):
         return None
-    rank = int(np.sum(2.0 * given.normalized.weight * sigma > eigenvalue_error(given, saddle) / MARGIN))
+    rank = int(np.sum(2.0 * given.normalized.weight * sigma > eigenvalue_error(given, saddle) / COUNT_MARGIN))
     return k**2 + (sum(given.model.shape) - 2 * rank) * (given.model.rank - k)
 
 
-def orbit_dimension(given: Evidence, saddle: Saddle) -> int:
+def orbit_dimension(given: Evidence, saddle: PassedSaddle) -> int:
     """Return the dimension of the symmetry orbit, without directions (A X, -X B) so short that the gradient bends them.
 
     Along one the Hessian is of the size of the gradient over its length, which must not exceed the eigenvalues' error.
@@ -94,7 +96,7 @@ def orbit_dimension(given: Evidence, saddle: Saddle) -> int:
     size = float(np.linalg.norm(saddle.point.theta))
     if not saddle.rank:
         return 0
-    bent = MARGIN * saddle.point.gradient_norm / (size * eigenvalue_error(given, saddle))
+    bent = COUNT_MARGIN * saddle.point.gradient_norm / (size * eigenvalue_error(given, saddle))
     return given.model.gauge_dimension(saddle.point.theta, max(ORBIT_TOL, bent))
 
 
@@ -125,12 +127,12 @@ def _multiplicity(given: Evidence) -> Claim:
     return Claim.bounded(id, statement, wrong, 0.0, 0.0, reason=reason)
 
 
-def _counts(given: Evidence, saddle: Saddle) -> tuple[int, int] | None:
-    """Return the multiplicity counted and predicted; None where an eigenvalue lies within MARGIN of the tolerance."""
+def _counts(given: Evidence, saddle: PassedSaddle) -> tuple[int, int] | None:
+    """Return the multiplicity counted and predicted; None if an eigenvalue is within COUNT_MARGIN of the tolerance."""
     counted, predicted = multiplicity(given, saddle), predicted_multiplicity(given, saddle)
-    allowed = 2.0 * MARGIN * eigenvalue_error(given, saddle)
+    allowed = 2.0 * COUNT_MARGIN * eigenvalue_error(given, saddle)
     most = int(np.sum(_predicted_excess(given, saddle)[0] <= allowed))
-    return (counted, predicted) if multiplicity(given, saddle, MARGIN) == counted and most == predicted else None
+    return (counted, predicted) if multiplicity(given, saddle, COUNT_MARGIN) == counted and most == predicted else None
 
 
 def _zero_modes(given: Evidence) -> Claim:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.policy import DENSE_LIMIT
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.invariance import random_span
 from gflow.statements.rounding import excess, gradient_rounding, growth
-from gflow.statements.saddles import DENSE_LIMIT
 from gflow.statements.statement import Answer, Hypothesis, Page, Statement
 
 SOURCE = "docs/develop/mathematics.md, section 13"

@@ -18,19 +18,18 @@ from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.statement import Answer, Hypothesis, Statement
 
-Kind = critical.Kind
 TITLE = "every critical point is a strict saddle or a global minimum"
 STARTS = ((64, 40), (150, 12), (300, 4))
 """Largest dimension and number of starts of the survey; none above."""
-CLEAR = 100.0
+CLEAR_RESIDUAL = 100.0
 """A residual counts when the curvature it could cause exceeds what passes for zero by this factor."""
 
 
 def claim(given: Evidence) -> Claim:
     """Return the claim, measured by the number of critical points that are neither."""
     met = _met(given)
-    neither = (Kind.SECOND_ORDER, Kind.DEGENERATE_SADDLE)
-    open_points = [point for point in met if point.kind in (*neither, Kind.NOT_CRITICAL)]
+    neither = (critical.PointKind.SECOND_ORDER, critical.PointKind.DEGENERATE_SADDLE)
+    open_points = [point for point in met if point.kind in (*neither, critical.PointKind.NOT_CRITICAL)]
     counter = [point for point in open_points if point.kind in neither and _clear(given, point)]
     reason = _summary(given, met)
     width = FULL_WIDTH.of(given)
@@ -67,7 +66,7 @@ def _clear(given: Evidence, point: gflow.CriticalPoint) -> bool:
     """Return whether the residual is so large that its negative curvature, 2 sigma_1(E) / n, could not be missed."""
     residual = given.normalized.residual(given.model.output(point.theta))
     rate = 2.0 * given.normalized.weight * float(np.linalg.norm(residual, 2))
-    return rate > CLEAR * point.zero_cut
+    return rate > CLEAR_RESIDUAL * point.zero_cut
 
 
 def _summary(given: Evidence, met: Iterable[gflow.CriticalPoint]) -> str:

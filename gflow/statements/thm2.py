@@ -29,7 +29,7 @@ PARTS = {
     "thm2.2": "the direct route converges at least with the order 1 - lambda_2 / lambda_1",
     "thm2.3": "the escape limit lies on an Omega_(k+1)",
 }
-LARGEST = 100
+ESCAPE_DIM = 100
 """Up to this dimension escape limits are computed."""
 POWERS = (3.5, 4.5, 5.5, 6.5)
 """The errors at which the direct route starts, -log10, by the predicted order."""
@@ -40,7 +40,7 @@ OMEGA_TOL = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Escape:
+class EscapeSeen:
     """The escape limit at a critical point, or why there is none; ``theta`` is the point, in the problem's own unit."""
 
     visit: Visit
@@ -77,14 +77,14 @@ class Escape:
 
 def claims(given: Evidence) -> tuple[Claim, ...]:
     """Return the claims on existence, order and place of the escape limits."""
-    if given.model.dim > LARGEST:
+    if given.model.dim > ESCAPE_DIM:
         reason = f"no escape limits are computed at dimension {given.model.dim}"
         return tuple(Claim.undecided(*named, reason) for named in PARTS.items())
     along = f"; {mixing.GENERIC.of(given)}"
     return tuple(replace(claim, reason=claim.reason + along) for claim in judged(given.once(escapes)))
 
 
-def escapes(given: Evidence) -> tuple[Escape, ...]:
+def escapes(given: Evidence) -> tuple[EscapeSeen, ...]:
     """Return the escape limits at the critical points of positive loss that the limit passes.
 
     Claims and figures share them: ask by ``given.once(escapes)``.
@@ -95,13 +95,13 @@ def escapes(given: Evidence) -> tuple[Escape, ...]:
 
 def _assumptions(given: Evidence) -> Answer:
     """Return whether the assumptions hold at a critical point passed; those where they do not are left out."""
-    if given.model.dim > LARGEST:
+    if given.model.dim > ESCAPE_DIM:
         return None, f"no escape limits are computed at dimension {given.model.dim}"
     met = given.once(escapes)
     return any(not escape.violated for escape in met), "; ".join(f"at {escape}" for escape in met if escape.violated)
 
 
-def judged(met: Sequence[Escape]) -> tuple[Claim, ...]:
+def judged(met: Sequence[EscapeSeen]) -> tuple[Claim, ...]:
     """Return the claims that follow from the escapes at the critical points passed."""
     regular = [escape for escape in met if not escape.violated]
     excluded = "; ".join(f"at {escape}" for escape in met if escape.violated)
@@ -126,7 +126,7 @@ def judged(met: Sequence[Escape]) -> tuple[Claim, ...]:
     return agree, _order(regular, places), _place(regular, defect, place)
 
 
-def _place(regular: list[Escape], defect: float, reason: str) -> Claim:
+def _place(regular: list[EscapeSeen], defect: float, reason: str) -> Claim:
     """Return the claim on the place; undecided where the error of the path explains what sticks out of Omega_(k+1)."""
     error = max(escape.limit.manifold_error or 0.0 for escape in regular if escape.limit is not None)
     if defect > OMEGA_TOL and 10.0 * error > OMEGA_TOL:
@@ -135,7 +135,7 @@ def _place(regular: list[Escape], defect: float, reason: str) -> Claim:
     return Claim.bounded("thm2.3", PARTS["thm2.3"], defect, 0.0, OMEGA_TOL, reason=reason)
 
 
-def _order(regular: list[Escape], places: str) -> Claim:
+def _order(regular: list[EscapeSeen], places: str) -> Claim:
     orders = [
         (escape.limit.fitted_order / escape.limit.predicted_order, escape)
         for escape in regular
@@ -156,7 +156,7 @@ def _order(regular: list[Escape], places: str) -> Claim:
     return Claim.bounded("thm2.2", PARTS["thm2.2"], least, 1.0 - ORDER_TOL, None, reason=reason)
 
 
-def _escape(given: Evidence, visit: Visit, rng: np.random.Generator) -> Escape:
+def _escape(given: Evidence, visit: Visit, rng: np.random.Generator) -> EscapeSeen:
     """Return the escape from a visit, in the problem's own unit, along the directions of the start."""
     theta = visit.theta(given.model, rng) / np.sqrt(given.unit)
     size = float(np.linalg.norm(given.start))
@@ -170,8 +170,8 @@ def _escape(given: Evidence, visit: Visit, rng: np.random.Generator) -> Escape:
             given.objective, theta, direction, problem=given.normalized, model=given.model, alphas=alphas
         )
     except (gflow.IntegrationFailed, ValueError) as failure:
-        return Escape(visit, theta, None, str(failure))
-    return Escape(visit, theta, limit, "")
+        return EscapeSeen(visit, theta, None, str(failure))
+    return EscapeSeen(visit, theta, limit, "")
 
 
 ASSUMPTIONS = Hypothesis(

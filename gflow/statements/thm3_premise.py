@@ -28,7 +28,7 @@ from gflow.statements.statement import Statement
 ID = "thm3_premise"
 TITLE = "every critical point that the limit passes is the best point of its Omega_k"
 SUB = "saddle of a sub-Omega_k"
-FIT_TOL = 1e-6
+BETTER_FIT = 1e-6
 """A fit is better when it lowers the loss of the saddle by more than this fraction."""
 DIGIT_TOL = 1e-14
 """A number has so many digits if this fraction of it is all that lies beyond them."""
@@ -60,7 +60,7 @@ class Compared:
     @property
     def beaten(self) -> bool:
         """Return whether the fit lowers the loss clearly."""
-        return not self.is_rounding and self.loss - self.best > FIT_TOL * self.loss
+        return not self.is_rounding and self.loss - self.best > BETTER_FIT * self.loss
 
     def __str__(self) -> str:
         where = f"rank {self.rank}" if self.saddle is None else f"component {self.saddle.component}, rank {self.rank}"

@@ -20,7 +20,7 @@ ID = "thm4"
 TITLE = "the limit has the minimum nuclear norm of all completions"
 NORM_TOL = 1e-7
 """Relative difference of two nuclear norms that counts as equal, besides the certified gap and the limit's error."""
-COARSE = 1e-3
+COARSE_LIMIT = 1e-3
 """An error of the limit that changes its nuclear norm by more than this fraction leaves the comparison open."""
 
 
@@ -39,7 +39,7 @@ def minimal_norm(id: str, statement: str, given: Evidence, reason: str) -> Claim
     """Return the claim that the nuclear norm of the limit lies between the certified bounds of the minimum."""
     if given.nuclear is None or given.nuclear_norm is None:
         return Claim.undecided(id, statement, reason, given.nuclear_norm)
-    if not given.norm_error <= COARSE * given.nuclear.upper:
+    if not given.norm_error <= COARSE_LIMIT * given.nuclear.upper:
         reason = f"the limit is known within {given.error:.2g} an entry alone: too coarse to compare norms; {reason}"
         return Claim.undecided(id, statement, reason, given.nuclear_norm)
     slack = NORM_TOL * given.nuclear.upper + given.norm_error

@@ -8,7 +8,7 @@ import numpy as np
 
 import gflow
 
-TOGETHER = 1e-9
+SAME_ARRIVAL = 1e-9
 """Arrivals of two components within this fraction of their time are one."""
 
 
@@ -79,9 +79,9 @@ def visits(traversal: gflow.Traversal) -> tuple[Visit, ...]:
     events = sorted(event for event in events if event[0] <= stop)
     for place, (time, number) in enumerate(events):
         places[number] += 1
-        if place + 1 < len(events) and events[place + 1][0] - time <= TOGETHER * time:
+        if place + 1 < len(events) and events[place + 1][0] - time <= SAME_ARRIVAL * time:
             continue
-        together = sum(time - former <= TOGETHER * time for former, _ in events[: place + 1])
+        together = sum(time - former <= SAME_ARRIVAL * time for former, _ in events[: place + 1])
         found.append(_visit(traversal, places, time, together))
     return tuple(found)
 

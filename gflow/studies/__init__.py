@@ -4,19 +4,20 @@ A study is a module that becomes a report; a sweep is many runs of one function:
 table whatever the number of workers. Both come from installed packages, by their entry points.
 """
 
+from gflow.renamed import old_names
 from gflow.studies.registry import studies, study_named, study_names, sweep_named, sweep_names, sweeps
 from gflow.studies.running import run_sweep
 from gflow.studies.study import FigureStudy, Panel, combined_report, configured, study_report
-from gflow.studies.sweep import Progress, Row, RowStatus, Sweep, Table
+from gflow.studies.sweep import Progress, RowStatus, Sweep, SweepRow, SweepTable
 
 __all__ = [
     "FigureStudy",
     "Panel",
     "Progress",
-    "Row",
     "RowStatus",
     "Sweep",
-    "Table",
+    "SweepRow",
+    "SweepTable",
     "combined_report",
     "configured",
     "run_sweep",
@@ -28,3 +29,5 @@ __all__ = [
     "sweep_names",
     "sweeps",
 ]
+
+__getattr__ = old_names(__name__, {"Row": "SweepRow", "Table": "SweepTable"})

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gflow.studies.store import Store
-from gflow.studies.sweep import Progress, RowStatus, Sweep, Table, plain
+from gflow.studies.sweep import Progress, RowStatus, Sweep, SweepTable, plain
 from gflow.studies.workers import Task, rows_of
 
 
@@ -22,7 +22,7 @@ def run_sweep(
     scheduler: str | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
-) -> Table:
+) -> SweepTable:
     """Return the table of a sweep, every row of which is committed to the store as it arrives.
 
     The table depends on the sweep and the seed alone: not on ``jobs``, the scheduler, or interruptions.
@@ -73,4 +73,4 @@ def run_sweep(
             rows[row.index] = row
             failed += row.status is RowStatus.FAILED
             told(Progress(len(rows), len(configurations), failed, computed, time.monotonic() - begin))
-        return Table(sweep, store.seed, tuple(row for _, row in sorted(store.rows().items())), len(tasks))
+        return SweepTable(sweep, store.seed, tuple(row for _, row in sorted(store.rows().items())), len(tasks))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gflow
-from gflow.studies.sweep import Plain, Row, Sweep, canonical, digest
+from gflow.studies.sweep import Plain, Sweep, SweepRow, canonical, digest
 
 APPLICATION = 0x67666C77
 """SQLite's application id of a store: "gflw" in ASCII."""
@@ -25,7 +25,7 @@ SCHEMA = (
     "CREATE TABLE results (number INTEGER PRIMARY KEY, digest TEXT NOT NULL, configuration TEXT NOT NULL, "
     "result TEXT NOT NULL, error TEXT NOT NULL)",
 )
-PATIENCE = 0.5
+LOCK_SECONDS = 0.5
 """Seconds to wait for a lock before another process counts as the owner of the store."""
 
 
@@ -56,7 +56,7 @@ class Store:
         """
         name = os.fspath(path)
         with _translated(name):
-            connection = sqlite3.connect(Path(name).absolute(), timeout=PATIENCE, isolation_level=None)
+            connection = sqlite3.connect(Path(name).absolute(), timeout=LOCK_SECONDS, isolation_level=None)
         try:
             with _translated(name):
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -67,13 +67,13 @@ class Store:
         finally:
             connection.close()
 
-    def rows(self) -> dict[int, Row]:
+    def rows(self) -> dict[int, SweepRow]:
         """Return the rows by index; raises ``ValueError`` for one that does not belong to its configuration."""
         with _translated(self.path):
             found = self._connection.execute("SELECT number, digest, result, error FROM results").fetchall()
         return {number: self._row(number, key, result, error) for number, key, result, error in found}
 
-    def add(self, row: Row) -> None:
+    def add(self, row: SweepRow) -> None:
         """Add a row and commit it; raises ``OSError`` where that fails, and the rows before it are kept."""
         text = canonical(row.configuration), json.dumps(row.result, ensure_ascii=False, allow_nan=False)
         with _translated(self.path):
@@ -86,11 +86,11 @@ class Store:
         with _translated(self.path):
             return dict(self._connection.execute("SELECT key, value FROM about").fetchall())
 
-    def _row(self, number: int, key: str, result: str, error: str) -> Row:
+    def _row(self, number: int, key: str, result: str, error: str) -> SweepRow:
         if not 0 <= number < len(self._configurations) or key != digest(self._configurations[number]):
             raise ValueError(f"{self.path}: row {number} does not belong to configuration {number} of the sweep")
         try:
-            return Row(number, self._configurations[number], json.loads(result), error)
+            return SweepRow(number, self._configurations[number], json.loads(result), error)
         except ValueError as broken:
             raise ValueError(f"{self.path}: the result of row {number} cannot be read: {broken}") from broken
 

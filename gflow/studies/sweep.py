@@ -56,7 +56,7 @@ class RowStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class SweepRow:
     """A configuration and what came of it: ``result``, or ``error`` where it failed."""
 
     index: int
@@ -75,11 +75,11 @@ class Row:
         return own | {"configuration": dict(self.configuration), "result": dict(self.result)}
 
     def __repr__(self) -> str:
-        return f"Row({self.index}, {dict(self.configuration)}: {self.error or dict(self.result)})"
+        return f"SweepRow({self.index}, {dict(self.configuration)}: {self.error or dict(self.result)})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class SweepTable:
     """All rows of a sweep, sorted by index.
 
     Attributes
@@ -87,18 +87,18 @@ class Table:
     sweep : Sweep
     seed : int
         Row i was run with ``numpy.random.SeedSequence(seed).spawn(i + 1)[i]``.
-    rows : tuple of Row
+    rows : tuple of SweepRow
     computed : int
         Rows computed by the call that returned the table; the others were in the store before.
     """
 
     sweep: Sweep
     seed: int
-    rows: tuple[Row, ...]
+    rows: tuple[SweepRow, ...]
     computed: int
 
     @property
-    def failed(self) -> tuple[Row, ...]:
+    def failed(self) -> tuple[SweepRow, ...]:
         """Return the rows of configurations that failed."""
         return tuple(row for row in self.rows if row.status is RowStatus.FAILED)
 

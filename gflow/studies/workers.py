@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 import gflow
-from gflow.studies.sweep import OWN_COLUMNS, Plain, Row, Sweep, plain
+from gflow.studies.sweep import OWN_COLUMNS, Plain, Sweep, SweepRow, plain
 from gflow.workers import one_thread, processes
 
 CONNECT_SECONDS = 10
@@ -43,7 +43,7 @@ class Task:
     seed: np.random.SeedSequence
 
 
-def rows_of(sweep: Sweep, tasks: Sequence[Task], *, jobs: int, scheduler: str | None) -> Iterator[Row]:
+def rows_of(sweep: Sweep, tasks: Sequence[Task], *, jobs: int, scheduler: str | None) -> Iterator[SweepRow]:
     """Return an iterator over the rows of the tasks, in the order in which they arrive.
 
     A worker that dies loses no row: what it ran is run again, first the tasks it may have died of, each alone; one that
@@ -79,7 +79,7 @@ class _Pool:
         """Return whether tasks run outside this process."""
         return self.client is not None or self.jobs > 1
 
-    def rows(self, sweep: Sweep, tasks: Sequence[Task]) -> Iterator[Row]:
+    def rows(self, sweep: Sweep, tasks: Sequence[Task]) -> Iterator[SweepRow]:
         """Return an iterator over the rows of the tasks; raises ``WorkerDied`` when a worker is lost for good."""
         from joblib import Parallel, delayed, parallel_config
 
@@ -115,7 +115,7 @@ class WorkerDied(RuntimeError):
     """A worker died, and what it ran was not run again elsewhere."""
 
 
-def _redone(pool: _Pool, sweep: Sweep, pending: dict[int, Task]) -> Iterator[Row]:
+def _redone(pool: _Pool, sweep: Sweep, pending: dict[int, Task]) -> Iterator[SweepRow]:
     while pending:
         try:
             for row in pool.rows(sweep, list(pending.values())):
@@ -127,14 +127,14 @@ def _redone(pool: _Pool, sweep: Sweep, pending: dict[int, Task]) -> Iterator[Row
                 yield _alone(pool, sweep, task)
 
 
-def _alone(pool: _Pool, sweep: Sweep, task: Task) -> Row:
+def _alone(pool: _Pool, sweep: Sweep, task: Task) -> SweepRow:
     try:
         return next(iter(list(pool.rows(sweep, [task]))))
     except WorkerDied:
-        return Row(task.index, task.configuration, {}, WORKER_DIED)
+        return SweepRow(task.index, task.configuration, {}, WORKER_DIED)
 
 
-def _row(run: Any, task: Task, in_worker: bool, parent: int | None) -> Row:
+def _row(run: Any, task: Task, in_worker: bool, parent: int | None) -> SweepRow:
     """Return the row of a task, with the error in one line where it fails."""
     if in_worker:
         _prepare_worker(parent)
@@ -143,8 +143,8 @@ def _row(run: Any, task: Task, in_worker: bool, parent: int | None) -> Row:
         result = plain(run(dict(task.configuration), task.seed), "result", taken)
     except Exception as error:
         message = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-        return Row(task.index, task.configuration, {}, message)
-    return Row(task.index, task.configuration, result)
+        return SweepRow(task.index, task.configuration, {}, message)
+    return SweepRow(task.index, task.configuration, result)
 
 
 @cache

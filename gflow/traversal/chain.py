@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from gflow.flow import Trajectory
+from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
-from gflow.traversal.clocks import LARGEST, TOP, Clock, Left, PassiveStay, RaceClock, RankClock
+from gflow.traversal.clocks import TOP, Clock, Left, PassiveStay, RaceClock, clock_of
 from gflow.traversal.errors import rounding, slip
-from gflow.traversal.exponents import frame_order, predicted_orders, remembered
-from gflow.traversal.finite import Departure
-from gflow.traversal.infinity import beyond
+from gflow.traversal.exponents import frame_order, predicted_orders
+from gflow.traversal.family import Stop, walked
 from gflow.traversal.inside import Inside, inside_spectrum
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import Modes, loss_at, residual_modes
-from gflow.traversal.orbits import Ending, Orbit
-from gflow.traversal.polish import balanced
+from gflow.traversal.orbits import Connection, Ending
+from gflow.traversal.pairs import FactorPairs
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settings import Settings
-from gflow.traversal.settling import DENSE_POLISH, ZERO_LOSS
+from gflow.traversal.settling import DENSE_POLISH
 from gflow.traversal.sizes import is_large, shortage
 from gflow.traversal.stages import orbit
 from gflow.traversal.uniqueness import completion_error, locally_unique
@@ -35,10 +33,10 @@ SPAN_TOL = 1e-6
 """Singular values below this, in the square root of the unit, count as zero in dim S."""
 NEARLY_MET = 1e-12
 """At full width, where every minimum is global, losses below this fraction of unit^2 / n may be zero."""
+SAME_GROWTH = 1e-6
+"""Growth inside that is as fast as an escape, to this fraction, may be part of it."""
 LARGE_BUDGET = 10_000
 """Gradients granted to an orbit of a large component."""
-
-Stop = tuple[TraversalStatus, str]
 
 
 def chain(
@@ -51,51 +49,23 @@ def chain(
     *,
     greedy: bool = False,
     start: np.ndarray | None = None,
+    accuracy: float | None = None,
 ) -> Chain:
     """Return the chain of the component with the given rows and columns, in a model of inner width ``width``.
 
-    A ``greedy`` chain takes every new inner direction orthogonal to the old ones, also where the flow would not.
+    A ``greedy`` chain takes every new inner direction orthogonal to the old ones, also where the flow would not. From
+    a ``start``, [A_0; B_0^T] of the component, modes of equal rates escape together (see ``RaceClock``).
     """
     part = problem if (len(rows), len(columns)) == problem.shape else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
-    A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
-    clock, memory, lost, infinite = stage.clock(start), np.inf, False, None
-    spreads: list[Callable[[], float]] = []
-    saddles: list[Saddle] = []
-    orbits: list[Trajectory] = []
-    left: list[Departure] = []
-    while True:
-        saddle, stop = stage.saddle(A, B, clock)
-        saddles.append(saddle)
-        stop = stage.stop(saddle, memory) or stop
-        if stop is not None:
-            break
-        reached = stage.orbit(saddle, A, B)
-        orbits += [] if reached.path is None else [reached.path]
-        spreads.append(reached.spread)
-        left = [*left[:1], Departure(saddle, A, B, reached, copy(clock))]
-        if reached.ending in (Ending.DIVERGING, Ending.UNDECIDED):
-            infinite = len(orbits) - 1 if reached.ending == Ending.DIVERGING else None
-            far = beyond(stage, left[0], left[-1])
-            if far.factors is None:
-                stop = far.status, far.reason
-                break
-            (A, B), lost, orbits = far.factors, True, [*orbits, *far.orbits]
-            spreads[-1] = far.spread
-            continue
-        A, B = balanced(*reached.model.factors(reached.end))
-        memory = remembered(saddle, memory)
-        try:
-            A, B = clock.cross(orbits[-1], A, B)
-        except MixingUnknown as unknown:
-            if use.tight or loss_at(stage.problem, A, B) > ZERO_LOSS:
-                stop = TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}"
-                break
-            lost = True  # the end is known, what stays passive there is not
-    if lost:
+    family = FactorPairs(stage, clock_of(stage.problem, width, greedy, start, accuracy))
+    walk = walked(family)
+    saddles = list(walk.saddles)
+    if family.lost:
         saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
-    found = Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, None, None, None, None, np.inf, infinite)
-    return stage.closed(found, A, B, spreads, lost) if stop[0] == TraversalStatus.CONVERGED else found
+    ended = walk.status, walk.reason, None, None, None, None, np.inf, family.infinite
+    found = Chain(rows, columns, tuple(saddles), tuple(family.orbits), *ended, frame=_frame(family.clock, saddles))
+    return stage.closed(found, *walk.place, family.spreads, family.lost) if walk.converged else found
 
 
 @dataclass(frozen=True)
@@ -114,14 +84,6 @@ class _Stage:
     @property
     def problem(self) -> MatrixCompletion:
         return self.part.normalized
-
-    def clock(self, start: np.ndarray | None) -> Clock:
-        """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
-        if self.greedy or sum(self.problem.shape) > LARGEST:
-            return RankClock(self.problem, self.width, checked=not self.greedy)
-        if start is None:
-            start = np.random.default_rng(0).standard_normal((sum(self.problem.shape), self.width))
-        return RaceClock(self.problem, start)
 
     def saddle(self, A: np.ndarray, B: np.ndarray, clock: Clock) -> tuple[Saddle, Stop | None]:
         """Return the critical point (A, B) with its residual, its inside spectrum and its race, and why that fails."""
@@ -157,6 +119,7 @@ class _Stage:
             assumption_1=None if final else top - second > self.use.simple_tol * top,
             assumption_2=None if final or inside.negative is None else inside.negative == 0,
             **self.race(stay, clock.left(), modes, rate),
+            launch=None if stay is None else stay.columns,
         )
         return saddle, stop
 
@@ -216,7 +179,7 @@ class _Stage:
             slip(self.problem, each, self.part.unit, self.share) for each in (saddles[-1:] if unique else saddles)
         )
 
-    def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Orbit:
+    def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Connection:
         """Return the orbit that leaves a saddle with the factors A and B, in the component's unit.
 
         Orbits too slow for the method of large components are followed with dense matrices where those are small;
@@ -229,7 +192,7 @@ class _Stage:
         if large and not use.tight:
             found = large_orbit(self.problem, A, B, saddle.u, saddle.v, use)
         if found is None or (found.ending == Ending.UNDECIDED and found.model.dim <= DENSE_POLISH):
-            found = orbit(self.problem, A, B, saddle.u, saddle.v, use)
+            found = orbit(self.problem, A, B, *saddle.launched, use)
         if not large or found.ending != Ending.UNDECIDED:
             return found
         said = [found.reason, shortage(self.problem, saddle.rank + 1, self.rows, self.columns)]
@@ -254,6 +217,9 @@ class _Stage:
             if not saddle.assumption_1:
                 return TraversalStatus.DEGENERATE, f"the top singular value of the residual at rank {k} is repeated"
             return TraversalStatus.DEGENERATE, f"two modes would escape at the same time at rank {k}"
+        at_once = saddle.inside_rate >= (1.0 - SAME_GROWTH) * saddle.escape_rate
+        if saddle.together > 1 and k and (saddle.assumption_2 is None or at_once):
+            return TraversalStatus.UNDECIDED, f"at rank {k} modes escape together from a point {_unstable(saddle)}"
         touched = self.span(saddle)
         if touched < k and not self.greedy:
             return TraversalStatus.UNDECIDED, (
@@ -270,12 +236,19 @@ class _Stage:
 
     def span(self, saddle: Saddle) -> int:
         """Return dim S of the multiplicity r - dim S (see ``residual_escape``)."""
-        met = (np.abs(saddle.u) > SUPPORT_TOL)[self.problem.rows]
+        u, v = (np.abs(each.reshape(len(each), -1)).max(axis=1) for each in saddle.launched)
+        met = (u > SUPPORT_TOL)[self.problem.rows]
         columns = np.unique(self.problem.columns[met])
-        met = (np.abs(saddle.v) > SUPPORT_TOL)[self.problem.columns]
+        met = (v > SUPPORT_TOL)[self.problem.columns]
         rows = np.unique(self.problem.rows[met])
         vectors = np.concatenate([saddle.A[rows], saddle.B[:, columns].T]) / np.sqrt(self.part.unit)
         return int(np.linalg.matrix_rank(vectors, tol=SPAN_TOL)) if vectors.size else 0
+
+
+def _frame(clock: Clock, saddles: list[Saddle]) -> np.ndarray | None:
+    """Return the inner directions of the columns where modes escape together, from the start; else None."""
+    together = any(saddle.together > 1 for saddle in saddles)
+    return clock.frame if together and isinstance(clock, RaceClock) else None
 
 
 def _unstable(saddle: Saddle) -> str:

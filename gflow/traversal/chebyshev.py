@@ -1,86 +1,87 @@
 """The gradient flow in many variables by a stabilised explicit method: few gradients, no linear systems.
 
-The Runge-Kutta-Chebyshev method of order 2: s gradients carry a step of length 0.65 s^2 over the largest curvature,
-where an ordinary explicit step needs s^2 of them. Errors are measured in one norm against the size to which |theta|
-grows, so that an escape from a saddle takes few steps.
+Errors are measured in one norm against the size to which |theta| grows, so that an escape from a saddle takes few
+steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from gflow.flow.chebyshev import advanced
+from gflow.flow.chebyshev import Chebyshev, defect
 
-MOST_STAGES = 60
-REACH = 0.65
+ORBIT_STAGES = 60
+STABLE_LENGTH = 0.65
 """Length of a stable step, times the curvature, over s^2."""
-
+FIRST = 0.25
+"""Length of the first step, times the curvature."""
 UNSTABLE = 10.0
 """Errors this many times too large may come from an outdated bound of the curvature."""
+CHANGED = 0.2
+"""The bound is outdated where |theta| has changed by this fraction of itself and of the size it grows to."""
 
-Slope = Callable[[np.ndarray], np.ndarray]
 
-
-@dataclass
-class ChebyshevSteps:
+class ChebyshevSteps(Chebyshev):
     """Steps of y' = -gradient(y) with an error per step of about ``tol`` max(size, |y|).
 
-    Attributes
+    Parameters
     ----------
     gradient : theta -> (dim,) array
     curvature : theta -> float
-        An upper bound of the curvature, asked for whenever |theta| has changed by a fifth of itself and of ``size``,
-        and after large errors.
+        An upper bound of the curvature.
+    theta : (dim,) array
+    tol : float
     size : float
         What |theta| grows to, roughly.
-    theta, slope : arrays
-        The state and the gradient there.
     """
 
-    gradient: Slope
-    curvature: Callable[[np.ndarray], float]
-    theta: np.ndarray
-    tol: float
-    size: float = 1.0
-    time: float = 0.0
-    n_gradients: int = 1
-    length: float = np.inf
-    slope: np.ndarray = field(init=False)
-    stiffness: float = field(init=False)
-    measured: float = field(init=False)
+    scale, shrink, grow = 1.0 / STABLE_LENGTH, 0.2, 4.0
 
-    def __post_init__(self) -> None:
-        self.slope = self.gradient(self.theta)
+    def __init__(
+        self,
+        gradient: Callable[[np.ndarray], np.ndarray],
+        curvature: Callable[[np.ndarray], float],
+        theta: np.ndarray,
+        tol: float,
+        size: float = 1.0,
+    ) -> None:
+        self.n_gradients, self.tol, self.size = 0, tol, size
+
+        def field(t: float, y: np.ndarray) -> np.ndarray:
+            self.n_gradients += 1
+            return -gradient(y)
+
+        super().__init__(field, 0.0, theta, radius=curvature, rtol=tol, atol=0.0, most_stages=ORBIT_STAGES + 1)
         self.measure()
-        self.length = 0.25 / self.stiffness
+        self.h = FIRST / self.rho
 
     def measure(self) -> None:
         """Keep a bound of the curvature here."""
-        self.stiffness, self.measured = self.curvature(self.theta), float(np.linalg.norm(self.theta))
+        self.rho, self.measured = self.radius(self.y), float(np.linalg.norm(self.y))
 
-    def step(self) -> None:
-        """Keep the state after one step of acceptable error, and the length of the next one."""
-        while True:
-            h = min(self.length, REACH * MOST_STAGES**2 / self.stiffness)
-            stages = max(2, 1 + int(np.sqrt(1.0 + h * self.stiffness / REACH)))
-            theta = self.attempt(h, stages)
-            slope = self.gradient(theta)
-            self.n_gradients += stages
-            defect = 0.8 * (self.theta - theta) - 0.4 * h * (self.slope + slope)
-            error = float(np.linalg.norm(defect)) / (self.tol * max(self.size, float(np.linalg.norm(theta))))
-            if error <= 1.0:
-                break
-            self.length = h * (max(0.2, 0.8 * error ** (-1.0 / 3.0)) if np.isfinite(error) else 0.2)
-            if not error <= UNSTABLE:
-                self.measure()
-        self.time, self.theta, self.slope = self.time + h, theta, slope
-        self.length = h * min(4.0, 0.8 * max(error, 1e-6) ** (-1.0 / 3.0))
-        if abs(float(np.linalg.norm(theta)) - self.measured) > 0.2 * max(self.measured, self.size):
+    def is_outdated(self) -> bool:
+        """Return whether |theta| has changed since the curvature was asked for."""
+        changed = abs(float(np.linalg.norm(self.y)) - self.measured)
+        return changed > CHANGED * max(self.measured, self.size)
+
+    def length(self) -> float:
+        """Return the length of the next step."""
+        return min(self.h, STABLE_LENGTH * ORBIT_STAGES**2 / self.rho)
+
+    def error(self, y: np.ndarray, f: np.ndarray, h: float) -> float:
+        """Return the error of a step to y, where the field is f, relative to what is allowed of it."""
+        missed = float(np.linalg.norm(defect(self.y, y, self.f, f, h)))
+        return missed / (self.tol * max(self.size, float(np.linalg.norm(y))))
+
+    def refuse(self, h: float, error: float) -> None:
+        """Keep the length to be tried after a step whose error was too large."""
+        super().refuse(h, error)
+        if not error <= UNSTABLE:
             self.measure()
 
-    def attempt(self, h: float, stages: int) -> np.ndarray:
-        """Return the state after a step of length h with so many stages."""
-        return advanced(lambda theta: -self.gradient(theta), self.theta, -self.slope, h, stages)
+    def accept(self, y: np.ndarray, f: np.ndarray, h: float, error: float) -> None:
+        """Keep the state that a step has led to, and the length of the next one."""
+        self.last = None
+        super().accept(y, f, h, error)

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from gflow.flow import Trajectory
+from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.crossing import Crossing
 from gflow.traversal.elements import joined
 from gflow.traversal.exponents import NO_MODE, fallen, landed, orientation, turned
+from gflow.traversal.fine import fine_orbit
 from gflow.traversal.krylov import leading_triples
 from gflow.traversal.modes import LEADING, Modes, errors_at, loss_at
 from gflow.traversal.passive import propagated
 from gflow.traversal.race import Passive
 from gflow.traversal.rigid import is_rigid
 from gflow.traversal.sectors import MixingUnknown
-from gflow.traversal.settling import ZERO_LOSS
 from gflow.traversal.sizes import is_large
 from gflow.traversal.stages import LAUNCH
+from gflow.traversal.together import escape, hides_unequal_rates
 
-LARGEST = 60
+LARGEST_BY_MODE = 60
 """Components with more rows and columns than this are not analysed mode by mode."""
 FEW = 4
 """Growing modes of large data that are followed where a symmetry may keep them apart."""
 MET = 1e-7
 """A mode meets another one if a pivot of their overlaps exceeds this fraction of its row: symmetry leaves rounding."""
-KEPT_APART = f"growing modes do not meet along the orbit: they are followed up to {LARGEST} rows and columns only"
+KEPT_APART = (
+    f"growing modes do not meet along the orbit: they are followed up to {LARGEST_BY_MODE} rows and columns only"
+)
 TOP = 1e-9
 """The pair that escapes is the top one if its singular value is the largest within this fraction."""
 
@@ -41,7 +45,7 @@ class PassiveStay:
     ``companion`` is the exponent of the largest other mode in the column that escapes, ``companion_gain`` the log of
     the factor before; ``rival`` the time of the next mode that could escape instead, relative to that of this one;
     ``since`` the log(1/alpha) above which this one escapes; ``peaks`` the logarithms of the largest factors before
-    alpha^p on the way here.
+    alpha^p on the way here; ``columns`` (d1 + d2, m), where several modes escape together, what they start with.
     """
 
     u: np.ndarray
@@ -54,6 +58,7 @@ class PassiveStay:
     rival: float
     since: float | None
     peaks: tuple[float, ...] | None
+    columns: np.ndarray | None = None
 
 
 class Left(NamedTuple):
@@ -78,10 +83,17 @@ class Clock(Protocol):
 
 
 class RaceClock:
-    """The race of all modes, from the start Z_0 = [A_0; B_0^T], (d1 + d2, r)."""
+    """The race of all modes, from the start Z_0 = [A_0; B_0^T], (d1 + d2, r).
 
-    def __init__(self, problem: MatrixCompletion, start: np.ndarray) -> None:
+    Modes of equal rates escape ``together`` where the start is a given one, from saddles of a rank k > 0 if what is
+    passive is carried as exactly as that asks for, along orbits of their own to this ``accuracy``.
+    """
+
+    def __init__(
+        self, problem: MatrixCompletion, start: np.ndarray, *, together: bool = False, accuracy: float | None = None
+    ) -> None:
         self.problem, self.passive = problem, Passive.at_origin(start)
+        self.together, self.accuracy = together and not hides_unequal_rates(problem), accuracy
         self.active = np.zeros((sum(problem.shape), 0))
         self.frame = np.zeros((start.shape[1], 0))
         self.launch = LAUNCH
@@ -90,13 +102,16 @@ class RaceClock:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
         d1 = self.problem.shape[0]
         self.active = np.concatenate([A, B.T])
-        self.race = self.passive.race(self.problem, self.active)
+        together = self.together and (self.accuracy is not None or not self.active.shape[1])
+        self.race = self.passive.race(self.problem, self.active, together=together)
         if not self.race.runners:
             return None
         first = self.race.winner
         u, v = np.sqrt(2.0) * first.vector[:d1], -np.sqrt(2.0) * first.vector[d1:]
-        if abs(float(first.vector[:d1] @ modes.u - first.vector[d1:] @ modes.v)) > np.sqrt(2.0) * (1.0 - TOP):
-            u, v = modes.u, modes.v
+        overlap = float(first.vector[:d1] @ modes.u - first.vector[d1:] @ modes.v)
+        if abs(overlap) > np.sqrt(2.0) * (1.0 - TOP):
+            sign = np.sign(overlap) if self.together else 1.0
+            u, v = sign * modes.u, sign * modes.v
         u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
         race = self.race
         return PassiveStay(
@@ -110,6 +125,7 @@ class RaceClock:
             race.rival,
             race.since,
             race.peaks,
+            None if len(race.winners) == 1 else escape(self.passive, race).columns,
         )
 
     def left(self) -> Left:
@@ -132,6 +148,11 @@ class RaceClock:
         left, right = states[:, : d1 * k].reshape(-1, d1, k), states[:, d1 * k :].reshape(-1, k, len(X) - d1)
         columns = np.concatenate([left, right.mT], axis=1)
         crossing = Crossing(self.passive, self.race, self.problem, self.active, X, path.times, columns, self.launch)
+        if self.accuracy is not None and loss_at(self.problem, A, B) > ZERO_LOSS:
+            began = self.launch * crossing.escape.columns
+            times, states, flows = fine_orbit(self.problem, self.active, began, X, self.accuracy)
+            crossing = replace(crossing, times=times, states=states, fine=flows)
+        self.frame = crossing.frame
         self.passive = crossing.end_state()
         if loss_at(self.problem, A, B) <= ZERO_LOSS:
             return A, B
@@ -194,6 +215,17 @@ class RankClock:
         carried = propagated(self.problem, self.rank + 1, path.times, path.states, passive)
         if not mixes(modes[:, : carried.shape[1]].T @ carried):
             raise MixingUnknown(KEPT_APART)
+
+
+def clock_of(
+    problem: MatrixCompletion, width: int, greedy: bool, start: np.ndarray | None, accuracy: float | None
+) -> RaceClock | RankClock:
+    """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
+    if greedy or sum(problem.shape) > LARGEST_BY_MODE:
+        return RankClock(problem, width, checked=not greedy)
+    if start is not None:
+        return RaceClock(problem, start, together=True, accuracy=accuracy)
+    return RaceClock(problem, np.random.default_rng(0).standard_normal((sum(problem.shape), width)))
 
 
 def growing_modes(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> np.ndarray:

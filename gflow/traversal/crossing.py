@@ -31,9 +31,10 @@ from gflow.traversal.sectors import (
     residual_flow,
     sectors,
 )
-from gflow.traversal.transport import carried, orientations, turned
+from gflow.traversal.together import Escape, escape, gathered, with_rows
+from gflow.traversal.transport import carried, carried_together, orientations, turned
 
-TURN = 8.0
+TURNED = 8.0
 """An escape direction is turned by rounding by no more than so many eps times sigma over its distance from the next."""
 MOST_LEAKS = 6
 """So many errors of the active columns, the largest ones, are followed."""
@@ -48,12 +49,15 @@ class Crossing:
     passive, race : Passive, Race
         At the saddle left.
     problem : MatrixCompletion, in its own unit
-    active, end : (N, k) and (N, k + 1) arrays
-        Active columns [A; B^T] at the saddle left and at the one reached.
-    times, states : (T,) and (T, N, k + 1) arrays
+    active, end : (N, k) and (N, k + m) arrays
+        Active columns [A; B^T] at the saddle left and at the one reached; m = 1 where one mode escapes.
+    times, states : (T,) and (T, N, k + m) arrays
         The active columns along the orbit.
     launch : float
-        The amplitude with which the escaping column starts.
+        The amplitude with which the escaping columns start.
+    fine : (T - 1, N, N) array, optional
+        (2 / n) [[0, -E], [-E^T, 0]] in each step of a finely resolved orbit: then terms of one exponent are taken
+        together, as a later escape together depends on them.
     """
 
     passive: Passive
@@ -64,6 +68,7 @@ class Crossing:
     times: np.ndarray
     states: np.ndarray
     launch: float
+    fine: np.ndarray | None = None
 
     @property
     def d1(self) -> int:
@@ -72,8 +77,13 @@ class Crossing:
 
     @cached_property
     def began(self) -> np.ndarray:
-        """Return the active columns with the unit vector of the one that escapes, (N, k + 1)."""
-        return np.hstack([self.active, self.race.winner.vector[:, None]])
+        """Return the active columns with those that escape, the longest a unit vector, (N, k + m)."""
+        return np.hstack([self.active, self.escape.columns])
+
+    @cached_property
+    def escape(self) -> Escape:
+        """Return the columns that escape, and their inner directions."""
+        return escape(self.passive, self.race)
 
     @cached_property
     def bases(self) -> list[np.ndarray]:
@@ -81,9 +91,9 @@ class Crossing:
         noise = None
         if not self.active.shape[1]:
             rates = np.linalg.eigvalsh(self.ends_at(self.active))
-            apart = np.sort(np.abs(rates - self.race.winner.rate))[1:].min(initial=np.inf)
-            noise = TURN * float(np.finfo(float).eps * np.abs(rates).max() / max(apart, 1e-300))
-        doubt = self.passive.width == 1
+            apart = np.sort(np.abs(rates - self.race.winner.rate))[len(self.race.winners) :].min(initial=np.inf)
+            noise = TURNED * float(np.finfo(float).eps * np.abs(rates).max() / max(apart, 1e-300))
+        doubt = self.passive.width == self.escape.columns.shape[1]
         found = sectors(nearby_flows(self.problem, self.began), doubt=doubt, noise=noise)
         gaps = self.problem.n_observed < self.problem.shape[0] * self.problem.shape[1]
         if len(found) > 1 and gaps and not doubt and (near := nearly_equal(self.problem)):
@@ -109,15 +119,15 @@ class Crossing:
     @cached_property
     def flows(self) -> np.ndarray:
         """Return (2 / n) [[0, -E], [-E^T, 0]] in the middle of each step of the orbit."""
+        if self.fine is not None:
+            return self.fine
         flows = residual_flow(self.problem.residual(matrices(self.states, self.d1)))
         return self.problem.weight * (flows[1:] + flows[:-1])
 
     @cached_property
     def frame(self) -> np.ndarray:
-        """Return the inner directions that are active at the end, (r, k + 1)."""
-        before, h = self.passive.frame, self.race.winner.direction
-        h = h - before @ (before.T @ h)
-        return np.hstack([before, h[:, None] / np.linalg.norm(h)])
+        """Return the inner directions that are active at the end, (r, k + m)."""
+        return np.hstack([self.passive.frame, self.escape.directions])
 
     @cached_property
     def left(self) -> list[Sector]:
@@ -126,17 +136,19 @@ class Crossing:
         return [self.departed(basis, given) for basis in self.bases]
 
     def departed(self, basis: np.ndarray, elements: Sector | None) -> Sector:
-        """Return the elements of Z in a sector of the orbit, when the winner has the amplitude ``launch``.
+        """Return the elements of Z in a sector of the orbit, when what escapes has the amplitude ``launch``.
 
-        They come from the given ones (None at the origin), orthogonal to the inner direction of the winner.
+        They come from the given ones (None at the origin), orthogonal to the inner directions of the winners.
         """
         first = self.race.winner
         rates, modes = modes_in(off_active(basis, self.began, self.d1), self.ends[0])
         if elements is None:
             found = self.passive.original(rates, modes)
         else:
-            found = paired(rates, modes, elements.without(first), 0)
-        grown = (np.log(self.launch) - first.gain) / first.rate
+            elements = elements.without(self.race.winners)
+            found = paired(rates, modes, elements, 0)
+            found = with_rows(found, elements) if self.fine is not None and found else found
+        grown = (np.log(self.launch) - self.escape.gain) / first.rate
         found = [
             replace(
                 each,
@@ -150,10 +162,11 @@ class Crossing:
 
     def arrived(self, elements: Sector) -> Sector:
         """Return the elements of a sector at the end of the orbit."""
-        elements = elements.projected(self.frame)
+        elements = elements.projected(self.frame) if self.fine is None else gathered(elements, self.frame)
         if not len(elements.exponents):
             return elements
-        found = carried(elements, self.flows, self.times, self.states, self.d1)
+        moved = carried if self.fine is None else carried_together
+        found = moved(elements, self.flows, self.times, self.states, self.d1)
         ends = ((self.ends[0], self.active), (self.ends[1], self.reached))
         found = replace(found, turned=orientations(elements.basis, self.d1, ends))
         return turned(found, self.ends[1], self.reached, self.d1)
@@ -191,9 +204,9 @@ class Crossing:
             if (
                 len(each.exponents)
                 and each.exponents[0] + least < limit
-                and float(np.linalg.norm(each.basis.T @ self.race.winner.vector)) < 0.5
+                and float(np.linalg.norm(each.basis.T @ self.escape.columns, 2)) < 0.5
             ):
-                shift = np.hstack([0.0 * self.active, each.vectors[:, :1]])
+                shift = np.hstack([0.0 * self.active, each.vectors[:, :1] * np.ones(self.escape.columns.shape[1])])
                 gain = float(each.gains[0]) - float(np.log(self.launch))
                 found.append(Leak(float(each.exponents[0]), gain, perturbed_flow(self.problem, self.began, shift)))
         found = [each for each in found if each.exponent < 1.0 and couples(each.coupling, self.bases)]
@@ -209,7 +222,7 @@ class Crossing:
         rates, modes = np.linalg.eigh(free.T @ Objective.of(self.problem, model).hessian(theta) @ free)
         for rate, mode in zip(rates / (2.0 * self.problem.weight), (free @ modes).T, strict=True):
             a, b = model.factors(mode)
-            shift = np.hstack([np.concatenate([a, b.T]), np.zeros((len(self.began), 1))])
+            shift = np.hstack([np.concatenate([a, b.T]), np.zeros_like(self.escape.columns)])
             if couples(perturbed_flow(self.problem, self.began, shift), self.bases):
                 fall = float(rate) * self.race.winner.time
                 return [replace(each, exponent=max(each.exponent + fall, 0.0)) for each in self.passive.leaks]

@@ -11,16 +11,16 @@ import numpy as np
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 
-DENSE = 400
+DENSE_SYSTEM = 400
 """Largest dimension whose systems are solved with dense matrices."""
-MOST_BLOCKS, LARGEST_SYSTEM = 20_000_000, 1000
+BLOCK_NUMBERS, LARGEST_SYSTEM = 20_000_000, 1000
 """Elimination of the longer factor holds at most so many numbers, and leaves a system of at most this size."""
 
 
 def is_eliminable(problem: MatrixCompletion, rank: int) -> bool:
     """Return whether the longer factor can be eliminated from systems with the Hessian."""
     (d1, d2), left = problem.shape, rank * min(problem.shape)
-    return left <= LARGEST_SYSTEM and left * rank * max(d1, d2) <= MOST_BLOCKS
+    return left <= LARGEST_SYSTEM and left * rank * max(d1, d2) <= BLOCK_NUMBERS
 
 
 class Curvature:
@@ -64,7 +64,7 @@ class Curvature:
 
     def linearised(self, theta: np.ndarray) -> Linearised:
         """Return what implicit and Newton steps need at theta."""
-        return Linearised(self, theta) if self.model.dim <= DENSE else BlockLinearised(self, theta)
+        return Linearised(self, theta) if self.model.dim <= DENSE_SYSTEM else BlockLinearised(self, theta)
 
 
 class Linearised:

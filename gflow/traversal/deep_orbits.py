@@ -15,9 +15,9 @@ from gflow.traversal.growth import grows
 from gflow.traversal.rosenbrock import rosenbrock_flow
 from gflow.traversal.settings import Settings
 
-SMALL = 200
+EIGENBASIS_DIM = 200
 """Up to this dimension orbits are followed in the eigenbasis of the Hessian."""
-SETTLED = 1e-9
+SLOPE_LEFT = 1e-9
 """An orbit is over when its slope has fallen to this fraction of its peak."""
 LOOK = 25
 """Steps after which an orbit is asked whether it runs to infinity."""
@@ -53,9 +53,9 @@ def orbit(objective: Objective, center: np.ndarray, launch: np.ndarray, rtol: fl
         if slope > peak[0]:
             peak = slope, t
         far = len(times) % LOOK == 0 and len(times) > 10 * LOOK and grows(times, states, peak[1], FAR_POWER)
-        return far or slope <= SETTLED * peak[0]
+        return far or slope <= SLOPE_LEFT * peak[0]
 
-    if objective.dim <= SMALL:
+    if objective.dim <= EIGENBASIS_DIM:
         limits = {"norm_limit": use.norm_limit, "max_steps": MOST_STEPS}
         return rosenbrock_flow(objective, center, launch, rtol=rtol, watch=watch, **limits)  # type: ignore[arg-type]
     return gradient_flow(

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from gflow.models import Factorization
+from gflow.policy import LIMIT_RANK_TOL
 from gflow.traversal.records import TraversalStatus
 
-RANK_TOL = 1e-7
-"""Singular values of the limit above this fraction of the largest count towards its rank."""
 SAME = 1e-6
 """Entries that no sign changes by more than this, relative to the largest, do not depend on the start."""
 MOST_SIGNS = 10
@@ -170,7 +169,7 @@ class DeepTraversal:
         sizes = self.singular_values
         if sizes is None:
             return None
-        return int(np.sum(sizes > RANK_TOL * sizes[0])) if sizes[0] > 0 else 0
+        return int(np.sum(sizes > LIMIT_RANK_TOL * sizes[0])) if sizes[0] > 0 else 0
 
     @property
     def nuclear_norm(self) -> float | None:

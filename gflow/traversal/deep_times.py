@@ -16,7 +16,7 @@ from gflow.escape.degenerate import blown_up
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 
-FAR = float(np.exp(12.0))
+READ_AT = float(np.exp(12.0))
 """Growth at which the finite part is read off: smaller, it has not settled; larger, cancellation spoils it."""
 
 
@@ -36,7 +36,7 @@ def plateau_end(
     G, L = -2.0 * problem.weight * E, model.depth
     U, sizes, Vt = np.linalg.svd(G, full_matrices=False)
     rate = float(sizes[0]) * L ** (1.0 - L / 2.0)
-    time, end = blown_up(lambda at: model.pullback(at, G), L, D, rate, FAR)
+    time, end = blown_up(lambda at: model.pullback(at, G), L, D, rate, READ_AT)
     return time, finite_part(model, end, U[:, 0], Vt[0])
 
 

@@ -92,10 +92,10 @@ class Sector:
         sizes = np.linalg.norm(self.directions, axis=0)
         return replace(self, directions=directions).picked(independent(directions, sizes, self.vectors))
 
-    def without(self, winner: Runner) -> Sector:
-        """Return the elements orthogonal to the inner direction of the mode that escapes: its row is eliminated."""
-        shares = (winner.vector @ self.vectors) / float(winner.vector @ winner.term)
-        rest = self.vectors - np.outer(winner.term, shares)
+    def without(self, winners: Sequence[Runner]) -> Sector:
+        """Return the elements orthogonal to the inner directions of what escapes: their rows are eliminated."""
+        modes, terms = (np.array([getattr(each, name) for each in winners]) for name in ("vector", "term"))
+        rest = self.vectors - terms.T @ np.linalg.solve(modes @ terms.T, modes @ self.vectors)
         sizes = np.linalg.norm(rest, axis=0)
         return replace(self, vectors=rest).picked(sizes > DEPENDENT)
 

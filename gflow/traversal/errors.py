@@ -6,12 +6,12 @@ import numpy as np
 
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import EPS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.records import Saddle
 from gflow.traversal.settling import FLAT
 from gflow.traversal.sizes import LARGE_CELLS
 
-EPS = float(np.finfo(float).eps)
 SOFTEST = FLAT**-0.5
 """Amplification of rounding in the softest directions that are told from flat ones."""
 
@@ -32,9 +32,18 @@ def rounding(saddles: list[Saddle], left: float) -> float:
     the condition of the completion, as is what is ``left`` of the residual there, relative to the data.
     """
     end = saddles[-1]
-    tilts = sum(saddle.escape_rate / saddle.gap for saddle in saddles[:-1] if saddle.gap)
+    tilts = sum(tilt(saddle) for saddle in saddles[:-1] if saddle.gap)
     softness = np.sqrt(end.curvature / end.mu) if end.mu else (SOFTEST if end.flat is None else 1.0)
     return float(largest_entry(end) * (EPS * tilts + max(EPS, left) * softness))
+
+
+def tilt(saddle: Saddle) -> float:
+    """Return by how many eps rounding turns what escapes: the rate over its distance from the next one."""
+    if saddle.together == 1:
+        return float(saddle.escape_rate / saddle.gap) if saddle.gap else 0.0
+    sizes = np.append(saddle.residual_singular_values, 0.0)
+    top = sizes[0]
+    return float(top / max(top - sizes[min(saddle.together, len(sizes) - 1)], EPS * top))
 
 
 def slip(problem: MatrixCompletion, saddle: Saddle, unit: float, share: float) -> float:

@@ -140,7 +140,7 @@ def frame_order(saddles: list[Saddle], complete: bool) -> float | None:
     for saddle in escaped:
         memory = remembered(saddle, memory)
         kept.append(memory)
-        if saddle.rank and len(saddle.exponents) > 1:
-            kept.append(saddle.exponents[1] - saddle.exponents[0])
+        if saddle.rank and len(saddle.exponents) > saddle.together:
+            kept.append(saddle.exponents[saddle.together] - saddle.exponents[0])
     least = min([*rest, *kept], default=0.0)
     return least if least > 0.0 else None

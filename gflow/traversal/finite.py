@@ -13,18 +13,19 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from gflow.flow import Trajectory
+from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.clocks import Clock, RaceClock
 from gflow.traversal.elements import Sector
+from gflow.traversal.family import Stop
 from gflow.traversal.growth import peak_time
 from gflow.traversal.modes import loss_at
-from gflow.traversal.orbits import Ending, Orbit
+from gflow.traversal.orbits import Connection, Ending
 from gflow.traversal.polish import balanced
 from gflow.traversal.race import Passive
 from gflow.traversal.records import Saddle, TraversalStatus
 from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settings import Settings
-from gflow.traversal.settling import ZERO_LOSS
 from gflow.traversal.stages import LAUNCH, orbit
 
 FAR_LAUNCH = 1e-3
@@ -36,9 +37,6 @@ LONGER = 10.0
 EXTENSIONS, MOST_STAGES = 6, 12
 SURELY = 30.0
 """Elements whose factors are not known stay passive if a bound of their growth leaves them below e^-30."""
-
-
-Stop = tuple[TraversalStatus, str]
 
 
 class Stage(Protocol):
@@ -60,13 +58,14 @@ class Stage(Protocol):
     def problem(self) -> MatrixCompletion:
         """Return the component in its own unit."""
 
-    def saddle(
-        self, A: np.ndarray, B: np.ndarray, clock: RaceClock
-    ) -> tuple[Saddle, tuple[TraversalStatus, str] | None]:
+    def saddle(self, A: np.ndarray, B: np.ndarray, clock: Clock) -> tuple[Saddle, Stop | None]:
         """Return a point of the chain, and why its escape is not known."""
 
     def stop(self, saddle: Saddle, memory: float) -> Stop | None:
         """Return why the chain ends there."""
+
+    def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Connection:
+        """Return the orbit that leaves a saddle."""
 
 
 class Unknown(ValueError):
@@ -79,11 +78,11 @@ class Departure(NamedTuple):
     saddle: Saddle
     A: np.ndarray
     B: np.ndarray
-    reached: Orbit
+    reached: Connection
     clock: Clock
 
 
-class End(NamedTuple):
+class FiniteEnd(NamedTuple):
     """Where the flow from alpha = exp(-log) ends, after which orbits; no factors where it runs to infinity itself."""
 
     log: float
@@ -96,7 +95,7 @@ def elements(passive: Passive) -> list[tuple[float, float]]:
     return [pair for each in passive.whole for pair in zip(each.exponents, each.peaks, strict=True)]
 
 
-def crossed(clock: RaceClock, reached: Orbit, last: int) -> tuple[Passive, np.ndarray, np.ndarray]:
+def crossed(clock: RaceClock, reached: Connection, last: int) -> tuple[Passive, np.ndarray, np.ndarray]:
     """Return what is passive at the state number ``last`` of an orbit, and the factors there."""
     assert reached.path is not None
     path, there = reached.path, copy(clock)
@@ -112,14 +111,14 @@ class Walk:
         self.stage, self.clock, self.log = stage, clock, log
         self.orbits: list[Trajectory] = []
 
-    def end(self, saddle: Saddle, A: np.ndarray, B: np.ndarray, reached: Orbit) -> End:
+    def end(self, saddle: Saddle, A: np.ndarray, B: np.ndarray, reached: Connection) -> FiniteEnd:
         """Return where the flow ends that leaves a saddle, with factors A and B, on the orbit ``reached``."""
         reached = self.extended(reached, saddle, A, B, moving=False)
         for _ in range(MOST_STAGES):
             assert reached.path is not None
             place = self.arrival(reached)
             if place is None and reached.ending == Ending.DIVERGING:
-                return End(self.log, None, tuple(self.orbits))
+                return FiniteEnd(self.log, None, tuple(self.orbits))
             if place is None and reached.ending in (Ending.UNDECIDED, Ending.SADDLE):
                 raise Unknown(reached.reason)
             self.orbits.append(reached.path)
@@ -129,7 +128,7 @@ class Walk:
             if stop is not None and stop[0] != TraversalStatus.CONVERGED:
                 raise Unknown(stop[1])
             if stop is not None:
-                return End(self.log, (A, B), tuple(self.orbits))
+                return FiniteEnd(self.log, (A, B), tuple(self.orbits))
             if place is not None:
                 self.check(reached.path, place)
             moving = place is not None
@@ -142,7 +141,7 @@ class Walk:
         if wait > 2.0 * (path.times[place + 1] - path.times[place]):
             raise Unknown("what has grown there grows no more")
 
-    def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray, *, moving: bool, until: float = 0.0) -> Orbit:
+    def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray, *, moving: bool, until: float = 0.0) -> Connection:
         """Return the orbit that leaves a point, which may be on its way, by its mode that escapes."""
         self.clock.launch = FAR_LAUNCH if moving else LAUNCH
         options: dict[str, Any] = {"launch": self.clock.launch, "moving": moving, "until": until}
@@ -151,7 +150,7 @@ class Walk:
             raise Unknown(found.reason)
         return found
 
-    def extended(self, found: Orbit, saddle: Saddle, A: np.ndarray, B: np.ndarray, *, moving: bool) -> Orbit:
+    def extended(self, found: Connection, saddle: Saddle, A: np.ndarray, B: np.ndarray, *, moving: bool) -> Connection:
         """Return an orbit that, if it runs to infinity, is followed until something arrives, or nothing will."""
         for _ in range(EXTENSIONS):
             until = self.later(found) if found.ending == Ending.DIVERGING else None
@@ -162,7 +161,7 @@ class Walk:
                 break
         raise Unknown(f"nothing arrives before t = {until:.3g}")
 
-    def later(self, reached: Orbit) -> float | None:
+    def later(self, reached: Connection) -> float | None:
         """Return a time by which something may have arrived on an orbit to infinity; None: by now, or never."""
         assert reached.path is not None
         passive, A, B = crossed(self.clock, reached, len(reached.path.times) - 1)
@@ -178,7 +177,7 @@ class Walk:
             raise Unknown(f"nothing arrives before t = {LATEST:.0g}")
         return until
 
-    def arrival(self, reached: Orbit) -> int | None:
+    def arrival(self, reached: Connection) -> int | None:
         """Return the number of the last state of an orbit before the next element has reached the size of the data."""
         assert reached.path is not None
         low, high = 0, len(reached.path.times) - 1
@@ -191,7 +190,7 @@ class Walk:
             raise Unknown("two modes escape at nearly the same time")
         return low
 
-    def has_arrived(self, reached: Orbit, place: int) -> bool:
+    def has_arrived(self, reached: Connection, place: int) -> bool:
         """Return whether an element reaches the size of the data before the state number ``place`` of an orbit."""
         try:
             passive, _, _ = crossed(self.clock, reached, place)
@@ -201,7 +200,7 @@ class Walk:
             raise
         return any(self.log * p <= peak for p, peak in elements(passive))
 
-    def is_too_short(self, reached: Orbit, place: int) -> bool:
+    def is_too_short(self, reached: Connection, place: int) -> bool:
         """Return whether an orbit is too short for any element to arrive, at whatever rates its residual allows."""
         assert reached.path is not None
         if not self.clock.passive.whole:
@@ -215,7 +214,7 @@ class Walk:
         depths = np.sort(np.concatenate([self.log * (each.exponents - stayed) - each.gains for each in passive]))
         return bool((depths[1:] > grown + SURELY).all())
 
-    def crossed(self, reached: Orbit, place: int | None) -> tuple[np.ndarray, np.ndarray]:
+    def crossed(self, reached: Connection, place: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors where an orbit ends, at a critical point or, from ``place``, by an arrival."""
         assert reached.path is not None
         if place is not None:

@@ -18,7 +18,7 @@ FAR_SLOPE, LATE_SLOPE = 1e-5, 1e-8
 """An orbit arrives exponentially if its distance from the end fell along with the slope, between these fractions of
 the peak of the slope, but for ``STRAGGLE``."""
 STRAGGLE = 10.0
-FAR = 20.0
+ASKED_FROM = 20.0
 """An orbit is asked whether it runs to infinity from this size on, relative to the saddle before."""
 
 
@@ -57,7 +57,7 @@ class Growth:
     """Stop an orbit once |U| is seen to grow as a power of time over two decades: a callback of ``gradient_flow``."""
 
     def __init__(self, objective: Objective, launch: np.ndarray, center: np.ndarray) -> None:
-        self.far = FAR * max(1.0, float(np.linalg.norm(center)))
+        self.far = ASKED_FROM * max(1.0, float(np.linalg.norm(center)))
         self.objective, self.peak, self.since = objective, 0.0, 0.0
         self.times, self.states = [0.0], [center + launch]
 

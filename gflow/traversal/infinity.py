@@ -19,7 +19,7 @@ import numpy as np
 from gflow.flow import Trajectory
 from gflow.problems import MatrixCompletion
 from gflow.traversal.clocks import RaceClock
-from gflow.traversal.finite import Departure, End, Stage, Unknown, Walk, crossed, elements
+from gflow.traversal.finite import Departure, FiniteEnd, Stage, Unknown, Walk, crossed, elements
 from gflow.traversal.growth import FAR_GROWTH
 from gflow.traversal.orbits import Ending
 from gflow.traversal.records import TraversalStatus
@@ -30,9 +30,9 @@ NEAR = 70.0, 140.0
 """Values of log(1/alpha) within reach, alpha = 1e-30 and 1e-61: what is said of the limit must be seen there too."""
 SEEN = 1e-2
 """Ends that run to infinity differ there by more than this, relative to max|W|."""
-FAR = 1e3, 1e4
+OUT_OF_REACH = 1e3, 1e4
 """Bounds of the smallest of three values out of reach."""
-APART = 10.0
+FAR_RATIO = 10.0
 """Ratio of these three."""
 BEYOND = 30.0
 """They exceed that above which the saddle left is reached at all by this factor."""
@@ -64,10 +64,10 @@ def beyond(stage: Stage, first: Departure, last: Departure) -> Beyond:
     said = f"from rank {rank}: {reached.reason}"
     if reached.ending == Ending.UNDECIDED:
         return Beyond(TraversalStatus.UNDECIDED, said)
-    if stage.greedy or rank + 1 >= stage.width:
+    if stage.greedy or reached.model.rank >= stage.width:
         return Beyond(TraversalStatus.DIVERGING, said)
-    if not isinstance(last.clock, RaceClock):
-        return Beyond(TraversalStatus.UNDECIDED, f"{said}; what else grows on the way is not followed at this size")
+    if not isinstance(last.clock, RaceClock) or last.clock.accuracy is not None:
+        return Beyond(TraversalStatus.UNDECIDED, f"{said}; what else grows on the way is not followed here")
     try:
         ends = [ending(stage, first, log) for log in NEAR] + [ending(stage, last, log) for log in far(last)]
     except (MixingUnknown, Unknown) as unknown:
@@ -78,13 +78,13 @@ def beyond(stage: Stage, first: Departure, last: Departure) -> Beyond:
     return Beyond(TraversalStatus.UNDECIDED, f"{said}; it comes back, but its inner directions are not followed")
 
 
-def ending(stage: Stage, left: Departure, log: float) -> End:
+def ending(stage: Stage, left: Departure, log: float) -> FiniteEnd:
     """Return where the flow from alpha = exp(-log) ends."""
     assert isinstance(left.clock, RaceClock)
     return Walk(stage, copy(left.clock), log).end(left.saddle, left.A, left.B, left.reached)
 
 
-def judged(problem: MatrixCompletion, said: str, ends: Sequence[End]) -> Beyond:
+def judged(problem: MatrixCompletion, said: str, ends: Sequence[FiniteEnd]) -> Beyond:
     """Return what the ends for falling alpha say of the limit."""
     found = [each.factors for each in ends if each.factors is not None]
     if not found:
@@ -115,5 +115,5 @@ def far(last: Departure) -> list[float]:
     before = max((each.gain / each.exponent for each in runners if each.exponent > 0.0), default=0.0)
     passive, _, _ = crossed(last.clock, last.reached, len(last.reached.path.times) - 1)
     late = max((float(peak / p) for p, peak in elements(passive) if p > 0.0), default=0.0)
-    least = max(BEYOND * before, float(np.clip(late / APART**2, *FAR)))
-    return [least * APART**i for i in range(3)]
+    least = max(BEYOND * before, float(np.clip(late / FAR_RATIO**2, *OUT_OF_REACH)))
+    return [least * FAR_RATIO**i for i in range(3)]

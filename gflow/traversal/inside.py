@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import DENSE_LIMIT
 from gflow.problems import MatrixCompletion
 from gflow.traversal.polish import complement, gauge_basis, smallest_off_gauge
 from gflow.traversal.settling import FLAT

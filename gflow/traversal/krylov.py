@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-CHECK = 5
+from gflow.critical.lanczos import Lanczos, Product
+
+LOOK_EVERY = 5
 """Convergence is looked at every so many steps."""
 
-COARSE = 1e-6
+LANCZOS_FLAT = 1e-6
 """An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
-
-Product = Callable[[np.ndarray], np.ndarray]
+COMPLETE = 1e-14
+"""What a product leaves outside the space, relative to the operator, where the space is invariant."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +65,7 @@ def leading_triples(
         V[j + 1] = v / max(betas[j], 1e-300)
         steps += 1
         done = steps == most or betas[j] <= 1e-15 * alphas[: j + 1].max()
-        if done or (steps >= count and steps % CHECK == 0):
+        if done or (steps >= count and steps % LOOK_EVERY == 0):
             bidiagonal = np.diag(alphas[:steps]) + np.diag(betas[: steps - 1], 1)
             left, sigma, right = np.linalg.svd(bidiagonal)
             size = min(count, steps)
@@ -93,12 +94,12 @@ class Lowest:
     @property
     def is_negative(self) -> bool:
         """Return whether there is an eigenvalue clearly below zero."""
-        return self.value is not None and self.value < -COARSE * self.largest
+        return self.value is not None and self.value < -LANCZOS_FLAT * self.largest
 
     @property
     def is_positive(self) -> bool:
         """Return whether the lowest eigenvalue lies clearly above zero."""
-        return self.value is not None and self.value > COARSE * self.largest
+        return self.value is not None and self.value > LANCZOS_FLAT * self.largest
 
 
 def lowest_eigenvalue(
@@ -117,25 +118,19 @@ def lowest_eigenvalue(
         times the gap; the largest is as accurate as the same steps make it. None if that takes more than ``max_steps``
         products; but a negative Rayleigh quotient is proof of a negative eigenvalue whatever its residual.
     """
-    most = min(max_steps, len(start))
-    basis = np.empty((most + 1, len(start)))
-    basis[0] = _unit(_orthogonal(start, locked))
-    diagonal, off = np.zeros(most), np.zeros(most)
-    for j in range(most):
-        w = product(basis[j])
-        diagonal[j] = float(w @ basis[j])
-        w = _orthogonal(_orthogonal(w, basis[: j + 1]), locked)
-        off[j] = float(np.linalg.norm(w))
-        basis[j + 1] = w / max(off[j], 1e-300)
-        if (j + 1) % CHECK and j + 1 < most and off[j] > 1e-14 * np.abs(diagonal[: j + 1]).max():
+    space = Lanczos(product, _unit(_orthogonal(start, locked)), min(max_steps, len(start)), locked)
+    while True:
+        space.grow()
+        full = space.is_complete(COMPLETE) or space.size == space.most
+        if space.size % LOOK_EVERY and not full:
             continue
-        T = np.diag(diagonal[: j + 1]) + np.diag(off[:j], 1) + np.diag(off[:j], -1)
-        values, vectors = np.linalg.eigh(T)
-        found = Lowest(float(values[0]), float(np.abs(values).max()), vectors[:, 0] @ basis[: j + 1])
-        left = off[j] * abs(float(vectors[-1, 0]))
-        if left <= tol * abs(float(values[0])) or off[j] <= 1e-14 * found.largest:
+        values, vectors = space.ritz()
+        found = Lowest(float(values[0]), float(np.abs(values).max()), vectors[:, 0] @ space.basis)
+        left = space.beta * abs(float(vectors[-1, 0]))
+        if left <= tol * abs(float(values[0])) or space.beta <= COMPLETE * found.largest:
             return found
-    return found if found.is_negative else replace(found, value=None)
+        if full:
+            return found if found.is_negative else replace(found, value=None)
 
 
 def _orthogonal(v: np.ndarray, basis: np.ndarray) -> np.ndarray:

@@ -16,19 +16,20 @@ from gflow.flow import Trajectory
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.large_steps import LargeOrbit, largest_difference
+from gflow.traversal.large_end import ExpectedEnd, largest_difference
+from gflow.traversal.large_steps import LargeOrbit
 from gflow.traversal.modes import errors_at
-from gflow.traversal.orbits import Ending, Orbit
+from gflow.traversal.orbits import Connection, Ending
 from gflow.traversal.settings import Settings
 from gflow.traversal.sizes import is_isolating
 
-LAUNCH = 1e-2
+LARGE_LAUNCH = 1e-2
 """Start on the unstable manifold, in the square root of the unit; |theta| is of the order of the square root of d."""
 TOL = 3e-4
 """Error of a step, relative to |theta| at its end."""
 FINE_LAUNCH, FINE_TOL, COARSER = 1e-4, 1e-6, 30.0
 """The same where the end remembers the way, and how much coarser the orbit is that shows the error of that."""
-LEVELS = (LAUNCH, TOL), (FINE_LAUNCH, FINE_TOL), (1e-5, 1e-8)
+LEVELS = (LARGE_LAUNCH, TOL), (FINE_LAUNCH, FINE_TOL), (1e-5, 1e-8)
 """Launches and errors of a step in the order in which they are tried: the last where a saddle is passed closely."""
 GROWN = 1.2
 """A row of a factor that has become this much longer over a decade of time still grows."""
@@ -36,7 +37,7 @@ GROWN = 1.2
 
 def large_orbit(
     problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, u: np.ndarray, v: np.ndarray, use: Settings
-) -> Orbit:
+) -> Connection:
     """Return the orbit that leaves the saddle (A, B) of rank k along (u w^T, -w v^T), in rank k + 1.
 
     Parameters
@@ -53,7 +54,7 @@ def large_orbit(
 
     def followed(launch: float, tol: float, remembers: bool) -> LargeOrbit:
         start = model.theta(np.c_[A, launch * u], np.r_[B, -launch * v[None]])
-        return LargeOrbit(problem, model, objective, start, sigma, use, tol, remembers)
+        return LargeOrbit(problem, model, objective, start, sigma, use, ExpectedEnd(model, objective, tol, remembers))
 
     remembers, level = not is_isolating(problem, model.rank), 0
     while True:
@@ -63,9 +64,9 @@ def large_orbit(
         found = run.orbit()
         if found.ending == Ending.UNDECIDED and run.can_drift:
             found = run.drifted(found)
-        if run.is_valley and not remembers:
+        if run.expected.is_valley and not remembers:
             remembers = True
-        elif run.is_unresolved and level + 1 < len(LEVELS):
+        elif run.expected.is_unresolved and level + 1 < len(LEVELS):
             level += 1
         else:
             break

@@ -28,6 +28,11 @@ def law(shape: tuple[int, int], width: int, chains: tuple[Chain, ...]) -> tuple[
     determined = std == 0.0
     for each in unsettled:
         determined[list(each.rows)], determined[:, list(each.columns)] = False, False
+    for each in chains:
+        if each.open is not None:
+            std[list(each.rows)], std[:, list(each.columns)] = np.nan, np.nan
+            std[np.ix_(each.rows, each.columns)] = np.where(each.open, np.nan, 0.0)
+    determined &= std == 0.0
     for array in (determined, std):
         array.setflags(write=False)
     return determined, std

@@ -12,11 +12,12 @@ from gflow.problems import MatrixCompletion, as_completion
 from gflow.traversal.chain import chain
 from gflow.traversal.deep import deep_limit
 from gflow.traversal.deep_records import DeepTraversal
-from gflow.traversal.frames import FrameFailure, frame_of, in_joint_span, raced
+from gflow.traversal.frames import Frame, FrameFailure, frame_of, in_joint_span, raced
 from gflow.traversal.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.traversal.records import Chain, TraversalStatus
 from gflow.traversal.settings import Settings
 from gflow.traversal.sizes import is_large
+from gflow.traversal.starts import chain_from
 from gflow.traversal.traversal import Traversal
 
 WORST_FIRST = (TraversalStatus.DIVERGING, TraversalStatus.DEGENERATE, TraversalStatus.UNDECIDED)
@@ -83,7 +84,9 @@ def saddle_to_saddle(
     problem : MatrixCompletion
     start : (dim,) array, optional
         theta_0 for ``Factorization(problem.shape, rank, depth)``. Only its directions matter. Without it the entries
-        that depend on it are given by their law.
+        that depend on it are given by their law. Where the residual at a saddle has equal singular values (circulant
+        data), their modes escape together, and the start decides where to, also within a component: with it, this
+        limit is followed; without it the traversal is ``degenerate``.
     rng : numpy.random.Generator, optional
         Draws theta_0 where no start is given: the same as ``start=model.random(rng)``.
     rank : int, optional
@@ -95,7 +98,8 @@ def saddle_to_saddle(
     rtol : float
         Tolerance of the orbits whose way is remembered, between 1e-13 and 1e-2.
     simple_tol : float
-        sigma_1 of a residual counts as repeated when sigma_1 - sigma_2 <= simple_tol * sigma_1.
+        sigma_1 of a residual counts as repeated when sigma_1 - sigma_2 <= simple_tol * sigma_1. Repeated ones are
+        followed together, from a start, where rates and exponents agree to 1e-11; in between, nothing is said.
     norm_limit : float
         A stage runs to infinity when |theta| grows as a power of time over two decades, no completion or minimum is
         found ahead, and the loss has stopped falling, or the slope has sunk into rounding errors, or |theta| exceeds
@@ -140,8 +144,14 @@ def saddle_to_saddle(
     parts = graphs.coupling_components
     tight = theta is not None and len(parts) > 1
     use = Settings(rtol, simple_tol, norm_limit, max_evaluations, tight, compiled)
-    chains = tuple(chain(problem, i, c.rows, c.columns, model.rank, use) for i, c in enumerate(parts))
-    return _combined(problem, graphs, model, chains, theta, simple_tol)
+    chains = [chain(problem, i, c.rows, c.columns, model.rank, use) for i, c in enumerate(parts)]
+    if theta is not None:
+        A, B = model.factors(theta)
+        for i, c in enumerate(parts):
+            if chains[i].status == TraversalStatus.DEGENERATE:
+                own = np.concatenate([A[list(c.rows)], B[:, list(c.columns)].T])
+                chains[i] = chain_from(problem, i, c.rows, c.columns, model.rank, use, own)
+    return _combined(problem, graphs, model, tuple(chains), theta, simple_tol)
 
 
 def _combined(
@@ -197,7 +207,9 @@ def _factors(
         return side_by_side(problem.shape, chains)
     frames = []
     for each in chains:
-        if each.end.rank:
+        if each.frame is not None:
+            frames.append(Frame(each, each.frame))
+        elif each.end.rank:
             generic = all(saddle.mixing is not False for saddle in each.saddles)
             found = frame_of(problem, model, each, theta, simple_tol) if generic else raced(problem, model, each, theta)
             frames.append(found)

@@ -23,7 +23,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Orbit:
+class Connection:
     """An orbit in reduced coordinates, its critical point, and how it ended; no path if solvers failed.
 
     ``spread()`` estimates the largest error of an entry of its matrix, in the problem's own unit: what the tolerance

@@ -13,19 +13,17 @@ from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.modes import errors_at
 from gflow.traversal.records import TraversalStatus
+from gflow.traversal.transport import MODE_FOLDINGS
 
 LARGE_SIDES = 120
 """Parts with more rows and columns together than this are propagated by products with their sparse residual."""
 PARTS = 4
 """Each step of an orbit is divided into so many steps of the passive modes."""
-STIFF = 3.0
+CUBIC_STEP = 3.0
 """Longest step, times the largest curvature, in which an orbit is a cubic in time; longer ones are nearly at rest."""
-REACH = 8.0
-"""Longest time, times the largest rate, between two orthogonalisations: modes that grow more slowly lose digits to the
-fastest one, at most a factor e^16."""
 DEGREE, TERMS_TOL = 40, 1e-17
 """Longest series, more than such a piece needs; it ends where coefficients fall below this fraction of the first."""
-SETTLED = 1e-14
+MODES_SETTLED = 1e-14
 """Modes that turn by no more than this from one orthogonalisation to the next have settled."""
 MOST_PIECES = 10_000
 """Orthogonalisations allowed within a step in which the residual is constant."""
@@ -67,7 +65,7 @@ def propagated(
     for i in range(len(times) - 1):
         h, before, slope = float(times[i + 1] - times[i]), slope, -gradient(states[i + 1])
         curvature = 2.0 * part.weight * float(states[i] @ states[i])
-        bent = float(h * curvature <= STIFF)
+        bent = float(h * curvature <= CUBIC_STEP)
         for s in (np.arange(PARTS) + 0.5) / PARTS:
             cubic = bent * h * s * (1 - s) * ((1 - s) * before - s * slope)
             straight = 3 * s * s - 2 * s**3 if bent else s
@@ -99,7 +97,7 @@ def _by_products(part: MatrixCompletion, A: np.ndarray, B: np.ndarray, X: np.nda
 
 def _pieces(rate: float, time: float) -> int:
     """Return into how many pieces a time is divided in which modes grow by at most e^(rate time)."""
-    return max(1, int(np.ceil(rate * time / REACH)))
+    return max(1, int(np.ceil(rate * time / MODE_FOLDINGS)))
 
 
 def _repeated(step: Callable[[np.ndarray], np.ndarray], X: np.ndarray, pieces: int) -> np.ndarray:
@@ -109,7 +107,7 @@ def _repeated(step: Callable[[np.ndarray], np.ndarray], X: np.ndarray, pieces: i
     """
     for _ in range(min(pieces, MOST_PIECES)):
         before, X = X, _orthonormal(step(X))
-        if float(np.abs(X - before).max()) <= SETTLED:
+        if float(np.abs(X - before).max()) <= MODES_SETTLED:
             return X
     if pieces > MOST_PIECES:
         reason = f"the passive modes turn on after {MOST_PIECES} steps of an orbit at rest: their rates are too close"
@@ -118,7 +116,7 @@ def _repeated(step: Callable[[np.ndarray], np.ndarray], X: np.ndarray, pieces: i
 
 
 def _series(reach: float) -> np.ndarray:
-    """Return the coefficients of exp(reach x - reach) in Chebyshev polynomials on [-1, 1], for a reach up to REACH.
+    """Return the coefficients of exp(reach x - reach) in Chebyshev polynomials on [-1, 1], reach <= MODE_FOLDINGS.
 
     They are Bessel functions: relative to the first, number j is at most 2 (reach / 2)^j / j!.
     """

@@ -10,6 +10,7 @@ import numpy as np
 from gflow.critical import NotConverged
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import EPS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import Curvature
 from gflow.traversal.krylov import Lowest, lowest_eigenvalue
@@ -19,14 +20,13 @@ FORCING = 1e-6, 1e-2
 """Bounds of the accuracy of a Newton step: as good as the last step was, squared."""
 DENSE_PRODUCTS = 300
 """Up to this dimension an operator is put together from its products."""
-EPS = float(np.finfo(float).eps)
 LAST_STEP, SHORT_STEP = 0.1, 1e-6
 """The last Gauss-Newton step to a completion and a Newton step at a minimum are at most these fractions of |theta|."""
 MET_LOSS = 1e-6
 """A completion is met within rounding if the loss has fallen to this fraction on the way to it."""
-PATIENCE = 6
+HALVING_STEPS = 6
 """Gauss-Newton steps that have not halved the loss so many steps later lead nowhere."""
-FARTHEST = 1e4
+LOOKED_FOR_WITHIN = 1e4
 """Completions and minima are looked for up to this many times |theta|."""
 SHIFT = 1e-10
 """Curvatures below this fraction of the trace of the Hessian hardly move in a direct Newton step."""
@@ -150,7 +150,9 @@ def completed(
         losses.append(float(gap @ gap) * problem.weight)
         if losses[-1] <= max(loss_tol, min((EPS * size * size) ** 2, MET_LOSS * losses[0])):
             return point if length <= LAST_STEP * size else None
-        if size > FARTHEST * first or (len(losses) > PATIENCE and losses[-1] > 0.5 * losses[-PATIENCE]):
+        if size > LOOKED_FOR_WITHIN * first or (
+            len(losses) > HALVING_STEPS and losses[-1] > 0.5 * losses[-HALVING_STEPS]
+        ):
             return None
         move = np.linalg.lstsq(problem.measure(model.jacobian(point)), gap, rcond=soft_tol)[0]
         point, length = point - move, float(np.linalg.norm(move))
@@ -160,15 +162,15 @@ def completed(
 def rest_ahead(objective: Objective, theta: np.ndarray, *, max_steps: int = 300) -> np.ndarray | None:
     """Return where damped Newton steps that lower the loss from ``theta`` come to rest, however far, or None.
 
-    On the way to infinity no step is short against |theta| until the slope is rounding, or ``FARTHEST`` times the size
-    of theta is passed.
+    On the way to infinity no step is short against |theta| until the slope is rounding, or
+    ``LOOKED_FOR_WITHIN`` times the size of theta is passed.
     """
     point, value, first, damping = theta, objective.value(theta), float(np.linalg.norm(theta)), 1e-6
     for _ in range(max_steps):
         g = objective.gradient(point)
         rates, basis = np.linalg.eigh(objective.hessian(point))
         slopes, norm, size = basis.T @ g, float(np.abs(rates).max()), float(np.linalg.norm(point))
-        if size > FARTHEST * first:
+        if size > LOOKED_FOR_WITHIN * first:
             return None
         heard = np.abs(slopes) > 16.0 * EPS * norm * size
         curved = rates > 64.0 * EPS * norm

@@ -20,6 +20,9 @@ from gflow.problems import MatrixCompletion
 from gflow.traversal.elements import Leak, Runner, Sector, paired
 from gflow.traversal.sectors import TOGETHER, is_seen, modes_in, off_active, residual_flow
 
+TIED = 1e-11
+"""Rates and exponents that differ by less than this fraction are equal."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Race:
@@ -28,13 +31,15 @@ class Race:
     Attributes
     ----------
     runners : tuple of Runner
-        The one that escapes first; empty where none grows.
+        In the order in which they would escape; empty where none grows.
+    winners : tuple of Runner
+        The one that escapes first, with those that escape together with it if these are followed.
     exponents : tuple of float
         Of all terms that are left, that of the winner first, then rising.
     companion, companion_gain : float
         Exponent of the largest other mode in the column that escapes, when it does, and the log of the factor before.
     rival : float
-        Time of the next one that could escape instead, relative to that of the winner.
+        Time of the next one that could escape instead of the winners, relative to theirs.
     since : float
         The log(1/alpha) above which this one escapes first.
     peaks : tuple of float
@@ -42,6 +47,7 @@ class Race:
     """
 
     runners: tuple[Runner, ...]
+    winners: tuple[Runner, ...]
     exponents: tuple[float, ...]
     companion: float
     companion_gain: float
@@ -89,29 +95,36 @@ class Passive:
             found += paired(rates, modes, sector, number, sector.turned)
         return found
 
-    def race(self, problem: MatrixCompletion, active: np.ndarray) -> Race:
-        """Return the race at a saddle with the active columns [A; B^T]."""
+    def race(self, problem: MatrixCompletion, active: np.ndarray, *, together: bool = False) -> Race:
+        """Return the race at a saddle with the active columns [A; B^T].
+
+        Whether modes of equal rates and exponents are followed ``together``, or one of them is the next to escape.
+        """
         d1 = problem.shape[0]
         S = residual_flow(problem.residual(active[:d1] @ active[d1:].T))
         found = self.runners(S, active, d1)
         growing = sorted((each for each in found if each.rate > 0.0), key=lambda each: each.time)
         if not growing:
-            return Race((), (), np.inf, 0.0, np.inf, 0.0, ())
-        first, others = growing[0], [each for each in found if each is not growing[0]]
+            return Race((), (), (), np.inf, 0.0, np.inf, 0.0, ())
+        first = growing[0]
+        winners = [each for each in growing if each is first or (together and escape_together(first, each))]
+        later = [each for each in growing if each not in winners]
+        others = [each for each in found if each not in winners]
         ahead = [
             (each.gain / each.rate - first.gain / first.rate) / (each.time - first.time)
-            for each in growing[1:]
+            for each in later
             if each.time > first.time
         ]
-        all_of_them = (first, *sorted(others, key=lambda each: each.exponent)[: self.width - 1])
+        all_of_them = (*winners, *sorted(others, key=lambda each: each.exponent))[: self.width]
         companion = _companion(problem, active, first, others)
         return Race(
             runners=tuple(growing),
+            winners=tuple(winners),
             exponents=tuple(each.exponent for each in all_of_them),
             companion=companion[0],
             companion_gain=companion[1],
-            rival=min((each.time for each in growing[1:]), default=np.inf) / first.time,
-            since=max([first.since, *ahead]),
+            rival=min((each.time for each in later), default=np.inf) / first.time,
+            since=max([each.since for each in winners] + ahead),
             peaks=tuple(each.peak for each in all_of_them),
         )
 
@@ -121,6 +134,12 @@ class Passive:
             Runner(float(rate), 1.0, 0.0, 0.0, mode, mode, self.start.T @ mode, i)
             for i, (rate, mode) in enumerate(zip(rates, modes.T, strict=True))
         ]
+
+
+def escape_together(first: Runner, other: Runner) -> bool:
+    """Return whether two modes have one rate and one exponent."""
+    same = abs(first.rate - other.rate) <= TIED * first.rate
+    return same and abs(first.exponent - other.exponent) <= TIED * max(first.exponent, 1.0)
 
 
 def _companion(

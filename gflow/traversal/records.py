@@ -10,9 +10,7 @@ import numpy as np
 
 from gflow.flow import Trajectory
 from gflow.models import Factorization
-
-LARGEST_TABLE = 10_000
-"""Matrices with more entries than this are null in JSON, where factors take their place."""
+from gflow.policy import LARGEST_TABLE
 
 
 class TraversalStatus(StrEnum):
@@ -82,6 +80,9 @@ class Saddle:
         Time at which the next mode could escape instead, relative to that of the one that does.
     since : float or None
         The log(1/alpha) above which this mode is the first to escape; None where it is not known.
+    launch : (d1_c + d2_c, m) array or None
+        Where modes of equal rates escape together from a given start, what they start with in A and B^T, the longest
+        combination a unit vector; (u, v) is one of them. None where one mode escapes.
     """
 
     component: int
@@ -111,6 +112,20 @@ class Saddle:
     companion_gain: float | None
     rival: float | None
     since: float | None
+    launch: np.ndarray | None = None
+
+    @property
+    def together(self) -> int:
+        """Return how many columns escape together."""
+        return 1 if self.launch is None else self.launch.shape[1]
+
+    @property
+    def launched(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what starts with A and -B^T where the saddle is left: (u, v), or (d1_c, m) and (d2_c, m) arrays."""
+        if self.launch is None:
+            return self.u, self.v
+        root, d1 = np.sqrt(2.0), len(self.u)
+        return root * self.launch[:d1], -root * self.launch[d1:]
 
     @property
     def rank(self) -> int:
@@ -152,6 +167,7 @@ class Saddle:
             "gain": self.gain,
             "plateau_time": self.plateau_time,
             "mixing": self.mixing,
+            "together": self.together,
         }
 
     def __repr__(self) -> str:
@@ -164,7 +180,9 @@ class Saddle:
 class Chain:
     """The saddles of one coupling component, the orbits between them, and how the chain ended.
 
-    ``orbits`` are trajectories of the rank-(k+1) model of the component in its own unit and normalisation.
+    ``orbits`` are trajectories of the rank-(k+1) model of the component in its own unit and normalisation, of a higher
+    rank where modes escape together. ``open`` says which entries the start then decides, and
+    ``frame`` (r, k) in which inner directions the columns lie for it; None where modes escape one by one.
     ``unique`` says whether the final completion is the only one of its rank nearby (None: undecided).
     ``order`` is the predicted exponent q of the component, None where nothing is unobserved or nothing is left;
     ``safe_order`` its lower bound over all plateaus, ``frame_order`` the exponent of the entries between components.
@@ -185,6 +203,8 @@ class Chain:
     frame_order: float | None
     error: float
     infinite: int | None = None
+    open: np.ndarray | None = None
+    frame: np.ndarray | None = None
 
     @property
     def end(self) -> Saddle:

@@ -10,28 +10,26 @@ import numpy as np
 
 from gflow.critical import CriticalPoint, NotConverged, classify
 from gflow.critical.points import stationary_point
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import DENSE_LIMIT, ZERO_LOSS
 from gflow.problems import MatrixCompletion
-from gflow.traversal.curvature import DENSE, Curvature
+from gflow.traversal.curvature import DENSE_SYSTEM, Curvature
 from gflow.traversal.krylov import Lowest
 from gflow.traversal.polish import balanced, completed, direct_polish, krylov_polish, rest_ahead, smallest_off_gauge
 from gflow.traversal.sizes import is_isolating, is_large
 from gflow.traversal.uniqueness import flat_directions, locally_unique
 
-DENSE_POLISH = DENSE
+DENSE_POLISH = DENSE_SYSTEM
 """Largest dimension that is polished with the eigenvectors of the Hessian."""
 FIRST_TRY = 0.03
 """No Newton step is tried before the slope has fallen below this fraction of its peak."""
 REACH = 0.05
 """Longest final Newton step, relative to |theta|."""
-APART = 8.0
+TRY_AGAIN = 8.0
 """Newton steps are tried each time the slope has fallen by this factor."""
 FLAT = 1e-11
 """Eigenvalues below this fraction of the largest one cannot be told from zero."""
-ZERO_LOSS = 1e-18
-"""Losses up to this, in the unit squared, count as zero."""
 RESOLVED = 1e2
 """A saddle inside is passed at a distance that the integration resolves if it exceeds its error this many times."""
 NOISE_LEVEL = 30.0
@@ -42,7 +40,7 @@ MET = 1e-13
 """A saddle inside is met exactly if it is passed at less than this distance, relative to |theta|."""
 
 
-class Finding(StrEnum):
+class Sighting(StrEnum):
     """What a watch saw."""
 
     NOTHING = "nothing yet"
@@ -84,7 +82,7 @@ class Watch:
     stop_at_valley: bool
     compares_factors: bool
     completes: bool = False
-    finding: Finding = Finding.NOTHING
+    finding: Sighting = Sighting.NOTHING
     end: np.ndarray = field(default_factory=lambda: np.empty(0))
     distance: float = np.inf
     peak: float = 0.0
@@ -103,23 +101,23 @@ class Watch:
         self.peak, self.slope, self.first = max(self.peak, slope), slope, self.first or slope
         if slope > min(FIRST_TRY * self.peak, self.next_try):
             return False
-        self.next_try = slope / APART
+        self.next_try = slope / TRY_AGAIN
         self.finding = self.settled(theta)
-        return self.finding != Finding.NOTHING
+        return self.finding != Sighting.NOTHING
 
-    def settled(self, theta: np.ndarray) -> Finding:
+    def settled(self, theta: np.ndarray) -> Sighting:
         """Return what the Newton iteration from theta leads to, as far as it is certain."""
         size = max(float(np.linalg.norm(theta)), 1.0)
         previous, self.last = self.last, None
         shape = self.polished(theta, REACH * size)
-        if shape == Finding.NEAR_SADDLE:
-            return shape if self.distance <= RESOLVED * self.accuracy else Finding.NOTHING
-        if shape in (Finding.NOTHING, Finding.DEGENERATE) or not self.is_quadratic(theta):
-            return Finding.NOTHING
+        if shape == Sighting.NEAR_SADDLE:
+            return shape if self.distance <= RESOLVED * self.accuracy else Sighting.NOTHING
+        if shape in (Sighting.NOTHING, Sighting.DEGENERATE) or not self.is_quadratic(theta):
+            return Sighting.NOTHING
         self.last = self.compared()
-        if shape == Finding.VALLEY and self.stop_at_valley:
+        if shape == Sighting.VALLEY and self.stop_at_valley:
             return shape
-        return shape if self.agrees(previous) else Finding.NOTHING
+        return shape if self.agrees(previous) else Sighting.NOTHING
 
     def compared(self) -> np.ndarray:
         """Return what two Newton steps must agree in: the matrix at the end, or its balanced factors."""
@@ -135,14 +133,14 @@ class Watch:
         before, self.moved = self.moved, moved
         return moved <= self.agreement or before / 2 <= moved <= NOISE_LEVEL * self.agreement
 
-    def polished(self, theta: np.ndarray, radius: float) -> Finding:
+    def polished(self, theta: np.ndarray, radius: float) -> Sighting:
         """Return what the critical point within ``radius`` of theta is, and keep it as ``end``."""
         if self.completes and self.objective.dim <= DENSE_POLISH:
             nearest = completed(self.problem, self.model, theta)
             if nearest is None or float(np.linalg.norm(nearest - theta)) > radius:
-                return Finding.NOTHING
+                return Sighting.NOTHING
             self.end = nearest
-            return Finding.VALLEY
+            return Sighting.VALLEY
         try:
             if self.objective.dim > DENSE_LIMIT or is_large(self.problem):
                 self.end = krylov_polish(self.objective, self.model, theta, radius=radius)
@@ -153,12 +151,12 @@ class Watch:
                 end = stationary_point(self.objective, theta, radius=radius, max_steps=12)
             point = classify(self.objective, end, higher_orders=False)
         except NotConverged:
-            return Finding.NOTHING
+            return Sighting.NOTHING
         self.end, shape = point.theta, self.surroundings(point)
-        if shape == Finding.VALLEY and point.value <= ZERO_LOSS:
+        if shape == Sighting.VALLEY and point.value <= ZERO_LOSS:
             nearest = completed(self.problem, self.model, theta)
             self.end = point.theta if nearest is None else nearest
-        if shape == Finding.NEAR_SADDLE:
+        if shape == Sighting.NEAR_SADDLE:
             self.distance = self.passed(theta, point)
         return shape
 
@@ -177,12 +175,12 @@ class Watch:
     @property
     def is_unresolved(self) -> bool:
         """Return whether a saddle inside is passed within the error of the integration, but not met exactly."""
-        return self.finding == Finding.NEAR_SADDLE and self.distance > MET
+        return self.finding == Sighting.NEAR_SADDLE and self.distance > MET
 
     @property
     def is_completion(self) -> bool:
         """Return whether the end is a completion that belongs to a continuum of them."""
-        return self.finding == Finding.VALLEY and self.objective.value(self.end) <= ZERO_LOSS
+        return self.finding == Sighting.VALLEY and self.objective.value(self.end) <= ZERO_LOSS
 
     def is_completed(self, theta: np.ndarray, radius: float) -> bool:
         """Return whether Gauss-Newton steps find a completion within ``radius`` of theta, and keep it as ``end``."""
@@ -215,18 +213,20 @@ class Watch:
         if rest is None:
             return False
         shape = self.surroundings(classify(self.objective, rest, higher_orders=False))
-        return shape == Finding.MINIMUM or (shape == Finding.VALLEY and not is_isolating(self.problem, self.model.rank))
+        return shape == Sighting.MINIMUM or (
+            shape == Sighting.VALLEY and not is_isolating(self.problem, self.model.rank)
+        )
 
-    def counted(self, theta: np.ndarray) -> Finding:
+    def counted(self, theta: np.ndarray) -> Sighting:
         """Return what the end of a problem without a dense Hessian is: counting tells minima from continua."""
         hvp = partial(self.objective.hvp, self.end)
         lowest = smallest_off_gauge(hvp, self.objective, self.model, self.end)
         if lowest.is_negative:
             self.distance = distance_along(lowest, self.objective.gradient(theta), theta)
-            return Finding.NEAR_SADDLE
-        return Finding.MINIMUM if is_isolating(self.problem, self.model.rank) else Finding.VALLEY
+            return Sighting.NEAR_SADDLE
+        return Sighting.MINIMUM if is_isolating(self.problem, self.model.rank) else Sighting.VALLEY
 
-    def surroundings(self, point: CriticalPoint) -> Finding:
+    def surroundings(self, point: CriticalPoint) -> Sighting:
         """Return whether a critical point is a minimum, one of a continuum, or a saddle inside the manifold.
 
         Degenerate where the curvature of some mode vanishes, or is too small to be told from zero, though it changes
@@ -234,15 +234,15 @@ class Watch:
         """
         if point.value <= ZERO_LOSS:
             unique = locally_unique(self.problem, *self.model.factors(point.theta))
-            return Finding.MINIMUM if unique is True else Finding.VALLEY
+            return Sighting.MINIMUM if unique is True else Sighting.VALLEY
         size = max(float(np.linalg.norm(point.theta)), 1.0)
         values, noise = point.spectrum.values, FLAT * point.spectrum.norm + point.gradient_norm / size
         if values[0] < -noise:
-            return Finding.NEAR_SADDLE
+            return Sighting.NEAR_SADDLE
         if values[point.gauge_dimension or 0] > noise:
-            return Finding.MINIMUM
+            return Sighting.MINIMUM
         flat = flat_directions(self.problem, self.model, point.theta, point.spectrum.vectors[:, values <= noise])
-        return Finding.VALLEY if flat else Finding.DEGENERATE
+        return Sighting.VALLEY if flat else Sighting.DEGENERATE
 
     def is_quadratic(self, theta: np.ndarray) -> bool:
         """Return whether the loss falls from theta to the end as the Newton decrement says, within a tenth."""

@@ -8,24 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import DENSE_LIMIT
 from gflow.problems import MatrixCompletion
 from gflow.traversal.curvature import Curvature
 from gflow.traversal.drift import IMPLICIT, TOL, drift
 from gflow.traversal.growth import FAR_GROWTH, arrives, grows, growth, peak_time
-from gflow.traversal.orbits import Ending, Orbit
+from gflow.traversal.orbits import Connection, Ending
 from gflow.traversal.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
 from gflow.traversal.settings import Settings
-from gflow.traversal.settling import DENSE_POLISH, Finding, Watch
+from gflow.traversal.settling import DENSE_POLISH, Sighting, Watch
 from gflow.traversal.sizes import is_compilable, is_large
 from gflow.traversal.uniqueness import locally_unique
 
 LAUNCH = 1e-6
 """Start on the unstable manifold, relative to the unit; the error of the orbit is of the order of its square."""
-SMALL = 120
+EIGEN_DIM = 120
 """Up to this dimension eigendecompositions are cheaper than the small steps of an explicit method."""
 LOOSE, FINEST = 1e-5, 1e-12
 """Tolerances of orbits whose end does not remember the way, and of those that pass a saddle very closely."""
@@ -46,7 +46,7 @@ LATER = 30.0
 """Whether something lies ahead of an orbit is asked again when its time has grown by this factor."""
 
 
-REMEMBER = Finding.VALLEY, Finding.DEGENERATE
+REMEMBER = Sighting.VALLEY, Sighting.DEGENERATE
 """Findings whose place depends on the way to it."""
 
 
@@ -61,15 +61,16 @@ def orbit(
     launch: float = LAUNCH,
     moving: bool = False,
     until: float = 0.0,
-) -> Orbit:
-    """Return the orbit that leaves the saddle (A, B) of rank k along (u w^T, -w v^T), in rank k + 1.
+) -> Connection:
+    """Return the orbit that leaves the saddle (A, B) of rank k along (u w^T, -w v^T), in rank k + 1 or more.
 
     Parameters
     ----------
     problem : MatrixCompletion, in its own unit (unit 1)
     A, B : (d1, k) and (k, d2) arrays
         A critical point of the rank-k model.
-    u, v : top singular pair of the residual there
+    u, v : (d1,) and (d2,) arrays, or (d1, m) and (d2, m)
+        Singular pair of the residual there, or what starts with A and B^T in m columns that escape together.
     use : Settings
         ``rtol`` is spent only where the end of the orbit remembers its way (on a continuum of critical points), or
         where the orbit itself is wanted (``tight``).
@@ -80,25 +81,27 @@ def orbit(
     until : float
         Before this time no orbit is said to run to infinity.
     """
-    model = Factorization(problem.shape, A.shape[1] + 1)
+    u, v = (np.reshape(each, (len(each), -1)) for each in (u, v))
+    k, m = A.shape[1], u.shape[1]
+    model = Factorization(problem.shape, k + m)
     curvature = Curvature(problem, model)
     objective = Objective.of(problem, model)
     if objective.dim <= DENSE_POLISH:
         objective = replace(objective, hessian=curvature.hessian)
-    center = model.theta(np.c_[A, np.zeros(len(A))], np.r_[B, np.zeros((1, B.shape[1]))])
-    began = model.theta(np.c_[0 * A, launch * u], np.r_[0 * B, -launch * v[None]])
+    center = model.theta(np.pad(A, ((0, 0), (0, m))), np.pad(B, ((0, m), (0, 0))))
+    began = model.theta(np.c_[0 * A, launch * u], np.r_[0 * B, -launch * v.T])
     if moving:
         use = replace(use, norm_limit=use.norm_limit * max(1.0, float(np.linalg.norm(center))))
         center, began = 0.0 * center, center + began
-    stage = _Stage(problem, model, objective, curvature, center, began, use, until)
+    stage = _Departing(problem, model, objective, curvature, center, began, use, until)
     try:
         return stage.orbit()
     except IntegrationFailed as failure:
-        return Orbit(model, None, center + began, Ending.UNDECIDED, str(failure), lambda: np.inf)
+        return Connection(model, None, center + began, Ending.UNDECIDED, str(failure), lambda: np.inf)
 
 
 @dataclass(frozen=True)
-class _Stage:
+class _Departing:
     problem: MatrixCompletion
     model: Factorization
     objective: Objective
@@ -108,26 +111,26 @@ class _Stage:
     use: Settings
     until: float
 
-    def orbit(self) -> Orbit:
+    def orbit(self) -> Connection:
         """Return the orbit, integrated only as finely as its end asks for."""
         first = self.use.rtol if self.use.tight or self.is_valley else (self.coarse if self.expects_valley else LOOSE)
         tight = self.use.tight or self.is_valley or self.expects_valley
         path, watch = self.integrated(first, tight=tight, brief=not self.use.tight)
         coarse = watch if first == self.coarse else None
-        if watch.finding == Finding.NOTHING and path.status != Status.CONVERGED:
+        if watch.finding == Sighting.NOTHING and path.status != Status.CONVERGED:
             path, watch = self.followed(path, watch)
         done = self.use.tight or (first == self.use.rtol and path.method in (METHOD, COMPILED_METHOD))
         if (watch.finding in REMEMBER and not done) or (watch.is_unresolved and not self.use.tight):
             path, watch = self.integrated(self.use.rtol, tight=True, completes=watch.is_completion)
         if watch.is_unresolved:
             path, watch = self.integrated(FINEST, tight=True)
-        if watch.finding == Finding.NEAR_SADDLE:
+        if watch.finding == Sighting.NEAR_SADDLE:
             return self.at_saddle(path, watch)
-        if watch.finding == Finding.NOTHING:
+        if watch.finding == Sighting.NOTHING:
             return self.unsettled(path, watch)
         spread = partial(self.spread, watch, coarse) if watch.finding in REMEMBER else lambda: 0.0
-        ending = Ending.DEGENERATE if watch.finding == Finding.DEGENERATE else Ending.MINIMUM
-        return Orbit(self.model, path, watch.end, ending, str(watch.finding), spread)
+        ending = Ending.DEGENERATE if watch.finding == Sighting.DEGENERATE else Ending.MINIMUM
+        return Connection(self.model, path, watch.end, ending, str(watch.finding), spread)
 
     @property
     def expects_valley(self) -> bool:
@@ -159,14 +162,14 @@ class _Stage:
         """
         watch = self.watch(rtol, tight, completes)
         options: dict[str, Any] = {"rtol": rtol, "norm_limit": self.use.norm_limit}
-        if self.objective.dim > SMALL:
+        if self.objective.dim > EIGEN_DIM:
             path = self.explicit(watch, **options)
             if path.status != Status.BUDGET:
                 return path, watch
             if self.objective.dim > DENSE_POLISH:
                 if not watch.is_past and self.objective.dim <= DENSE_LIMIT and not is_large(self.problem):
                     path, watch = self.exponential(watch, **options)
-                if watch.finding != Finding.NOTHING or not watch.is_past or is_large(self.problem):
+                if watch.finding != Sighting.NOTHING or not watch.is_past or is_large(self.problem):
                     return path, watch
                 return self.drifted(path, watch, rtol ** (2.0 / 3.0) if tight else TOL)
             watch = self.watch(rtol, tight, completes)
@@ -197,17 +200,17 @@ class _Stage:
 
     def rest(self, path: Trajectory, watch: Watch) -> None:
         """Keep what an orbit that has come to rest is at as the finding of its watch."""
-        if watch.finding != Finding.NOTHING or path.status not in (Status.ROUNDOFF, Status.CONVERGED):
+        if watch.finding != Sighting.NOTHING or path.status not in (Status.ROUNDOFF, Status.CONVERGED):
             return
         size = max(1.0, float(np.linalg.norm(path.final)))
         if watch.is_completed(path.final, FAR_REACH * size) and locally_unique(
             self.problem, *self.model.factors(watch.end)
         ):
-            watch.finding = Finding.MINIMUM
+            watch.finding = Sighting.MINIMUM
         elif not grows(path.times, path.states, peak_time(path), FAR_GROWTH):
             found = watch.polished(path.final, AT_REST * size)
-            arrived = found != Finding.DEGENERATE or arrives(path, watch.end)
-            watch.finding = found if arrived else Finding.NOTHING
+            arrived = found != Sighting.DEGENERATE or arrives(path, watch.end)
+            watch.finding = found if arrived else Sighting.NOTHING
 
     def watch(self, rtol: float, tight: bool, completes: bool = False) -> Watch:
         return Watch(
@@ -234,13 +237,13 @@ class _Stage:
         end = self.model.output(fine.end)
         return float(np.abs(end - self.model.output(coarse.end)).max() + self.use.rtol * np.abs(end).max())
 
-    def at_saddle(self, path: Trajectory, watch: Watch) -> Orbit:
+    def at_saddle(self, path: Trajectory, watch: Watch) -> Connection:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
         if not watch.is_unresolved:
             reason = "a saddle inside the manifold, met exactly"
-            return Orbit(self.model, path, watch.end, Ending.SADDLE, reason, lambda: 0.0)
+            return Connection(self.model, path, watch.end, Ending.SADDLE, reason, lambda: 0.0)
         reason = f"a saddle inside the manifold is passed at a relative distance of {watch.distance:.2g}"
-        return Orbit(self.model, path, path.final, Ending.UNDECIDED, reason, lambda: np.inf)
+        return Connection(self.model, path, path.final, Ending.UNDECIDED, reason, lambda: np.inf)
 
     def followed(self, path: Trajectory, watch: Watch) -> tuple[Trajectory, Watch]:
         """Return a slow orbit with its drift, until that is seen to end or to run to infinity."""
@@ -279,7 +282,7 @@ class _Stage:
         """Return the norm limit."""
         return self.use.norm_limit * max(1.0, float(np.linalg.norm(self.center)))
 
-    def unsettled(self, path: Trajectory, watch: Watch) -> Orbit:
+    def unsettled(self, path: Trajectory, watch: Watch) -> Connection:
         """Return the orbit that no Newton step has ended: on its way to infinity, or too slow for the steps allowed."""
         size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
         diverges = path.status == Status.DIVERGING and path.method.endswith(IMPLICIT)
@@ -293,4 +296,4 @@ class _Stage:
         if not diverges and path.status == Status.ROUNDOFF:
             reason += "; its slope has sunk into rounding errors"
         ending = Ending.DIVERGING if diverges else Ending.UNDECIDED
-        return Orbit(self.model, path, path.final, ending, reason, lambda: np.inf)
+        return Connection(self.model, path, path.final, ending, reason, lambda: np.inf)

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gflow.policy import LIMIT_RANK_TOL
 from gflow.traversal.records import TraversalStatus
-
-RANK_TOL = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +74,7 @@ class SymmetricTraversal:
         if self.matrix is None:
             return None
         sizes = np.linalg.eigvalsh(self.matrix)
-        return int(np.sum(sizes > RANK_TOL * sizes[-1])) if sizes[-1] > 0 else 0
+        return int(np.sum(sizes > LIMIT_RANK_TOL * sizes[-1])) if sizes[-1] > 0 else 0
 
     @property
     def nuclear_norm(self) -> float | None:

@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from gflow.traversal.elements import Sector, paired
-from gflow.traversal.sectors import mirrored, modes_in, off_active, spanned
+from gflow.traversal.sectors import MixingUnknown, mirrored, modes_in, off_active, spanned
+from gflow.traversal.together import SAME_EXPONENT, blended
 
-REACH = 8.0
-"""Modes are made orthonormal before any of them has grown by e^8 over another."""
+MODE_FOLDINGS = 8.0
+"""Modes are made orthonormal before any has grown by e^8 over another: they lose at most seven digits, e^16."""
+MOST_FOLDINGS = 1e5
+"""Longest orbit, in e-foldings of one mode over another, along which terms of one exponent are followed."""
 
 
 def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> Sector:
@@ -36,20 +39,51 @@ def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.n
     most = logs
     for h, rate, V, active in zip(np.diff(times), rates, vectors, states[1:], strict=True):
         reach = float(rate[-1] - rate[0]) * float(h)
-        if reach > REACH:
+        if reach > MODE_FOLDINGS:
             X, grown = leap(V, rate * float(h), X)
         else:
             X, grown = V @ (np.exp((rate - rate[-1]) * float(h))[:, None] * (V.T @ X)), np.asarray(rate[-1] * h)
         logs, spread = logs + grown, spread + reach
         with np.errstate(divide="ignore"):
             most = np.maximum(most, logs + np.log(np.linalg.norm(X, axis=0)))
-        if spread > REACH:
+        if spread > MODE_FOLDINGS:
             X, grown = graded(X, basis, active, d1)
             logs, spread = logs + grown, 0.0
     X, grown = graded(X, basis, states[-1], d1)
     return replace(
         elements, vectors=basis @ X, gains=elements.gains + logs + grown, peaks=elements.gains + np.maximum(most, logs)
     )
+
+
+def carried_together(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> Sector:
+    """Return what ``carried`` does, with the inner directions that come together in terms of one exponent.
+
+    Raises ``MixingUnknown`` where these grow too differently, or the orbit is too long for it.
+    """
+    basis, count = elements.basis, len(elements.exponents)
+    rates, vectors = np.linalg.eigh(basis.T @ flows @ basis)
+    reach = (rates[:, -1] - rates[:, 0]) * np.diff(times)
+    if float(reach.sum()) > MOST_FOLDINGS:
+        raise MixingUnknown("terms of one exponent are not followed along an orbit as slow as this")
+    same = np.abs(elements.exponents[:, None] - elements.exponents) <= SAME_EXPONENT
+    X, shares = basis.T @ elements.vectors, np.eye(count)
+    logs, most, spread = np.zeros(count), np.zeros(count), 0.0
+    for i, (h, rate, V) in enumerate(zip(np.diff(times), rates, vectors, strict=True)):
+        for _ in range(pieces := max(1, int(np.ceil(reach[i] / MODE_FOLDINGS)))):
+            X = V @ (np.exp((rate - rate[-1]) * float(h) / pieces)[:, None] * (V.T @ X))
+            logs, spread = logs + rate[-1] * float(h) / pieces, spread + reach[i] / pieces
+            if spread > 0.5 * MODE_FOLDINGS or i == len(flows) - 1:
+                held = spanned(basis, np.hstack([states[i + 1], mirrored(states[i + 1], d1)]))
+                Q, R = np.linalg.qr(X - held @ (held.T @ X))
+                sizes = np.maximum(np.abs(np.diag(R)), 1e-300)
+                X, R = Q * np.sign(np.diag(R)), R * np.sign(np.diag(R))[:, None]
+                ahead = np.exp(np.clip(logs[None, :] - logs[:, None], -700.0, 700.0))
+                shares = np.where(same, R / sizes[:, None] * ahead, 0.0) @ shares
+                logs, spread = logs + np.log(sizes), 0.0
+                most = np.maximum(most, logs)
+    gains = elements.gains + logs
+    directions = blended(elements, elements.directions, shares)
+    return replace(elements, vectors=basis @ X, directions=directions, gains=gains, peaks=elements.gains + most)
 
 
 def leap(V: np.ndarray, growths: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

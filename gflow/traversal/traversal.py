@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from gflow.flow import Plateau, Trajectory
+from gflow.policy import LARGEST_TABLE, LIMIT_RANK_TOL
 from gflow.traversal.law import crosses, drawn_norms, draws, law
 from gflow.traversal.polish import product_svd
-from gflow.traversal.records import LARGEST_TABLE, Chain, Saddle, TraversalStatus
+from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.sizes import LARGE_CELLS
 from gflow.traversal.storage import read_record, write_record
 
-RANK_TOL = 1e-7
-"""Singular values of the limit above this fraction of the largest, or above its error, count towards its rank."""
-ROUNDING = 1e-14
+ROUNDED_VALUES = 1e-14
 """Singular values up to this fraction of the largest are rounding."""
 SAME_NORM = 1e-9
 """Nuclear norms of draws from the law that agree within this fraction are one value."""
@@ -81,14 +80,18 @@ class Traversal:
 
     @property
     def determined(self) -> np.ndarray:
-        """Return which entries do not depend on the start, shape (d1, d2), bool."""
+        """Return which entries do not depend on the start, shape (d1, d2), bool.
+
+        Where modes escape together, entries of their component that the data leave open depend on it.
+        """
         return law(self.shape, self.width, self.chains)[0]
 
     @property
     def std(self) -> np.ndarray:
         """Return the standard deviation of the entries over Gaussian starts, shape (d1, d2).
 
-        Between components it is |a_i| |b_j| / sqrt(r), elsewhere 0.
+        Between components it is |a_i| |b_j| / sqrt(r), elsewhere 0; NaN where modes escape together, and the start
+        decides in a way that has no law in closed form.
         """
         return law(self.shape, self.width, self.chains)[1]
 
@@ -116,9 +119,9 @@ class Traversal:
         sizes = self.singular_values
         if sizes is None:
             return min(self.width, sum(each.end.rank for each in self.chains))
-        known = RANK_TOL * sizes[0]
+        known = LIMIT_RANK_TOL * sizes[0]
         if self.error is not None:  # |dW|_2 <= |dW|_F
-            known = min(known, max(self.error * sqrt(self.shape[0] * self.shape[1]), ROUNDING * float(sizes[0])))
+            known = min(known, max(self.error * sqrt(self.shape[0] * self.shape[1]), ROUNDED_VALUES * float(sizes[0])))
         return int(np.sum(sizes > known))
 
     @property
@@ -138,10 +141,13 @@ class Traversal:
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Return n draws of the limit over Gaussian starts, shape (n, d1, d2), without any integration.
 
-        Raises ``ValueError`` where there is no limit.
+        Raises ``ValueError`` where there is no limit, or where modes escape together: there each start has a chain of
+        its own, ``saddle_to_saddle(problem, rng=rng)``.
         """
         if self.status != TraversalStatus.CONVERGED:
             raise ValueError(f"there is no limit to sample: {self.reason}")
+        if any(each.open is not None for each in self.chains):
+            raise ValueError("modes escape together: each start has a chain of its own, saddle_to_saddle(.., rng=rng)")
         return draws(self.shape, self.width, self.chains, rng, n)
 
     def log10_alpha(self, accuracy: float) -> float | None:
@@ -202,7 +208,7 @@ class Traversal:
             "reason": self.reason,
             "matrix": matrix,
             "determined": None if determined is None else determined.tolist(),
-            "std": None if std is None else std.tolist(),
+            "std": None if std is None else [[None if np.isnan(x) else float(x) for x in row] for row in std],
             **large,
             "rank": self.rank,
             "nuclear_norm": self.nuclear_norm,

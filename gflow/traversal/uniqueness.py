@@ -6,13 +6,13 @@ import numpy as np
 
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import EPS
 from gflow.problems import MatrixCompletion
 from gflow.traversal.polish import smallest_off_gauge
 from gflow.traversal.sizes import is_isolating, is_large
 
 SILENT = 1e-10
 """A direction leaves the observed entries alone if they change by less than this fraction of the largest change."""
-EPS = float(np.finfo(float).eps)
 SHORTEST = 1e-4
 """Rows of factors are measured in units no shorter than this fraction of the longest one."""
 TRUSTED = 0.1

@@ -15,7 +15,7 @@ from gflow_studies.benchmarks.scale import low_rank
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class CostGrowth:
     """The measured exponent of a cost in one size of the problem, and what the arithmetic leads to expect."""
 
     quantity: str
@@ -44,7 +44,7 @@ SERIES: tuple[tuple[str, tuple[tuple[int, int, int], ...]], ...] = (
 
 def growth(
     series: Sequence[tuple[str, tuple[tuple[int, int, int], ...]]] = SERIES, repeats: int = 5
-) -> tuple[Growth, ...]:
+) -> tuple[CostGrowth, ...]:
     """Return time and peak memory of one gradient and one Hessian-vector product along the series."""
     rows = []
     for size, points in series:
@@ -52,7 +52,7 @@ def growth(
         sizes = tuple(point[("d", "n", "k").index(size)] for point in points)
         for quantity in measured[0]:
             costs = tuple(cost[quantity] for cost in measured)
-            rows.append(Growth(quantity, size, sizes, costs, _expected(quantity, sizes, points)))
+            rows.append(CostGrowth(quantity, size, sizes, costs, _expected(quantity, sizes, points)))
     return tuple(rows)
 
 
@@ -94,7 +94,7 @@ def growth_study() -> tuple[str, dict[str, Any]]:
     return growth_table(rows), {"rows": [row.to_dict() for row in rows]}
 
 
-def growth_table(rows: Sequence[Growth]) -> str:
+def growth_table(rows: Sequence[CostGrowth]) -> str:
     """Return the exponents as lines of text."""
     lines = [f"{'cost':18} {'in':>3} {'exponent':>9} {'expected':>9}   costs"]
     for row in rows:
@@ -103,7 +103,7 @@ def growth_table(rows: Sequence[Growth]) -> str:
     return "\n".join(lines)
 
 
-def draw_growth(rows: Sequence[Growth], ax: Any, **line_style: Any) -> Any:
+def draw_growth(rows: Sequence[CostGrowth], ax: Any, **line_style: Any) -> Any:
     """Return the axes with each cost, relative to its first, against its size, and the expected power dashed."""
     for row in rows:
         sizes = np.array(row.sizes) / row.sizes[0]

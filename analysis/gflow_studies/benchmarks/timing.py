@@ -41,7 +41,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TimingRow:
     """One line of the table: median seconds of CPU and wall time, ratios, and the error of the answer."""
 
     case: str
@@ -58,7 +58,7 @@ class Row:
         return asdict(self)
 
 
-def measure(case: Case, repeats: int = 5) -> tuple[Row, ...]:
+def measure(case: Case, repeats: int = 5) -> tuple[TimingRow, ...]:
     """Return the rows of a case: each side run once to warm up, then ``repeats`` times in turn with the others.
 
     Raises ``ValueError`` if a trusted side's answer differs from the reference's by more than the case's tolerance:
@@ -87,7 +87,7 @@ def measure(case: Case, repeats: int = 5) -> tuple[Row, ...]:
         ratio = wall[side.name] / wall[case.reference]
         relative = None if floor is None else wall[side.name] / floor
         rows.append(
-            Row(case.name, side.name, cpu[side.name], wall[side.name], ratio, count, errors[side.name], relative)
+            TimingRow(case.name, side.name, cpu[side.name], wall[side.name], ratio, count, errors[side.name], relative)
         )
     return tuple(rows)
 
@@ -105,7 +105,7 @@ def _error(answer: np.ndarray, target: np.ndarray) -> float:
     return float(np.abs(answer - target).max() / max(float(np.abs(target).max()), 1e-300))
 
 
-def table(rows: tuple[Row, ...]) -> str:
+def table(rows: tuple[TimingRow, ...]) -> str:
     """Return the rows of a case as lines of text."""
     lines = [f"{'side':38} {'CPU ms':>9} {'wall ms':>9} {'ratio':>7} {'gradients':>10} {'error':>8} {'to floor':>9}"]
     for row in rows:

@@ -14,7 +14,7 @@ from gflow.plots.style import MARKERS
 from gflow.report import Table
 from gflow.statements.claims import Claim, Verdict
 from gflow.studies.study import Columns, Panel
-from gflow_studies.figures.repeats import KIND_NAMES, KINDS, RANK_TOL, SIZES, Case, repeats
+from gflow_studies.figures.repeats import KIND_NAMES, KINDS, RANK_TOL, SIZES, RepeatCase, repeats
 from gflow_studies.figures.repeats_drawing import draw_cumulative, draw_norms, draw_ranks, draw_shares, legend_above
 
 TITLE = "Bai et al. 2024, Figure 1: learned against ground-truth rank and nuclear norm"
@@ -78,9 +78,9 @@ class Result:
     """All cases, each with one run."""
 
     config: Config
-    cases: tuple[Case, ...]
+    cases: tuple[RepeatCase, ...]
 
-    def of(self, *kinds: gflow.Kind) -> list[Case]:
+    def of(self, *kinds: gflow.Kind) -> list[RepeatCase]:
         """Return the cases of these kinds."""
         return [case for case in self.cases if case.kind in kinds]
 
@@ -90,7 +90,7 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     return Result(config, repeats(config.ranks, config.count, (config.alpha,), config.seed, jobs))
 
 
-def exclusion(case: Case, alpha: float) -> str:
+def exclusion(case: RepeatCase, alpha: float) -> str:
     """Return why the claims about alpha -> 0 say nothing of a case's run from this alpha; empty if they do."""
     run = next(run for run in case.runs if run.alpha == alpha)
     if not run.converged:
@@ -132,11 +132,11 @@ def claims(result: Result) -> Sequence[Claim]:
     return [*found, *_excluded_claim(result)]
 
 
-def _above_minimum(case: Case) -> bool:
+def _above_minimum(case: RepeatCase) -> bool:
     return case.runs[0].rank > case.least_rank.lower
 
 
-def _count(id: str, statement: str, cases: Sequence[Case], wrong: Any) -> Claim:
+def _count(id: str, statement: str, cases: Sequence[RepeatCase], wrong: Any) -> Claim:
     """Return the claim that no case is wrong, measured by how many are; undecided without a case."""
     if not cases:
         return Claim.undecided(id, statement, "no run is covered")
@@ -145,25 +145,25 @@ def _count(id: str, statement: str, cases: Sequence[Case], wrong: Any) -> Claim:
     return Claim.bounded(id, statement, len(bad), 0, 0, reason=reason)
 
 
-def _place(case: Case) -> str:
+def _place(case: RepeatCase) -> str:
     return f"{case.kind}, rank {case.rank}, mask {case.mask}, repeat {case.repeat}"
 
 
-def _norm_claim(cases: Sequence[Case]) -> Claim:
+def _norm_claim(cases: Sequence[RepeatCase]) -> Claim:
     statement = "with complete bipartite components the learned nuclear norm is the certified minimum"
     worst = max((abs(case.excess(case.runs[0].nuclear_norm)) for case in cases), default=None)
     reason = f"largest relative distance from the minimum over {len(cases)} runs"
     return Claim.bounded("complete-norm", statement, worst, 0, NORM_TOL, reason=reason)
 
 
-def _contrast(cases: Sequence[Case]) -> Claim:
+def _contrast(cases: Sequence[RepeatCase]) -> Claim:
     """Return the claim that completeness of the components is needed."""
     above = sum(case.excess(case.runs[0].nuclear_norm) > CLEARLY for case in cases if case.runs[0].converged)
     statement = f"on other disconnected data runs end more than {CLEARLY:.0%} above the minimum nuclear norm"
     return Claim.bounded("disconnected-norm", statement, above, 1, None, reason=f"number among {len(cases)} runs")
 
 
-def _reference_claim(cases: Sequence[Case]) -> Claim:
+def _reference_claim(cases: Sequence[RepeatCase]) -> Claim:
     """Return the claim that the references bound the ground truth, which is one completion among others."""
     statement = "the ground truth lies at or above the certified minimum of rank and of nuclear norm"
     bad = sum(case.rank < case.least_rank.lower or case.excess(case.truth_norm) < -1e-9 for case in cases)
@@ -198,7 +198,7 @@ def tables(result: Result) -> Sequence[Table]:
     return [Table("counts", caption, columns, rows), _excluded_table(result)]
 
 
-def _row(cases: Sequence[Case]) -> list[Any]:
+def _row(cases: Sequence[RepeatCase]) -> list[Any]:
     first, ends = cases[0], [case.runs[0] for case in cases]
     least = sum(end.rank <= case.least_rank.lower for case, end in zip(cases, ends, strict=True))
     true = sum(end.rank == first.rank for end in ends)

@@ -19,7 +19,7 @@ from gflow_studies.figures.plane_drawings import draw_directions, draw_plane, dr
 from gflow_studies.figures.plane_invariance import invariance, invariance_claims
 from gflow_studies.figures.plane_runs import (
     Crossings,
-    Part,
+    PlanePart,
     PlaneRun,
     clear,
     crossings_of,
@@ -108,7 +108,7 @@ class Result:
     """The runs: in the plane, for the orders (one list of crossings of both parts per alpha), for the directions."""
 
     config: Config
-    parts: tuple[Part, Part]
+    parts: tuple[PlanePart, PlanePart]
     plane: Sequence[PlaneRun]
     orders: Sequence[Sequence[Crossings]]
     directions: Sequence[Crossings]

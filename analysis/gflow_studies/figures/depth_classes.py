@@ -66,7 +66,7 @@ QUICK = Config(count=4)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class DepthCase:
     """One limit: kind of data, number, depth, and how its rank and its nuclear norm compare with their minima."""
 
     kind: str
@@ -82,7 +82,7 @@ class Result:
     """The limits, by kind of data, number and depth."""
 
     config: Config
-    cases: Sequence[Case]
+    cases: Sequence[DepthCase]
 
     def count(self, kind: str, depth: int, quantity: str, standing: Standing) -> int:
         """Return how many limits of a kind and depth stand so."""
@@ -99,17 +99,17 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     return Result(config, [case for cases in mapped(limits, tasks, jobs) for case in cases])
 
 
-def limits(kind: str, number: int, seed: int) -> list[Case]:
+def limits(kind: str, number: int, seed: int) -> list[DepthCase]:
     """Return the limits of one matrix at every depth."""
     problem = drawn(kind, np.random.default_rng([seed, KINDS.index(kind), number]))
     least, norm = gflow.minimum_rank(problem), gflow.minimum_nuclear_norm(problem).nuclear_norm
     return [judged(kind, number, depth, gflow.saddle_to_saddle(problem, depth=depth), least, norm) for depth in DEPTHS]
 
 
-def judged(kind: str, number: int, depth: int, found: Any, least: gflow.RankBracket, norm: float) -> Case:
+def judged(kind: str, number: int, depth: int, found: Any, least: gflow.RankBracket, norm: float) -> DepthCase:
     """Return how a limit compares with the minima; open where there is none, or the minimum rank is not known."""
     if found.rank is None:
-        return Case(kind, number, depth, Standing.OPEN, Standing.OPEN, found.reason)
+        return DepthCase(kind, number, depth, Standing.OPEN, Standing.OPEN, found.reason)
     rank = Standing.LEAST if found.rank == least.lower else Standing.ABOVE if least.closed else Standing.OPEN
     near = Standing.OPEN
     if found.nuclear_norm is not None:
@@ -118,7 +118,7 @@ def judged(kind: str, number: int, depth: int, found: Any, least: gflow.RankBrac
         found.factors is not None
     ):  # two factors: the law gives no single norm, so it is not the minimum for all starts
         near = Standing.ABOVE
-    return Case(kind, number, depth, rank, near, found.reason)
+    return DepthCase(kind, number, depth, rank, near, found.reason)
 
 
 def drawn(kind: str, rng: np.random.Generator) -> gflow.MatrixCompletion:

@@ -10,7 +10,7 @@ import numpy as np
 from gflow.plots.style import DASHES, INK, MARKERS, PALETTE
 from gflow.report import Table
 from gflow.studies.study import Columns
-from gflow_studies.figures.factor_widths import CURVES, EXACT, FIT_TOL, Case, Result
+from gflow_studies.figures.factor_widths import CURVES, EXACT, FIT_TOL, Result, WidthCase
 
 SVD = "from the factor of $X_{gd}$"
 
@@ -93,6 +93,6 @@ def setting(case_words: str) -> str:
     )
 
 
-def full(case: Case, curve: str, values: str) -> np.ndarray:
+def full(case: WidthCase, curve: str, values: str) -> np.ndarray:
     """Return the values of a curve at the largest width, one for each start."""
     return np.asarray(getattr(case, values)[curve][-1])

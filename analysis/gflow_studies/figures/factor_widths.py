@@ -57,7 +57,7 @@ SMALL_WIDTHS = Widths(order=20, widths=(2, 6, 20), starts=2, steps=(3000, 16_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class WidthCase:
     """One problem with its reference solutions and the runs on it.
 
     Attributes
@@ -102,7 +102,7 @@ class Result:
     """The cases by name."""
 
     config: Widths
-    cases: Mapping[str, Case]
+    cases: Mapping[str, WidthCase]
 
 
 @lru_cache(maxsize=2)
@@ -118,12 +118,12 @@ def runs(config: Widths, jobs: int) -> Result:
     return Result(config, {case: _assembled(config, case, seeds[case], parts) for case in config.cases})
 
 
-def _assembled(config: Widths, case: str, seed: np.random.SeedSequence, parts: Mapping[Any, Any]) -> Case:
+def _assembled(config: Widths, case: str, seed: np.random.SeedSequence, parts: Mapping[Any, Any]) -> WidthCase:
     problem, X = planted(config, case, seed)
     minimum, projected, status = parts[case, "references"]
     curves = {curve: parts[case, curve] for curve in config.curves}
     columns = ({curve: part[i] for curve, part in curves.items()} for i in range(5))
-    return Case(problem, X, minimum, projected, status, *columns)
+    return WidthCase(problem, X, minimum, projected, status, *columns)
 
 
 def planted(config: Widths, case: str, seed: np.random.SeedSequence) -> tuple[gflow.MatrixSensing, np.ndarray]:

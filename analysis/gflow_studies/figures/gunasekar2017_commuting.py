@@ -66,7 +66,7 @@ QUICK = Config(largest=7, count=3, rectangular=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class PathCase:
     """One problem: path and flow, and the limits for decreasing alpha.
 
     Attributes
@@ -125,7 +125,7 @@ class Result:
     """The cases, first the symmetric ones."""
 
     config: Config
-    cases: tuple[Case, ...]
+    cases: tuple[PathCase, ...]
 
 
 def run(config: Config, *, jobs: int = 1) -> Result:
@@ -136,20 +136,20 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     return Result(config, tuple(mapped(_case, zip(sizes, seeds, strict=True), jobs)))
 
 
-def _case(size: int, seed: np.random.SeedSequence) -> Case:
+def _case(size: int, seed: np.random.SeedSequence) -> PathCase:
     rng = np.random.default_rng(seed)
     problem = _symmetric(size, rng) if size else _rectangular(rng)
     squared = problem if size else gflow.symmetric_dilation(problem)
     times = np.geomspace(0.01, 50, 12) / squared.unit
     path = gflow.commuting_path(squared, PATH_ALPHA * squared.unit, times)
-    distance, status = _distance(problem, path)
+    flow = _distance(problem, path)
     least = gflow.minimum_trace(squared)
     limits = [gflow.commuting_path(squared, alpha * squared.unit) for alpha in ALPHAS]
     norms = np.array([limit.nuclear_norm for limit in limits])
     gaps = np.maximum(1.0 - np.array([limit.lower for limit in limits]) / norms, 0.0)
     costs, order = _reduced_costs(squared, limits[-1].vectors)
     excess = np.array([float(costs @ limit.eigenvalues[-1]) for limit in limits]) / least.value
-    return Case(problem.shape, problem.n_observed, distance, status, least.value, least.gap, norms, gaps, excess, order)
+    return PathCase(problem.shape, problem.n_observed, *flow, least.value, least.gap, norms, gaps, excess, order)
 
 
 def _reduced_costs(problem: gflow.MatrixSensing, Q: np.ndarray) -> tuple[np.ndarray, float | None]:
@@ -246,7 +246,7 @@ def _law(orders: Sequence[float]) -> str:
     return f"measured law alpha^q with q from {min(orders):.3g} to {max(orders):.3g}, median {np.median(orders):.3g}"
 
 
-def _certificate_slope(case: Case) -> float | None:
+def _certificate_slope(case: PathCase) -> float | None:
     """Return the slope of the log of the certificate's gap against log log(1 / alpha) at the end."""
     if case.gaps[-1] < 1e-12:
         return None

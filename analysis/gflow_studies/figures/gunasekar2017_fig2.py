@@ -11,7 +11,7 @@ from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 from gflow_studies.figures.factor_width_views import columns, draw_widths, full, setting, table_of_runs, words
-from gflow_studies.figures.factor_widths import CASES, FIT_TOL, SMALL_WIDTHS, Case, Result, Widths, runs
+from gflow_studies.figures.factor_widths import CASES, FIT_TOL, SMALL_WIDTHS, Result, WidthCase, Widths, runs
 
 TITLE = "Gunasekar et al. 2017, Figure 2: nuclear norm against the factor width"
 SETTING = setting("|X|_* at the end of descent on X = U U^T with U of width d; the runs are those of Figure 1.")
@@ -36,7 +36,7 @@ def run(config: Widths, *, jobs: int = 1) -> Result:
     return runs(config, jobs)
 
 
-def excess(case: Case, curve: str) -> np.ndarray:
+def excess(case: WidthCase, curve: str) -> np.ndarray:
     """Return a bound on the relative excess of |X|_* at full width, one for each start.
 
     It is that over <nu, A(X)>, with nu the dual of the minimum: no X >= 0 with the measurements that the run met, be
@@ -64,12 +64,12 @@ def claims(result: Result) -> Sequence[Claim]:
     return found
 
 
-def _misfit(case: Case) -> float:
+def _misfit(case: WidthCase) -> float:
     y = case.problem.targets
     return float(np.linalg.norm(case.problem.misfit(case.projected)) / np.linalg.norm(y))
 
 
-def _near(name: str, case: Case) -> Claim:
+def _near(name: str, case: WidthCase) -> Claim:
     """Return that descent with the fixed step from the small start ends within one per cent of the minimum."""
     text = f"({name}) from |U_0|_F = 1e-4 with eta = 1e-3 the nuclear norm is within 1 % of the minimum at full width"
     distance, misfit = np.abs(excess(case, "small")), float(full(case, "small", "misfits").max())

@@ -58,7 +58,7 @@ QUICK = Config(orders=(3, 4), ranks=(1,), shares=(0.5, 0.75), repeats=2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class GridCase:
     """One problem: its place in the grid, the certified minimum, and what the starts and the limit ended at.
 
     Excesses are relative, None where a run did not fit, there is no limit, or the minimum could not be certified;
@@ -80,7 +80,7 @@ class Result:
     """All cases of the grid."""
 
     config: Config
-    cases: tuple[Case, ...]
+    cases: tuple[GridCase, ...]
 
     def excesses(self, name: str) -> np.ndarray:
         """Return the known excesses of one start, or of the limit."""
@@ -112,14 +112,14 @@ def measured(kind: str, order: int, rank: int, share: float, rng: np.random.Gene
     return gflow.MatrixSensing(A, np.tensordot(A, X, 2))
 
 
-def _case(kind: str, order: int, rank: int, share: float, seed: np.random.SeedSequence) -> Case:
+def _case(kind: str, order: int, rank: int, share: float, seed: np.random.SeedSequence) -> GridCase:
     rng = np.random.default_rng(seed)
     problem = measured(kind, order, rank, share, rng)
     try:
         least = gflow.minimum_trace(problem)
     except gflow.InaccurateSolution:
         unknown = dict.fromkeys(NAMES), dict.fromkeys(NAMES, "minimum not certified")
-        return Case(kind, order, rank, problem.n_observed, None, None, *unknown)
+        return GridCase(kind, order, rank, problem.n_observed, None, None, *unknown)
     model = gflow.SymmetricFactorization(order)
     objective, direction = gflow.Objective.of(problem, model), model.random(rng)
     direction *= np.sqrt(problem.unit) / np.linalg.norm(direction)
@@ -135,7 +135,7 @@ def _case(kind: str, order: int, rank: int, share: float, seed: np.random.SeedSe
     norm = limit.nuclear_norm
     excesses["limit"] = norm / least.value - 1.0 if norm is not None and _fits(problem, limit) else None
     endings["limit"] = str(limit.status)
-    return Case(kind, order, rank, problem.n_observed, least.value, least.gap, excesses, endings)
+    return GridCase(kind, order, rank, problem.n_observed, least.value, least.gap, excesses, endings)
 
 
 def _fits(problem: gflow.MatrixSensing, limit: gflow.SymmetricTraversal) -> bool:

@@ -57,7 +57,7 @@ QUICK = Config(order=5, eigenvalues=(3.0, 1.0), factors=(0.5, 4.0, 16.0), search
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class SensingCase:
     """One number of measurements: bounds of the constant, the limit, and the flow from the smallest start.
 
     ``passes`` are the least distances of the flow from the saddles, relative to |X*|_F, ``passing_times`` when it is
@@ -86,7 +86,7 @@ class Result:
     """The cases, in order of the number of measurements."""
 
     config: Config
-    cases: tuple[Case, ...]
+    cases: tuple[SensingCase, ...]
 
 
 def run(config: Config, *, jobs: int = 1) -> Result:
@@ -106,7 +106,7 @@ def measured(config: Config, factor: float, rng: np.random.Generator) -> tuple[g
     return gflow.MatrixSensing(A, np.tensordot(A, X, 2), normalization="sum"), X
 
 
-def _case(config: Config, factor: float, seed: np.random.SeedSequence) -> Case:
+def _case(config: Config, factor: float, seed: np.random.SeedSequence) -> SensingCase:
     rng = np.random.default_rng(seed)
     problem, X = measured(config, factor, rng)
     size, rank = float(np.linalg.norm(X)), 2 * len(config.eigenvalues) + 1
@@ -118,7 +118,7 @@ def _case(config: Config, factor: float, seed: np.random.SeedSequence) -> Case:
     W = model.output(flow.final)
     eigenvalues, path = np.linalg.eigvalsh(W), model.output(flow.states)
     distances = [np.linalg.norm(path - saddle.matrix, axis=(1, 2)) / size for saddle in limit.saddles]
-    return Case(
+    return SensingCase(
         n_observed=problem.n_observed,
         delta_lower=bounds.delta_lower,
         delta_upper=bounds.delta_upper,

@@ -13,7 +13,7 @@ from gflow.plots.style import MARKERS
 from gflow.report import Table
 from gflow.statements.claims import Claim, Verdict
 from gflow.studies.study import Columns, Panel
-from gflow_studies.figures.repeats import KIND_NAMES, KINDS, RANK_TOL, Case, Run, repeats
+from gflow_studies.figures.repeats import KIND_NAMES, KINDS, RANK_TOL, RepeatCase, RepeatRun, repeats
 from gflow_studies.figures.repeats_drawing import draw_norms, draw_paths, draw_ranks, draw_scales, legend_above
 from gflow_studies.limit_study import SLACK
 
@@ -78,10 +78,10 @@ class Result:
     """All cases, each with a run for every scale."""
 
     config: Config
-    cases: tuple[Case, ...]
+    cases: tuple[RepeatCase, ...]
 
     @property
-    def known(self) -> list[Case]:
+    def known(self) -> list[RepeatCase]:
         """Return the cases with a limit."""
         return [case for case in self.cases if case.limit.matrix is not None]
 
@@ -91,12 +91,12 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     return Result(config, repeats(config.ranks, config.count, config.alphas, config.seed, jobs))
 
 
-def arrived(run: Run) -> bool:
+def arrived(run: RepeatRun) -> bool:
     """Return whether the entries of a run have come within the accuracy of the limit."""
     return run.converged and run.distance is not None and run.distance <= ACCURACY
 
 
-def same_rank(case: Case, run: Run) -> bool:
+def same_rank(case: RepeatCase, run: RepeatRun) -> bool:
     """Return whether a run has the rank of the limit."""
     return run.converged and run.rank == case.limit.rank
 
@@ -120,19 +120,19 @@ def claims(result: Result) -> Sequence[Claim]:
     ]
 
 
-def _not_least(case: Case) -> bool:
+def _not_least(case: RepeatCase) -> bool:
     return case.limit.rank is None or case.limit.rank > case.least_rank.lower
 
 
-def _is_least(case: Case) -> bool:
+def _is_least(case: RepeatCase) -> bool:
     return case.limit.rank is not None and case.limit.rank <= case.least_rank.upper
 
 
-def _not_sum(case: Case) -> bool:
+def _not_sum(case: RepeatCase) -> bool:
     return case.limit.rank is None or case.limit.rank != case.parts_rank
 
 
-def _count(id: str, statement: str, cases: Sequence[Case], wrong: Callable[[Case], bool]) -> Claim:
+def _count(id: str, statement: str, cases: Sequence[RepeatCase], wrong: Callable[[RepeatCase], bool]) -> Claim:
     """Return the claim that no limit is wrong, measured by how many are; undecided without one."""
     if not cases:
         return Claim.undecided(id, statement, "there is no such matrix among the cases")
@@ -141,7 +141,7 @@ def _count(id: str, statement: str, cases: Sequence[Case], wrong: Callable[[Case
     return Claim.bounded(id, statement, len(bad), 0, 0, reason=f"counterexamples among {len(cases)} matrices{places}")
 
 
-def _norm_claim(cases: Sequence[Case]) -> Claim:
+def _norm_claim(cases: Sequence[RepeatCase]) -> Claim:
     statement = "with complete bipartite components the limit has the certified minimum nuclear norm"
     norms = [case.limit.nuclear_norm for case in cases]
     worst = max(
@@ -154,7 +154,7 @@ def _norm_claim(cases: Sequence[Case]) -> Claim:
     return Claim.bounded("complete-norm", statement, worst, 0, NORM_TOL, reason=reason)
 
 
-def _excluded_claim(cases: Sequence[Case]) -> list[Claim]:
+def _excluded_claim(cases: Sequence[RepeatCase]) -> list[Claim]:
     """Return the claim about the matrices for which the premise of Theorem 3 is not known to hold."""
     left = [case for case in cases if case.premise is not None and case.premise.verdict is not Verdict.HOLDS]
     if not left:
@@ -190,15 +190,15 @@ def _fewer(result: Result) -> Claim:
     return Claim.bounded("fewer-missed", statement, missed[1] - missed[0], None, -1, reason=reason)
 
 
-def _pairs(result: Result) -> list[tuple[Case, Run]]:
+def _pairs(result: Result) -> list[tuple[RepeatCase, RepeatRun]]:
     return [(case, run) for case in result.known for run in case.runs]
 
 
-def _promised_rank(case: Case, run: Run) -> bool:
+def _promised_rank(case: RepeatCase, run: RepeatRun) -> bool:
     return bool(np.log10(run.alpha) <= case.rank_scale())
 
 
-def _promised_entries(case: Case, run: Run) -> bool:
+def _promised_entries(case: RepeatCase, run: RepeatRun) -> bool:
     return bool(np.log10(run.alpha) <= case.scale(ACCURACY))
 
 

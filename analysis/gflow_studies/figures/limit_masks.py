@@ -12,8 +12,8 @@ from gflow.report import Table
 from gflow.statements.claims import FAILS, Claim
 from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
-from gflow_studies.figures.mask_orbits import Orbit, mask_orbits
-from gflow_studies.figures.mask_outcomes import Outcome, Sort, outcome, sort_of
+from gflow_studies.figures.mask_orbits import MaskOrbit, mask_orbits
+from gflow_studies.figures.mask_outcomes import MaskOutcome, Sort, outcome, sort_of
 from gflow_studies.figures.shares_drawing import draw_bars, draw_lines
 from gflow_studies.mask_study import NORM_TOL, MaskCase, mask_case
 
@@ -65,9 +65,9 @@ class Result:
     """The cases with the classes of their masks and the number of their repeat."""
 
     config: Config
-    cases: tuple[tuple[Orbit, int, MaskCase], ...]
+    cases: tuple[tuple[MaskOrbit, int, MaskCase], ...]
 
-    def where(self, *sorts: Sort) -> list[tuple[Orbit, int, MaskCase]]:
+    def where(self, *sorts: Sort) -> list[tuple[MaskOrbit, int, MaskCase]]:
         """Return the cases on masks of these sorts."""
         return [each for each in self.cases if sort_of(each[0]) in sorts]
 
@@ -86,7 +86,7 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     return Result(config, tuple((orbits[p[0]], p[2], case) for p, case in zip(places, cases, strict=True)))
 
 
-def _drawn(config: Config, orbits: Sequence[Orbit]) -> list[int]:
+def _drawn(config: Config, orbits: Sequence[MaskOrbit]) -> list[int]:
     """Return the numbers of the classes: all of them, or some of every sort."""
     if config.classes is None:
         return list(range(len(orbits)))
@@ -162,7 +162,7 @@ def _norm_claim(cases: Sequence[MaskCase]) -> Claim:
 def _contrast(result: Result) -> Claim:
     """Return the claim that completeness is needed for the minimum norm."""
     cases = [case for _, _, case in result.where(Sort.DISCONNECTED)]
-    above = sum(outcome(case) is Outcome.NEITHER for case in cases)
+    above = sum(outcome(case) is MaskOutcome.NEITHER for case in cases)
     statement = "other disconnected masks exist on which neither the minimum rank nor the minimum norm is learned"
     return Claim.bounded("disconnected-norm", statement, above, 1, None, reason=f"number among {len(cases)} cases")
 
@@ -172,7 +172,7 @@ def _decided(result: Result) -> Claim:
     open_ones = [
         case
         for _, _, case in result.cases
-        if outcome(case) in (Outcome.NONE, Outcome.OPEN) and not case.reason.startswith(PREMISE)
+        if outcome(case) in (MaskOutcome.NONE, MaskOutcome.OPEN) and not case.reason.startswith(PREMISE)
     ]
     statement = "the outcome is known for every case in which the premise of Theorem 3 does not fail"
     if open_ones:
@@ -182,9 +182,9 @@ def _decided(result: Result) -> Claim:
     return Claim.bounded("decided", statement, 0, 0, 0, reason=f"open cases among {len(result.cases)}")
 
 
-def shares(result: Result, sort: Sort, rank: int) -> dict[Outcome, float]:
+def shares(result: Result, sort: Sort, rank: int) -> dict[MaskOutcome, float]:
     """Return the share of masks of a sort by outcome, for ground truths of the rank; all 0 without a mask."""
-    found = dict.fromkeys(Outcome, 0.0)
+    found = dict.fromkeys(MaskOutcome, 0.0)
     for orbit, _, case in result.where(sort):
         if case.rank == rank:
             found[outcome(case)] += orbit.size
@@ -200,7 +200,7 @@ def tables(result: Result) -> Sequence[Table]:
         for rank in result.config.ranks:
             found = shares(result, sort, rank).values()
             rows.append([str(sort), rank, len(orbits), sum(orbits.values()), *found])
-    columns = ("kind", "rank", "classes", "masks", *map(str, Outcome))
+    columns = ("kind", "rank", "classes", "masks", *map(str, MaskOutcome))
     return [Table("shares", "Shares of masks by outcome.", columns, rows), _exceptions(result)]
 
 
@@ -208,7 +208,7 @@ def _exceptions(result: Result) -> Table:
     rows: list[list[Any]] = []
     for orbit, repeat, case in result.cases:
         missed = sort_of(orbit) in (Sort.CONNECTED, Sort.PARTLY) and case.minimal_rank is not True
-        if missed or outcome(case) in (Outcome.NONE, Outcome.OPEN):
+        if missed or outcome(case) in (MaskOutcome.NONE, MaskOutcome.OPEN):
             ranks = (case.learned_rank, case.least_rank[0], case.least_rank[1])
             rows.append([case.mask, orbit.size, case.rank, repeat, case.status, *ranks, case.norm_gap, case.reason])
     columns = ("mask", "masks", "rank", "repeat", "traversal", "learned", "least", "at most", "norm gap", "reason")
@@ -224,7 +224,7 @@ def data(result: Result) -> Mapping[str, Columns]:
         "rank": np.array([rank for _, rank in places]),
     }
     found = [shares(result, sort, rank) for sort, rank in places]
-    for name in Outcome:
+    for name in MaskOutcome:
         bars[name.replace(" ", "_")] = np.array([share[name] for share in found])
     return {"outcomes": bars, "samples": _sample_columns(result)}
 
@@ -256,9 +256,9 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
             draw_lines(columns["rank"], columns["n"], columns["minimum_rank"], left, "share at the minimum rank")
             draw_lines(columns["rank"], columns["n"], columns["minimum_norm"], right, "share at the minimum norm")
             continue
-        bars = np.stack([columns[each.replace(" ", "_")] for each in Outcome], axis=1)
+        bars = np.stack([columns[each.replace(" ", "_")] for each in MaskOutcome], axis=1)
         flat = np.ravel(grid)
         for ax, rank in zip(flat, result.config.ranks, strict=False):
             here = columns["rank"] == rank
             names = list(Sort) if ax is flat[0] else None
-            draw_bars(bars[here], ax, list(Outcome), names).set_xlabel(f"share, rank {rank}")
+            draw_bars(bars[here], ax, list(MaskOutcome), names).set_xlabel(f"share, rank {rank}")

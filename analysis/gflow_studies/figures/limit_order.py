@@ -13,7 +13,7 @@ from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
-from gflow_studies.figures.orders import WINDOW, Check, Completion, OrderCase, order_case, order_check
+from gflow_studies.figures.orders import WINDOW, Check, CompletionClass, OrderCase, order_case, order_check
 from gflow_studies.figures.orders_drawing import draw_distribution, draw_falls, draw_fits, draw_spread
 from gflow_studies.limit_study import ORDER_TOL, SLACK
 
@@ -30,7 +30,7 @@ ACCURACY = 1e-3
 PAPER = 1e-8
 """The smallest alpha of Bai et al. 2024: variance 1e-16."""
 SMALLEST_DOUBLE = 308.0
-GROUPS = (Completion.UNIQUE, Completion.FAMILY, Completion.CROSS)
+GROUPS = (CompletionClass.UNIQUE, CompletionClass.FAMILY, CompletionClass.CROSS)
 PANELS = {
     "order": Panel(
         "Share of problems whose order q is at most the one on the axis, by group.",

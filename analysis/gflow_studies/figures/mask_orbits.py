@@ -12,7 +12,7 @@ import gflow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Orbit:
+class MaskOrbit:
     """A class of masks under permutations of rows and columns.
 
     Attributes
@@ -44,7 +44,7 @@ class Orbit:
 
 
 @lru_cache(maxsize=4)
-def mask_orbits(d1: int, d2: int) -> tuple[Orbit, ...]:
+def mask_orbits(d1: int, d2: int) -> tuple[MaskOrbit, ...]:
     """Return the classes of non-empty d1 x d2 masks, in the order of ``gflow.mask_classes``; for small shapes."""
     rows, columns = np.array(list(permutations(range(d1)))), np.array(list(permutations(range(d2))))
     weights = 1 << np.arange(d1 * d2)
@@ -53,7 +53,7 @@ def mask_orbits(d1: int, d2: int) -> tuple[Orbit, ...]:
         images = mask[rows][:, :, columns].transpose(0, 2, 1, 3).reshape(-1, d1 * d2)
         kind = gflow.connectivity(gflow.MatrixCompletion(np.ones(mask.shape), mask)).kind
         mask.setflags(write=False)
-        found.append(Orbit(mask, kind, len(np.unique(images @ weights))))
+        found.append(MaskOrbit(mask, kind, len(np.unique(images @ weights))))
     return tuple(found)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 
 import gflow
-from gflow_studies.figures.mask_orbits import Orbit
+from gflow_studies.figures.mask_orbits import MaskOrbit
 from gflow_studies.mask_study import NORM_TOL, MaskCase
 
 
-class Outcome(StrEnum):
+class MaskOutcome(StrEnum):
     """What a limit learns."""
 
     BOTH = "minimum rank and norm"
@@ -29,20 +29,20 @@ class Sort(StrEnum):
     DISCONNECTED = "disconnected, not complete"
 
 
-def sort_of(orbit: Orbit) -> Sort:
+def sort_of(orbit: MaskOrbit) -> Sort:
     """Return the kind of the masks of a class."""
     if orbit.kind is gflow.Kind.CONNECTED:
         return Sort.CONNECTED if orbit.mask.any(axis=0).all() and orbit.mask.any(axis=1).all() else Sort.PARTLY
     return Sort.COMPLETE if orbit.kind is gflow.Kind.COMPLETE_BIPARTITE else Sort.DISCONNECTED
 
 
-def outcome(case: MaskCase) -> Outcome:
+def outcome(case: MaskCase) -> MaskOutcome:
     """Return what the limit of a case learns."""
     if case.norm is None or case.norm_gap is None:
-        return Outcome.NONE
+        return MaskOutcome.NONE
     if case.minimal_rank is None:
-        return Outcome.OPEN
+        return MaskOutcome.OPEN
     least_norm = abs(case.norm_gap) <= NORM_TOL
     if case.minimal_rank:
-        return Outcome.BOTH if least_norm else Outcome.RANK
-    return Outcome.NORM if least_norm else Outcome.NEITHER
+        return MaskOutcome.BOTH if least_norm else MaskOutcome.RANK
+    return MaskOutcome.NORM if least_norm else MaskOutcome.NEITHER

@@ -28,7 +28,7 @@ OBSERVED = 0.75
 """Share of the entries that is observed, on average."""
 
 
-class Family(StrEnum):
+class MixingFamily(StrEnum):
     """The symmetry of data and mask."""
 
     SYMMETRIC = "symmetric"
@@ -69,10 +69,10 @@ QUICK = Config(count=5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class MixingCase:
     """One matrix and what its limit does; ``rank`` is that of the first saddle where another pair escapes."""
 
-    family: Family
+    family: MixingFamily
     number: int
     order: Order
     rank: int | None
@@ -84,26 +84,26 @@ class Result:
     """The cases, family by family."""
 
     config: Config
-    cases: Sequence[Case]
+    cases: Sequence[MixingCase]
 
-    def count(self, family: Family, order: Order) -> int:
+    def count(self, family: MixingFamily, order: Order) -> int:
         """Return how many cases of a family have an order."""
         return sum(each.family is family and each.order is order for each in self.cases)
 
 
 def run(config: Config, *, jobs: int = 1) -> Result:
     """Return the cases; each depends on its family, its number, the size and the seed alone."""
-    tasks = [(family, number, config.size, config.seed) for family in Family for number in range(config.count)]
+    tasks = [(family, number, config.size, config.seed) for family in MixingFamily for number in range(config.count)]
     return Result(config, mapped(case, tasks, jobs))
 
 
-def case(family: Family, number: int, size: int, seed: int) -> Case:
+def case(family: MixingFamily, number: int, size: int, seed: int) -> MixingCase:
     """Return what the limit of one matrix does."""
-    problem = connected_problem(family, np.random.default_rng([seed, list(Family).index(family), number]), size)
+    problem = connected_problem(family, np.random.default_rng([seed, list(MixingFamily).index(family), number]), size)
     return judged(family, number, gflow.saddle_to_saddle(problem))
 
 
-def judged(family: Family, number: int, found: gflow.Traversal) -> Case:
+def judged(family: MixingFamily, number: int, found: gflow.Traversal) -> MixingCase:
     """Return the case that a limit makes."""
     others = [saddle.rank for saddle in found.saddles if saddle.mixing is False]
     if found.status is gflow.TraversalStatus.DEGENERATE:
@@ -112,10 +112,10 @@ def judged(family: Family, number: int, found: gflow.Traversal) -> Case:
         order = Order.OTHER
     else:
         order = Order.GREEDY if found.status is gflow.TraversalStatus.CONVERGED else Order.OPEN
-    return Case(family, number, order, others[0] if others else None, found.reason)
+    return MixingCase(family, number, order, others[0] if others else None, found.reason)
 
 
-def connected_problem(family: Family, rng: np.random.Generator, size: int) -> gflow.MatrixCompletion:
+def connected_problem(family: MixingFamily, rng: np.random.Generator, size: int) -> gflow.MatrixCompletion:
     """Return the first draw that is connected and has an entry that is not observed."""
     while True:
         values = matrix(family, rng, size)
@@ -127,17 +127,17 @@ def connected_problem(family: Family, rng: np.random.Generator, size: int) -> gf
                 return problem
 
 
-def matrix(family: Family, rng: np.random.Generator, size: int) -> np.ndarray:
+def matrix(family: MixingFamily, rng: np.random.Generator, size: int) -> np.ndarray:
     """Return a (size, size) matrix of the family with NaN where nothing is observed."""
     M = np.where(rng.random((size, size)) < OBSERVED, rng.standard_normal((size, size)), np.nan)
-    if family is Family.CIRCULANT:
+    if family is MixingFamily.CIRCULANT:
         return np.stack([np.roll(M[0], shift) for shift in range(size)])
-    if family is Family.RANDOM:
+    if family is MixingFamily.RANDOM:
         return M
     M = np.triu(M) + np.triu(M, 1).T
-    if family is Family.PERSYMMETRIC:
+    if family is MixingFamily.PERSYMMETRIC:
         return M[:, ::-1]
-    if family is Family.BLOCK:
+    if family is MixingFamily.BLOCK:
         half = size // 2
         joint = rng.standard_normal()
         M[:half, half:] = M[half:, :half] = 0.0
@@ -147,17 +147,17 @@ def matrix(family: Family, rng: np.random.Generator, size: int) -> np.ndarray:
 
 def claims(result: Result) -> Sequence[Claim]:
     """Return what is expected of every kind of data."""
-    share = 1.0 - sum(result.count(family, Order.OPEN) for family in Family) / len(result.cases)
+    share = 1.0 - sum(result.count(family, Order.OPEN) for family in MixingFamily) / len(result.cases)
     symmetric = "the greedy order is not taken on some symmetric data, persymmetric ones included"
     return [
-        _expected(result, (Family.RANDOM,), "random data follow the greedy order", 0, 0),
-        _expected(result, (Family.SYMMETRIC, Family.PERSYMMETRIC), symmetric, 1, None),
-        _expected(result, (Family.CIRCULANT,), "the limit of some circulant data depends on the start", 1, None),
+        _expected(result, (MixingFamily.RANDOM,), "random data follow the greedy order", 0, 0),
+        _expected(result, (MixingFamily.SYMMETRIC, MixingFamily.PERSYMMETRIC), symmetric, 1, None),
+        _expected(result, (MixingFamily.CIRCULANT,), "the limit of some circulant data depends on the start", 1, None),
         Claim.bounded("known", "the order is known for most data", share, 0.7, None, reason="share known"),
     ]
 
 
-def _expected(result: Result, families: Sequence[Family], statement: str, low: int, high: int | None) -> Claim:
+def _expected(result: Result, families: Sequence[MixingFamily], statement: str, low: int, high: int | None) -> Claim:
     """Return the claim on the number of cases that are not greedy; an example that a sample lacks may still exist."""
     known = [each for each in result.cases if each.family in families and each.order is not Order.OPEN]
     others = sum(each.order is not Order.GREEDY for each in known)
@@ -169,7 +169,7 @@ def _expected(result: Result, families: Sequence[Family], statement: str, low: i
 
 def tables(result: Result) -> Sequence[Table]:
     """Return the counts by family, and every case whose order is not the greedy one."""
-    counts = [[str(family), *(result.count(family, order) for order in Order)] for family in Family]
+    counts = [[str(family), *(result.count(family, order) for order in Order)] for family in MixingFamily]
     exceptions = [
         [str(each.family), each.number, str(each.order), each.rank, each.reason]
         for each in result.cases
@@ -189,10 +189,11 @@ def tables(result: Result) -> Sequence[Table]:
 def data(result: Result) -> Mapping[str, Columns]:
     """Return the shares behind the bars."""
     shares = {
-        order.replace(" ", "_"): np.array([result.count(family, order) for family in Family]) / result.config.count
+        order.replace(" ", "_"): np.array([result.count(family, order) for family in MixingFamily])
+        / result.config.count
         for order in Order
     }
-    return {"orders": {"family": np.arange(len(Family))} | shares}
+    return {"orders": {"family": np.arange(len(MixingFamily))} | shares}
 
 
 def draw(result: Result, axes: Mapping[str, Any]) -> None:
@@ -200,4 +201,4 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
     for name, ax in axes.items():
         columns = data(result)[name]
         shares = np.stack([columns[order.replace(" ", "_")] for order in Order], axis=1)
-        draw_bars(shares, ax, list(Order), list(Family)).set_xlabel("share")
+        draw_bars(shares, ax, list(Order), list(MixingFamily)).set_xlabel("share")

@@ -19,7 +19,7 @@ SETTLED = 0.25
 """A fitted order has settled where those of the last two intervals differ by at most this fraction."""
 
 
-class Completion(StrEnum):
+class CompletionClass(StrEnum):
     """What the order depends on."""
 
     UNIQUE = "locally unique"
@@ -40,7 +40,7 @@ class OrderCase:
     n_observed : int
     status : str
         How the traversal ended.
-    completion : Completion
+    completion : CompletionClass
     rank : int or None
     order, safe_order : float or None
         The predicted q and its lower bound; None where it is not known or nothing is unobserved.
@@ -52,7 +52,7 @@ class OrderCase:
     shape: tuple[int, int]
     n_observed: int
     status: str
-    completion: Completion
+    completion: CompletionClass
     rank: int | None
     order: float | None
     safe_order: float | None
@@ -148,14 +148,14 @@ def _drawn(seed: np.random.SeedSequence) -> tuple[gflow.MatrixCompletion, np.nda
     return problem, gflow.Factorization(problem.shape).random(rng)
 
 
-def _completion(problem: gflow.MatrixCompletion, limit: gflow.Traversal) -> Completion:
+def _completion(problem: gflow.MatrixCompletion, limit: gflow.Traversal) -> CompletionClass:
     if limit.matrix is None:
-        return Completion.UNKNOWN
+        return CompletionClass.UNKNOWN
     if problem.observed.all():
-        return Completion.WHOLE
+        return CompletionClass.WHOLE
     if (limit.std > 0).any():
-        return Completion.CROSS
+        return CompletionClass.CROSS
     unique = {chain.unique for chain in limit.chains}
     if None in unique:
-        return Completion.UNKNOWN
-    return Completion.UNIQUE if unique == {True} else Completion.FAMILY
+        return CompletionClass.UNKNOWN
+    return CompletionClass.UNIQUE if unique == {True} else CompletionClass.FAMILY

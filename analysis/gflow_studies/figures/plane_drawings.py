@@ -9,7 +9,7 @@ import numpy as np
 
 import gflow
 from gflow.plots import INK, PALETTE, draw_polar
-from gflow_studies.figures.plane_runs import Crossing, Part
+from gflow_studies.figures.plane_runs import PlaneCrossing, PlanePart
 
 
 def draw_plane(runs: Sequence[tuple[float, np.ndarray]], sizes: Sequence[np.ndarray], ax: Any) -> Any:
@@ -41,9 +41,9 @@ def _between(share: float) -> tuple[float, ...]:
 
 def draw_rays(
     model: gflow.Factorization,
-    parts: Sequence[Part],
+    parts: Sequence[PlanePart],
     states: np.ndarray,
-    crossings: Sequence[Crossing | None],
+    crossings: Sequence[PlaneCrossing | None],
     alpha: float,
     axes: Any,
 ) -> Any:

@@ -8,14 +8,14 @@ import numpy as np
 
 import gflow
 from gflow.statements.claims import Claim
-from gflow_studies.figures.plane_runs import Part
+from gflow_studies.figures.plane_runs import PlanePart
 
 TANGENT = 1e-12
 """The normal part of the gradient, relative to the gradient, may be this large."""
 
 
 def invariance(
-    problem: gflow.MatrixCompletion, parts: Sequence[Part], rng: np.random.Generator, points: int = 20
+    problem: gflow.MatrixCompletion, parts: Sequence[PlanePart], rng: np.random.Generator, points: int = 20
 ) -> dict[str, float]:
     """Return how far the flow leads out of the sub-manifolds, by three measures, and out of them once they are joined.
 

@@ -16,7 +16,7 @@ SIMPLE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class PlanePart:
     """One coupling component and its escape from the origin.
 
     Attributes
@@ -94,7 +94,7 @@ def require_two_parts(problem: gflow.MatrixCompletion) -> None:
             )
 
 
-def leading_parts(problem: gflow.MatrixCompletion) -> tuple[Part, Part]:
+def leading_parts(problem: gflow.MatrixCompletion) -> tuple[PlanePart, PlanePart]:
     """Return the two coupling components with the largest escape rates at the origin, the faster one first.
 
     Raises ``ValueError`` as ``require_two_parts`` does.
@@ -110,13 +110,13 @@ def escape_order(problem: gflow.MatrixCompletion) -> float:
     return float(1.0 - rates[1] / rates[0])
 
 
-def _part(problem: gflow.MatrixCompletion, chain: gflow.Chain) -> Part:
+def _part(problem: gflow.MatrixCompletion, chain: gflow.Chain) -> PlanePart:
     origin = chain.saddles[0]
     values = problem.values[np.ix_(chain.rows, chain.columns)]
     rates = _rates(values)
     u = np.copysign(1.0, origin.u.sum()) * origin.u
     v = np.sign(u @ values @ origin.v) * origin.v
-    return Part(chain.rows, chain.columns, chain, u, v, origin.escape_rate, float(1.0 - rates[1] / rates[0]))
+    return PlanePart(chain.rows, chain.columns, chain, u, v, origin.escape_rate, float(1.0 - rates[1] / rates[0]))
 
 
 def _rates(values: np.ndarray) -> np.ndarray:
@@ -126,7 +126,7 @@ def _rates(values: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Crossing:
+class PlaneCrossing:
     """What a run shows when a part has reached half of the norm of its first saddle.
 
     ``distance`` is that of theta to the nearest sub-Omega_1 of the part, ``spread`` the largest sine between the
@@ -140,7 +140,7 @@ class Crossing:
     w: np.ndarray
 
 
-Crossings = tuple[Crossing | None, Crossing | None]
+Crossings = tuple[PlaneCrossing | None, PlaneCrossing | None]
 """What a run shows where each of two parts comes half way."""
 
 
@@ -150,7 +150,7 @@ def random_starts(model: gflow.Factorization, seed: np.random.SeedSequence, numb
 
 
 def start_of(
-    model: gflow.Factorization, part: Part, theta_0: np.ndarray, alpha: float, exponent: float = 1.0
+    model: gflow.Factorization, part: PlanePart, theta_0: np.ndarray, alpha: float, exponent: float = 1.0
 ) -> np.ndarray:
     """Return alpha theta_0, but alpha^exponent theta_0 on the part."""
     A, B = (factor.copy() for factor in model.factors(alpha * theta_0))
@@ -159,7 +159,7 @@ def start_of(
     return model.theta(A, B)
 
 
-def crossing(model: gflow.Factorization, part: Part, path: gflow.Trajectory) -> Crossing | None:
+def crossing(model: gflow.Factorization, part: PlanePart, path: gflow.Trajectory) -> PlaneCrossing | None:
     """Return what the run shows where the part reaches half of the norm of its first saddle; None if it never does.
 
     Between two steps all numbers are interpolated in their logarithms.
@@ -178,7 +178,7 @@ def crossing(model: gflow.Factorization, part: Part, path: gflow.Trajectory) -> 
     w = part.direction(model, path.states[later])
     g = part.origin_direction(model, path.states[0])
     turn = float(np.linalg.norm(w - (w @ g) * g)) if w @ g > 0 else 1.0
-    return Crossing(float(path.times[later]), _between(distances, share), _between(spreads, share), turn, w)
+    return PlaneCrossing(float(path.times[later]), _between(distances, share), _between(spreads, share), turn, w)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,7 +200,11 @@ class PlaneRun:
 
 
 def plane_run(
-    problem: gflow.MatrixCompletion, parts: tuple[Part, Part], theta_0: np.ndarray, alpha: float, exponent: float
+    problem: gflow.MatrixCompletion,
+    parts: tuple[PlanePart, PlanePart],
+    theta_0: np.ndarray,
+    alpha: float,
+    exponent: float,
 ) -> PlaneRun:
     """Return the run from alpha theta_0, with alpha^exponent on the faster part."""
     model = gflow.Factorization(problem.shape)
@@ -211,7 +215,11 @@ def plane_run(
 
 
 def crossings_of(
-    problem: gflow.MatrixCompletion, parts: tuple[Part, Part], theta_0: np.ndarray, alpha: float, exponent: float
+    problem: gflow.MatrixCompletion,
+    parts: tuple[PlanePart, PlanePart],
+    theta_0: np.ndarray,
+    alpha: float,
+    exponent: float,
 ) -> Crossings:
     """Return what the same run shows where each part comes half way."""
     return plane_run(problem, parts, theta_0, alpha, exponent).crossings
@@ -223,7 +231,7 @@ def _between(pair: Sequence[float], share: float) -> float:
     return float(np.exp((1.0 - share) * before + share * after))
 
 
-def geometric_means(passed: Sequence[Sequence[Crossing | None]], quantity: str) -> tuple[np.ndarray, int]:
+def geometric_means(passed: Sequence[Sequence[PlaneCrossing | None]], quantity: str) -> tuple[np.ndarray, int]:
     """Return the geometric mean of a quantity of the crossings in each row, NaN without one, and their number."""
     values = [[getattr(each, quantity) for each in row if each is not None] for row in passed]
     means = [np.exp(np.mean(np.log(np.maximum(row, 1e-17)))) if row else np.nan for row in values]

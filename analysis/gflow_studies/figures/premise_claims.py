@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gflow.statements.claims import Claim
-from gflow_studies.figures.stage_drifts import FIT_TOL, TRUSTED, Case, Drift, Fate
+from gflow_studies.figures.stage_drifts import FIT_TOL, TRUSTED, Drift, DriftCase, Fate
 
 GROWTH_TOL, NORM_TOL = 0.02, 0.015
 """A growth of |W| may differ by this much from t^(1/2), of |theta| from t^(1/4)."""
@@ -13,7 +13,7 @@ KEPT = 0.9
 """The loss has this fraction of its last value left in the limit if that is positive."""
 
 
-def premise_claims(cases: Sequence[Case], looks: Sequence[str], published: Mapping[str, str]) -> list[Claim]:
+def premise_claims(cases: Sequence[DriftCase], looks: Sequence[str], published: Mapping[str, str]) -> list[Claim]:
     """Return that every case violates the premise, the published ones as they should, and that a search finds more."""
     moving = [each for each in cases if each.drift is None or each.drift.fate is not Fate.REST]
     kept = [each.name for each in moving if not each.premise.news or not each.beaten]
@@ -58,7 +58,7 @@ def _decided(unclear: Sequence[str]) -> Claim:
     return Claim.bounded("decided", statement, 0, 0, 0)
 
 
-def drift_claims(cases: Sequence[Case]) -> list[Claim]:
+def drift_claims(cases: Sequence[DriftCase]) -> list[Claim]:
     """Return where the stages called diverging lead, and how they grow on the way to infinity."""
     drifts = [(each, each.drift) for each in cases if each.drift is not None]
     lost = [each.name for each, found in drifts if found.fate is Fate.UNDECIDED]
@@ -88,7 +88,7 @@ def drift_claims(cases: Sequence[Case]) -> list[Claim]:
     ]
 
 
-def _growth_claims(endless: Sequence[tuple[Case, Drift]]) -> list[Claim]:
+def _growth_claims(endless: Sequence[tuple[DriftCase, Drift]]) -> list[Claim]:
     growth = [abs(found.growth - 0.5) for _, found in endless]
     norm = [abs(found.norm_growth - 0.25) for _, found in endless]
     kept = [found.floor / found.losses[-1] for _, found in endless]

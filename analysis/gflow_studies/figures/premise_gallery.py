@@ -15,7 +15,7 @@ from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 from gflow_studies.figures.premise_claims import drift_claims, premise_claims
-from gflow_studies.figures.stage_drifts import Case, Drift, Fate, case, random_problem, violation
+from gflow_studies.figures.stage_drifts import Drift, DriftCase, Fate, case, random_problem, violation
 
 TITLE = "Where the premise of Theorem 3 fails: a gallery, with the trajectories that run to infinity"
 SETTING = (
@@ -73,16 +73,16 @@ class Result:
     """The cases, the published ones first, and what the search met (how often each quick look said what)."""
 
     config: Config
-    cases: Sequence[Case]
+    cases: Sequence[DriftCase]
     looks: Sequence[str]
 
     @property
-    def drifts(self) -> list[tuple[Case, Drift]]:
+    def drifts(self) -> list[tuple[DriftCase, Drift]]:
         """Return the cases with a drift."""
         return [(each, each.drift) for each in self.cases if each.drift is not None]
 
     @property
-    def endless(self) -> list[tuple[Case, Drift]]:
+    def endless(self) -> list[tuple[DriftCase, Drift]]:
         """Return those that run to infinity."""
         return [(each, found) for each, found in self.drifts if found.fate is Fate.INFINITY]
 
@@ -157,7 +157,7 @@ def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Columns:
     return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-def _shown(result: Result) -> list[Case]:
+def _shown(result: Result) -> list[DriftCase]:
     """Return the cases whose matrices are drawn, the first of each kind first."""
     seen = [each.reason for each in result.cases]
     order = sorted(range(len(seen)), key=lambda k: seen[:k].count(seen[k]))

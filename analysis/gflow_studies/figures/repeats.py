@@ -38,7 +38,7 @@ def threshold(rank: int) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class RepeatRun:
     """One flow from alpha theta_0: how it ended, its singular values, loss, and largest distance to the limit.
 
     ``distance`` is relative to the larger of max|M| and the limit's largest entry, and None where there is no limit.
@@ -67,7 +67,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class RepeatCase:
     """One matrix of known rank, one mask and one theta_0.
 
     Attributes
@@ -89,7 +89,7 @@ class Case:
     premise : Claim or None
         The premise of Theorem 3, asked for where the limit is not known to have the rank
         ``parts_rank``; else None.
-    runs : tuple of Run
+    runs : tuple of RepeatRun
     """
 
     kind: gflow.Kind
@@ -102,7 +102,7 @@ class Case:
     least_norm: gflow.Completion
     limit: gflow.Traversal
     premise: Claim | None
-    runs: tuple[Run, ...]
+    runs: tuple[RepeatRun, ...]
 
     @property
     def n(self) -> int:
@@ -162,21 +162,21 @@ def repeats(
     seed: int,
     jobs: int,
     kinds: Sequence[gflow.Kind] = KINDS,
-) -> tuple[Case, ...]:
+) -> tuple[RepeatCase, ...]:
     """Return ``count`` cases for every kind, rank and number of samples; each depends on its place and seed alone."""
     places = [(kind, rank, n) for kind in kinds for rank in ranks for n in SIZES[kind][rank]]
     tasks = [(*place, repeat, tuple(alphas), seed) for place in places for repeat in range(count)]
     return tuple(mapped(case, tasks, jobs))
 
 
-def case(kind: gflow.Kind, rank: int, n: int, repeat: int, alphas: Sequence[float], seed: int) -> Case:
+def case(kind: gflow.Kind, rank: int, n: int, repeat: int, alphas: Sequence[float], seed: int) -> RepeatCase:
     """Return one case: a Gaussian matrix of the rank, a uniform mask of the kind with n entries, a Gaussian start."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, KINDS.index(kind), rank, n, repeat]))
     truth = rng.standard_normal((SHAPE[0], rank)) @ rng.standard_normal((rank, SHAPE[1]))
     problem = gflow.MatrixCompletion(truth, random_mask(rng, SHAPE, kind, n))
     start = gflow.Factorization(SHAPE).random(rng)
     limit, parts = gflow.saddle_to_saddle(problem, start, compiled=None), _parts_rank(problem)
-    return Case(
+    return RepeatCase(
         kind=kind,
         rank=rank,
         repeat=repeat,
@@ -191,7 +191,7 @@ def case(kind: gflow.Kind, rank: int, n: int, repeat: int, alphas: Sequence[floa
     )
 
 
-def run(problem: gflow.MatrixCompletion, alpha: float, start: np.ndarray, limit: np.ndarray | None) -> Run:
+def run(problem: gflow.MatrixCompletion, alpha: float, start: np.ndarray, limit: np.ndarray | None) -> RepeatRun:
     """Return how the flow from alpha theta_0 ends."""
     model = gflow.Factorization(problem.shape)
     theta, status, loss = flow(problem, alpha * start)
@@ -199,7 +199,7 @@ def run(problem: gflow.MatrixCompletion, alpha: float, start: np.ndarray, limit:
     distance = None
     if limit is not None:
         distance = float(np.abs(W - limit).max() / max(problem.size, float(np.abs(limit).max())))
-    return Run(alpha, status, np.linalg.svd(W, compute_uv=False), loss, distance)
+    return RepeatRun(alpha, status, np.linalg.svd(W, compute_uv=False), loss, distance)
 
 
 def flow(problem: gflow.MatrixCompletion, theta: np.ndarray) -> tuple[np.ndarray, str, float]:

@@ -77,7 +77,7 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class DriftCase:
     """One problem: its name, the verdict on its premise, its saddles, their best fits, and its drift if it has one.
 
     ``saddles`` holds (component, rank, loss, escape rate) for each; ``fits`` (rank, loss reached, loss of best fit).
@@ -135,7 +135,7 @@ def violation(problem: gflow.MatrixCompletion) -> str:
     return ""
 
 
-def case(name: str, problem: gflow.MatrixCompletion, horizon: float) -> Case:
+def case(name: str, problem: gflow.MatrixCompletion, horizon: float) -> DriftCase:
     """Return the case with its verdict, and its drift to ``horizon`` where a stage runs away."""
     given = Evidence.of(problem, max_evaluations=500)
     limit = given.traversal
@@ -145,7 +145,7 @@ def case(name: str, problem: gflow.MatrixCompletion, horizon: float) -> Case:
         found = drift(problem, stage, horizon)
         fits.append((stage.saddles[stage.infinite].rank + 1, float(found.losses[-1])))
     bracket = given.bracket
-    return Case(
+    return DriftCase(
         name=name,
         problem=problem,
         status=str(limit.status),

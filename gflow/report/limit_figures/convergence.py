@@ -14,9 +14,9 @@ from gflow.report.limit_figures.runs import FAR_POWERS, SCALE_LABEL, LeftOut, Li
 from gflow.statements import Evidence, thm2
 
 MOST_SERIES = 6
-SETTLED = 0.01
+SETTLED_SLOPE = 0.01
 """A slope has settled if the last two differ by at most this fraction."""
-APART = 0.03
+ORDER_APART = 0.03
 """A fitted order that differs from the predicted one by more than this fraction is named in the caption."""
 
 
@@ -88,7 +88,7 @@ def completion_series(given: Evidence, runs: Sequence[LimitRun]) -> tuple[Series
     if len(logs) < 2:
         return None, "the completions differ from the limit by no more than the errors of the integration"
     slopes = np.diff(np.log(errors)) / np.diff(logs)
-    settled = len(slopes) > 1 and abs(slopes[-1] - slopes[-2]) <= SETTLED * abs(slopes[-1])
+    settled = len(slopes) > 1 and abs(slopes[-1] - slopes[-2]) <= SETTLED_SLOPE * abs(slopes[-1])
     lawful = completion_powers(traversal) != FAR_POWERS
     fitted = float(slopes[-1]) if settled else None
     alphas = np.exp(logs + 0.5 * np.log(given.unit))
@@ -104,7 +104,7 @@ def slope_note(slopes: np.ndarray, q: float, fitted: float | None, lawful: bool)
         return f"Slopes of the completion: {listed}; no start shown is so small that the predicted {q:.4g} holds."
     if fitted is None:
         return f"The slope of the completion has not settled: from point to point it is {listed}, predicted {q:.4g}."
-    if abs(fitted - q) > APART * q:
+    if abs(fitted - q) > ORDER_APART * q:
         side = "below" if fitted < q else "above"
         return f"Slopes of the completion, from point to point: {listed}; at these scales {side} the predicted {q:.4g}."
     return ""

@@ -45,8 +45,8 @@ def limit_figures(given: Evidence) -> FigureSet:
 
 def _require_limit(given: Evidence) -> None:
     """Raise LeftOut where there is no limit, or none that is worth its cost."""
-    if given.model.dim > thm2.LARGEST:
-        raise LeftOut(f"not drawn at dimension {given.model.dim}, which exceeds {thm2.LARGEST}")
+    if given.model.dim > thm2.ESCAPE_DIM:
+        raise LeftOut(f"not drawn at dimension {given.model.dim}, which exceeds {thm2.ESCAPE_DIM}")
     traversal = given.traversal
     if traversal.status is not gflow.TraversalStatus.CONVERGED:
         raise LeftOut(f"there is no limit: the traversal is {traversal.status}; {traversal.reason}")

@@ -17,7 +17,7 @@ LARGEST_SCALE = 0.1
 """Starts above this, relative to the square root of the unit, wait at no saddle."""
 SAME_LOSS = 1e-9
 """Saddles whose losses differ by less than this fraction have no crossing between them."""
-WIDE = 15.0
+LOGARITHMIC_FROM = 15.0
 """Waiting times that differ by more than this factor are drawn on a logarithmic scale."""
 MOST_SADDLES = 10
 CAPTION = (
@@ -47,7 +47,7 @@ def plateau_figure(given: Evidence, runs: Sequence[LimitRun]) -> Figure:
         for rank, slope, multiple in zip(ranks, slopes, multiples, strict=True)
     ]
     alphas = np.exp(-logs + 0.5 * np.log(given.unit))
-    scale = "log" if multiples.max() > WIDE * multiples.min() and np.nanmin(measured) > 0 else "linear"
+    scale = "log" if multiples.max() > LOGARITHMIC_FROM * multiples.min() and np.nanmin(measured) > 0 else "linear"
     guide = np.linspace(logs[0], logs[-1], GUIDE_POINTS)
     guide_alphas, lines = np.exp(-guide + 0.5 * np.log(given.unit)), guide[:, None] * multiples
     options: dict[str, Any] = {"labels": labels, "value_scale": scale, "fillstyle": "none"}

@@ -15,7 +15,7 @@ from gflow.statements import Evidence, thm2
 
 MOST_PANELS = 3
 MOST_POINTS = 200
-HIDDEN = 1e-6
+IN_PLANE = 1e-6
 """An escape direction within this of the saddle's own leads out of no plane."""
 
 
@@ -78,7 +78,7 @@ def _plane(model: gflow.Factorization, saddle: np.ndarray, path: gflow.Trajector
     escape = np.linalg.svd(left / np.abs(left).max(), full_matrices=False)[2][0]
     new = escape - (escape @ first) * first
     size = float(np.linalg.norm(new))
-    return None if size <= HIDDEN else np.column_stack([first, new / size])
+    return None if size <= IN_PLANE else np.column_stack([first, new / size])
 
 
 def _view(given: Evidence, rank: int, plane: np.ndarray, states: np.ndarray) -> View:
@@ -102,8 +102,8 @@ def _caption(views: list[View], n_components: int) -> str:
         "space: the radius is the length, a disc the saddle, a triangle the end. Angle 0 (or 180 degrees) is the "
         "saddle's leading factor direction, the upright direction the part of the escape direction orthogonal to it."
     )
-    hidden = [view for view in views if view.outside > HIDDEN]
-    exact = [view for view in views if view.outside <= HIDDEN]
+    hidden = [view for view in views if view.outside > IN_PLANE]
+    exact = [view for view in views if view.outside <= IN_PLANE]
     if exact:
         caption += f" From rank {', '.join(str(view.rank) for view in exact)} the plane holds the whole orbit."
     for view in hidden:

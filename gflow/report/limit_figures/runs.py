@@ -23,9 +23,9 @@ LARGER, TRIALS, CLEAR = 1.0, 8, 3.0
 what the integration may have left."""
 MINDFUL = 1e-9
 """Errors below this, relative to the size of the limit, may be those of the integration where it remembers its way."""
-SLACK = 5.0
+ERROR_SLACK = 5.0
 """Errors count if they exceed this many times what the integration may have left."""
-BUDGET = 20_000
+GRANTED = 20_000
 """Gradients granted to each integration."""
 LOSS_TOL = 1e-26
 SCALE_LABEL = r"$\alpha$: root mean square of $\theta(0)$"
@@ -132,7 +132,7 @@ def left_over(given: Evidence) -> float:
     for end in (chain.end for chain in chains if chain.end.mu):
         length = float(np.hypot(np.linalg.norm(end.A), np.linalg.norm(end.B))) / np.sqrt(unit)
         found.append(unit * length * float(np.sqrt(2.0 * LOSS_TOL * unit / (end.mu or 1.0))))
-    return SLACK * max(found)
+    return ERROR_SLACK * max(found)
 
 
 def root_mean_square(theta: np.ndarray) -> float:
@@ -146,7 +146,9 @@ def _graded(given: Evidence, theta: np.ndarray, power: float, *, completion: boo
     alpha, unit = 10.0**power, given.unit
     width = given.model.rank
     try:
-        path = gflow.graded_flow(given.normalized, alpha * theta, rank=width, loss_tol=LOSS_TOL, max_evaluations=BUDGET)
+        path = gflow.graded_flow(
+            given.normalized, alpha * theta, rank=width, loss_tol=LOSS_TOL, max_evaluations=GRANTED
+        )
     except gflow.IntegrationFailed:
         return None
     end = given.model.output(path.final) * unit if path.status is gflow.Status.CONVERGED else None

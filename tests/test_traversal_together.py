@@ -1,0 +1,134 @@
+"""Tests of modes of equal rates that escape together: from a given start, within one component, against the referee.
+
+Expected entries are those of the multiprecision referee (``referee.py``), from ``start(shape, seed)`` below 1e-30.
+"""
+
+from __future__ import annotations
+
+import json
+
+import court
+import numpy as np
+import pytest
+from referee import start
+
+from gflow.models import Factorization
+from gflow.problems import MatrixCompletion
+from gflow.traversal import Traversal, TraversalStatus, saddle_to_saddle, together as together_module
+from gflow.traversal.elements import Sector
+from gflow.traversal.fine import interpolated
+
+GAP = np.nan
+CIRCULANT = [[GAP, -3, -1, GAP], [GAP, GAP, -3, -1], [-1, GAP, GAP, -3], [-3, -1, GAP, GAP]]
+TURNED = [[3, 2, GAP], [GAP, 3, 2], [2, GAP, 3]]
+TWINS = [[2, 1, 0, GAP], [1, GAP, GAP, 0], [0, GAP, 2, 1], [GAP, 0, 1, GAP]]
+
+
+def limit(rows: list[list[float]], seed: int = 0) -> Traversal:
+    M = np.array(rows, dtype=float)
+    return saddle_to_saddle(MatrixCompletion(M), Factorization(M.shape).theta(*start(M.shape, seed)))
+
+
+@pytest.fixture(scope="module")
+def circulant() -> Traversal:
+    return limit(CIRCULANT)
+
+
+def test_a_circulant_matrix_ends_where_the_referee_does(circulant: Traversal) -> None:
+    # at 1e-30 the referee is alpha^0.1227 = 2e-4 from the limit
+    for found, value in ((circulant, -2.5982), (limit(CIRCULANT, 1), -2.7315)):
+        assert found.status == TraversalStatus.CONVERGED and found.rank == 3 and found.matrix is not None
+        assert found.matrix[0, 0] == pytest.approx(value, abs=3e-4)
+        assert [(each.rank, each.together) for each in found.saddles] == [(0, 1), (1, 2), (3, 1)]
+
+
+def test_what_the_data_leave_open_depends_on_the_start(circulant: Traversal) -> None:
+    seen = ~np.isnan(np.array(CIRCULANT, dtype=float))
+    assert (circulant.determined == seen).all()
+    assert (circulant.std[seen] == 0.0).all() and np.isnan(circulant.std[~seen]).all()
+    assert "NaN" not in json.dumps(circulant.to_dict())
+    with pytest.raises(ValueError, match="a chain of its own"):
+        circulant.sample(np.random.default_rng(0), 2)
+
+
+def test_without_a_start_nothing_is_said_of_it() -> None:
+    found = saddle_to_saddle(MatrixCompletion(CIRCULANT))
+    assert found.status == TraversalStatus.DEGENERATE and found.matrix is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "entries", "widths"),
+    [
+        (TURNED, {(0, 2): 1.405095, (1, 0): 4.297840, (2, 1): 2.089366}, [(0, 1), (1, 2), (3, 1)]),
+        # two sectors, M = M^T: lambda = 1 of A + B^T and of A - B^T
+        ([[0, 1], [1, GAP]], {(1, 1): 0.988792}, [(0, 2), (2, 1)]),
+        # equal blocks, kept apart until both have grown
+        (TWINS, {(0, 3): 0.005741, (1, 1): 0.500016, (1, 2): -0.005741}, [(0, 2), (2, 1)]),
+    ],
+)
+def test_later_saddles_and_sectors_end_where_the_referee_does(
+    rows: list[list[float]], entries: dict[tuple[int, int], float], widths: list[tuple[int, int]]
+) -> None:
+    found = limit(rows)
+    assert found.status == TraversalStatus.CONVERGED and found.matrix is not None
+    for place, value in entries.items():
+        assert found.matrix[place] == pytest.approx(value, abs=3e-6)
+    assert [(each.rank, each.together) for each in found.saddles] == widths
+
+
+def test_a_narrow_model_takes_as_many_columns_as_it_has() -> None:
+    problem = MatrixCompletion([[1, 0, GAP], [0, 1, 0], [0, 0, 0.5]])
+    narrow = saddle_to_saddle(problem, Factorization((3, 3), 1).random(np.random.default_rng(0)), rank=1)
+    assert narrow.saddles[0].together == 1 and narrow.saddles[0].launch is not None
+    assert narrow.matrix is None or not narrow.determined.all()
+
+
+def test_rates_that_are_nearly_equal_are_declined() -> None:
+    M = np.array(CIRCULANT, dtype=float)
+    M[0, 1] += 1e-12
+    assert limit(M.tolist()).status in (TraversalStatus.DEGENERATE, TraversalStatus.UNDECIDED)
+
+
+def test_components_with_equal_rates_share_inner_directions_as_the_start_has_it() -> None:
+    rows = [[0, GAP, 1, GAP], [GAP, 0, GAP, 1], [1, GAP, 0, GAP], [GAP, 1, GAP, 0]]
+    found, (A, B) = limit(rows), start((4, 4), 0)
+    assert found.matrix is not None
+    frames = []  # both components take the polar frame of the sums A_i + B_j at their equal rates
+    for c in ((0, 2), (1, 3)):
+        Z = np.concatenate([A[list(c)], B[:, list(c)].T])
+        modes = np.array([[1, 0, 0, 1], [0, 1, 1, 0]]) / np.sqrt(2.0)
+        frames.append((modes, modes @ Z))
+    columns = np.zeros((8, 4))
+    for (modes, rows_of), c in zip(frames, ((0, 2), (1, 3)), strict=True):
+        U, _, Vt = np.linalg.svd(rows_of, full_matrices=False)
+        columns[[c[0], c[1], 4 + c[0], 4 + c[1]]] = np.sqrt(2.0) * modes.T @ U @ Vt
+    assert found.matrix == pytest.approx(columns[:4] @ columns[4:].T, abs=1e-8)
+
+
+def test_terms_of_one_exponent_are_one_matrix() -> None:
+    # gathered terms are orthonormal, and their sum is what it was
+    rng = np.random.default_rng(0)
+    Q, H = rng.standard_normal((6, 3)), rng.standard_normal((5, 3))
+    zero = np.zeros(3)
+    elements = Sector(np.eye(6), np.ones(3), zero, zero, zero, Q, H, zero.astype(bool))
+    found = together_module.gathered(elements, np.zeros((5, 0)))
+    assert found.vectors.T @ found.vectors == pytest.approx(np.eye(3), abs=1e-12)
+    assert (found.vectors * np.exp(found.gains)) @ found.directions.T == pytest.approx(Q @ H.T, abs=1e-12)
+
+
+def test_between_the_states_of_an_orbit_lies_a_quintic() -> None:
+    f = np.polynomial.Polynomial(np.random.default_rng(0).standard_normal(6))
+    values, slopes, bends = (np.array([[g(0.0)], [g(1.0)]]) for g in (f, f.deriv(), f.deriv(2)))
+    s = np.linspace(0.0, 1.0, 7)
+    assert interpolated(s, (values, slopes, bends), 5)[:, 0] == pytest.approx(f(s), abs=1e-12)
+
+
+def test_the_court_sees_a_wrong_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    M = np.array([[0, 1], [1, GAP]])
+    judge = court.Court(M, np.random.default_rng(0))
+    assert judge.limit()[0] is court.Outcome.AGREE
+    import gflow
+
+    true = gflow.saddle_to_saddle
+    monkeypatch.setattr(gflow, "saddle_to_saddle", lambda problem, theta: true(problem, theta[::-1].copy()))
+    assert judge.limit()[0] is court.Outcome.WRONG
