@@ -1,0 +1,20 @@
+"""What people call a row or a column: its name where the data have names, else its number counted from 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def row_label(problem: Any, i: int) -> str:
+    """Return the name of row ``i``, counted from 0, or its number counted from 1 where it has none."""
+    return _label(getattr(problem, "row_names", None), i)
+
+
+def column_label(problem: Any, j: int) -> str:
+    """Return the name of column ``j``, counted from 0, or its number counted from 1 where it has none."""
+    return _label(getattr(problem, "column_names", None), j)
+
+
+def _label(names: Any, k: int) -> str:
+    name = None if names is None else names[k]
+    return str(k + 1) if name is None else str(name)
