@@ -118,6 +118,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "DIR",
         "help": "write report.html, its figures and data there",
     },
+    "--details": {
+        "action": "store_true",
+        "help": "the numbers and the evidence of every claim, not of the doubtful alone",
+    },
+    "--force": {"action": "store_true", "help": "write over the report that the folder holds"},
     "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
 }
 """The options by name. Those with ``flags`` share one flag and mean another thing in each command."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.arguments import Command
@@ -12,12 +12,13 @@ from gflow.cli.figures import figure, report
 from gflow.cli.inputs import (
     Run,
     announce_cost,
+    check_report_folder,
     check_writable_file,
-    check_writable_folder,
     one_blas_thread,
     problem_of,
 )
 from gflow.cli.output import (
+    LINES,
     LISTED,
     Outcome,
     Refused,
@@ -29,15 +30,14 @@ from gflow.cli.output import (
     progress,
     refusing,
     table,
-    verdict,
 )
 from gflow.cli.statements import ledger
 from gflow.cli.sweeps import sweep
 from gflow.cli.traversals import escape, limit
+from gflow.cli.verdicts import report_parts
 
 if TYPE_CHECKING:
     import gflow
-    from gflow.report import Report
 
 LARGEST_DIMENSION = 1000
 """Critical points are found with a dense Hessian up to this dimension."""
@@ -53,7 +53,7 @@ def classify(arguments: Namespace) -> Outcome:
 
     problem, _ = problem_of(arguments)
     graphs = gflow.connectivity(problem)
-    return Outcome(graphs.to_dict(), lambda: _connectivity_parts(graphs))
+    return Outcome(graphs.to_dict(), lambda: _connectivity_parts(problem, graphs))
 
 
 def explain(arguments: Namespace) -> Outcome:
@@ -112,7 +112,7 @@ def _check_dimension(run: Run) -> None:
 
 def verify(arguments: Namespace) -> Outcome:
     """Return the verdict on every claim; write the report where --out says."""
-    check_writable_folder(arguments.report)
+    check_report_folder(arguments.report, arguments.force)
     if arguments.method == "graded":
         raise Refused("argument --method: graded is for 'gflow flow' and 'gflow critical' (see gflow verify --help)")
     with one_blas_thread():
@@ -138,7 +138,8 @@ def verify(arguments: Namespace) -> Outcome:
 
             with refusing(arguments.report):
                 page = write_report(report, arguments.report)
-    return Outcome(report.to_dict(), lambda: _report_parts(report, page), exit_code(report.claims))
+    parts = partial(report_parts, report, page, details=arguments.details)
+    return Outcome(report.to_dict(), parts, exit_code(report.claims))
 
 
 _START = ("--seed", "--scale", "--start", "--rank")
@@ -147,6 +148,7 @@ _STEPS = ("--optimizer", "--step", "--momentum", "--decay")
 _SWEEP = ("--name", "--list", "--store", "--seed", "--jobs", "--scheduler", "--resume", "--csv")
 _REPORT = ("--names", "--list", "--folder", "--seed", "--quick", "--jobs")
 _FIGURE = ("--name", *_REPORT[1:])
+_OUT = ("--report", "--force")
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
 COMMANDS = (
     Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
@@ -160,7 +162,9 @@ COMMANDS = (
     Command("limit", "the limit alpha -> 0 from alpha theta_0: matrix, law, order and saddles", limit, _LIMIT),
     Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
-    Command("verify", "check every theorem, claim by claim", verify, (*_START, "--depth", *_INTEGRATION, "--report")),
+    Command(
+        "verify", "check every theorem, claim by claim", verify, (*_START, "--depth", *_INTEGRATION, "--details", *_OUT)
+    ),
     Command(
         "ledger",
         "every theorem with its hypotheses and its verdict; status 1 where one is contradicted, not where a premise or "
@@ -175,19 +179,21 @@ COMMANDS = (
 """The table of subcommands."""
 
 
-def _connectivity_parts(graphs: gflow.Connectivity) -> Iterator[Any]:
+def _connectivity_parts(problem: gflow.MatrixCompletion, graphs: gflow.Connectivity) -> Iterator[Any]:
+    from gflow.report.labels import column_label, lines_of, row_label
+
     d1, d2 = graphs.shape
     yield facts(
         [
             ("kind", str(graphs.kind)),
             ("shape", f"{d1} x {d2}, {graphs.n_observed} observed"),
-            ("unobserved rows", few(graphs.unobserved_rows)),
-            ("unobserved columns", few(graphs.unobserved_columns)),
+            ("unobserved rows", few([row_label(problem, i) for i in graphs.unobserved_rows])),
+            ("unobserved columns", few([column_label(problem, j) for j in graphs.unobserved_columns])),
         ]
     )
     for name, components in (("components", graphs.components), ("coupling components", graphs.coupling_components)):
-        rows = ((few(part.rows), few(part.columns), part.complete_bipartite) for part in components)
-        yield table(f"{name} (rows and columns counted from 0)", ["rows ", "columns ", "complete bipartite "], rows)
+        rows = ((*map(few, lines_of(problem, part)), part.complete_bipartite) for part in components)
+        yield table(f"{name} ({LINES})", ["rows ", "columns ", "complete bipartite "], rows)
 
 
 def _end(run: Run, trajectory: gflow.Trajectory) -> dict[str, Any]:
@@ -233,7 +239,7 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
     if payload["matrix"] is None:
         yield f"W has more than {LARGEST_MATRIX} entries; --out FILE keeps its factors"
     else:
-        yield matrix("W (rows and columns counted from 0)", payload["matrix"])
+        yield matrix(f"W ({LINES})", payload["matrix"], problem=run.problem)
 
 
 def _listed(sizes: Any) -> str:
@@ -267,20 +273,3 @@ def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
         "ranks: of A and B; zeros: zero modes of the Hessian; least: the dimension of the GL(r) orbit, a lower bound;\n"
         "Omega: their number on an Omega_k without further flat directions"
     )
-
-
-def _report_parts(report: Report, page: Any) -> Iterator[Any]:
-    from gflow.report import format_interval
-    from gflow.statements.claims import tally
-
-    rows = (
-        (claim.id, claim.statement, verdict(claim), claim.measured, format_interval(claim.allowed))
-        for claim in report.claims
-    )
-    yield table(report.title, ["claim ", "statement ", "verdict", "measured", "allowed"], rows)
-    reasons = [(claim.id, claim.reason) for claim in report.claims if claim.verdict != "holds" and claim.reason]
-    if reasons:
-        yield facts(reasons)
-    yield tally(report.claims)
-    if page is not None:
-        yield f"report: {page}"

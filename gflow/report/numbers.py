@@ -45,7 +45,10 @@ def format_number(value: Any, digits: int = 6) -> str:
 
 
 def format_interval(allowed: Interval | None) -> str:
-    """Return an interval as text: ``[0, 1]``, ``≤ 1``, ``≥ 0``, ``= 1``, or a dash for None and for no bound at all."""
+    """Return an interval as text: ``[0, 1]``, ``≤ 1``, ``≥ 0``, ``= 1``, or a dash for None and for no bound at all.
+
+    Its ends have as many digits as they need to differ.
+    """
     low, high = allowed or (None, None)
     if low is None and high is None:
         return MISSING
@@ -55,7 +58,23 @@ def format_interval(allowed: Interval | None) -> str:
         return f"≥{_NO_BREAK}{format_number(low)}"
     if low == high:
         return f"={_NO_BREAK}{format_number(low)}"
-    return f"[{format_number(low)}, {format_number(high)}]"
+    digits = digits_apart(low, high)
+    return f"[{format_number(low, digits)}, {format_number(high, digits)}]"
+
+
+def format_measured(measured: float | None, allowed: Interval | None) -> str:
+    """Return a number with the digits that show where it lies in its interval: inside, or beyond which end."""
+    ends = [end for end in allowed or () if end is not None]
+    if measured is None or not ends:
+        return format_number(measured)
+    apart = [digits_apart(measured, end) for end in ends if end != measured]
+    both = [digits_apart(ends[0], ends[1])] if len(set(ends)) == 2 else []
+    return format_number(measured, max([*apart, *both], default=6))
+
+
+def digits_apart(one: float, other: float, least: int = 6) -> int:
+    """Return how many significant digits two different numbers need to look different, at least ``least``."""
+    return next((n for n in range(least, 17) if format_number(one, n) != format_number(other, n)), 17)
 
 
 def format_cell(value: Any) -> str:
