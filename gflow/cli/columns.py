@@ -1,4 +1,4 @@
-"""Tables that never lose a digit or a word in silence: where the room is too narrow whole columns go, and a note says so."""
+"""Tables that lose no digit and no word in silence: in a narrow room whole columns go, and a note says which."""
 
 from __future__ import annotations
 

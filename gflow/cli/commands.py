@@ -248,6 +248,8 @@ def _listed(sizes: Any) -> str:
 
 
 def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
+    from gflow.cli.survey import joined
+
     yield facts([*run.facts(), ("status", f"{payload['status']}: {payload['message']}")])
     head = ["loss", "ranks", "kind ", "index", "zeros", "least", "Omega", "escape rate", "multiplicity"]
     counts = ("index", "n_zero", "zero_modes_bound", "zero_modes_on_omega")
@@ -264,12 +266,15 @@ def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
             o["loss"],
             indices(o["ranks"]),
             ", ".join(o["kinds"]),
-            *(o[key] for key in (*counts, "escape_rates", "multiplicity", "n_points", "n_on_omega")),
+            *(o[key] for key in (*counts, "escape_rates", "multiplicity", "n_points", "n_on_omega", "n_orbits")),
         ]
-        for o in payload["orbits"]
+        for o in joined(payload["orbits"])
     ]
-    yield table("orbits met by the survey", [*head, "points", "on Omega"], rows)
+    yield table(
+        "orbits met by the survey, by falling loss and rising rank", [*head, "points", "on Omega", "orbits"], rows
+    )
     yield (
-        "ranks: of A and B; zeros: zero modes of the Hessian; least: the dimension of the GL(r) orbit, a lower bound;\n"
-        "Omega: their number on an Omega_k without further flat directions"
+        "ranks: of A and B; zeros: zero modes of the Hessian; least: the dimension of the\n"
+        "GL(r) orbit, a lower bound; Omega: their number on an Omega_k without further flat\n"
+        "directions; orbits: how many of equal loss, ranks and kinds a line stands for"
     )

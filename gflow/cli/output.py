@@ -175,9 +175,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
 
 
 def matrix(title: str, W: Any, std: Any = None, problem: Any = None) -> Any:
-    """Return a matrix as a table, or a line where it is too large; lines are named as in ``problem``, or counted from 1.
+    """Return a matrix as a table, or a line where it is too large.
 
-    Where the standard deviations ``std`` are not zero they follow the entries, as in 0 ± 1.29.
+    Rows and columns have the names that ``problem`` gives them, or are counted from 1. Where the standard deviations
+    ``std`` are not zero they follow the entries, as in 0 ± 1.29.
     """
     d1, d2 = W.shape
     if d1 > LARGEST_SHOWN[0] or d2 > LARGEST_SHOWN[1]:

@@ -70,9 +70,8 @@ def _details(claims: Iterable[Claim]) -> Any:
         numbers = "; ".join(f"{name} {value}" for name, value in measure(claim))
         asked = [f"asks for {finding}" for finding in claim.hypotheses]
         lines += [Text.assemble((claim.id, "bold"), "  ", verdict(claim))]
-        lines += [
-            Padding(Text(text), (0, 0, 0, 4)) for text in (claim.statement, numbers, *asked, evidence(claim)) if text
-        ]
+        told = filter(None, (claim.statement, numbers, *asked, evidence(claim)))
+        lines += [Padding(Text(text), (0, 0, 0, 4)) for text in told]
     return _narrow(Lines(*lines))
 
 
