@@ -69,7 +69,7 @@ ROOMS = {
     "gflow.plugins": room(),
     "gflow.statements": room("gflow gflow.plugins"),
     "gflow.plots": room(outside="matplotlib cycler"),
-    "gflow.report": room("gflow gflow.statements gflow.plots", "jinja2 markupsafe matplotlib"),
+    "gflow.report": room("gflow gflow.statements gflow.plots", "jinja2 latex2mathml markupsafe matplotlib"),
     "gflow.studies": room(
         "gflow gflow.plugins gflow.statements gflow.plots gflow.report gflow.workers",
         "joblib threadpoolctl scipy distributed",

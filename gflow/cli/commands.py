@@ -137,7 +137,7 @@ def verify(arguments: Namespace) -> Outcome:
             from gflow.report import write_report
 
             with refusing(arguments.report):
-                page = write_report(report, arguments.report)
+                page = write_report(report, arguments.report, formats=arguments.format, width=arguments.width)
     parts = partial(report_parts, report, page, details=arguments.details)
     return Outcome(report.to_dict(), parts, exit_code(report.claims))
 
@@ -146,9 +146,10 @@ _START = ("--seed", "--scale", "--start", "--rank")
 _INTEGRATION = ("--method", "--rtol", "--t-end", "--max-evaluations")
 _STEPS = ("--optimizer", "--step", "--momentum", "--decay")
 _SWEEP = ("--name", "--list", "--store", "--seed", "--jobs", "--scheduler", "--resume", "--csv")
-_REPORT = ("--names", "--list", "--folder", "--seed", "--quick", "--jobs")
-_FIGURE = ("--name", *_REPORT[1:])
-_OUT = ("--report", "--force")
+_FILES = ("--format", "--width", "--force")
+_VERIFY = (*_START, "--depth", *_INTEGRATION, "--details", "--report", *_FILES)
+_REPORT = ("--names", "--list", "--folder", *_FILES, "--lettered", "--seed", "--quick", "--jobs")
+_FIGURE = ("--name", *_REPORT[1:], "--matrix", "--set")
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
 COMMANDS = (
     Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
@@ -162,9 +163,7 @@ COMMANDS = (
     Command("limit", "the limit alpha -> 0 from alpha theta_0: matrix, law, order and saddles", limit, _LIMIT),
     Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
-    Command(
-        "verify", "check every theorem, claim by claim", verify, (*_START, "--depth", *_INTEGRATION, "--details", *_OUT)
-    ),
+    Command("verify", "the answer, then every theorem checked", verify, _VERIFY),
     Command(
         "ledger",
         "every theorem with its hypotheses and its verdict; status 1 where one is contradicted, not where a premise or "
@@ -172,7 +171,7 @@ COMMANDS = (
         ledger,
         (*_START, "--depth", *_INTEGRATION),
     ),
-    Command("figure", "run the study behind a published or new figure", figure, (*_FIGURE, "--matrix"), False),
+    Command("figure", "run the study behind a published or new figure", figure, _FIGURE, False),
     Command("report", "run several studies into one page", report, _REPORT, False),
     Command("sweep", "many runs: in parallel, kept in a file, and resumed where they stopped", sweep, _SWEEP, False),
 )

@@ -51,7 +51,7 @@ def _claims(claims: Iterable[Claim]) -> Any:
     from gflow.report.numbers import format_measured
 
     rows = [
-        [verdict(c), c.statement, c.id, format_measured(c.measured, c.allowed), format_interval(c.allowed)]
+        [verdict(c), c.statement, c.id, format_measured(c.measured, c.allowed), format_interval(c.allowed, c.measured)]
         for c in claims
     ]
     return table("claims", ["verdict", "statement ", "claim ", "found", "allowed"], rows)

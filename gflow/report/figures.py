@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from gflow.plots import Drawing, drawing_svg, standalone_svg
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 
@@ -27,6 +29,8 @@ class Figure:
         As ``gflow.plots.figure_svg`` returns it.
     data : mapping of str to (m,) or (m, k) array
         Columns of the CSV file; an (m, k) array becomes columns ``name_1`` ... ``name_k``.
+    drawing : Drawing, optional
+        Of which the graphic was made; without it there are no other formats and widths.
 
     Raises
     ------
@@ -39,6 +43,7 @@ class Figure:
     caption: str
     svg: str
     data: Mapping[str, np.ndarray]
+    drawing: Drawing | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "figure")
@@ -46,6 +51,11 @@ class Figure:
         if not self.data:
             raise ValueError(f"figure '{self.name}' must come with the data behind it; got none")
         object.__setattr__(self, "data", MappingProxyType({str(k): frozen(v, k) for k, v in self.data.items()}))
+
+    @classmethod
+    def drawn(cls, name: str, caption: str, drawing: Drawing, data: Mapping[str, Any]) -> Figure:
+        """Return the figure of a drawing."""
+        return cls(name, caption, drawing_svg(drawing), data, drawing)
 
     def __repr__(self) -> str:
         return f"Figure({self.name}: {', '.join(self.data)})"
@@ -65,6 +75,25 @@ class FigureSet:
     def __repr__(self) -> str:
         drawn = ", ".join(figure.name for figure in self.figures) or "none"
         return f"FigureSet({drawn}; left out: {', '.join(self.left_out) or 'none'})"
+
+
+def figure_file(figure: Figure, kind: str, width: float | None = None) -> str | bytes:
+    """Return the content of the file of a figure, one of ``gflow.plots.FORMATS``, of a width in inches.
+
+    Raises ``ValueError`` for another format, or for a figure without a drawing if more than its SVG is asked for.
+    """
+    if figure.drawing is not None and (kind != "svg" or width is not None):
+        return drawing_file(figure.drawing, kind, width)
+    if kind != "svg" or width is not None:
+        raise ValueError(f"figure '{figure.name}' has only its SVG, at its own width")
+    return standalone_svg(figure.svg)
+
+
+def drawing_file(drawing: Drawing, kind: str, width: float | None = None) -> str | bytes:
+    """Return the content of a file with this drawing alone."""
+    if kind == "svg":
+        return standalone_svg(drawing_svg(drawing, width))
+    return drawing.rendered(kind, width)
 
 
 def frozen(values: Any, name: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.plots.style import EntryStatus
+from gflow.plots import Drawing, EntryStatus
 from gflow.report.figures import Figure, check_name, frozen
 from gflow.report.groups import Group, grouped
 from gflow.report.numbers import json_ready
@@ -130,6 +130,8 @@ class Report:
         What is learned: pages and the command line begin with it.
     figures : sequence of Figure
     tables : sequence of Table
+    composites : mapping of str to Drawing
+        Several figures as one with lettered panels, by name.
     configuration : mapping
         The settings of the run: numbers, text, None, sequences, and mappings of them.
     matrix : MatrixView, optional
@@ -148,6 +150,7 @@ class Report:
     answer: Explanation | None = field(default=None, kw_only=True)
     figures: Sequence[Figure] = field(default=(), kw_only=True)
     tables: Sequence[Table] = field(default=(), kw_only=True)
+    composites: Mapping[str, Drawing] = field(default_factory=dict, kw_only=True)
     configuration: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     matrix: MatrixView | None = field(default=None, kw_only=True)
     seed: int | None = field(default=None, kw_only=True)

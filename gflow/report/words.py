@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gflow.report.numbers import format_interval, format_measured, format_number
+from gflow.report.numbers import digits_of, format_interval, format_number
 from gflow.statements.claims import Claim
 
 _GREEK = {
@@ -22,6 +22,8 @@ _TOKEN = re.compile(
     r"|(?P<grad>\bgrad (?=R\b))|(?P<hole>\bP o (?=[(W]))|(?P<root>\bsqrt(?=\())"
     r"|(?P<minus>(?<=[\w)\]|'] )-(?= [\w(|]))|(?P<times>(?<=\d )x(?= \d))|(?P<symbol><=|>=|->|\+-)"
 )
+_RATIO = re.compile(r"\b(units?|ratios?|rounding)\b")
+"""How the reason of a claim says that an error is measured in units of its bound."""
 _MARK = re.compile(rf"([_^])(-?[0-9.]*[0-9]|{_INDEX})")
 
 
@@ -53,7 +55,8 @@ def _set(match: re.Match[str]) -> str:
 
 
 def _letter(text: str) -> str:
-    return f"<i>{_GREEK.get(text, text)}</i>" if not text.isdigit() else text
+    letter = _GREEK.get(text, text)
+    return letter if letter.isdigit() or letter == "Ω" else f"<i>{letter}</i>"
 
 
 def _marked(mark: tuple[str, str]) -> str:
@@ -69,20 +72,21 @@ def measure(claim: Claim) -> list[tuple[str, str]]:
 
     An interval [0, 1] is that of an error in units of its bound, and [0, 0] that of a count of counterexamples.
     """
-    value, (low, high) = format_measured(claim.measured, claim.allowed), claim.allowed or (None, None)
+    (low, high), digits = claim.allowed or (None, None), digits_of(claim.measured, claim.allowed)
+    value = format_number(claim.measured, digits)
     if (low, high) == (None, None):
         return [] if claim.measured is None else [("found", value)]
-    if (low, high) == (0.0, 1.0) and "in units of" in claim.reason:
+    if (low, high) == (0.0, 1.0) and _RATIO.search(claim.reason):
         return [("error in units of its bound", value), ("allowed", "at most 1")]
     if (low, high) == (0.0, 0.0):
         return [("counterexamples", value), ("allowed", "none")]
     if low == high:
-        return [("found", value), ("expected", format_number(low))]
+        return [("found", value), ("expected", format_number(low, digits))]
     if high is None:
-        return [("found", value), ("at least", format_number(low))]
-    if low is None or (low == 0.0 and claim.measured is not None and claim.measured >= 0.0 and high < 1e-2):
-        return [("found", value), ("at most", format_number(high))]
-    return [("found", value), ("allowed", format_interval(claim.allowed))]
+        return [("found", value), ("at least", format_number(low, digits))]
+    if low is None or (low == 0.0 and claim.measured is not None and claim.measured >= 0.0):
+        return [("found", value), ("at most", format_number(high, digits))]
+    return [("found", value), ("allowed", format_interval(claim.allowed, claim.measured))]
 
 
 def evidence(claim: Claim) -> str:
