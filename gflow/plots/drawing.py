@@ -15,8 +15,8 @@ FORMATS = ("svg", "pdf", "png")
 DPI = 300
 SMALLEST_TEXT = 0.75
 """Text shrinks with the width of a figure down to this part of its size, 9 points."""
-WIDE = 1.9
-"""Drawings wider than this times their height have a row of a composite for themselves."""
+WIDE, LARGE = 1.9, 6.0
+"""Drawings wider than the first times their height, or than the second in inches, have a row for themselves."""
 ROW = 2.6
 """Sum of width / height of the drawings in a row of a composite; rows with less leave room at the right."""
 COMPOSITE_WIDTH = 9.6
@@ -108,34 +108,52 @@ def composite(parts: Mapping[str, Drawing], alt: str) -> Drawing:
     rows: list[list[str]] = [[]]
     for name, part in parts.items():
         row = [*rows[-1], name]
-        if rows[-1] and (sum(_aspect(parts[each]) for each in row) > 1.2 * ROW or _aspect(part) > WIDE):
+        full = sum(_aspect(parts[each]) for each in row) > 1.2 * ROW
+        if rows[-1] and (full or _alone(part) or _alone(parts[rows[-1][-1]])):
             rows.append([name])
         else:
             rows[-1] = row
     aspects = [[_aspect(parts[name]) for name in row] for row in rows]
-    heights = [COMPOSITE_WIDTH / max(sum(row), ROW if len(row) > 1 or row[0] < WIDE else 0.0) for row in aspects]
+    least = [0.0 if _alone(parts[row[0]]) else ROW for row in rows]
+    heights = [COMPOSITE_WIDTH / max(sum(row), width) for row, width in zip(aspects, least, strict=True)]
 
     def paint(figure: Any) -> Sequence[Any]:
+        figure.set_layout_engine("none")
+        width, height = figure.get_size_inches()
         found: list[Any] = []
-        strips = np.atleast_1d(figure.subfigures(len(rows), 1, height_ratios=heights))
-        for strip, row, widths, height in zip(strips, rows, aspects, heights, strict=True):
-            left = COMPOSITE_WIDTH / height - sum(widths)
-            places = np.atleast_1d(strip.subfigures(1, len(row) + (left > 0.05), width_ratios=_with(widths, left)))
-            for place, name in zip(places, row, strict=False):
-                axes = parts[name].paint(place)
+        bottom = 1.0
+        for row, widths, share in zip(rows, aspects, heights, strict=True):
+            bottom, left, tall = bottom - share / sum(heights), 0.0, share / sum(heights)
+            for name, aspect in zip(row, widths, strict=True):
+                wide = aspect * tall * height / width
+                spots = _spots(parts[name], name, (wide * width, tall * height))
+                axes = parts[name].paint(figure)
                 _letter(axes, name)
-                found += axes
+                for ax, (x, y, w, h) in zip(axes, spots, strict=True):
+                    ax.set_position((left + wide * x, bottom + tall * y, wide * w, tall * h))
+                found, left = [*found, *axes], left + wide
         return found
 
     return Drawing(paint, alt, (COMPOSITE_WIDTH, float(sum(heights))))
 
 
-def _with(widths: Sequence[float], left: float) -> list[float]:
-    return [*widths, left] if left > 0.05 else list(widths)
+def _spots(part: Drawing, letters: str, size: tuple[float, float]) -> list[tuple[float, float, float, float]]:
+    """Return where the axes of a drawing lie when it has a figure of this size to itself, as parts of it."""
+    from matplotlib.figure import Figure
+
+    alone = Figure(figsize=size, layout="constrained")
+    axes = part.paint(alone)
+    _letter(axes, letters)
+    alone.draw_without_rendering()
+    return [ax.get_position().bounds for ax in axes]
 
 
 def _aspect(drawing: Drawing) -> float:
     return drawing.figsize[0] / drawing.figsize[1]
+
+
+def _alone(drawing: Drawing) -> bool:
+    return _aspect(drawing) > WIDE or drawing.figsize[0] > LARGE
 
 
 def _letter(axes: Sequence[Any], letters: str) -> None:
@@ -147,6 +165,6 @@ def _letter(axes: Sequence[Any], letters: str) -> None:
 
 
 def _scaled(factor: float) -> Any:
-    """Return the settings of every figure with sizes of text multiplied by a factor."""
-    sizes = {key: factor * value for key, value in RC.items() if key.endswith("size") and key != "lines.markersize"}
+    """Return the settings of every figure with sizes of text and lines multiplied by a factor."""
+    sizes = {key: factor * value for key, value in RC.items() if key.endswith(("size", "linewidth"))}
     return RC | sizes | {"pdf.fonttype": 42}
