@@ -163,11 +163,21 @@ def draw_convergence(
     for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         if high > WIDE * low:
             axis.minorticks_off()
+        else:
+            _few_ticks(axis)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     if ax.lines:
         ax.legend()
     return ax
+
+
+def _few_ticks(axis: Any) -> None:
+    """Label a short logarithmic axis at 1, 2 and 5 times the powers of ten alone, where labels have room."""
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator
+
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
 
 
 def _orders(fitted: float | None, predicted: float | None) -> str:

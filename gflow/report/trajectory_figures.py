@@ -95,13 +95,14 @@ def _value_figure(given: Evidence) -> Figure:
     shown, times = _moments(given)
     values = given.unit * np.array([singular_values(given.model, theta) for theta in given.trajectory.states[shown]])
     stays = [(start, end) for start, end in _stays(given, times) if start < end]
+    seen = values[:, values.max(axis=0) > SMALLEST * values.max()]
 
     def draw(ax: Any) -> None:
-        draw_singular_values(times, values, ax, label="$W$", time_scale="log", plateaus=stays, legend=False)
+        draw_singular_values(times, seen, ax, label="$W$", time_scale="log", plateaus=stays, legend=False)
         ax.set_xlim(*_window(given, times))
         if values.max(initial=0.0) > 0:
             ax.set_ylim(SMALLEST * values.max(), 20.0 * values.max())
-        if 1 < values.shape[1] <= 10:
+        if 1 < seen.shape[1] <= 10:
             ax.legend(loc="lower right")
 
     drawing = Drawing.of(draw, alt="Singular values of W against the logarithm of time: they rise one by one.")
