@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 LONGEST_WORD = 20
 """A column of text is never narrower than its longest word, up to so many characters; longer words are folded."""
+BETWEEN = 2
+"""Characters from one column to the next."""
 RULED = "    \n    \n -- \n    \n    \n    \n    \n    \n"
 """Lines of a table: one under its head."""
 
@@ -40,7 +42,7 @@ class Columns:
         """Return how many columns, one at least, fit into so many characters."""
         used = 0
         for count, width in enumerate(self._widths()):
-            used += width + 1
+            used += width + BETWEEN
             if used > room + 1 and count:
                 return count
         return len(self.columns)

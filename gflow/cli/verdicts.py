@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.output import LINES, table, verdict
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
     from gflow.report import Report
     from gflow.report.groups import Group
     from gflow.statements.claims import Claim
@@ -72,7 +75,7 @@ def _details(claims: Iterable[Claim]) -> Any:
         lines += [Text.assemble((claim.id, "bold"), "  ", verdict(claim))]
         told = filter(None, (claim.statement, numbers, *asked, evidence(claim)))
         lines += [Padding(Text(text), (0, 0, 0, 4)) for text in told]
-    return _narrow(Lines(*lines))
+    return Narrow(Lines(*lines))
 
 
 def _closing(report: Report, page: Any, tally: str, asked: bool) -> Any:
@@ -91,12 +94,11 @@ def grid(rows: Iterable[list[Any]]) -> Any:
     from rich.table import Table
 
     found = Table.grid(padding=(0, 2, 0, 0))
-    found.width = WIDTH
-    found.add_column(width=VERDICT + 2, no_wrap=True, overflow="fold")
+    found.add_column(min_width=VERDICT + 2, no_wrap=True)
     found.add_column(overflow="fold")
     for mark, text in rows:
         found.add_row(_indented(mark), text)
-    return found
+    return Narrow(found)
 
 
 def _indented(text: Any) -> Any:
@@ -105,8 +107,11 @@ def _indented(text: Any) -> Any:
     return Text.assemble("  ", text)
 
 
-def _narrow(lines: Any) -> Any:
-    """Return lines that fold at the width of everything here."""
-    from rich.constrain import Constrain
+@dataclass(frozen=True, slots=True, eq=False)
+class Narrow:
+    """Something that folds at the width of everything here."""
 
-    return Constrain(lines, WIDTH)
+    inside: Any
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.inside, options.update(max_width=min(WIDTH, options.max_width)))
