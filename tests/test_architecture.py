@@ -71,7 +71,7 @@ ROOMS = {
     "gflow.plugins": room(),
     "gflow.statements": room("gflow gflow.plugins gflow.renamed"),
     "gflow.plots": room(outside="matplotlib cycler"),
-    "gflow.report": room("gflow gflow.statements gflow.plots", "jinja2 markupsafe matplotlib"),
+    "gflow.report": room("gflow gflow.statements gflow.plots", "jinja2 latex2mathml markupsafe matplotlib"),
     "gflow.studies": room(
         "gflow gflow.plugins gflow.renamed gflow.statements gflow.plots gflow.report gflow.workers",
         "joblib threadpoolctl scipy distributed",

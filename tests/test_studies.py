@@ -116,7 +116,15 @@ def test_gflow_figure_and_report_list_the_catalogue(capsys: Any) -> None:
     [
         (["figure", "--out", "x"], "argument NAME: name a study"),
         (["figure", "fig9", "--out", "x"], "argument NAME: unknown study 'fig9'; known are"),
-        (["figure", "bai2024-fig2"], "argument --out: name the folder"),
+        (["figure", "bai2024-fig2", "--set", "matrices"], "argument --set: write NAME=VALUE, not 'matrices'"),
+        (
+            ["figure", "bai2024-fig2", "--set", "size=3"],
+            "no parameter 'size'; this study has matrices (names separated",
+        ),
+        (["figure", "bai2024-fig2", "--set", "seed=x"], "argument --set: seed must be an integer, 0 or more; got 'x'"),
+        (["figure", "bai2024-fig2", "--set", "matrices=m9"], "argument --set: name must be one of fig3,"),
+        (["figure", "bai2024-fig2", "--out", "x", "--format", "gif"], "--format: must be some of svg, pdf, png"),
+        (["figure", "bai2024-fig2", "--out", "x", "--width", "5 miles"], "--width: must be a length between 1in"),
         (["figure", "bai2024-fig2", "--out", "x", "--matrix", "no-such-file.csv"], "no-such-file.csv: No such file"),
         (["figure", "bai2024-fig2", "--out", "/proc/x"], "cannot write /proc/x"),
         (["report", "--out", "x"], "argument STUDY: name at least one study"),

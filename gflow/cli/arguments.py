@@ -14,6 +14,10 @@ from gflow.policy import START_SCALE
 
 SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
 METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
+FORMATS = ("svg", "pdf", "png")
+UNITS = {"in": 1.0, "": 1.0, "cm": 2.54, "mm": 25.4, "pt": 72.0}
+NARROWEST, WIDEST = 1.0, 40.0
+"""Widths of figures, in inches."""
 STARTS_HELP = "starts of the survey (default %(default)s); each takes a few dense Hessians, so fewer are quicker"
 EPILOG = (
     "exit status: 0 done and nothing contradicted, though a premise or a conjecture may fail on the data; 1 a claim is "
@@ -69,6 +73,26 @@ def archive(text: str) -> str:
     return text
 
 
+def formats(text: str) -> tuple[str, ...]:
+    """Return the formats of figures that a list such as ``svg,pdf`` names."""
+    found = tuple(part.strip().lower() for part in text.split(","))
+    unknown = [part for part in found if part not in FORMATS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(FORMATS)}, separated by commas; got {text!r}")
+    return found
+
+
+def inches(text: str) -> float:
+    """Return a length such as ``5.5in``, ``14cm``, ``140mm`` or ``396pt`` in inches; a bare number is in inches."""
+    match = re.fullmatch(r"([0-9.]+)\s*([a-z]*)", text.strip().lower())
+    size = None if match is None or match[2] not in UNITS else _parsed(float, match[1])
+    length = None if size is None or match is None else size / UNITS[match[2]]
+    if length is None or not NARROWEST <= length <= WIDEST:
+        rule = f"a length between {NARROWEST:g}in and {WIDEST:g}in, as 5.5in, 14cm, 140mm or 396pt"
+        raise argparse.ArgumentTypeError(f"must be {rule}; got {text!r}")
+    return length
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "--seed": {"type": seed, "metavar": "S", "help": "seed of numpy.random.default_rng (default 0; limit: none)"},
     "--scale": {
@@ -118,6 +142,28 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "DIR",
         "help": "write report.html, its figures and data there",
     },
+    "--details": {
+        "action": "store_true",
+        "help": "the numbers and the evidence of every claim, not of the doubtful alone",
+    },
+    "--format": {
+        "type": formats,
+        "metavar": "LIST",
+        "default": ("svg",),
+        "help": "files of the figures: svg, pdf, png, separated by commas (svg is always there)",
+    },
+    "--width": {"type": inches, "metavar": "LENGTH", "help": "of the figures in their files, as 5.5in, 14cm or 396pt"},
+    "--lettered": {
+        "action": "store_true",
+        "help": "also all figures of a study as one with lettered panels",
+    },
+    "--set": {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME=VALUE",
+        "help": "a parameter of the study, as variances=1e-4,1e-8; may be repeated",
+    },
+    "--force": {"action": "store_true", "help": "write over the report that the folder holds"},
     "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
 }
 """The options by name. Those with ``flags`` share one flag and mean another thing in each command."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.arguments import Command
@@ -12,12 +12,13 @@ from gflow.cli.figures import figure, report
 from gflow.cli.inputs import (
     TrajectoryRequest,
     announce_cost,
+    check_report_folder,
     check_writable_file,
-    check_writable_folder,
     one_blas_thread,
     problem_of,
 )
 from gflow.cli.output import (
+    LINES,
     LISTED,
     Outcome,
     Refused,
@@ -29,16 +30,14 @@ from gflow.cli.output import (
     progress,
     refusing,
     table,
-    verdict,
 )
 from gflow.cli.statements import ledger
 from gflow.cli.sweeps import sweep
 from gflow.cli.traversals import escape, limit
-from gflow.policy import LARGEST_MATRIX, SHOWN_RANK_TOL
+from gflow.cli.verdicts import report_parts
 
 if TYPE_CHECKING:
     import gflow
-    from gflow.report import Report
 
 LARGEST_DIMENSION = 1000
 """Critical points are found with a dense Hessian up to this dimension."""
@@ -50,7 +49,7 @@ def classify(arguments: Namespace) -> Outcome:
 
     problem, _ = problem_of(arguments)
     graphs = gflow.connectivity(problem)
-    return Outcome(graphs.to_dict(), lambda: _connectivity_parts(graphs))
+    return Outcome(graphs.to_dict(), lambda: _connectivity_parts(problem, graphs))
 
 
 def explain(arguments: Namespace) -> Outcome:
@@ -109,7 +108,7 @@ def _check_dimension(run: TrajectoryRequest) -> None:
 
 def verify(arguments: Namespace) -> Outcome:
     """Return the verdict on every claim; write the report where --out says."""
-    check_writable_folder(arguments.report)
+    check_report_folder(arguments.report, arguments.force)
     if arguments.method == "graded":
         raise Refused("argument --method: graded is for 'gflow flow' and 'gflow critical' (see gflow verify --help)")
     with one_blas_thread():
@@ -134,16 +133,19 @@ def verify(arguments: Namespace) -> Outcome:
             from gflow.report import write_report
 
             with refusing(arguments.report):
-                page = write_report(report, arguments.report)
-    return Outcome(report.to_dict(), lambda: _report_parts(report, page), exit_code(report.claims))
+                page = write_report(report, arguments.report, formats=arguments.format, width=arguments.width)
+    parts = partial(report_parts, report, page, details=arguments.details)
+    return Outcome(report.to_dict(), parts, exit_code(report.claims))
 
 
 _START = ("--seed", "--scale", "--start", "--rank")
 _INTEGRATION = ("--method", "--rtol", "--t-end", "--max-evaluations")
 _STEPS = ("--optimizer", "--step", "--momentum", "--decay")
 _SWEEP = ("--name", "--list", "--store", "--seed", "--jobs", "--scheduler", "--resume", "--csv")
-_REPORT = ("--names", "--list", "--folder", "--seed", "--quick", "--jobs")
-_FIGURE = ("--name", *_REPORT[1:])
+_FILES = ("--format", "--width", "--force")
+_VERIFY = (*_START, "--depth", *_INTEGRATION, "--details", "--report", *_FILES)
+_REPORT = ("--names", "--list", "--folder", *_FILES, "--lettered", "--seed", "--quick", "--jobs")
+_FIGURE = ("--name", *_REPORT[1:], "--matrix", "--set")
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
 COMMANDS = (
     Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
@@ -157,7 +159,7 @@ COMMANDS = (
     Command("limit", "the limit alpha -> 0 from alpha theta_0: matrix, law, order and saddles", limit, _LIMIT),
     Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
-    Command("verify", "check every theorem, claim by claim", verify, (*_START, "--depth", *_INTEGRATION, "--report")),
+    Command("verify", "the answer, then every theorem checked", verify, _VERIFY),
     Command(
         "ledger",
         "every theorem with its hypotheses and its verdict; status 1 where one is contradicted, not where a premise or "
@@ -165,26 +167,28 @@ COMMANDS = (
         ledger,
         (*_START, "--depth", *_INTEGRATION),
     ),
-    Command("figure", "run the study behind a published or new figure", figure, (*_FIGURE, "--matrix"), False),
+    Command("figure", "run the study behind a published or new figure", figure, _FIGURE, False),
     Command("report", "run several studies into one page", report, _REPORT, False),
     Command("sweep", "many runs: in parallel, kept in a file, and resumed where they stopped", sweep, _SWEEP, False),
 )
 """The table of subcommands."""
 
 
-def _connectivity_parts(graphs: gflow.Connectivity) -> Iterator[Any]:
+def _connectivity_parts(problem: gflow.MatrixCompletion, graphs: gflow.Connectivity) -> Iterator[Any]:
+    from gflow.report.labels import column_label, lines_of, row_label
+
     d1, d2 = graphs.shape
     yield facts(
         [
             ("kind", str(graphs.kind)),
             ("shape", f"{d1} x {d2}, {graphs.n_observed} observed"),
-            ("unobserved rows", few(graphs.unobserved_rows)),
-            ("unobserved columns", few(graphs.unobserved_columns)),
+            ("unobserved rows", few([row_label(problem, i) for i in graphs.unobserved_rows])),
+            ("unobserved columns", few([column_label(problem, j) for j in graphs.unobserved_columns])),
         ]
     )
     for name, components in (("components", graphs.components), ("coupling components", graphs.coupling_components)):
-        rows = ((few(part.rows), few(part.columns), part.complete_bipartite) for part in components)
-        yield table(f"{name} (rows and columns counted from 0)", ["rows ", "columns ", "complete bipartite "], rows)
+        rows = ((*map(few, lines_of(problem, part)), part.complete_bipartite) for part in components)
+        yield table(f"{name} ({LINES})", ["rows ", "columns ", "complete bipartite "], rows)
 
 
 def _end(run: TrajectoryRequest, trajectory: gflow.Trajectory) -> dict[str, Any]:
@@ -230,7 +234,7 @@ def _flow_parts(run: TrajectoryRequest, trajectory: gflow.Trajectory, payload: d
     if payload["matrix"] is None:
         yield f"W has more than {LARGEST_MATRIX} entries; --out FILE keeps its factors"
     else:
-        yield matrix("W (rows and columns counted from 0)", payload["matrix"])
+        yield matrix(f"W ({LINES})", payload["matrix"], problem=run.problem)
 
 
 def _listed(sizes: Any) -> str:
@@ -238,7 +242,9 @@ def _listed(sizes: Any) -> str:
     return "  ".join(f"{value:.8g}" for value in sizes[:LISTED]) + more
 
 
-def _critical_parts(run: TrajectoryRequest, payload: dict[str, Any]) -> Iterator[Any]:
+def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
+    from gflow.cli.survey import joined
+
     yield facts([*run.facts(), ("status", f"{payload['status']}: {payload['message']}")])
     head = ["loss", "ranks", "kind ", "index", "zeros", "least", "Omega", "escape rate", "multiplicity"]
     counts = ("index", "n_zero", "zero_modes_bound", "zero_modes_on_omega")
@@ -255,29 +261,15 @@ def _critical_parts(run: TrajectoryRequest, payload: dict[str, Any]) -> Iterator
             o["loss"],
             indices(o["ranks"]),
             ", ".join(o["kinds"]),
-            *(o[key] for key in (*counts, "escape_rates", "multiplicity", "n_points", "n_on_omega")),
+            *(o[key] for key in (*counts, "escape_rates", "multiplicity", "n_points", "n_on_omega", "n_orbits")),
         ]
-        for o in payload["orbits"]
+        for o in joined(payload["orbits"])
     ]
-    yield table("orbits met by the survey", [*head, "points", "on Omega"], rows)
+    yield table(
+        "orbits met by the survey, by falling loss and rising rank", [*head, "points", "on Omega", "orbits"], rows
+    )
     yield (
-        "ranks: of A and B; zeros: zero modes of the Hessian; least: the dimension of the GL(r) orbit, a lower bound;\n"
-        "Omega: their number on an Omega_k without further flat directions"
+        "ranks: of A and B; zeros: zero modes of the Hessian; least: the dimension of the\n"
+        "GL(r) orbit, a lower bound; Omega: their number on an Omega_k without further flat\n"
+        "directions; orbits: how many of equal loss, ranks and kinds a line stands for"
     )
-
-
-def _report_parts(report: Report, page: Any) -> Iterator[Any]:
-    from gflow.report import format_interval
-    from gflow.statements.claims import tally
-
-    rows = (
-        (claim.id, claim.statement, verdict(claim), claim.measured, format_interval(claim.allowed))
-        for claim in report.claims
-    )
-    yield table(report.title, ["claim ", "statement ", "verdict", "measured", "allowed"], rows)
-    reasons = [(claim.id, claim.reason) for claim in report.claims if claim.verdict != "holds" and claim.reason]
-    if reasons:
-        yield facts(reasons)
-    yield tally(report.claims)
-    if page is not None:
-        yield f"report: {page}"

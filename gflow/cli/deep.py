@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.inputs import one_blas_thread, problem_of
-from gflow.cli.output import MISSING, Outcome, Refused, facts, matrix, number, progress, refusing, table
+from gflow.cli.output import LINES, MISSING, Outcome, Refused, facts, matrix, number, progress, refusing, table
 
 if TYPE_CHECKING:
     import gflow
@@ -30,10 +30,10 @@ def deep_limit(arguments: Namespace) -> Outcome:
                 found = gflow.saddle_to_saddle(problem, start, rank=arguments.rank, depth=arguments.depth)
     assert isinstance(found, gflow.DeepTraversal)
     what = {"name": name, "shape": list(problem.shape), "n_observed": problem.n_observed, "seed": arguments.seed}
-    return Outcome(what | found.to_dict(), lambda: _parts(found, what))
+    return Outcome(what | found.to_dict(), lambda: _parts(problem, found, what))
 
 
-def _parts(found: gflow.DeepTraversal, what: dict[str, Any]) -> Iterator[Any]:
+def _parts(problem: gflow.MatrixCompletion, found: gflow.DeepTraversal, what: dict[str, Any]) -> Iterator[Any]:
     d1, d2 = found.shape
     title = (
         f"{what['name']}, {d1} x {d2}, {what['n_observed']} observed, inner width {found.width}, depth {found.depth}"
@@ -65,4 +65,4 @@ def _parts(found: gflow.DeepTraversal, what: dict[str, Any]) -> Iterator[Any]:
     if found.end is None:
         yield "W: there is no limit"
     else:
-        yield matrix("W (rows and columns counted from 0)", found.matrix, found.std)
+        yield matrix(f"W ({LINES})", found.matrix, found.std, problem)

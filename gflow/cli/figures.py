@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.inputs import check_writable_folder, one_blas_thread
-from gflow.cli.output import Outcome, Refused, facts, progress, refusing, table
+from gflow.cli.inputs import check_report_folder, one_blas_thread
+from gflow.cli.output import Outcome, Refused, progress, refusing, table
+from gflow.cli.verdicts import report_parts
 
 if TYPE_CHECKING:
     from gflow.report import Report
 
 
 def figure(arguments: Namespace) -> Outcome:
-    """Return the report of one study, written where ``--out`` says; or the list of studies."""
+    """Return the verdicts and the report of one study, written where ``--out`` says; or the list of studies."""
     if arguments.list:
         return _list()
     if arguments.name is None:
@@ -41,29 +43,39 @@ def _list() -> Outcome:
 
 
 def _reported(names: list[str], arguments: Namespace) -> Outcome:
-    from gflow.report import write_report
     from gflow.statements.claims import exit_code
     from gflow.studies import combined_report, configured, study_named, study_report
 
     with refusing("argument NAME" if len(names) == 1 else "argument STUDY"):
         studies = {name: study_named(name) for name in names}
-    if arguments.folder is None:
-        raise Refused("argument --out: name the folder of the report")
-    check_writable_folder(arguments.folder)
-    problem = _problem(arguments)
-    with refusing("--matrix" if problem is not None else None):
-        options = {"quick": arguments.quick, "seed": arguments.seed, "problem": problem}
+    check_report_folder(arguments.folder, arguments.force)
+    problem, assignments = _problem(arguments), getattr(arguments, "set", [])
+    with refusing("--matrix" if problem is not None else "argument --set" if assignments else None):
+        options = {"quick": arguments.quick, "seed": arguments.seed, "problem": problem, "assignments": assignments}
         configs = {name: configured(study, **options) for name, study in studies.items()}
     reports = []
     with one_blas_thread(), progress("running") as more:
         for name, study in studies.items():
             if more:
                 more(name)
-            reports.append(study_report(study, name, configs[name], jobs=arguments.jobs or 1))
+            with refusing("argument --set") if assignments else nullcontext():
+                drawn = arguments.folder is not None
+                reports.append(study_report(study, name, configs[name], jobs=arguments.jobs or 1, drawn=drawn))
     whole = reports[0] if len(reports) == 1 else combined_report(reports, f"{len(reports)} studies")
+    page = _written(whole, arguments)
+    told = partial(report_parts, whole, page)
+    return Outcome(whole.to_dict() | ({} if page is None else {"page": str(page)}), told, exit_code(whole.claims))
+
+
+def _written(found: Report, arguments: Namespace) -> Path | None:
+    """Return the page of a report, written where --out says; None without it."""
+    if arguments.folder is None:
+        return None
+    from gflow.report import write_report
+
+    looks = {"formats": arguments.format, "width": arguments.width, "lettered": arguments.lettered}
     with refusing(arguments.folder):
-        page = write_report(whole, arguments.folder)
-    return Outcome(whole.to_dict() | {"page": str(page)}, lambda: _parts(whole, page), exit_code(whole.claims))
+        return write_report(found, arguments.folder, **looks)
 
 
 def _problem(arguments: Namespace) -> Any:
@@ -73,19 +85,3 @@ def _problem(arguments: Namespace) -> Any:
 
     with refusing(arguments.matrix):
         return gflow.read_matrix(arguments.matrix)
-
-
-def _parts(found: Report, page: Path) -> Iterator[Any]:
-    from gflow.report import format_interval
-    from gflow.statements.claims import tally
-
-    rows = [
-        (claim.id, claim.statement, claim.verdict.value, claim.measured, format_interval(claim.allowed))
-        for claim in found.claims
-    ]
-    yield table(found.title, ["claim ", "statement ", "verdict", "measured", "allowed"], rows)
-    reasons = [(claim.id, claim.reason) for claim in found.claims if claim.verdict != "holds" and claim.reason]
-    if reasons:
-        yield facts(reasons)
-    yield tally(found.claims)
-    yield f"report: {page}"

@@ -237,6 +237,13 @@ def check_writable_folder(path: str | None) -> None:
     _check_folder(folder, path)
 
 
+def check_report_folder(path: str | None, force: bool) -> None:
+    """Raise ``Refused`` unless a report can be written there: a folder that holds another one asks for --force."""
+    check_writable_folder(path)
+    if path is not None and not force and any((Path(path) / name).is_file() for name in ("report.json", "report.html")):
+        raise Refused(f"{path} holds a report already: --force writes over it, or name another folder with --out")
+
+
 def _check_folder(folder: Path, path: str) -> None:
     try:
         with tempfile.TemporaryFile(dir=folder):

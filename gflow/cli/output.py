@@ -28,8 +28,8 @@ MISSING = "-"
 COLORS = {"holds": "green", "contradicted": "bold red", "hypothesis-not-met": "yellow", "undecided": "blue"}
 NEWS = "bold magenta"
 """Colours of the verdicts on a terminal, and of a premise or a conjecture that fails on the data."""
-RULED = "    \n    \n -- \n    \n    \n    \n    \n    \n"
-"""Lines of a table: one under its head."""
+LINES = "rows and columns counted from 1, in --json from 0"
+"""What is said wherever lines of a matrix are numbered."""
 
 
 class Refused(Exception):
@@ -140,11 +140,11 @@ def indices(values: Sequence[int]) -> str:
     return ", ".join(map(str, values)) or "none"
 
 
-def few(values: Sequence[int]) -> str:
-    """Return integers separated by commas, of more than 100 the first 20 and their number."""
-    if len(values) <= 100:
-        return indices(values)
-    return f"{indices(values[:LISTED])}, ... ({len(values)} in all)"
+def few(labels: Sequence[str]) -> str:
+    """Return labels of rows or columns separated by commas, of more than 100 the first 20 and their number."""
+    if len(labels) <= 100:
+        return ", ".join(labels) or "none"
+    return f"{', '.join(labels[:LISTED])}, ... ({len(labels)} in all)"
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Any:
@@ -166,37 +166,35 @@ def verdict(claim: Claim) -> Any:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
     """Return a table under its title; columns whose name ends in a space hold text: they begin at the left and fold."""
-    from rich.box import Box
-    from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    result = Table(box=Box(RULED, ascii=True), show_edge=False, padding=(0, 1, 0, 0))
-    for name in columns:
-        if name.endswith(" "):
-            result.add_column(name.strip(), justify="left", overflow="fold")
-        else:
-            result.add_column(name, justify="right", no_wrap=True, overflow="fold")
-    for row in rows:
-        result.add_row(*(cell if isinstance(cell, (str, Text)) else number(cell) for cell in row))
-    return Group(Text(title, style="bold"), result)
+    from gflow.cli.columns import Columns
+
+    cells = [[cell if isinstance(cell, (str, Text)) else number(cell) for cell in row] for row in rows]
+    return Columns(title, columns, cells)
 
 
-def matrix(title: str, W: Any, std: Any = None) -> Any:
-    """Return a matrix as a table with rows and columns counted from 0, or a line where it is too large.
+def matrix(title: str, W: Any, std: Any = None, problem: Any = None) -> Any:
+    """Return a matrix as a table, or a line where it is too large.
 
-    Where the standard deviations ``std`` are not zero they follow the entries, as in 0 ± 1.29.
+    Rows and columns have the names that ``problem`` gives them, or are counted from 1. Where the standard deviations
+    ``std`` are not zero they follow the entries, as in 0 ± 1.29.
     """
     d1, d2 = W.shape
     if d1 > LARGEST_SHOWN[0] or d2 > LARGEST_SHOWN[1]:
         return f"{title}: {d1} x {d2}, see --json"
     spread = [[0.0] * d2] * d1 if std is None else std.tolist()
+    from gflow.report.labels import column_label, row_label
+
     between = _plus_minus()
     rows = (
-        [str(i), *(f"{x:.6g}{between}{s:.3g}" if s else f"{x:.6g}" for x, s in zip(row, deviations, strict=True))]
+        [
+            row_label(problem, i),
+            *(f"{x:.6g}{between}{s:.3g}" if s else f"{x:.6g}" for x, s in zip(row, deviations, strict=True)),
+        ]
         for i, (row, deviations) in enumerate(zip(W.tolist(), spread, strict=True))
     )
-    return table(title, ["", *map(str, range(d2))], rows)
+    return table(title, ["", *(column_label(problem, j) for j in range(d2))], rows)
 
 
 def _rendered(parts: Iterable[Any]) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import gflow
 from gflow import critical
-from gflow.policy import TESTED_RANK_TOL
+from gflow.statements.saddles import saddle_at
 
 if TYPE_CHECKING:
     from gflow.cli.inputs import TrajectoryRequest
 
-ON_OMEGA = 1e-3
+RANK_TOL = 1e-6
+"""Singular values above this, in the unit of the problem, count."""
+SAME, TINY = 1e-9, 1e-15
+"""Losses of two orbits are equal within the first, relative to each other, or the second, relative to the largest."""
+OMEGA_TOL = 1e-3
 """A point lies on an Omega_k, up to the size of the start, if at most this fraction of [A; B^T] lies outside."""
 
 
@@ -46,7 +51,7 @@ def surveyed(
 def _passed(run: TrajectoryRequest, plateau: Any) -> dict[str, Any]:
     """Return the critical point near a plateau; where none is found, the state itself, which is not critical."""
     try:
-        point = gflow.find_critical_point(run.objective, plateau.theta)
+        point = gflow.find_critical_point(run.objective, _explained(run, plateau))
     except critical.NotConverged:
         point = gflow.classify(run.objective, plateau.theta)
     described = {key: value for key, value in point.to_dict().items() if key not in ("value", "gauge_dimension")}
@@ -60,7 +65,16 @@ def _passed(run: TrajectoryRequest, plateau: Any) -> dict[str, Any]:
     }
 
 
-def _orbit(run: TrajectoryRequest, orbit: gflow.Orbit) -> dict[str, Any]:
+def _explained(run: Run, plateau: Any) -> np.ndarray:
+    """Return the critical point of the smallest Omega_k that explains a plateau, as in reports, or the flow's state."""
+    unit, problem = run.objective.theta_unit, run.problem.normalized
+    loss = plateau.loss / run.objective.unit / run.objective.unit
+    near = replace(plateau, theta=plateau.theta / unit, loss=loss)
+    found = saddle_at(problem, run.model, gflow.Objective.of(problem, run.model), near)
+    return plateau.theta if found is None else unit * found.point.theta
+
+
+def _orbit(run: Run, orbit: gflow.Orbit) -> dict[str, Any]:
     """Return an orbit; what changes along it as [least, largest] over the points found."""
     met = [_predictions(run, point) for point in orbit.points]
     counts = [each["zero_modes_on_omega"] for each in met if orbit.n_on_omega]
@@ -86,8 +100,9 @@ def _predictions(run: TrajectoryRequest, point: gflow.CriticalPoint) -> dict[str
     k^2 + (d1 + d2 - 2 rank E)(r - k) plus any further flat directions inside.
     """
     (A, B), r = run.model.factors(point.theta), run.model.rank
-    a, b = (_rank(X, run.objective.theta_unit) for X in (A, B))
-    k, sizes = max(a, b), np.linalg.svd(run.model.stacked(point.theta), compute_uv=False)
+    sizes = np.linalg.svd(run.model.stacked(point.theta), compute_uv=False)
+    a, b = (_rank(X, max(run.objective.theta_unit, sizes[0])) for X in (A, B))
+    k = max(a, b)
     outside = float(np.linalg.norm(sizes[k:])) / max(float(np.linalg.norm(sizes)), run.objective.theta_unit)
     on_omega = a == b and outside <= ON_OMEGA
     outer = sum(run.problem.shape) - 2 * _rank(run.problem.residual(A @ B), run.objective.unit)
@@ -101,4 +116,28 @@ def _predictions(run: TrajectoryRequest, point: gflow.CriticalPoint) -> dict[str
 
 def _rank(X: np.ndarray, unit: float) -> int:
     sizes = np.linalg.svd(X, compute_uv=False)
-    return int(np.sum(sizes > TESTED_RANK_TOL * max(unit, sizes[0])))
+    return int(np.sum(sizes > RANK_TOL * max(unit, sizes[0])))
+
+
+def joined(orbits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return orbits, as ``surveyed`` describes them, by falling loss and rising ranks; those that look equal are one.
+
+    Orbits of equal loss, ranks and kinds are points of one family, such as those that unobserved entries leave free.
+    Counts add up and ranges take in all.
+    """
+    largest, level = max((orbit["loss"] for orbit in orbits), default=0.0), -1.0
+    families: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for orbit in sorted(orbits, key=lambda each: -each["loss"]):
+        if level < 0.0 or level - orbit["loss"] > SAME * level + TINY * largest:
+            level = orbit["loss"]
+        families.setdefault((-level, *orbit["ranks"], *orbit["kinds"]), []).append(orbit)
+    return [_family(families[key]) for key in sorted(families)]
+
+
+def _family(orbits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    ranges = ("index", "n_zero", "multiplicity", "escape_rates")
+    found = dict(orbits[0])
+    found |= {key: [min(o[key][0] for o in orbits), max(o[key][1] for o in orbits)] for key in ranges}
+    known = (o["zero_modes_on_omega"] for o in orbits if o["zero_modes_on_omega"] is not None)
+    found |= {key: sum(o[key] for o in orbits) for key in ("n_points", "n_on_omega")}
+    return found | {"zero_modes_on_omega": next(known, None), "n_orbits": len(orbits)}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gflow.cli.deep import deep_limit
 from gflow.cli.inputs import check_size, check_writable_file, one_blas_thread, problem_of, read_start
-from gflow.cli.output import MISSING, Outcome, Refused, facts, few, matrix, number, progress, refusing, table
-from gflow.policy import LARGEST_TABLE
+from gflow.cli.output import LINES, MISSING, Outcome, Refused, facts, few, matrix, number, progress, refusing, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +50,7 @@ def limit(arguments: Namespace) -> Outcome:
         with refusing(arguments.save):
             found.save(arguments.save)
     payload = _what(problem, name, model) | {"seed": arguments.seed} | found.to_dict() | {"greedy_low_rank": greedy}
-    return Outcome(payload, lambda: _limit_parts(found, payload))
+    return Outcome(payload, lambda: _limit_parts(problem, found, payload))
 
 
 def escape(arguments: Namespace) -> Outcome:
@@ -74,7 +73,7 @@ def escape(arguments: Namespace) -> Outcome:
             with refusing(arguments.at):
                 saddles = [gflow.residual_escape(problem, model, theta).to_dict()]
     payload = _what(problem, name, model) | ending | {"saddles": saddles}
-    return Outcome(payload, lambda: _escape_parts(payload))
+    return Outcome(payload, lambda: _escape_parts(problem, payload))
 
 
 def _start(arguments: Namespace, shape: tuple[int, int]) -> tuple[gflow.Factorization, np.ndarray | None]:
@@ -174,7 +173,7 @@ def _title(payload: dict[str, Any]) -> tuple[str, str]:
     )
 
 
-def _limit_parts(found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[Any]:
+def _limit_parts(problem: gflow.MatrixCompletion, found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[Any]:
     yield facts(
         [
             _title(payload),
@@ -188,8 +187,10 @@ def _limit_parts(found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[An
         ]
     )
     if len(found.chains) > 1:
-        rows = ((str(i), few(each.rows), few(each.columns)) for i, each in enumerate(found.chains))
-        yield table("coupling components (rows and columns counted from 0)", ["", "rows ", "columns "], rows)
+        from gflow.report.labels import lines_of
+
+        rows = ((str(i), *map(few, lines_of(problem, each))) for i, each in enumerate(found.chains))
+        yield table(f"coupling components ({LINES})", ["", "rows ", "columns "], rows)
     head = ["component", "rank", "loss", "escape rate", "gap", "mu", "A1", "A2", "plateau time", "exponents "]
     keys = ("component", "rank", "loss", "escape_rate", "gap", "mu", "assumption_1", "assumption_2", "plateau_time")
     yield table("saddles", head, [[*(s[key] for key in keys), _numbers(s["exponents"], 4)] for s in payload["saddles"]])
@@ -203,11 +204,11 @@ def _limit_parts(found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[An
         (d1, k), d2 = found.factors[0].shape, found.shape[1]
         yield f"W: {d1} x {d2}, too large to print: --json holds its factors A ({d1} x {k}) and B ({k} x {d2})"
     else:
-        yield matrix("W (rows and columns counted from 0)", found.matrix, None if found.from_start else found.std)
+        yield matrix(f"W ({LINES})", found.matrix, None if found.from_start else found.std, problem)
     yield from (f"warning: {text}" for text in found.warnings)
 
 
-def _escape_parts(payload: dict[str, Any]) -> Iterator[Any]:
+def _escape_parts(problem: gflow.MatrixCompletion, payload: dict[str, Any]) -> Iterator[Any]:
     ending = [] if payload["status"] is None else [("status", f"{payload['status']}: {payload['reason']}")]
     yield facts([_title(payload), *ending])
     keys = ("component", "rank", "loss", "escape_rate", "gap", "multiplicity", "assumption_1", "assumption_2")
@@ -223,15 +224,15 @@ def _escape_parts(payload: dict[str, Any]) -> Iterator[Any]:
                 *((name, MISSING if saddle[name] is None else _numbers(saddle[name], 6)) for name in ("u", "v")),
             ]
         )
-        yield _matrix_of(saddle)
+        yield _matrix_of(problem, saddle)
 
 
-def _matrix_of(saddle: dict[str, Any]) -> Any:
+def _matrix_of(problem: gflow.MatrixCompletion, saddle: dict[str, Any]) -> Any:
     import numpy as np
 
     if saddle["matrix"] is None:
         return "W: too large to print"
-    return matrix("W (rows and columns counted from 0)", np.array(saddle["matrix"]))
+    return matrix(f"W ({LINES})", np.array(saddle["matrix"]), problem=problem)
 
 
 def _dependent(found: gflow.Traversal) -> str:

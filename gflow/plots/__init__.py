@@ -12,15 +12,19 @@ from gflow.plots.curves import (
     draw_singular_values,
     power_law,
 )
+from gflow.plots.drawing import FORMATS, Drawing, composite
 from gflow.plots.pictures import draw_matrix, draw_observation_graph, draw_polar
 from gflow.plots.style import INK, PALETTE, STATUS_COLORS, EntryStatus
-from gflow.plots.svg import figure_svg, scoped_svg, standalone_svg
+from gflow.plots.svg import drawing_svg, figure_svg, scoped_svg, standalone_svg
 
 __all__ = [
+    "FORMATS",
     "INK",
     "PALETTE",
     "STATUS_COLORS",
+    "Drawing",
     "EntryStatus",
+    "composite",
     "draw_chain",
     "draw_convergence",
     "draw_gradient_norm",
@@ -30,6 +34,7 @@ __all__ = [
     "draw_plateau_times",
     "draw_polar",
     "draw_singular_values",
+    "drawing_svg",
     "figure_svg",
     "power_law",
     "scoped_svg",

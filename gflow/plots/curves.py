@@ -24,7 +24,7 @@ def draw_loss(
     losses: Any,
     ax: Axes,
     *,
-    plateaus: Iterable[Sequence[float]] = (),
+    plateaus: Iterable[Sequence[Any]] = (),
     time_scale: str = "auto",
     **line_style: Any,
 ) -> Axes:
@@ -33,17 +33,21 @@ def draw_loss(
     Parameters
     ----------
     times, losses : (T,) arrays
-    plateaus : sequence of (start, end) or (start, end, loss)
-        Shaded; the loss, where given, is written at the foot of its plateau.
+    plateaus : sequence of (start, end), (start, end, loss) or (start, end, loss, label)
+        Shaded; the loss, where given, is written at the foot of its plateau, or marked by a disc with its label.
     time_scale : {'auto', 'linear', 'log', 'symlog'}
         'auto' is 'log' if half of the times lie in the first twentieth of the whole, else 'linear'.
     """
     ax.plot(times, losses, **{"color": PALETTE[0], **line_style})
     _logarithmic_values(ax, losses)
     _time_axis(ax, times, time_scale)
-    for start, end, *loss in plateaus:
+    for start, end, *told in plateaus:
         ax.axvspan(start, end, color=PLATEAU, alpha=0.16, linewidth=0, zorder=0)
-        if loss:
+        if len(told) == 2:
+            middle = _middle(ax, start, end)
+            ax.plot([middle], [told[0]], "o", color=INK, markersize=5, zorder=4)
+            ax.annotate(told[1], (middle, told[0]), textcoords="offset points", xytext=(0, 7), ha="center", size=8)
+        elif told:
             place: Any = {
                 "xycoords": ax.get_xaxis_transform(),
                 "rotation": 90,
@@ -51,7 +55,7 @@ def draw_loss(
                 "va": "bottom",
                 "size": 7.5,
             }
-            ax.annotate(f"{loss[0]:.4g}", (_middle(ax, start, end), 0.03), **place)
+            ax.annotate(f"{told[0]:.4g}", (_middle(ax, start, end), 0.03), **place)
     ax.set_ylabel("loss $R$")
     return ax
 
@@ -86,6 +90,7 @@ def draw_singular_values(
     time_scale: str = "auto",
     value_scale: str = "log",
     legend: bool = True,
+    plateaus: Iterable[Sequence[float]] = (),
     **line_style: Any,
 ) -> Axes:
     """Return ``ax`` with the singular values of one matrix against time.
@@ -101,6 +106,8 @@ def draw_singular_values(
     value_scale : {'log', 'linear'}
     legend : bool
         Whether a legend stands beside the axes (for 2 to 10 singular values).
+    plateaus : sequence of (start, end)
+        Shaded.
     """
     columns = np.asarray(values).T
     for j, column in enumerate(columns):
@@ -109,6 +116,8 @@ def draw_singular_values(
     if value_scale == "log":
         _logarithmic_values(ax, values)
     _time_axis(ax, times, time_scale)
+    for start, end in plateaus:
+        ax.axvspan(start, end, color=PLATEAU, alpha=0.16, linewidth=0, zorder=0)
     ax.set_ylabel(f"singular values of {label}")
     if legend and 1 < len(columns) <= 10:
         _legend_beside(ax)
@@ -154,11 +163,21 @@ def draw_convergence(
     for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         if high > WIDE * low:
             axis.minorticks_off()
+        else:
+            _few_ticks(axis)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     if ax.lines:
         ax.legend()
     return ax
+
+
+def _few_ticks(axis: Any) -> None:
+    """Label a short logarithmic axis at 1, 2 and 5 times the powers of ten alone, where labels have room."""
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator
+
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
 
 
 def _orders(fitted: float | None, predicted: float | None) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from xml.etree import ElementTree
 
-from gflow.plots.style import INK, PALETTE, RC
+from gflow.plots.drawing import Drawing
+from gflow.plots.style import INK
 
 SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -45,25 +45,12 @@ def figure_svg(
 
     Raises ``ValueError`` if ``alt`` is empty.
     """
-    if not alt.strip():
-        raise ValueError("alt must say in words what the figure shows; got an empty text")
-    import matplotlib
-    from cycler import cycler
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+    return drawing_svg(Drawing.of(draw, alt=alt, figsize=figsize, panels=panels, projection=projection))
 
-    text = io.StringIO()
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(RC)
-        matplotlib.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
-        figure = Figure(figsize=figsize, layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.subplots(*panels, squeeze=False, subplot_kw={"projection": projection})
-        draw(axes[0, 0] if panels == (1, 1) else axes)
-        unsigned = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(text, format="svg", transparent=True, metadata=unsigned)
-    return _polished(text.getvalue(), alt)
+
+def drawing_svg(drawing: Drawing, width: float | None = None) -> str:
+    """Return a drawing as ``figure_svg`` does, of this width in inches if one is given."""
+    return _polished(drawing.rendered("svg", width).decode(), drawing.alt)
 
 
 def scoped_svg(svg: str, prefix: str) -> str:

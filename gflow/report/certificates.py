@@ -7,6 +7,8 @@ from typing import Any
 
 import gflow
 from gflow.report import Table
+from gflow.report.explanation import every_start
+from gflow.report.labels import line_labels
 from gflow.statements import Evidence
 
 CERTIFIED_DIM = 400
@@ -35,8 +37,8 @@ def certificate_table(given: Evidence, saddles: Iterable[gflow.Saddle] | None = 
         "of A and B, for the matrix of the given doubles. The index counts negative eigenvalues at full width."
     )
     width = given.model.rank
-    if saddles is None and given.model.dim <= CERTIFIED_DIM:
-        saddles = gflow.saddle_to_saddle(given.problem, rank=width).saddles
+    if saddles is None and given.model.dim <= LARGEST:
+        saddles = given.once(every_start).saddles
     elif saddles is None:
         caption += f" No saddles are certified above dimension {CERTIFIED_DIM}."
     listed = tuple(saddles or ())
@@ -45,11 +47,11 @@ def certificate_table(given: Evidence, saddles: Iterable[gflow.Saddle] | None = 
     except gflow.FlintMissing:
         proofs = (None,) * len(listed)
     rows = [_row(saddle, proof) for saddle, proof in zip(listed, proofs, strict=True)]
-    return Table("certificates", caption, COLUMNS, rows)
+    return Table("certificates", caption, COLUMNS, rows, lines=line_labels(given.problem))
 
 
 def _row(saddle: gflow.Saddle, proof: gflow.Certificate | None) -> list[Any]:
-    place = [[i + 1 for i in saddle.rows], [j + 1 for j in saddle.columns], saddle.rank, saddle.loss]
+    place = [list(saddle.rows), list(saddle.columns), saddle.rank, saddle.loss]
     if proof is None:
         return [*place, f"not certified ({MISSING})", None, saddle.index, None, None, None, MISSING]
     proven = proof.negative_eigenvalues

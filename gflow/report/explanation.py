@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
@@ -12,31 +12,20 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.statements.claims import Claim, Verdict
+from gflow.report.answer import ASKED, PREMISE, sentences
+from gflow.report.labels import column_label, row_label
+from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.ledger import aggregated
 from gflow.statements.registry import checked, statement_named
 
 WIDTH, HEIGHT = 80, 24
 """The screen that every explanation fits."""
-SHORT = {
-    "prop1": "the Omega_k, matrices of rank k, are invariant",
-    "prop2": "the sub-Omega_k, one component each, are invariant",
-    "thm1": "critical points are strict saddles or global minima",
-    "thm3": "the completion has the minimum rank",
-    "thm4": "the completion has the minimum nuclear norm",
-}
-"""The statements that take seconds, in a few words; the escape limit of Theorem 2 takes longer."""
-PREMISE = "thm3_premise"
-CHECKED_ENTRIES = 10_000
+LARGEST = 10_000
 """Up to this number of entries the statements are checked."""
-PER_CENT = 0.01
+ACCURACY = 0.01
+LONGEST_LABEL = 16
 COMPONENT = re.compile(r"component (\d+)")
-_PREMISES = {
-    Verdict.HOLDS: "; its premise holds",
-    Verdict.HYPOTHESIS_NOT_MET: "; its premise fails on these data",
-    Verdict.UNDECIDED: "; its premise is undecided",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +57,7 @@ class Explanation:
     @property
     def sentences(self) -> tuple[str, ...]:
         """Return one plain sentence for each statement that was checked."""
-        return tuple(_sentence(id, claim, self.claims) for id, claim in self.claims.items() if id in SHORT)
+        return sentences(self.claims)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that is shown, for JSON; rows and columns are counted from 0."""
@@ -98,7 +87,11 @@ class Explanation:
         }
 
     def __str__(self) -> str:
-        title, rest = _title(self), [*_answer(self), "", *_cut(self.sentences), *_left_out(self)]
+        return self.answer([*_cut(self.sentences), *_left_out(self)])
+
+    def answer(self, beside: Sequence[str] = ()) -> str:
+        """Return what is learned, and below it the lines ``beside``; the matrix has the rows that the screen leaves."""
+        title, rest = _title(self), [*_answer(self), *([""] if beside else []), *beside]
         room = HEIGHT - len(rest) - len(title.splitlines()) - 4
         return "\n".join([title, "", *_matrix(self, room), *rest])
 
@@ -136,17 +129,31 @@ def explain(problem: Any, *, name: str = "the matrix", rank: int | None = None) 
     Theorem 3 holds: the completion has the minimum rank; its premise holds.
     """
     matrix = gflow.as_completion(problem)
+    if _small(matrix):
+        return explained(Evidence.of(matrix, rank=rank), name)
     limit = gflow.saddle_to_saddle(matrix, rank=rank)
-    small = matrix.shape[0] * matrix.shape[1] <= CHECKED_ENTRIES
+    return Explanation(matrix, name, gflow.connectivity(matrix), limit, None, None, MappingProxyType({}))
+
+
+def explained(given: Evidence, name: str) -> Explanation:
+    """Return the answer on evidence that is at hand; what a verification has computed is not computed again."""
+    matrix, limit = given.problem, given.once(every_start)
     claims: dict[str, Claim] = {}
     bracket = norm = None
-    if small:
-        given = Evidence.of(matrix, rank=rank)
-        found = checked(given, [statement_named(id) for id in (*SHORT, PREMISE)])
+    if _small(matrix):
+        found = checked(given, [statement_named(id) for id in (*ASKED, PREMISE)])
         claims = {s.id: aggregated(s.id, s.title, parts) for s, parts in found.items()}
         bracket, norm = given.bracket, given.nuclear
-    graphs = gflow.connectivity(matrix)
-    return Explanation(matrix, name, graphs, limit, bracket, norm, MappingProxyType(claims))
+    return Explanation(matrix, name, given.connectivity, limit, bracket, norm, MappingProxyType(claims))
+
+
+def _small(problem: gflow.MatrixCompletion) -> bool:
+    return problem.shape[0] * problem.shape[1] <= LARGEST
+
+
+def every_start(given: Evidence) -> gflow.Traversal:
+    """Return the limit over all starts, in which entries that depend on the start have a law."""
+    return gflow.saddle_to_saddle(given.problem, rank=given.model.rank)
 
 
 def _title(found: Explanation) -> str:
@@ -168,12 +175,15 @@ def _matrix(found: Explanation, room: int) -> Iterator[str]:
         return
     cells = _cells(found)
     rows, columns = min(len(W), max(room, 2)), W.shape[1]
-    widths = [max(len(str(j + 1)), *(len(row[j]) for row in cells[:rows])) for j in range(columns)]
-    while columns > 1 and 5 + sum(width + 2 for width in widths[:columns]) > WIDTH:
+    heads = [_clipped(column_label(found.problem, j)) for j in range(columns)]
+    sides = [_clipped(row_label(found.problem, i)) for i in range(rows)]
+    side = max(5, *map(len, sides))
+    widths = [max(len(heads[j]), *(len(row[j]) for row in cells[:rows])) for j in range(columns)]
+    while columns > 1 and side + sum(width + 2 for width in widths[:columns]) > WIDTH:
         columns -= 1
-    yield "     " + "".join(f"{j + 1:>{width + 2}}" for j, width in enumerate(widths[:columns]))
+    yield " " * side + "".join(f"{heads[j]:>{widths[j] + 2}}" for j in range(columns))
     for i in range(rows):
-        yield f"{i + 1:>5}" + "".join(f"{cells[i][j]:>{widths[j] + 2}}" for j in range(columns))
+        yield f"{sides[i]:>{side}}" + "".join(f"{cells[i][j]:>{widths[j] + 2}}" for j in range(columns))
     fixed, seen = found.limit.determined, found.problem.observed
     legend = "; ".join(
         text
@@ -204,6 +214,10 @@ def _cells(found: Explanation) -> list[list[str]]:
     return [[cell(i, j) for j in range(W.shape[1])] for i in range(W.shape[0])]
 
 
+def _clipped(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 3]}..."
+
+
 def _answer(found: Explanation) -> list[str]:
     """Return rank and norm beside their minima, the chain of saddles, and how small alpha must be."""
     limit = found.limit
@@ -229,24 +243,6 @@ def _answer(found: Explanation) -> list[str]:
         told = "not known" if exponent is None else f"below about 10^{exponent:.3g}"
         lines.append(f"1 % of the limit is reached from starts of size alpha {told}")
     return lines if len(lines) <= HEIGHT // 3 else [*lines[: HEIGHT // 3 - 1], "... more: gflow limit"]
-
-
-def _sentence(id: str, claim: Claim, claims: Mapping[str, Claim]) -> str:
-    label, says = statement_named(id).source.split(", ")[-1], SHORT[id]
-    premise = _PREMISES.get(claims[PREMISE].verdict, "") if id == "thm3" else ""
-    if claim.verdict is Verdict.HOLDS:
-        return f"{label} holds: {says}{premise}."
-    if claim.verdict is Verdict.CONTRADICTED:
-        return f"{label} IS CONTRADICTED ({says}): {_first(claim.reason)}."
-    if claim.verdict is Verdict.UNDECIDED:
-        return f"{label} is undecided ({says}){premise}."
-    unmet = ", ".join(finding.name for finding in claim.hypotheses if finding.met is False)
-    return f"{label} does not apply{premise or f' (asks for: {unmet})'}."
-
-
-def _first(reason: str) -> str:
-    """Return the first clause of a reason."""
-    return reason.split("; ")[0].rstrip(".")
 
 
 def _cut(sentences: tuple[str, ...]) -> list[str]:

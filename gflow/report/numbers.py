@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -44,18 +45,41 @@ def format_number(value: Any, digits: int = 6) -> str:
     return lead + power
 
 
-def format_interval(allowed: Interval | None) -> str:
-    """Return an interval as text: ``[0, 1]``, ``≤ 1``, ``≥ 0``, ``= 1``, or a dash for None and for no bound at all."""
+def format_interval(allowed: Interval | None, measured: float | None = None) -> str:
+    """Return an interval as text: ``[0, 1]``, ``≤ 1``, ``≥ 0``, ``= 1``, or a dash for None and for no bound at all.
+
+    Its ends have as many digits as they need to differ, from each other and from what was measured.
+    """
     low, high = allowed or (None, None)
+    digits = digits_of(measured, allowed)
     if low is None and high is None:
         return MISSING
     if low is None:
-        return f"≤{_NO_BREAK}{format_number(high)}"
+        return f"≤{_NO_BREAK}{format_number(high, digits)}"
     if high is None:
-        return f"≥{_NO_BREAK}{format_number(low)}"
+        return f"≥{_NO_BREAK}{format_number(low, digits)}"
     if low == high:
-        return f"={_NO_BREAK}{format_number(low)}"
-    return f"[{format_number(low)}, {format_number(high)}]"
+        return f"={_NO_BREAK}{format_number(low, digits)}"
+    return f"[{format_number(low, digits)}, {format_number(high, digits)}]"
+
+
+def format_measured(measured: float | None, allowed: Interval | None) -> str:
+    """Return a number with the digits that show where it lies in its interval: inside, or beyond which end."""
+    return format_number(measured, digits_of(measured, allowed))
+
+
+def digits_of(measured: float | None, allowed: Interval | None) -> int:
+    """Return how many significant digits tell what was measured and the ends of its interval apart."""
+    points = [point for point in (measured, *(allowed or ())) if point is not None]
+    return max((digits_apart(one, other) for one, other in combinations(points, 2)), default=6)
+
+
+def digits_apart(one: float, other: float, least: int = 6) -> int:
+    """Return how many significant digits show the difference of two numbers within a tenth, at least ``least``."""
+    size, apart = max(abs(one), abs(other)), abs(other - one)
+    if not (size > 0 and apart > 0 and math.isfinite(apart)):
+        return least
+    return min(17, max(least, math.ceil(math.log10(size) - math.log10(apart)) + 2))
 
 
 def format_cell(value: Any) -> str:

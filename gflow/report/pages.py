@@ -9,27 +9,34 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
-from xml.etree import ElementTree
 
 import jinja2
 import numpy as np
 
-from gflow.plots.svg import scoped_svg, standalone_svg
+from gflow.report import views
+from gflow.report.figures import drawing_file, figure_file
+from gflow.report.formulas import mathml
 from gflow.report.numbers import format_cell, format_interval, format_number, is_number
-from gflow.report.records import Figure, MatrixView, Report
-from gflow.statements.claims import Verdict, summary
+from gflow.report.records import MatrixView, Report
+from gflow.report.words import evidence, measure, typeset
+from gflow.statements.claims import Verdict
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MARKDOWN_MARKS = re.compile(r"([\\`*_{}\[\]<>&|~$#])")
-SHOWN_SIDE = 24
-"""Rows and columns of a matrix shown in the page; all entries are in the CSV file beside it."""
 
 
-def write_report(report: Report, folder: str | os.PathLike[str]) -> Path:
+def write_report(
+    report: Report,
+    folder: str | os.PathLike[str],
+    *,
+    formats: Sequence[str] = ("svg",),
+    width: float | None = None,
+    lettered: bool = False,
+) -> Path:
     """Write the report into ``folder`` and return the path of its page.
 
     Parameters
@@ -37,6 +44,12 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> Path:
     report : Report
     folder : path
         Made where it does not exist.
+    formats : sequence of 'svg', 'pdf' and 'png'
+        Of the files of the figures; SVG is always among them.
+    width : float, optional
+        Of the figures in their files, in inches. Default: their own.
+    lettered : bool
+        Whether all figures of a study are written as one, with lettered panels, too.
 
     Written are ``report.html`` (one self-contained page), ``report.json``, ``report.md``, ``<figure>.csv`` and
     ``<figure>.svg`` for every figure and ``matrix-entries.csv``. Equal reports give equal bytes. Other files in the
@@ -44,15 +57,24 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> Path:
 
     Raises
     ------
+    ValueError
+        For another format or width, or a figure that has only its SVG.
     OSError
         If the folder cannot be written, in one sentence.
     """
-    files = {f"{figure.name}.csv": _csv(figure.data) for figure in report.figures}
-    files |= {f"{figure.name}.svg": standalone_svg(figure.svg) for figure in report.figures}
+    kinds = tuple(dict.fromkeys(("svg", *formats)))
+    files: dict[str, str | bytes] = {f"{figure.name}.csv": _csv(figure.data) for figure in report.figures}
+    files |= {f"{f.name}.{kind}": figure_file(f, kind, width) for f in report.figures for kind in kinds}
+    if lettered:
+        files |= {
+            f"{name}-composite.{kind}": drawing_file(drawing, kind, width)
+            for name, drawing in report.composites.items()
+            for kind in kinds
+        }
     if report.matrix is not None:
         files["matrix-entries.csv"] = _csv(_entries(report.matrix))
     files |= {"report.json": report_json(report), "report.md": report_markdown(report)}
-    files["report.html"] = report_html(report)
+    files["report.html"] = report_html(report, formats=kinds, lettered=lettered)
     _write(files, Path(folder), "the report")
     return Path(folder) / "report.html"
 
@@ -83,14 +105,17 @@ def report_json(report: Report) -> str:
     return json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def report_html(report: Report) -> str:
-    """Return the report as one HTML page that needs no script and asks for nothing from elsewhere."""
-    return _environment(True).get_template("report.html.j2").render(**_context(report))
+def report_html(report: Report, *, formats: Sequence[str] = ("svg",), lettered: bool = False) -> str:
+    """Return the report as one HTML page that needs no script and asks for nothing from elsewhere.
+
+    It links to the files of the figures in these ``formats``, and to those of the composites if ``lettered``.
+    """
+    return _environment(True).get_template("report.html.j2").render(**_context(report, formats, lettered))
 
 
 def report_markdown(report: Report) -> str:
     """Return the report as Markdown; its figures are the SVG files beside it."""
-    return _environment(False).get_template("report.md.j2").render(**_context(report))
+    return _environment(False).get_template("report.md.j2").render(**_context(report, ("svg",), False))
 
 
 def _environment(html: bool) -> jinja2.Environment:
@@ -105,6 +130,7 @@ def _environment(html: bool) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(number=format_number, interval=format_interval, cell=format_cell)
+    environment.filters.update(typeset=typeset, measure=measure, evidence=evidence, mathml=mathml)
     environment.filters["verbatim"] = _Verbatim
     environment.tests["quantity"] = is_number
     environment.globals.update(wording={str(verdict): str(verdict).replace("-", " ") for verdict in Verdict})
@@ -121,36 +147,29 @@ def _markdown(value: Any) -> str:
     return _MARKDOWN_MARKS.sub(r"\\\1", " ".join(str(value).split("\n")).replace("\r", " "))
 
 
-def _context(report: Report) -> dict[str, Any]:
-    return {
-        "report": report,
-        "counts": summary(report.claims),
-        "contradicted": [claim for claim in report.claims if claim.verdict is Verdict.CONTRADICTED],
-        "news": [claim for claim in report.claims if claim.news],
-        "figures": [(figure, _inline(figure), _is_wide(figure)) for figure in report.figures],
-        "settings": list(_flattened(report.configuration)),
-        "versions": [(name, version or "not installed") for name, version in report.versions.items()],
-        "largest": SHOWN_SIDE,
-    }
+def _context(report: Report, formats: Sequence[str], lettered: bool) -> dict[str, Any]:
+    parts = views.context(report)
+    sections = (
+        ("matrix", "The matrix", parts["entries"]),
+        ("course", "From saddle to saddle", parts["course"] or (parts["chain"] and parts["answer"])),
+        ("statements", "Theorems", report.groups),
+        ("claims", "Claims", report.loose),
+        ("figures", "More figures" if parts["answer"] else "Figures", parts["images"]),
+        ("tables", "Tables", parts["grids"]),
+        ("provenance", "How it was made", True),
+    )
+    contents = [(anchor, name) for anchor, name, there in sections if there]
+    if not parts["answer"]:
+        contents.sort(key=lambda pair: pair[0] != "figures")
+    composites = list(report.composites) if lettered else []
+    made = {"anchors": _anchors(report), "contents": contents, "formats": formats, "composites": composites}
+    return parts | made | {"largest": views.LARGEST_SHOWN}
 
 
-def _inline(figure: Figure) -> Any:
-    from markupsafe import Markup
-
-    return Markup(scoped_svg(figure.svg, figure.name))  # its content was checked when the figure was made
-
-
-def _is_wide(figure: Figure) -> bool:
-    box = ElementTree.fromstring(figure.svg).get("viewBox", "0 0 1 1").replace(",", " ").split()
-    return float(box[2]) > 1.9 * float(box[3])
-
-
-def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", format_cell(value)
+def _anchors(report: Report) -> dict[str, str]:
+    """Return where the page tells of each claim."""
+    owned = {c.id: f"statement-{e.statement.id}" for g in report.groups for e in g.entries for c in e.claims}
+    return {claim.id: f"claim-{k + 1}" for k, claim in enumerate(report.loose)} | owned
 
 
 def _entries(matrix: MatrixView) -> dict[str, np.ndarray]:
@@ -181,7 +200,7 @@ def _relative(link: str) -> str:
     return quote(link)
 
 
-def _write(files: Mapping[str, str], folder: Path, what: str) -> None:
+def _write(files: Mapping[str, str | bytes], folder: Path, what: str) -> None:
     """Write all files beside their destination, then move them there; on failure remove what was written."""
     try:
         exists = folder.is_dir()
@@ -190,7 +209,7 @@ def _write(files: Mapping[str, str], folder: Path, what: str) -> None:
         aside.mkdir()
         try:
             for name, text in files.items():
-                (aside / name).write_bytes(text.encode())
+                (aside / name).write_bytes(text if isinstance(text, bytes) else text.encode())
             if exists:
                 for name in files:
                     os.replace(aside / name, folder / name)

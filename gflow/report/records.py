@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
 
-from gflow.plots.style import EntryStatus
+from gflow.plots import Drawing, EntryStatus
+from gflow.report.figures import Figure, check_name, frozen
+from gflow.report.groups import Group, grouped
 from gflow.report.numbers import json_ready
 from gflow.statements.claims import Claim, summary
 
 if TYPE_CHECKING:
+    from gflow.report.explanation import Explanation
     from gflow.statements.statement import Statement
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
+COUNTING = "rows and columns are counted from 0, in sentences and captions from 1"
 _LIBRARIES = ("numpy", "scipy", "matplotlib", "sympy", "networkx", "autograd", "cvxpy", "clarabel")
 
 
@@ -38,61 +39,10 @@ def _installed(distribution: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Figure:
-    """A vector graphic with its caption and the numbers behind every point of it.
-
-    Parameters
-    ----------
-    name : str
-        Letters, digits, hyphens and underscores: also the name of its files.
-    caption : str
-    svg : str
-        As ``gflow.plots.figure_svg`` returns it.
-    data : mapping of str to (m,) or (m, k) array
-        Columns of the CSV file; an (m, k) array becomes columns ``name_1`` ... ``name_k``.
-
-    Raises
-    ------
-    ValueError
-        If the name cannot be a file name, there is no data, an array has no or more than two dimensions, or the
-        graphic is not a plain SVG image (scripts and references to other files are refused).
-    """
-
-    name: str
-    caption: str
-    svg: str
-    data: Mapping[str, np.ndarray]
-
-    def __post_init__(self) -> None:
-        _check_name(self.name, "figure")
-        _check_svg(self.svg, self.name)
-        if not self.data:
-            raise ValueError(f"figure '{self.name}' must come with the data behind it; got none")
-        object.__setattr__(self, "data", MappingProxyType({str(k): _frozen(v, k) for k, v in self.data.items()}))
-
-    def __repr__(self) -> str:
-        return f"Figure({self.name}: {', '.join(self.data)})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return name, caption and the names of the data columns as a JSON-ready dictionary."""
-        return {"name": self.name, "caption": self.caption, "columns": list(self.data)}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FigureSet:
-    """The figures that are drawn, and for each of the others one sentence that says why not."""
-
-    figures: tuple[Figure, ...]
-    left_out: MappingProxyType[str, str]
-
-    def __repr__(self) -> str:
-        drawn = ", ".join(figure.name for figure in self.figures) or "none"
-        return f"FigureSet({drawn}; left out: {', '.join(self.left_out) or 'none'})"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """A table: its rows hold numbers, text, None or short sequences of them.
+
+    Columns that ``lines`` names hold indices of rows or columns of a matrix, counted from 0; people see its labels.
 
     Raises ``ValueError`` if a row does not have as many cells as there are columns or the name is no identifier.
     """
@@ -101,9 +51,10 @@ class Table:
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check_name(self.name, "table")
+        check_name(self.name, "table")
         object.__setattr__(self, "columns", tuple(str(column) for column in self.columns))
         object.__setattr__(self, "rows", tuple(tuple(row) for row in self.rows))
         for k, row in enumerate(self.rows):
@@ -139,7 +90,7 @@ class MatrixView:
     caption: str = "The learned matrix"
 
     def __post_init__(self) -> None:
-        values, statuses = _frozen(self.values, "values"), np.asarray(self.statuses)
+        values, statuses = frozen(self.values, "values"), np.asarray(self.statuses)
         if values.ndim != 2 or values.shape != statuses.shape:
             raise ValueError(
                 f"values and statuses must be matrices of one shape; got {values.shape} and {statuses.shape}"
@@ -173,8 +124,14 @@ class Report:
     claims : sequence of Claim
     statements : sequence of Statement
         Those that were checked: pages say who says so, and under which hypotheses.
+    claim_ids : mapping of str to sequence of str
+        The ids of the claims of each statement by its own id; by default those that begin with it.
+    answer : Explanation, optional
+        What is learned: pages and the command line begin with it.
     figures : sequence of Figure
     tables : sequence of Table
+    composites : mapping of str to Drawing
+        Several figures as one with lettered panels, by name.
     configuration : mapping
         The settings of the run: numbers, text, None, sequences, and mappings of them.
     matrix : MatrixView, optional
@@ -189,8 +146,11 @@ class Report:
     lead: str
     claims: Sequence[Claim]
     statements: Sequence[Statement] = field(default=(), kw_only=True)
+    claim_ids: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
+    answer: Explanation | None = field(default=None, kw_only=True)
     figures: Sequence[Figure] = field(default=(), kw_only=True)
     tables: Sequence[Table] = field(default=(), kw_only=True)
+    composites: Mapping[str, Drawing] = field(default_factory=dict, kw_only=True)
     configuration: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     matrix: MatrixView | None = field(default=None, kw_only=True)
     seed: int | None = field(default=None, kw_only=True)
@@ -199,14 +159,27 @@ class Report:
     def __post_init__(self) -> None:
         for name in ("claims", "statements", "figures", "tables"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("configuration", "versions"):
+        for name in ("configuration", "versions", "claim_ids"):
             object.__setattr__(self, name, MappingProxyType(json_ready(getattr(self, name))))
         _check_distinct((claim.id for claim in self.claims), "claim")
         names = [figure.name for figure in self.figures] + [table.name for table in self.tables]
         _check_distinct((name.lower() for name in names), "figure or table")
 
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Return the statements by theorem, each with its claims."""
+        return grouped(self.statements, self.claims, self.claim_ids)[0]
+
+    @property
+    def loose(self) -> tuple[Claim, ...]:
+        """Return the claims that belong to no statement, as those of a study."""
+        return grouped(self.statements, self.claims, self.claim_ids)[1]
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as a JSON-ready dictionary; figures by name, their data being in the CSV files."""
+        """Return the report as a JSON-ready dictionary; figures by name, their data being in the CSV files.
+
+        Rows and columns are counted from 0, in sentences and captions from 1.
+        """
         return {
             "title": self.title,
             "lead": self.lead,
@@ -218,26 +191,13 @@ class Report:
             "matrix": None if self.matrix is None else self.matrix.to_dict(),
             "tables": [table.to_dict() for table in self.tables],
             "figures": [figure.name for figure in self.figures],
+            "counting": COUNTING,
+            "answer": None if self.answer is None else json_ready(self.answer.to_dict()),
+            "statements": [entry.to_dict() for group in self.groups for entry in group.entries],
         }
 
     def __repr__(self) -> str:
         return f"Report({self.title!r}, {len(self.claims)} claims, {len(self.figures)} figures)"
-
-
-def _frozen(values: Any, name: Any) -> np.ndarray:
-    array = np.array(values)
-    if array.ndim not in (1, 2) or array.dtype.kind not in "biufUS":
-        raise ValueError(
-            f"'{name}' must be an array of numbers or text with one or two dimensions; "
-            f"got shape {array.shape}, dtype {array.dtype}"
-        )
-    array.setflags(write=False)
-    return array
-
-
-def _check_name(name: str, kind: str) -> None:
-    if not isinstance(name, str) or not _NAME.match(name):
-        raise ValueError(f"name of a {kind} must be letters, digits, hyphens and underscores; got {name!r}")
 
 
 def _check_distinct(names: Iterable[str], kind: str) -> None:
@@ -246,23 +206,3 @@ def _check_distinct(names: Iterable[str], kind: str) -> None:
         if name in seen:
             raise ValueError(f"every {kind} of a report must have its own name; got '{name}' twice")
         seen.add(name)
-
-
-def _check_svg(svg: str, name: str) -> None:
-    try:
-        root = ElementTree.fromstring(svg)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"svg of figure '{name}' must be well-formed; {error}") from None
-    if not root.tag.endswith("}svg"):
-        raise ValueError(f"svg of figure '{name}' must be an SVG image in its namespace; got <{root.tag}>")
-    for element in root.iter():
-        tag = str(element.tag).rpartition("}")[2]
-        outward = [key for key, text in element.attrib.items() if _reaches_out(key.rpartition("}")[2], text)]
-        if tag in ("script", "foreignObject", "style", "a", "image") or outward:
-            found = f"<{tag} {outward[0]}>" if outward else f"<{tag}>"
-            raise ValueError(f"svg of figure '{name}' must hold neither scripts nor references; got {found}")
-
-
-def _reaches_out(attribute: str, text: str) -> bool:
-    link = attribute in ("href", "src") and not text.startswith("#")
-    return attribute.startswith("on") or link or bool(re.search(r"url\((?!#)", text))

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 
 from gflow import diagnostics
-from gflow.plots import draw_gradient_norm, draw_loss, draw_observation_graph, draw_singular_values, figure_svg
+from gflow.plots import Drawing, draw_gradient_norm, draw_loss, draw_observation_graph, draw_singular_values
 from gflow.report import Figure, FigureSet
 from gflow.statements import Evidence
 from gflow.statements.saddles import singular_values
 
-NAMES = ("observation-graph", "loss", "gradient-norm", "singular-values")
+NAMES = ("observation-graph", "loss", "learned-values", "gradient-norm", "singular-values")
 MOST_POINTS = 1500
 """Figures show at most this many states of a trajectory."""
 MOST_EDGES = 2000
 """Observation graphs with more edges are not drawn: nobody could follow one of them."""
+BEFORE = 0.1
+"""The first rest is shown from this part of its end on."""
+SMALLEST = 1e-12
+"""Singular values below this part of the largest are not shown beside the loss."""
 MOST_WORK = 1e10
 """Up to this many multiplications, states times d1 d2 min(d1, d2), the singular values of W are computed and drawn."""
 
@@ -25,7 +29,7 @@ MOST_WORK = 1e10
 def trajectory_figures(given: Evidence) -> FigureSet:
     """Return the observation graph, and loss, gradient norm and singular values along the trajectory."""
     left_out = _too_large(given)
-    makers = (_graph_figure, _loss_figure, _gradient_figure, _singular_value_figure)
+    makers = (_graph_figure, _loss_figure, _value_figure, _gradient_figure, _factor_figure)
     drawn = tuple(make(given) for name, make in zip(NAMES, makers, strict=True) if name not in left_out)
     return FigureSet(drawn, MappingProxyType(left_out))
 
@@ -36,7 +40,8 @@ def _too_large(given: Evidence) -> dict[str, str]:
     if given.problem.n_observed > MOST_EDGES:
         found["observation-graph"] = f"not drawn with {given.problem.n_observed} edges, which exceed {MOST_EDGES}"
     if states * d1 * d2 * min(d1, d2) > MOST_WORK:
-        found["singular-values"] = f"not drawn: those of {states} states of {d1} x {d2} take too long"
+        too_long = f"not drawn: those of {states} states of {d1} x {d2} take too long"
+        found |= {"learned-values": too_long, "singular-values": too_long}
     return found
 
 
@@ -45,7 +50,7 @@ def _graph_figure(given: Evidence) -> Figure:
     entries = np.stack([problem.rows, problem.columns], axis=1)
     zero = problem.targets == 0
     parts = [(part.rows, part.columns) for part in given.connectivity.components]
-    svg = figure_svg(
+    drawing = Drawing.of(
         lambda ax: draw_observation_graph(
             entries[~zero].tolist(), ax, shape=problem.shape, zeros=entries[zero].tolist(), components=parts
         ),
@@ -53,7 +58,7 @@ def _graph_figure(given: Evidence) -> Figure:
     )
     caption = "Observation graph: an edge for every observed non-zero entry; observed zeros are dashed."
     data = {"row": problem.rows + 1, "column": problem.columns + 1, "value": problem.targets}
-    return Figure("observation-graph", caption, svg, data)
+    return Figure.drawn("observation-graph", caption, drawing, data)
 
 
 def _moments(given: Evidence) -> tuple[np.ndarray, np.ndarray]:
@@ -66,21 +71,61 @@ def _moments(given: Evidence) -> tuple[np.ndarray, np.ndarray]:
 def _loss_figure(given: Evidence) -> Figure:
     shown, times = _moments(given)
     losses = given.unit * (given.unit * given.trajectory.losses[shown])
-    first = times[1] if len(times) > 1 else 0.0
-    waits = [
-        (
-            max(saddle.plateau.start / given.unit, first),
-            _until(given, saddle.plateau),
-            given.unit * (given.unit * saddle.point.value),
-        )
-        for saddle in given.saddles
+    left, right = _window(given, times)
+    marks = [
+        (max(start, left), end, given.unit * (given.unit * saddle.point.value), f"rank {saddle.rank}")
+        for (start, end), saddle in zip(_stays(given, times), given.saddles, strict=True)
+        if start < end
     ]
-    waits = [wait for wait in waits if wait[0] < wait[1]]
-    svg = figure_svg(
-        lambda ax: draw_loss(times, losses, ax, plateaus=waits), alt="Loss against time, with its plateaus shaded."
+
+    def draw(ax: Any) -> None:
+        draw_loss(times, losses, ax, plateaus=marks, time_scale="log")
+        ax.set_xlim(left, right)
+        ax.margins(y=0.12)
+
+    drawing = Drawing.of(draw, alt="Loss against the logarithm of time: it rests at each saddle, then falls.")
+    caption = (
+        "Loss along the trajectory, against the logarithm of time. Discs and shading: where it rests, at the loss of "
+        "the saddle nearby, polished by Newton's method, with the rank of W there."
     )
-    caption = "Loss along the trajectory. Shaded: stays near the saddles, with the loss of the polished saddle."
-    return Figure("loss", caption, svg, {"time": times, "loss": losses})
+    return Figure.drawn("loss", caption, drawing, {"time": times, "loss": losses})
+
+
+def _value_figure(given: Evidence) -> Figure:
+    shown, times = _moments(given)
+    values = given.unit * np.array([singular_values(given.model, theta) for theta in given.trajectory.states[shown]])
+    stays = [(start, end) for start, end in _stays(given, times) if start < end]
+    seen = values[:, values.max(axis=0) > SMALLEST * values.max()]
+
+    def draw(ax: Any) -> None:
+        draw_singular_values(times, seen, ax, label="$W$", time_scale="log", plateaus=stays, legend=False)
+        ax.set_xlim(*_window(given, times))
+        if values.max(initial=0.0) > 0:
+            ax.set_ylim(SMALLEST * values.max(), 20.0 * values.max())
+        if 1 < seen.shape[1] <= 10:
+            ax.legend(loc="lower right")
+
+    drawing = Drawing.of(draw, alt="Singular values of W against the logarithm of time: they rise one by one.")
+    caption = (
+        "Singular values of W along the same trajectory: each rest is left when one more of them has grown. Those "
+        "below 1e-12 of the largest are not shown."
+    )
+    return Figure.drawn("learned-values", caption, drawing, {"time": times, "sigma": values})
+
+
+def _stays(given: Evidence, times: np.ndarray) -> list[tuple[float, float]]:
+    """Return from when to when the trajectory rests at each saddle, after its first step."""
+    first = float(times[1]) if len(times) > 1 else 0.0
+    return [(max(saddle.plateau.start / given.unit, first), _until(given, saddle.plateau)) for saddle in given.saddles]
+
+
+def _window(given: Evidence, times: np.ndarray) -> tuple[float, float]:
+    """Return the times shown: from a part of the first rest, before which nothing happens, to the end."""
+    last = float(times[-1]) or 1.0
+    ends = [end for start, end in _stays(given, times) if start < end]
+    positive = times[times > 0]
+    first = float(positive[0]) if len(positive) else last / 10.0
+    return max(first, BEFORE * ends[0]) if ends else first, last
 
 
 def _until(given: Evidence, plateau: Any) -> float:
@@ -93,14 +138,14 @@ def _gradient_figure(given: Evidence) -> Figure:
     lows = [int(np.argmin(np.abs(given.trajectory.losses - saddle.plateau.loss))) for saddle in given.saddles]
     marks = (given.trajectory.times[lows] / given.unit).tolist() if lows else []
     marks = [mark for mark in marks if mark > 0]
-    svg = figure_svg(
+    drawing = Drawing.of(
         lambda ax: draw_gradient_norm(times, norms, ax, marks=marks), alt="Norm of the gradient against time."
     )
     caption = "Norm of the gradient along the trajectory; dotted where it is nearest to a saddle."
-    return Figure("gradient-norm", caption, svg, {"time": times, "gradient_norm": norms})
+    return Figure.drawn("gradient-norm", caption, drawing, {"time": times, "gradient_norm": norms})
 
 
-def _singular_value_figure(given: Evidence) -> Figure:
+def _factor_figure(given: Evidence) -> Figure:
     shown, times = _moments(given)
     path, root = given.trajectory, np.sqrt(given.unit)
     sizes = np.array([singular_values(given.model, theta) for theta in path.states[shown]])
@@ -112,9 +157,9 @@ def _singular_value_figure(given: Evidence) -> Figure:
         for ax, (label, values) in zip(axes.flat, panels.values(), strict=True):
             draw_singular_values(times, values, ax, label=label)
 
-    svg = figure_svg(
+    drawing = Drawing.of(
         draw, alt="Singular values of W, A, B and the stacked factors against time.", figsize=(9.6, 6.0), panels=(2, 2)
     )
     caption = "Singular values along the trajectory. On some Omega_k, A, B and [A; B^T] have the same rank."
     data = {"time": times} | {f"sigma_{key}": values for key, (_, values) in panels.items()}
-    return Figure("singular-values", caption, svg, data)
+    return Figure.drawn("singular-values", caption, drawing, data)

@@ -8,21 +8,19 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow import diagnostics, manifolds, symbolic
 from gflow.plots import EntryStatus
 from gflow.policy import SHOWN_RANK_TOL
 from gflow.report import Figure, MatrixView, Report, Table, format_number
 from gflow.report.certificates import certificate_table
+from gflow.report.explanation import explained
 from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
+from gflow.report.tables import RANK_TOL, chain_table, component_table, equation_tables, loss_of, saddle_table
 from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
-from gflow.statements import Evidence, Page, PassedSaddle, Statement, checked, completions, registry
+from gflow.statements import Evidence, Page, Statement, checked, completions, registry
 from gflow.statements.evidence import factored_completion
 from gflow.statements.saddles import singular_values
-from gflow.statements.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
 
-LARGEST_EQUATIONS = 50
-"""Up to this dimension (5 x 5 at full width) the equations of the flow are listed."""
 LARGEST_VIEW = 250_000
 """Number of entries up to which the matrix learned is part of the report, entry by entry."""
 
@@ -71,7 +69,14 @@ def evidence_report(
     claims = checked(given, registry.statements(Page.REPORT) if chosen is None else listed)
     parts = _completion(given, name, drawn) if factored_completion(given.problem, given.model) else _other(given, name)
     told = [claim for found in claims.values() for claim in found]
-    return Report(title=f"Theorems verified on {name}", claims=told, statements=tuple(claims), seed=given.seed, **parts)
+    return Report(
+        title=f"Theorems verified on {name}",
+        claims=told,
+        statements=tuple(claims),
+        claim_ids={each.id: [claim.id for claim in found] for each, found in claims.items()},
+        seed=given.seed,
+        **parts,
+    )
 
 
 def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
@@ -80,19 +85,21 @@ def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
     matrix = matrix_view(given)
     if matrix is None:
         left_out["matrix"] = f"not listed with {np.prod(given.problem.shape)} entries, which exceed {LARGEST_VIEW}"
-    tables = [saddle_table(given), certificate_table(given), _component_table(given), Table(**given.once(completions))]
+    tables = [chain_table(given), saddle_table(given), certificate_table(given), component_table(given)]
+    tables.append(Table(**given.once(completions)))
     return {
         "lead": _lead(given, name),
         "figures": figures,
-        "tables": [*tables, *_equation_tables(given)],
+        "tables": [*tables, *equation_tables(given)],
         "configuration": _configuration(given, name, left_out),
         "matrix": matrix,
+        "answer": explained(given, name),
     }
 
 
 def _other(given: Evidence, name: str) -> dict[str, Any]:
     """Return the same for another problem or model: figures and tables are those of completion."""
-    status, loss = given.trajectory.status, format_number(_loss(given, given.trajectory.final_loss), 3)
+    status, loss = given.trajectory.status, format_number(loss_of(given, given.trajectory.final_loss), 3)
     lead = f"{name}: {given.problem} and {given.model}. The gradient flow ended {status}, at loss {loss}."
     described = {"problem": str(given.problem), "model": str(given.model), **given.settings, "seed": given.seed}
     return {"lead": lead, "configuration": described | {"trajectory": _gauges(given)}}
@@ -116,13 +123,9 @@ def _lead(given: Evidence, name: str) -> str:
         f"component{'s' * (count != 1)} of the observation graph). The gradient flow of width {given.model.rank} from "
         f"a start of entries up to {format_number(float(np.abs(_theta(given, given.start)).max()), 2)} ended "
         f"{trajectory.status}: {len(given.saddles)} saddle{'s' * (len(given.saddles) != 1)} passed, loss "
-        f"{format_number(_loss(given, trajectory.final_loss), 3)}, rank {rank} (singular values above "
-        f"{format_number(SHOWN_RANK_TOL)} of the largest), nuclear norm {format_number(norm)}."
+        f"{format_number(loss_of(given, trajectory.final_loss), 3)}, rank {rank} (singular values above "
+        f"{format_number(RANK_TOL)} of the largest), nuclear norm {format_number(norm)}."
     )
-
-
-def _loss(given: Evidence, value: float) -> float:
-    return given.unit * (given.unit * value)
 
 
 def _theta(given: Evidence, values: np.ndarray) -> np.ndarray:
@@ -151,7 +154,7 @@ def _gauges(given: Evidence) -> dict[str, Any]:
         "status": str(trajectory.status),
         "solver": trajectory.method,
         "end_time": float(trajectory.times[-1]) * given.time_unit,
-        "loss": _loss(given, trajectory.final_loss),
+        "loss": loss_of(given, trajectory.final_loss),
         "n_steps": trajectory.n_steps,
         "n_gradients": trajectory.n_gradients,
         "conservation_drift": trajectory.conservation_drift,
@@ -178,78 +181,3 @@ def matrix_view(given: Evidence) -> MatrixView | None:
         "and a seed-dependent one to a limit of its own for every start; at this start they may still be far from it."
     )
     return MatrixView(given.model.output(given.trajectory.final) * given.unit, statuses, caption)
-
-
-def saddle_table(given: Evidence) -> Table:
-    """Return one row for every saddle that the trajectory passes, in the units of the matrix."""
-    columns = (
-        *("loss", "from", "to", "k", "ranks of W, A, B", "kind", "index", "zero modes", "zero modes predicted"),
-        *("residual singular values", "escape rate", "2 sigma_1 / n", "multiplicity", "multiplicity predicted"),
-        *("Assumption 1", "Assumption 2"),
-    )
-    rows = [_saddle_row(given, saddle) for saddle in given.saddles]
-    for plateau in given.unresolved:
-        span = [_loss(given, plateau.loss), *_span(given, plateau)]
-        rows.append([*span, None, None, "no critical point found", *[None] * (len(columns) - 6)])
-    caption = (
-        "Saddles that the trajectory passes, polished by Newton's method within the smallest Omega_k that holds them. "
-        "Zero modes are predicted from below: by the residual's rank, and by the symmetry orbit."
-    )
-    return Table("saddles", caption, columns, rows)
-
-
-def _saddle_row(given: Evidence, saddle: PassedSaddle) -> list[Any]:
-    point, leaves = saddle.point, saddle.escape
-    rank_a, rank_b, _ = manifolds.factor_ranks(given.model, point.theta) if saddle.rank else (0, 0, 0)
-    rank = int(diagnostics.numerical_rank(given.model.output(point.theta), SHOWN_RANK_TOL**2)) if saddle.rank else 0
-    return [
-        _loss(given, point.value),
-        *_span(given, saddle.plateau),
-        saddle.rank,
-        [rank, rank_a, rank_b],
-        str(point.kind),
-        point.index,
-        point.n_zero,
-        [predicted_zero_modes(given, saddle), point.gauge_dimension],
-        (leaves.singular_values * given.unit).tolist(),
-        point.escape_rate * given.unit,
-        leaves.rate * given.unit,
-        multiplicity(given, saddle) if point.index else 0,
-        predicted_multiplicity(given, saddle) if point.index else 0,
-        leaves.assumption_1,
-        leaves.assumption_2,
-    ]
-
-
-def _span(given: Evidence, plateau: Any) -> list[float | None]:
-    return [plateau.start / given.unit, None if plateau.end is None else plateau.end / given.unit]
-
-
-def _component_table(given: Evidence) -> Table:
-    graphs = (
-        ("observation graph", given.connectivity.components),
-        ("coupling graph", given.connectivity.coupling_components),
-    )
-    rows = [
-        [name, [i + 1 for i in part.rows], [j + 1 for j in part.columns], part.complete_bipartite]
-        for name, parts in graphs
-        for part in parts
-    ]
-    caption = "Components of the graph of observed non-zero entries and of the graph of all observed entries."
-    return Table("components", caption, ("graph", "rows", "columns", "complete bipartite"), rows)
-
-
-def _equation_tables(given: Evidence) -> list[Table]:
-    if given.model.dim > LARGEST_EQUATIONS:
-        return []
-    flow = symbolic.symbolic_flow(given.problem.observed, given.model.rank, given.problem.with_gaps())
-    lines = symbolic.equations_text(flow).splitlines()
-    rows, block = [], ""
-    for line in filter(str.strip, lines):
-        if line.startswith("  "):
-            rows.append([block, line.strip()])
-        elif line.startswith("constant"):
-            rows.append(["constant", line.partition(": ")[2]])
-        else:
-            block = line.rstrip(":")
-    return [Table("equations", "The gradient flow, one block per coupling component.", ("block", "equation"), rows)]

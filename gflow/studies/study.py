@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from string import ascii_lowercase
 from typing import Any, Protocol
 
 import numpy as np
 
 from gflow import MatrixCompletion
-from gflow.plots import figure_svg
+from gflow.plots import Drawing, composite
 from gflow.report import Figure, Report, Table
 from gflow.statements.claims import Claim
+from gflow.studies.parameters import changed
 
+_PUBLISHED = re.compile(r"\(([a-z](?:-[a-z])?)\) ")
 Columns = Mapping[str, np.ndarray]
 """The numbers behind a panel, column by column: (m,) or (m, k) arrays."""
 
@@ -59,16 +63,24 @@ class FigureStudy(Protocol):
 
 
 def configured(
-    study: FigureStudy, *, quick: bool = False, seed: int | None = None, problem: MatrixCompletion | None = None
+    study: FigureStudy,
+    *,
+    quick: bool = False,
+    seed: int | None = None,
+    problem: MatrixCompletion | None = None,
+    assignments: Sequence[str] = (),
 ) -> Any:
-    """Return the study's configuration; raises ``ValueError`` if it takes no matrix and one is given."""
+    """Return the study's configuration, with parameters set by ``NAME=VALUE`` on top.
+
+    Raises ``ValueError`` if it takes no matrix and one is given, or for an assignment that it does not understand.
+    """
     config = study.QUICK if quick else study.Config()
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if problem is not None:
         if not accepts_matrix(study):
             raise ValueError(f"the study '{study.TITLE}' is about fixed data and takes no matrix")
         changes["problem"] = problem
-    return replace(config, **changes)
+    return changed(replace(config, **changes), assignments)
 
 
 def accepts_matrix(study: FigureStudy) -> bool:
@@ -76,15 +88,25 @@ def accepts_matrix(study: FigureStudy) -> bool:
     return any(field.name == "problem" for field in fields(study.Config))
 
 
-def study_report(study: FigureStudy, name: str, config: Any, *, jobs: int = 1) -> Report:
-    """Return the report on one run of a study; claims, figures and tables are led by its name."""
+def study_report(study: FigureStudy, name: str, config: Any, *, jobs: int = 1, drawn: bool = True) -> Report:
+    """Return the report on one run of a study; claims, figures and tables are led by its name.
+
+    Without ``drawn`` it has no figures, which a report that is not written does not need.
+    """
     result = study.run(config, jobs=jobs)
-    data = study.data(result)
+    data = study.data(result) if drawn else {}
+    shown = {panel: _drawing(study, panel, result) for panel in study.PANELS if panel in data}
+    letters = _letters([study.PANELS[panel].caption for panel in shown])
+    parts = dict(zip(letters, shown.values(), strict=True))
     return Report(
         title=study.TITLE,
         lead=study.SETTING,
         claims=[replace(claim, id=f"{name}/{claim.id}") for claim in study.claims(result)],
-        figures=[_figure(study, name, panel, result, data[panel]) for panel in study.PANELS if panel in data],
+        figures=[
+            Figure.drawn(f"{name}-{panel}", study.PANELS[panel].caption, drawing, data[panel])
+            for panel, drawing in shown.items()
+        ],
+        composites={name: composite(parts, study.TITLE)} if parts else {},
         tables=[replace(table, name=f"{name}-{table.name}") for table in study.tables(result)],
         configuration={field.name: _plain(getattr(config, field.name)) for field in fields(config)},
         seed=config.seed,
@@ -99,20 +121,29 @@ def combined_report(reports: Sequence[Report], title: str) -> Report:
         claims=[claim for report in reports for claim in report.claims],
         figures=[figure for report in reports for figure in report.figures],
         tables=[table for report in reports for table in report.tables],
+        composites={name: drawing for report in reports for name, drawing in report.composites.items()},
         configuration={report.title: dict(report.configuration) for report in reports},
     )
 
 
-def _figure(study: FigureStudy, name: str, panel: str, result: Any, columns: Columns) -> Figure:
+def _drawing(study: FigureStudy, panel: str, result: Any) -> Drawing:
     look = study.PANELS[panel]
-    svg = figure_svg(
+    return Drawing.of(
         lambda axes: study.draw(result, {panel: axes}),
         alt=look.alt,
         figsize=look.figsize,
         panels=look.grid,
         projection=look.projection,
     )
-    return Figure(f"{name}-{panel}", look.caption, svg, columns)
+
+
+def _letters(captions: Sequence[str]) -> list[str]:
+    """Return the letters of panels: those of the publication where every caption begins with them, else a, b, c, ..."""
+    published = [_PUBLISHED.match(caption) for caption in captions]
+    found = [match[1] for match in published if match]
+    if len(found) == len(captions) == len(set(found)):
+        return found
+    return [ascii_lowercase[k] for k in range(len(captions))]
 
 
 def _plain(value: Any) -> Any:

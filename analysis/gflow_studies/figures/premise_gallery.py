@@ -15,7 +15,7 @@ from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 from gflow_studies.figures.premise_claims import drift_claims, premise_claims
-from gflow_studies.figures.stage_drifts import Drift, DriftCase, Fate, case, random_problem, violation
+from gflow_studies.figures.stage_drifts import Case, Drift, Fate, case, random_case, random_problem, violation
 
 TITLE = "Where the premise of Theorem 3 fails: a gallery, with the trajectories that run to infinity"
 SETTING = (
@@ -29,7 +29,8 @@ SHOWN = 6
 PANELS = {
     "size": Panel(
         "Largest entry of W along the stages that the traversal calls diverging, from shortly after the escape on. "
-        "Dashed: t^(1/2).",
+        "Dashed: t^(1/2). Random problems are named by the rank that they are drawn with, how many are observed, "
+        "and in brackets their number in the search.",
         "Logarithmic curves against time: most end parallel to a dashed line of slope one half, some level off.",
         figsize=(5.6, 4.0),
     ),
@@ -93,7 +94,7 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     looks = mapped(_look, [(config.seed, number, *args) for number in range(config.search)], jobs)
     wanted = [number for number, look in enumerate(looks) if look in ("diverging", "better fit")]
     tasks = [(name, example(name), config.horizon) for name in PUBLISHED]
-    tasks += [(f"number {number}", random_problem(config.seed, number, *args), config.horizon) for number in wanted]
+    tasks += [(*random_case(config.seed, number, *args), config.horizon) for number in wanted]
     return Result(config, mapped(case, tasks, jobs), looks)
 
 

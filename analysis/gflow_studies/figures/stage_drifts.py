@@ -105,7 +105,12 @@ class DriftCase:
 
 
 def random_problem(seed: int, number: int, size: int, ranks: Sequence[int]) -> gflow.MatrixCompletion:
-    """Return Gaussian data of low rank on a random connected mask that meets every row and column.
+    """Return Gaussian data of low rank on a random connected mask that meets every row and column."""
+    return random_case(seed, number, size, ranks)[1]
+
+
+def random_case(seed: int, number: int, size: int, ranks: Sequence[int]) -> tuple[str, gflow.MatrixCompletion]:
+    """Return the name of such a problem, by its rank, its entries and its number, and the problem.
 
     It depends on the arguments alone: problem ``number`` of the search that ``seed`` begins.
     """
@@ -118,7 +123,7 @@ def random_problem(seed: int, number: int, size: int, ranks: Sequence[int]) -> g
         if mask.any(axis=0).all() and mask.any(axis=1).all():
             problem = gflow.MatrixCompletion(W, mask)
             if gflow.connectivity(problem).kind is gflow.Kind.CONNECTED:
-                return problem
+                return f"rank {rank}, {count} of {size * size} ({number})", problem
 
 
 def violation(problem: gflow.MatrixCompletion) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.plots import draw_chain, figure_svg
+from gflow.plots import Drawing, draw_chain
 from gflow.report import Figure
 from gflow.report.limit_figures.runs import LeftOut
 from gflow.statements import Evidence
@@ -53,14 +53,14 @@ def chain_figure(given: Evidence) -> Figure:
             if len(chains) > 1:
                 ax.set_title(f"component {chain.end.component}")
 
-    svg = figure_svg(
+    drawing = Drawing.of(
         draw,
         alt="Loss along the heteroclinic orbits from the origin through the saddles to the limit.",
         figsize=(4.8 * columns, 3.4 * rows),
         panels=(rows, columns),
     )
     legs = [leg for _, some in shown for leg in some]
-    return Figure("chain-of-losses", _caption(len(shown), len(chains)), svg, _data(legs))
+    return Figure.drawn("chain-of-losses", _caption(len(shown), len(chains)), drawing, _data(legs))
 
 
 def chain_legs(problem: gflow.MatrixCompletion, chain: gflow.Chain) -> list[Leg]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.plots import draw_convergence, figure_svg, power_law
+from gflow.plots import Drawing, draw_convergence, power_law
 from gflow.report import Figure
 from gflow.report.limit_figures.runs import FAR_POWERS, SCALE_LABEL, LeftOut, LimitRun, completion_powers, left_over
 from gflow.statements import Evidence, thm2
@@ -56,9 +56,9 @@ def convergence_figure(given: Evidence, runs: Sequence[LimitRun]) -> Figure:
             ax.get_legend().set(title="orders: fitted (predicted)", alignment="left")
 
     alt = "Errors against alpha on logarithmic scales, with the fitted and the predicted powers of alpha."
-    svg = figure_svg(draw, alt=alt, figsize=(4.8 * len(panels), 3.4), panels=(1, len(panels)))
+    drawing = Drawing.of(draw, alt=alt, figsize=(4.8 * len(panels), 3.4), panels=(1, len(panels)))
     series = [*escapes, *([] if whole is None else [whole])]
-    return Figure("limit-convergence", _caption(escapes, failures, whole, note), svg, _data(series))
+    return Figure.drawn("limit-convergence", _caption(escapes, failures, whole, note), drawing, _data(series))
 
 
 def escape_series(given: Evidence) -> tuple[list[Series], str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.plots import draw_plateau_times, figure_svg
+from gflow.plots import Drawing, draw_plateau_times
 from gflow.report import Figure
 from gflow.report.limit_figures.runs import SCALE_LABEL, LeftOut, LimitRun
 from gflow.statements import Evidence
@@ -56,7 +56,7 @@ def plateau_figure(given: Evidence, runs: Sequence[LimitRun]) -> Figure:
         draw_plateau_times(alphas, measured, lines, ax, guide_alphas=guide_alphas, xlabel=SCALE_LABEL, **options)
         ax.get_legend().set(title="multiples: fitted (predicted)", alignment="left")
 
-    svg = figure_svg(
+    drawing = Drawing.of(
         draw,
         alt="Waiting time at every saddle against alpha: points integrated, dashed lines predicted.",
         figsize=(5.4, 3.4),
@@ -73,7 +73,7 @@ def plateau_figure(given: Evidence, runs: Sequence[LimitRun]) -> Figure:
         "multiple_predicted": multiples,
         "multiple_measured": np.array([np.nan if slope is None else slope for slope in slopes]),
     }
-    return Figure("plateau-times", CAPTION, svg, data)
+    return Figure.drawn("plateau-times", CAPTION, drawing, data)
 
 
 def predicted_waits(given: Evidence) -> tuple[list[int], np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.plots import draw_polar, figure_svg
+from gflow.plots import Drawing, draw_polar
 from gflow.report import Figure
 from gflow.report.limit_figures.runs import LeftOut
 from gflow.statements import Evidence, thm2
@@ -48,14 +48,16 @@ def polar_figure(given: Evidence) -> Figure:
             title = f"from rank {view.rank}" if len(views) > 1 else ""
             draw_polar(view.rows, view.columns, ax, title=title, legend=view is views[-1], linewidth=1.2)
 
-    svg = figure_svg(
+    drawing = Drawing.of(
         draw,
         alt="Paths of the rows of A and the columns of B in polar coordinates, as they leave a saddle.",
         figsize=(3.3 * len(views) + 1.5, 3.5),
         panels=(1, len(views)),
         projection="polar",
     )
-    return Figure("polar-view", _caption(views, len(given.connectivity.coupling_components)), svg, _data(views))
+    return Figure.drawn(
+        "polar-view", _caption(views, len(given.connectivity.coupling_components)), drawing, _data(views)
+    )
 
 
 def escape_views(given: Evidence) -> list[View]:

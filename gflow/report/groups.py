@@ -1,0 +1,143 @@
+"""The statements of a report grouped by theorem, each in a few words and with one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gflow.statements.claims import Claim
+from gflow.statements.ledger import aggregated
+from gflow.statements.statement import Statement
+
+BAI = "Bai et al. 2024"
+GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("Proposition 1: invariant manifolds", BAI, ("prop1",)),
+    ("Proposition 2: invariant manifolds of disconnected data", BAI, ("prop2",)),
+    ("Theorem 1: the landscape", BAI, ("thm1",)),
+    ("Theorem 2: escape from saddles", BAI, ("assumption1", "assumption2", "mixing", "thm2")),
+    ("Theorem 3: minimum rank", BAI, ("thm3_premise", "thm3")),
+    ("Theorem 4: minimum nuclear norm", BAI, ("thm4",)),
+    ("Commuting measurements", "Gunasekar et al. 2017", ("commuting", "gunasekar_thm1", "gunasekar_cor2")),
+    ("The conjecture on the nuclear norm", "Gunasekar et al. 2017", ("gunasekar_conjecture",)),
+    ("Restricted isometry", "Jin et al. 2023", ("rip", "rip_thm3")),
+    ("Three factors and more", "", ("deep_rank", "deep_norm", "deep_closed_form", "deep_saddles", "deep_escape")),
+    ("Laws of the flow", "", ("conservation", "balanced", "decoupling", "general.descent", "general.conserved")),
+    (
+        "Discrete steps",
+        "",
+        ("steps.keep", "steps.leave", "steps.drift", "steps.escape", "steps.stability"),
+    ),
+    (
+        "Checks of the numbers",
+        "",
+        ("spectrum", "derivatives", "identities", "general.derivatives", "general.critical"),
+    ),
+)
+"""Heading, who says so, and the ids of the statements; all other statements stand under their source."""
+SHORT = {
+    "prop1": "the Omega_k, matrices of rank k, are invariant",
+    "prop2": "the sub-Omega_k, one component each, are invariant",
+    "thm1": "critical points are strict saddles or global minima",
+    "assumption1": "Assumption 1: one top singular pair at every saddle",
+    "assumption2": "Assumption 2: saddles are minima within Omega_k",
+    "mixing": "what arrives is generic: the top singular pair escapes",
+    "thm2": "escapes have a limit, which lies on an Omega_(k+1)",
+    "thm3_premise": "premise: each saddle is the best point of its Omega_k",
+    "thm3": "the completion has the minimum rank",
+    "thm4": "the completion has the minimum nuclear norm",
+    "commuting": "the completion has the minimum nuclear norm",
+    "gunasekar_thm1": "the limit from alpha I has the minimum trace",
+    "gunasekar_cor2": "the limit from alpha I has the minimum nuclear norm",
+    "gunasekar_conjecture": "the completion has the minimum nuclear norm",
+    "rip": "the completion has the minimum rank",
+    "rip_thm3": "the completion has the minimum rank",
+    "deep_rank": "the completion has the minimum rank, connected or not",
+    "deep_norm": "complete bipartite data: minimum nuclear norm as well",
+    "deep_closed_form": "mode i of all components shares channel i",
+    "deep_saddles": "saddles are not strict",
+    "deep_escape": "the origin is left at the blow-up time of the start",
+    "conservation": "A^T A - B B^T is conserved, and the loss never rises",
+    "balanced": "from a balanced square start det W keeps its sign",
+    "decoupling": "components flow apart, each as if it were alone",
+    "spectrum": "escape rates and zero modes are those predicted",
+    "derivatives": "loss, gradient and Hessian agree with each other",
+    "identities": "the equations hold as symbolic identities",
+    "steps.keep": "steps along the gradient keep Omega_k",
+    "steps.leave": "sign descent, Adam and AdaGrad leave Omega_k",
+    "steps.drift": "a step drifts by the square of its length alone",
+    "steps.escape": "the origin is left in 1 / log r steps a factor e",
+    "steps.stability": "minima are stable for steps below 2 / lambda_max",
+    "general.descent": "the loss falls as fast as |grad R|^2",
+    "general.conserved": "what the model conserves is conserved",
+    "general.derivatives": "value, gradient and Hessian agree with each other",
+    "general.critical": "saddles have the negative curvature they claim",
+}
+"""The statements in so few words that a line of 80 characters holds them beside their verdict."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A statement with its claims, and one claim for all of them: the worst verdict with its numbers."""
+
+    statement: Statement
+    claims: tuple[Claim, ...]
+    whole: Claim
+
+    @property
+    def short(self) -> str:
+        """Return the statement in a few words; those of users and packages in their own."""
+        return SHORT.get(self.statement.id, self.statement.title)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was checked, by whom it is said, what it asks for, and its verdict, JSON-ready."""
+        said, whole = self.statement, self.whole
+        return {
+            "id": said.id,
+            "title": said.title,
+            "source": said.source,
+            "kind": str(said.kind),
+            "formula": said.formula,
+            "verdict": str(whole.verdict),
+            "hypotheses": [{"name": f.name, "met": f.met, "found": f.found} for f in whole.hypotheses],
+            "claims": [claim.id for claim in self.claims],
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Statements that belong to one theorem: a heading, who says so, and the entries."""
+
+    heading: str
+    source: str
+    entries: tuple[Entry, ...]
+
+
+def grouped(
+    statements: Iterable[Statement], claims: Iterable[Claim], ids: Mapping[str, Sequence[str]]
+) -> tuple[tuple[Group, ...], tuple[Claim, ...]]:
+    """Return the statements by theorem, each with its claims, and the claims that belong to none.
+
+    Parameters
+    ----------
+    statements : sequence of Statement
+    claims : sequence of Claim
+    ids : mapping of str to sequence of str
+        The ids of the claims of each statement by its own id; where it is missing, those that begin with it.
+    """
+    listed = list(claims)
+    entries, owned = {}, set()
+    for each in statements:
+        found = tuple(claim for claim in listed if _belongs(claim.id, each.id, ids))
+        if found:
+            entries[each.id] = Entry(each, found, aggregated(each.id, each.title, found))
+            owned |= {claim.id for claim in found}
+    groups = [Group(head, by, tuple(entries.pop(id) for id in known if id in entries)) for head, by, known in GROUPS]
+    groups += [Group("Further statements", entry.statement.source, (entry,)) for entry in entries.values()]
+    return tuple(group for group in groups if group.entries), tuple(c for c in listed if c.id not in owned)
+
+
+def _belongs(claim: str, statement: str, ids: Mapping[str, Sequence[str]]) -> bool:
+    if statement in ids:
+        return claim in ids[statement]
+    return claim == statement or claim.startswith((f"{statement}.", f"{statement}/"))

@@ -1,0 +1,32 @@
+"""What people call a row or a column: its name where the data have names, else its number counted from 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def row_label(problem: Any, i: int) -> str:
+    """Return the name of row ``i``, counted from 0, or its number counted from 1 where it has none."""
+    return _label(getattr(problem, "row_names", None), i)
+
+
+def column_label(problem: Any, j: int) -> str:
+    """Return the name of column ``j``, counted from 0, or its number counted from 1 where it has none."""
+    return _label(getattr(problem, "column_names", None), j)
+
+
+def lines_of(problem: Any, part: Any) -> tuple[list[str], list[str]]:
+    """Return the labels of the rows and of the columns of a component."""
+    return [row_label(problem, i) for i in part.rows], [column_label(problem, j) for j in part.columns]
+
+
+def line_labels(problem: Any) -> dict[str, tuple[str, ...]]:
+    """Return the labels of all rows and of all columns, by the names under which tables list indices of lines."""
+    d1, d2 = problem.shape
+    rows, columns = (row_label(problem, i) for i in range(d1)), (column_label(problem, j) for j in range(d2))
+    return {"rows": tuple(rows), "columns": tuple(columns)}
+
+
+def _label(names: Any, k: int) -> str:
+    name = None if names is None else names[k]
+    return str(k + 1) if name is None else str(name)
