@@ -35,6 +35,7 @@ from gflow.cli.statements import ledger
 from gflow.cli.sweeps import sweep
 from gflow.cli.traversals import escape, limit
 from gflow.cli.verdicts import report_parts
+from gflow.policy import LARGEST_MATRIX, SHOWN_RANK_TOL
 
 if TYPE_CHECKING:
     import gflow
@@ -242,7 +243,7 @@ def _listed(sizes: Any) -> str:
     return "  ".join(f"{value:.8g}" for value in sizes[:LISTED]) + more
 
 
-def _critical_parts(run: Run, payload: dict[str, Any]) -> Iterator[Any]:
+def _critical_parts(run: TrajectoryRequest, payload: dict[str, Any]) -> Iterator[Any]:
     from gflow.cli.survey import joined
 
     yield facts([*run.facts(), ("status", f"{payload['status']}: {payload['message']}")])

@@ -10,16 +10,15 @@ import numpy as np
 
 import gflow
 from gflow import critical
+from gflow.policy import TESTED_RANK_TOL
 from gflow.statements.saddles import saddle_at
 
 if TYPE_CHECKING:
     from gflow.cli.inputs import TrajectoryRequest
 
-RANK_TOL = 1e-6
-"""Singular values above this, in the unit of the problem, count."""
 SAME, TINY = 1e-9, 1e-15
 """Losses of two orbits are equal within the first, relative to each other, or the second, relative to the largest."""
-OMEGA_TOL = 1e-3
+ON_OMEGA = 1e-3
 """A point lies on an Omega_k, up to the size of the start, if at most this fraction of [A; B^T] lies outside."""
 
 
@@ -65,7 +64,7 @@ def _passed(run: TrajectoryRequest, plateau: Any) -> dict[str, Any]:
     }
 
 
-def _explained(run: Run, plateau: Any) -> np.ndarray:
+def _explained(run: TrajectoryRequest, plateau: Any) -> np.ndarray:
     """Return the critical point of the smallest Omega_k that explains a plateau, as in reports, or the flow's state."""
     unit, problem = run.objective.theta_unit, run.problem.normalized
     loss = plateau.loss / run.objective.unit / run.objective.unit
@@ -74,7 +73,7 @@ def _explained(run: Run, plateau: Any) -> np.ndarray:
     return plateau.theta if found is None else unit * found.point.theta
 
 
-def _orbit(run: Run, orbit: gflow.Orbit) -> dict[str, Any]:
+def _orbit(run: TrajectoryRequest, orbit: gflow.Orbit) -> dict[str, Any]:
     """Return an orbit; what changes along it as [least, largest] over the points found."""
     met = [_predictions(run, point) for point in orbit.points]
     counts = [each["zero_modes_on_omega"] for each in met if orbit.n_on_omega]
@@ -116,7 +115,7 @@ def _predictions(run: TrajectoryRequest, point: gflow.CriticalPoint) -> dict[str
 
 def _rank(X: np.ndarray, unit: float) -> int:
     sizes = np.linalg.svd(X, compute_uv=False)
-    return int(np.sum(sizes > RANK_TOL * max(unit, sizes[0])))
+    return int(np.sum(sizes > TESTED_RANK_TOL * max(unit, sizes[0])))
 
 
 def joined(orbits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

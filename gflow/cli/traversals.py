@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gflow.cli.deep import deep_limit
 from gflow.cli.inputs import check_size, check_writable_file, one_blas_thread, problem_of, read_start
 from gflow.cli.output import LINES, MISSING, Outcome, Refused, facts, few, matrix, number, progress, refusing, table
+from gflow.policy import LARGEST_TABLE
 
 if TYPE_CHECKING:
     import numpy as np

@@ -37,7 +37,7 @@ def certificate_table(given: Evidence, saddles: Iterable[gflow.Saddle] | None = 
         "of A and B, for the matrix of the given doubles. The index counts negative eigenvalues at full width."
     )
     width = given.model.rank
-    if saddles is None and given.model.dim <= LARGEST:
+    if saddles is None and given.model.dim <= CERTIFIED_DIM:
         saddles = given.once(every_start).saddles
     elif saddles is None:
         caption += f" No saddles are certified above dimension {CERTIFIED_DIM}."

@@ -21,9 +21,9 @@ from gflow.statements.registry import checked, statement_named
 
 WIDTH, HEIGHT = 80, 24
 """The screen that every explanation fits."""
-LARGEST = 10_000
+CHECKED_ENTRIES = 10_000
 """Up to this number of entries the statements are checked."""
-ACCURACY = 0.01
+PER_CENT = 0.01
 LONGEST_LABEL = 16
 COMPONENT = re.compile(r"component (\d+)")
 
@@ -148,7 +148,7 @@ def explained(given: Evidence, name: str) -> Explanation:
 
 
 def _small(problem: gflow.MatrixCompletion) -> bool:
-    return problem.shape[0] * problem.shape[1] <= LARGEST
+    return problem.shape[0] * problem.shape[1] <= CHECKED_ENTRIES
 
 
 def every_start(given: Evidence) -> gflow.Traversal:

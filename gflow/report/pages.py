@@ -163,7 +163,7 @@ def _context(report: Report, formats: Sequence[str], lettered: bool) -> dict[str
         contents.sort(key=lambda pair: pair[0] != "figures")
     composites = list(report.composites) if lettered else []
     made = {"anchors": _anchors(report), "contents": contents, "formats": formats, "composites": composites}
-    return parts | made | {"largest": views.LARGEST_SHOWN}
+    return parts | made | {"largest": views.SHOWN_SIDE}
 
 
 def _anchors(report: Report) -> dict[str, str]:

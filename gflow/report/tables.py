@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gflow import diagnostics, manifolds, symbolic
+from gflow.policy import SHOWN_RANK_TOL
 from gflow.report import Table
 from gflow.report.explanation import every_start
 from gflow.report.labels import line_labels
@@ -13,8 +14,6 @@ from gflow.statements.spectrum import multiplicity, predicted_multiplicity, pred
 
 LARGEST_EQUATIONS = 50
 """Up to this dimension (5 x 5 at full width) the equations of the flow are listed."""
-RANK_TOL = 1e-4
-"""Ranks count singular values above this, relative to the largest."""
 
 
 def loss_of(given: Evidence, value: float) -> float:
@@ -61,7 +60,7 @@ def saddle_table(given: Evidence) -> Table:
 def _saddle_row(given: Evidence, saddle: Saddle) -> list[Any]:
     point, leaves = saddle.point, saddle.escape
     rank_a, rank_b, _ = manifolds.factor_ranks(given.model, point.theta) if saddle.rank else (0, 0, 0)
-    rank = int(diagnostics.numerical_rank(given.model.output(point.theta), RANK_TOL**2)) if saddle.rank else 0
+    rank = int(diagnostics.numerical_rank(given.model.output(point.theta), SHOWN_RANK_TOL**2)) if saddle.rank else 0
     return [
         loss_of(given, point.value),
         *_span(given, saddle.plateau),

@@ -15,7 +15,7 @@ from gflow.report.certificates import certificate_table
 from gflow.report.explanation import explained
 from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
-from gflow.report.tables import RANK_TOL, chain_table, component_table, equation_tables, loss_of, saddle_table
+from gflow.report.tables import chain_table, component_table, equation_tables, loss_of, saddle_table
 from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
 from gflow.statements import Evidence, Page, Statement, checked, completions, registry
 from gflow.statements.evidence import factored_completion
@@ -124,7 +124,7 @@ def _lead(given: Evidence, name: str) -> str:
         f"a start of entries up to {format_number(float(np.abs(_theta(given, given.start)).max()), 2)} ended "
         f"{trajectory.status}: {len(given.saddles)} saddle{'s' * (len(given.saddles) != 1)} passed, loss "
         f"{format_number(loss_of(given, trajectory.final_loss), 3)}, rank {rank} (singular values above "
-        f"{format_number(RANK_TOL)} of the largest), nuclear norm {format_number(norm)}."
+        f"{format_number(SHOWN_RANK_TOL)} of the largest), nuclear norm {format_number(norm)}."
     )
 
 

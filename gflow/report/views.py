@@ -20,7 +20,7 @@ from gflow.report.numbers import MISSING, format_cell, format_number, is_number
 from gflow.report.records import MatrixView, Report, Table
 from gflow.statements.claims import Verdict, summary
 
-LARGEST_SHOWN = 24
+SHOWN_SIDE = 24
 """Rows and columns of a matrix shown in the page; all entries are in the CSV file beside it."""
 COLUMN = 432.0
 """Drawings wider than this, in points, have the width of the page: panels in half a column cannot be read."""
@@ -168,7 +168,7 @@ def _given(matrix: MatrixView, found: Explanation | None) -> Entries:
 
 def _entries(caption: str, statuses: np.ndarray, cell: Any, problem: Any) -> Entries:
     d1, d2 = statuses.shape
-    n1, n2 = min(d1, LARGEST_SHOWN), min(d2, LARGEST_SHOWN)
+    n1, n2 = min(d1, SHOWN_SIDE), min(d2, LARGEST_SHOWN)
     if (n1, n2) != (d1, d2):
         caption += f" Shown are the first {n1} rows and {n2} columns of {d1} and {d2}."
     rows = tuple(

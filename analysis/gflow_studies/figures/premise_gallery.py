@@ -15,7 +15,7 @@ from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 from gflow_studies.figures.premise_claims import drift_claims, premise_claims
-from gflow_studies.figures.stage_drifts import Case, Drift, Fate, case, random_case, random_problem, violation
+from gflow_studies.figures.stage_drifts import Drift, DriftCase, Fate, case, random_case, random_problem, violation
 
 TITLE = "Where the premise of Theorem 3 fails: a gallery, with the trajectories that run to infinity"
 SETTING = (
