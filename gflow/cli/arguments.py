@@ -14,8 +14,18 @@ from gflow.cli.output import Outcome, Refused
 SCALE = 1e-8
 """The scale of the random start where neither --scale nor --start is given, times sqrt(max|M|) if that is below 1."""
 SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
+CHOICE = {"auto": None, "yes": True, "no": False}
 METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
 STARTS_HELP = "starts of the survey (default %(default)s); each takes a few dense Hessians, so fewer are quicker"
+COMPLETIONS = ("nuclear-norm", "rank", "trace")
+TIMEOUT_HELP = "end after so long with what was found"
+READING: dict[str, dict[str, Any]] = {
+    "--header": {"choices": tuple(CHOICE), "default": "auto", "help": "whether the first row holds column names"},
+    "--index": {"choices": tuple(CHOICE), "default": "auto", "help": "whether the first column holds row names"},
+    "--decimal": {"choices": ("comma", "point"), "help": "the mark of decimals (default: found out)"},
+    "--triplets": {"action": "store_true", "help": "lines of row, column and value, as ratings are kept"},
+}
+"""How the text of FILE is read; what is decided is told on standard error."""
 EPILOG = (
     "exit status: 0 done and nothing contradicted, though a premise or a conjecture may fail on the data; 1 a claim is "
     "contradicted; 2 bad usage or input, or a computation that failed; 130 interrupted. "
@@ -63,6 +73,11 @@ def count(text: str) -> int:
     return _integer(text, 1, "a positive integer")
 
 
+def method(text: str) -> str:
+    """Return the name of a method as it is written, in whatever case it was given."""
+    return {name.lower(): name for name in METHODS}.get(text.lower(), text)
+
+
 def archive(text: str) -> str:
     """Return a file name that ends in ``.npz``."""
     if not text.lower().endswith(".npz"):
@@ -85,6 +100,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--rank": {"type": count, "metavar": "R", "help": "inner width of A B (default: the smaller side of the matrix)"},
     "--depth": {"type": count, "metavar": "L", "default": 2, "help": "number of factors of W = W1 ... WL (default 2)"},
     "--method": {
+        "type": method,
         "choices": METHODS,
         "default": "auto",
         "metavar": "NAME",
@@ -119,6 +135,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "write report.html, its figures and data there",
     },
     "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
+    "--by": {
+        "choices": tuple(COMPLETIONS),
+        "default": "nuclear-norm",
+        "metavar": "WHAT",
+        "help": f"what is least: {', '.join(COMPLETIONS)} (default %(default)s)",
+    },
+    "--seconds": {"flags": ("--timeout",), "type": positive, "metavar": "SECONDS", "help": TIMEOUT_HELP},
 }
 """The options by name. Those with ``flags`` share one flag and mean another thing in each command."""
 
@@ -175,6 +198,10 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
             help="matrix as .csv, .tsv, .txt, .npy, .npz or .mtx; * is 'not observed'; - is standard input",
         )
         source.add_argument("--example", metavar="NAME", help="a matrix that comes with the package, such as fig3")
+    if command.on_matrix or "--matrix" in command.options:
+        reading = parser.add_argument_group("reading text")
+        for name, settings in READING.items():
+            reading.add_argument(name, **settings)
     for name in command.options:
         settings = dict(OPTIONS[name])
         parser.add_argument(*settings.pop("flags", (name,)), dest=name[2:].replace("-", "_"), **settings)

@@ -8,12 +8,14 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.arguments import Command
+from gflow.cli.completions import complete
 from gflow.cli.figures import figure, report
 from gflow.cli.inputs import (
     Run,
     announce_cost,
     check_writable_file,
     check_writable_folder,
+    named,
     one_blas_thread,
     problem_of,
 )
@@ -53,7 +55,7 @@ def classify(arguments: Namespace) -> Outcome:
 
     problem, _ = problem_of(arguments)
     graphs = gflow.connectivity(problem)
-    return Outcome(graphs.to_dict(), lambda: _connectivity_parts(graphs))
+    return Outcome(graphs.to_dict() | named(problem), lambda: _connectivity_parts(graphs))
 
 
 def explain(arguments: Namespace) -> Outcome:
@@ -158,6 +160,9 @@ COMMANDS = (
         (*_START, "--depth", *_INTEGRATION, *_STEPS, "--save"),
     ),
     Command("limit", "the limit alpha -> 0 from alpha theta_0: matrix, law, order and saddles", limit, _LIMIT),
+    Command(
+        "complete", "the completion of least nuclear norm, rank or trace, with certified bounds", complete, ("--by",)
+    ),
     Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
     Command("verify", "check every theorem, claim by claim", verify, (*_START, "--depth", *_INTEGRATION, "--report")),
@@ -233,7 +238,7 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
     if payload["matrix"] is None:
         yield f"W has more than {LARGEST_MATRIX} entries; --out FILE keeps its factors"
     else:
-        yield matrix("W (rows and columns counted from 0)", payload["matrix"])
+        yield matrix("W", payload["matrix"], names=payload)
 
 
 def _listed(sizes: Any) -> str:

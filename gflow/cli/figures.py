@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.inputs import check_writable_folder, one_blas_thread
+from gflow.cli.inputs import check_writable_folder, one_blas_thread, read
 from gflow.cli.output import Outcome, Refused, facts, progress, refusing, table
 
 if TYPE_CHECKING:
@@ -69,10 +69,7 @@ def _reported(names: list[str], arguments: Namespace) -> Outcome:
 def _problem(arguments: Namespace) -> Any:
     if getattr(arguments, "matrix", None) is None:
         return None
-    import gflow
-
-    with refusing(arguments.matrix):
-        return gflow.read_matrix(arguments.matrix)
+    return read(arguments.matrix, Path(arguments.matrix).name, arguments)
 
 
 def _parts(found: Report, page: Path) -> Iterator[Any]:

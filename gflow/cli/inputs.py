@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.arguments import SCALE
-from gflow.cli.output import Refused, refusing
+from gflow.cli.arguments import CHOICE, SCALE
+from gflow.cli.output import Refused, one_line, refusing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,19 +44,34 @@ def one_blas_thread() -> Iterator[None]:
 def problem_of(arguments: Namespace) -> tuple[gflow.MatrixCompletion, str]:
     """Return the matrix that the arguments name, and its name without folders.
 
-    Raises ``Refused`` if it cannot be read or breaks a rule.
+    What was decided in reading it is told on standard error. Raises ``Refused`` if it cannot be read or breaks a rule.
     """
     if arguments.example is not None:
         from gflow.data import example
 
         with refusing("--example"):
             return example(arguments.example), arguments.example
+    name = "standard input" if arguments.file == "-" else Path(arguments.file).name
+    return read(arguments.file, name, arguments), name
+
+
+def read(path: str, name: str, arguments: Namespace) -> gflow.MatrixCompletion:
+    """Return the matrix of a file, read as the arguments say."""
     import gflow
 
-    with refusing(arguments.file):
-        return gflow.read_matrix(arguments.file), "standard input" if arguments.file == "-" else Path(
-            arguments.file
-        ).name
+    said = {"header": CHOICE[arguments.header], "index": CHOICE[arguments.index], "triplets": arguments.triplets}
+    decimal = {None: None, "comma": ",", "point": "."}[arguments.decimal]
+    with refusing(path):
+        problem = gflow.read_matrix(path, decimal=decimal, **said)
+    if problem.notes and sys.stderr is not None:
+        print(f"gflow: {one_line(name)}: {'; '.join(problem.notes)}", file=sys.stderr, flush=True)
+    return problem
+
+
+def named(problem: gflow.MatrixCompletion) -> dict[str, Any]:
+    """Return the names of rows and columns for JSON; nothing where there are none."""
+    names = {"row_names": problem.row_names, "column_names": problem.column_names}
+    return {key: list(value) for key, value in names.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +165,7 @@ class Run:
             "seed": None if self.scale is None else self.seed,
             "scale": self.scale,
             "graded": self.graded,
+            **named(self.problem),
         }
 
     def facts(self) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.deep import deep_limit
-from gflow.cli.inputs import check_size, check_writable_file, one_blas_thread, problem_of, read_start
+from gflow.cli.inputs import check_size, check_writable_file, named, one_blas_thread, problem_of, read_start
 from gflow.cli.output import MISSING, Outcome, Refused, facts, few, matrix, number, progress, refusing, table
 
 if TYPE_CHECKING:
@@ -164,7 +164,9 @@ def _escape(problem: gflow.MatrixCompletion, model: gflow.Factorization, saddle:
 
 
 def _what(problem: gflow.MatrixCompletion, name: str, model: gflow.Factorization) -> dict[str, Any]:
-    return {"name": name, "shape": list(problem.shape), "width": model.rank, "n_observed": problem.n_observed}
+    return {"name": name, "shape": list(problem.shape), "width": model.rank, "n_observed": problem.n_observed} | named(
+        problem
+    )
 
 
 def _title(payload: dict[str, Any]) -> tuple[str, str]:
@@ -204,7 +206,7 @@ def _limit_parts(found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[An
         (d1, k), d2 = found.factors[0].shape, found.shape[1]
         yield f"W: {d1} x {d2}, too large to print: --json holds its factors A ({d1} x {k}) and B ({k} x {d2})"
     else:
-        yield matrix("W (rows and columns counted from 0)", found.matrix, None if found.from_start else found.std)
+        yield matrix("W", found.matrix, None if found.from_start else found.std, names=payload)
     yield from (f"warning: {text}" for text in found.warnings)
 
 
@@ -232,7 +234,7 @@ def _matrix_of(saddle: dict[str, Any]) -> Any:
 
     if saddle["matrix"] is None:
         return "W: too large to print"
-    return matrix("W (rows and columns counted from 0)", np.array(saddle["matrix"]))
+    return matrix("W", np.array(saddle["matrix"]))
 
 
 def _dependent(found: gflow.Traversal) -> str:

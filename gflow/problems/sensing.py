@@ -9,6 +9,7 @@ import numpy as np
 
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
 from gflow.problems.entries import doubles
+from gflow.problems.given import as_completion
 
 NORMALIZATIONS = ("mean", "sum")
 
@@ -80,6 +81,7 @@ class MatrixSensing:
         """Return the completion problem as sensing with the matrices e_i e_j^T of its observed entries."""
         from scipy import sparse
 
+        problem = as_completion(problem)
         d1, d2 = problem.shape
         count = problem.n_observed
         cells = problem.rows * d2 + problem.columns
