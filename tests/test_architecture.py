@@ -36,13 +36,14 @@ def room(ours: str = "", outside: str = "") -> Room:
 ROOMS = {
     "gflow": room(),
     "gflow.__main__": room("gflow.cli"),
-    "gflow.problems": room(outside="scipy"),
+    "gflow.showing": room(),
+    "gflow.problems": room("gflow.showing", "scipy"),
     "gflow.files": room("gflow.problems", "scipy"),
-    "gflow.connectivity": room("gflow.problems", "networkx scipy"),
+    "gflow.connectivity": room("gflow.problems gflow.showing", "networkx scipy"),
     "gflow.models": room(outside="autograd"),
     "gflow.objective": room("gflow.problems gflow.models", "autograd scipy"),
     "gflow.testing": room("gflow.problems gflow.models", "scipy"),
-    "gflow.flow": room("gflow.files gflow.critical gflow.objective", "scipy"),
+    "gflow.flow": room("gflow.files gflow.critical gflow.objective gflow.showing", "scipy"),
     "gflow.fast": room(outside="numba scipy"),
     "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
     "gflow.workers": room(outside="joblib scipy threadpoolctl"),
@@ -50,26 +51,27 @@ ROOMS = {
     "gflow.graded": room(
         "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
     ),
-    "gflow.critical": room(outside="scipy"),
+    "gflow.critical": room("gflow.showing", "scipy"),
     "gflow.manifolds": room(),
     "gflow.escape": room("gflow.problems gflow.connectivity gflow.objective gflow.flow gflow.critical", "scipy"),
     "gflow.traversal": room(
         "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.fast gflow.flow "
-        "gflow.critical gflow.escape"
+        "gflow.critical gflow.escape gflow.showing"
     ),
     "gflow.symmetric_traversal": room(
         "gflow.problems gflow.models gflow.objective gflow.flow gflow.critical gflow.traversal"
     ),
-    "gflow.completions": room("gflow.problems gflow.connectivity", "cvxpy scipy sympy"),
+    "gflow.completions": room("gflow.problems gflow.connectivity gflow.showing", "cvxpy scipy sympy"),
     "gflow.operators": room("gflow.problems", "scipy"),
     "gflow.certify": room("gflow.problems gflow.models", "flint"),
     "gflow.symbolic": room(outside="sympy"),
     "gflow.diagnostics": room(),
     "gflow.data": room("gflow"),
     "gflow.plugins": room(),
-    "gflow.statements": room("gflow gflow.plugins"),
+    "gflow.statements": room("gflow gflow.plugins gflow.showing"),
     "gflow.plots": room(outside="matplotlib cycler"),
-    "gflow.report": room("gflow gflow.statements gflow.plots", "jinja2 markupsafe matplotlib"),
+    "gflow.report": room("gflow gflow.showing gflow.statements gflow.plots", "jinja2 markupsafe matplotlib"),
+    "gflow.show": room("gflow gflow.statements gflow.plots gflow.report", "matplotlib pandas"),
     "gflow.studies": room(
         "gflow gflow.plugins gflow.statements gflow.plots gflow.report gflow.workers",
         "joblib threadpoolctl scipy distributed",
@@ -87,7 +89,16 @@ ROOMS = {
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""
-UPPER = {"gflow.workers", "gflow.data", "gflow.statements", "gflow.plots", "gflow.report", "gflow.studies", "gflow.cli"}
+UPPER = {
+    "gflow.workers",
+    "gflow.data",
+    "gflow.statements",
+    "gflow.plots",
+    "gflow.report",
+    "gflow.show",
+    "gflow.studies",
+    "gflow.cli",
+}
 """Rooms that use the toolkit as any user does, by its public names."""
 
 UNSAFE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}

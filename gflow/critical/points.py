@@ -11,6 +11,7 @@ import numpy as np
 
 from gflow.critical.degenerate import EPS, ROUNDING, beyond_second_order, zero_below
 from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
+from gflow.showing import Shown
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -42,7 +43,7 @@ class NotConverged(RuntimeError):
 
 
 @dataclass(frozen=True, eq=False)
-class CriticalPoint:
+class CriticalPoint(Shown):
     """A point with its value, gradient norm, Hessian spectrum and classification.
 
     Attributes

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.showing import Drawn, Tabular
+
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
@@ -32,7 +34,7 @@ class SpectrumNotConverged(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spectrum:
+class Spectrum(Drawn, Tabular):
     """Eigenvalues of a Hessian in ascending order, with eigenvectors in columns; arrays are read-only.
 
     ``complete`` says whether these are all eigenvalues; otherwise they are the lowest ones, and multiplicities read

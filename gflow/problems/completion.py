@@ -11,6 +11,7 @@ import numpy as np
 from gflow.problems.entries import DENSE_CELLS, observed_entries, selected, transposed
 from gflow.problems.names import Names
 from gflow.problems.products import sampled_product
+from gflow.showing import Drawn, Tabular
 
 LARGEST_ENTRY = 1e150
 """Largest and (inverted) smallest admissible max|M|: beyond it the loss, its square, leaves the range of a double."""
@@ -25,7 +26,7 @@ def power_of_four(size: float) -> float:
     return float(np.ldexp(1.0, exponent - exponent % 2)) if size > 0 else 1.0
 
 
-class MatrixCompletion:
+class MatrixCompletion(Drawn, Tabular):
     """A partially observed matrix M with mask P and loss R(W) = (1/n) ||P o (W - M)||_F^2.
 
     Parameters
@@ -266,6 +267,19 @@ class MatrixCompletion:
     def with_gaps(self) -> np.ndarray:
         """Return M as a (d1, d2) array with NaN where nothing is observed."""
         return np.where(self.observed, self.values, np.nan)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the problem for JSON: its observed entries, places counted from 0, and its names."""
+        return {
+            "shape": list(self.shape),
+            "n_observed": self.n_observed,
+            "rows": self.rows.tolist(),
+            "columns": self.columns.tolist(),
+            "values": self.targets.tolist(),
+            "row_names": self.row_names and list(self.row_names),
+            "column_names": self.column_names and list(self.column_names),
+            "notes": list(self.notes),
+        }
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MatrixCompletion):

@@ -10,11 +10,12 @@ import numpy as np
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
 from gflow.problems.entries import doubles
 from gflow.problems.given import as_completion
+from gflow.showing import Shown
 
 NORMALIZATIONS = ("mean", "sum")
 
 
-class MatrixSensing:
+class MatrixSensing(Shown):
     """Linear measurements y_i = <A_i, M> with risk R(W) = (1/m) sum_i (<A_i, W> - y_i)^2.
 
     Parameters

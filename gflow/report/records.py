@@ -15,6 +15,7 @@ import numpy as np
 
 from gflow.plots.style import EntryStatus
 from gflow.report.numbers import json_ready
+from gflow.showing import Tabular
 from gflow.statements.claims import Claim, summary
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class MatrixView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Report:
+class Report(Tabular):
     """Everything a report shows.
 
     Parameters

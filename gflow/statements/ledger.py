@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import gflow
+from gflow.showing import Tabular
 from gflow.statements.claims import Claim, Verdict, exit_code
 from gflow.statements.comparison import completions
 from gflow.statements.evidence import Evidence, factored_completion
@@ -18,7 +19,7 @@ WORST_FIRST = (Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.HYPOTHESIS_NOT_M
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ledger:
+class Ledger(Tabular):
     """The verdicts on all statements for one matrix.
 
     Attributes

@@ -103,6 +103,9 @@ class _Chain:
             order=self.order() if limit else None,
             error=self.error * self.unit if limit else None,
             plateau_times=tuple((np.cumsum(self.times) * (self.root / self.unit) ** 2).tolist()),
+            observed=(self.problem.rows, self.problem.columns),
+            row_names=self.problem.row_names,
+            column_names=self.problem.column_names,
         )
 
     def visit(self, place: Place) -> str | None:

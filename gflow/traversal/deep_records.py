@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gflow.models import Factorization
+from gflow.showing import Drawn, Tabular
 from gflow.traversal.records import TraversalStatus
 
 RANK_TOL = 1e-7
@@ -84,7 +85,7 @@ class DeepSaddle:
 
 
 @dataclass(frozen=True, eq=False)
-class DeepTraversal:
+class DeepTraversal(Drawn, Tabular):
     """The alpha -> 0 limit of W = W1 ... WL from the origin for L >= 3: the chain of saddles and its end.
 
     Attributes
@@ -108,6 +109,8 @@ class DeepTraversal:
     plateau_times : tuple of float
         For a given start theta_0: s_0, s_0 + s_1, ... such that the flow from alpha theta_0 leaves the plateau of rank
         k at t = alpha^-(L-2) (s_0 + ... + s_k) (1 + O(alpha)); no longer than they are known. Scale as s^(2/L - 2).
+    observed, row_names, column_names
+        As in ``Traversal``.
     """
 
     shape: tuple[int, int]
@@ -122,6 +125,9 @@ class DeepTraversal:
     order: float | None
     error: float | None
     plateau_times: tuple[float, ...] = ()
+    observed: tuple[np.ndarray, np.ndarray] | None = None
+    row_names: tuple[str, ...] | None = None
+    column_names: tuple[str, ...] | None = None
 
     @property
     def matrix(self) -> np.ndarray | None:

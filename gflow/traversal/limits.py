@@ -182,6 +182,9 @@ def _combined(
         safe_order=safe_order,
         error=error if limit and np.isfinite(error) else None,
         warnings=remarks(graphs, chains, order),
+        observed=(problem.rows, problem.columns),
+        row_names=problem.row_names,
+        column_names=problem.column_names,
     )
 
 

@@ -82,6 +82,8 @@ class Saddle:
         Time at which the next mode could escape instead, relative to that of the one that does.
     since : float or None
         The log(1/alpha) above which this mode is the first to escape; None where it is not known.
+    home : (d1, d2, r) or None
+        Shape and width of the whole model, of a saddle of a limit.
     """
 
     component: int
@@ -111,6 +113,7 @@ class Saddle:
     companion_gain: float | None
     rival: float | None
     since: float | None
+    home: tuple[int, int, int] | None = None
 
     @property
     def rank(self) -> int:
@@ -121,6 +124,16 @@ class Saddle:
     def matrix(self) -> np.ndarray:
         """Return the component's W = A B, shape (d1_c, d2_c)."""
         return self.A @ self.B
+
+    @property
+    def theta(self) -> np.ndarray:
+        """Return the saddle as a point of the whole model, ``Factorization((d1, d2), r)``.
+
+        Raises ``ValueError`` for a saddle of a chain by itself, which knows its component alone: see ``embed``.
+        """
+        if self.home is None:
+            raise ValueError("a saddle of a chain knows its component alone: take it from limit.saddles, or embed it")
+        return self.embed(Factorization(self.home[:2], self.home[2]))
 
     def embed(self, model: Factorization) -> np.ndarray:
         """Return the saddle as a point of the whole model: its factors in the first k inner directions, else 0."""

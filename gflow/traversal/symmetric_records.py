@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.showing import Drawn, Tabular
 from gflow.traversal.records import TraversalStatus
 
 RANK_TOL = 1e-7
@@ -50,7 +51,7 @@ class SymmetricSaddle:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SymmetricTraversal:
+class SymmetricTraversal(Drawn, Tabular):
     """The chain of saddles of X = U U^T from the origin, and the limit it ends in.
 
     Attributes
