@@ -48,12 +48,6 @@ def test_json_keeps_the_names(run: Any, command: str) -> None:
     assert (code, found["row_names"], found["column_names"]) == (0, ["Oslo", "Rio", "Rom"], ["Höhe", "Fläche", "X"])
 
 
-def test_explain_and_limit_call_rows_and_columns_by_their_names(run: Any) -> None:
-    for command in ("explain", "limit"):
-        _, out, _ = run(command, "table.csv")
-        assert "Oslo" in out and "Fläche" in out
-
-
 def test_numbers_that_may_be_names_are_asked_about(run: Any) -> None:
     code, out, err = run("complete", "frame.csv")
     assert (code, out) == (2, "") and "--header yes" in err and "--index no" in err and err.count("\n") == 1

@@ -160,7 +160,7 @@ def test_a_limit_keeps_the_names_and_the_mask_through_a_file(records: dict[str, 
     records["Traversal"].save(tmp_path / "limit.npz")
     found = gflow.Traversal.load(tmp_path / "limit.npz")
     assert found._repr_html_() == records["Traversal"]._repr_html_()
-    assert found.row_names == ("a", "b", HOSTILE, "")
+    assert found.row_names == ("a", "b", HOSTILE, None)
 
 
 def test_a_problem_is_ready_for_json(records: dict[str, Any]) -> None:

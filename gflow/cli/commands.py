@@ -238,7 +238,7 @@ def _flow_parts(run: Run, trajectory: gflow.Trajectory, payload: dict[str, Any])
     if payload["matrix"] is None:
         yield f"W has more than {LARGEST_MATRIX} entries; --out FILE keeps its factors"
     else:
-        yield matrix("W", payload["matrix"], names=payload)
+        yield matrix("W (rows and columns counted from 0)", payload["matrix"])
 
 
 def _listed(sizes: Any) -> str:

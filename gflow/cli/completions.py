@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.inputs import named, one_blas_thread, problem_of
-from gflow.cli.output import Outcome, facts, matrix, number, progress, refusing
+from gflow.cli.output import LARGEST_SHOWN, Outcome, facts, number, progress, refusing, table
 
 if TYPE_CHECKING:
     import gflow
@@ -44,7 +44,7 @@ def _parts(found: gflow.Completion, what: dict[str, Any], title: tuple[str, str]
         ("solver", found.solver),
     ]
     yield facts([title, *bounds])
-    yield matrix("W", found.matrix, names=what, first=1)
+    yield _matrix("W", found.matrix, what)
 
 
 def _bracket_parts(found: gflow.RankBracket, what: dict[str, Any], title: tuple[str, str]) -> Iterator[Any]:
@@ -57,6 +57,15 @@ def _bracket_parts(found: gflow.RankBracket, what: dict[str, Any], title: tuple[
             (f"at most {found.upper}", found.upper_reason + ("" if found.certified else " (not certified)")),
         ]
     )
-    yield matrix(
-        "W, a completion of the larger rank" if not found.closed else "W", found.completion, names=what, first=1
-    )
+    yield _matrix("W" if found.closed else "W, a completion of the larger rank", found.completion, what)
+
+
+def _matrix(title: str, W: Any, what: dict[str, Any]) -> Any:
+    """Return a matrix as a table, its rows and columns by name, or counted from 1."""
+    d1, d2 = W.shape
+    if d1 > LARGEST_SHOWN[0] or d2 > LARGEST_SHOWN[1]:
+        return f"{title}: {d1} x {d2}, see --json"
+    rows, head = what.get("row_names") or [None] * d1, what.get("column_names") or [None] * d2
+    title += "" if all((*rows, *head)) else " (rows and columns counted from 1, in --json from 0)"
+    cells = ([rows[i] or str(i + 1), *(f"{x:.6g}" for x in row)] for i, row in enumerate(W.tolist()))
+    return table(title, ["", *(head[j] or str(j + 1) for j in range(d2))], cells)

@@ -70,4 +70,4 @@ def _parts(found: gflow.DeepTraversal, what: dict[str, Any]) -> Iterator[Any]:
     if found.end is None:
         yield "W: there is no limit"
     else:
-        yield matrix("W", found.matrix, found.std, names=what)
+        yield matrix("W (rows and columns counted from 0)", found.matrix, found.std)

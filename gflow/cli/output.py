@@ -182,28 +182,21 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     return Group(Text(title, style="bold"), result)
 
 
-def matrix(title: str, W: Any, std: Any = None, *, names: Mapping[str, Any] | None = None, first: int = 0) -> Any:
-    """Return a matrix as a table, or a line where it is too large.
+def matrix(title: str, W: Any, std: Any = None) -> Any:
+    """Return a matrix as a table with rows and columns counted from 0, or a line where it is too large.
 
-    Where the standard deviations ``std`` are not zero they follow the entries, as in 0 ± 1.29. Rows and columns are
-    called by the ``row_names`` and ``column_names`` of ``names``, and counted from ``first``, as the title says, where
-    there are none.
+    Where the standard deviations ``std`` are not zero they follow the entries, as in 0 ± 1.29.
     """
     d1, d2 = W.shape
     if d1 > LARGEST_SHOWN[0] or d2 > LARGEST_SHOWN[1]:
         return f"{title}: {d1} x {d2}, see --json"
     spread = [[0.0] * d2] * d1 if std is None else std.tolist()
     between = _plus_minus()
-    given = names or {}
-    labels = given.get("row_names") or [str(i + first) for i in range(d1)]
-    head = given.get("column_names") or [str(j + first) for j in range(d2)]
-    if not {"row_names", "column_names"} <= given.keys():
-        title += f" (rows and columns counted from {first})"
     rows = (
-        [labels[i], *(f"{x:.6g}{between}{s:.3g}" if s else f"{x:.6g}" for x, s in zip(row, deviations, strict=True))]
+        [str(i), *(f"{x:.6g}{between}{s:.3g}" if s else f"{x:.6g}" for x, s in zip(row, deviations, strict=True))]
         for i, (row, deviations) in enumerate(zip(W.tolist(), spread, strict=True))
     )
-    return table(title, ["", *head], rows)
+    return table(title, ["", *map(str, range(d2))], rows)
 
 
 def _rendered(parts: Iterable[Any]) -> str:

@@ -206,7 +206,7 @@ def _limit_parts(found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[An
         (d1, k), d2 = found.factors[0].shape, found.shape[1]
         yield f"W: {d1} x {d2}, too large to print: --json holds its factors A ({d1} x {k}) and B ({k} x {d2})"
     else:
-        yield matrix("W", found.matrix, None if found.from_start else found.std, names=payload)
+        yield matrix("W (rows and columns counted from 0)", found.matrix, None if found.from_start else found.std)
     yield from (f"warning: {text}" for text in found.warnings)
 
 
@@ -234,7 +234,7 @@ def _matrix_of(saddle: dict[str, Any]) -> Any:
 
     if saddle["matrix"] is None:
         return "W: too large to print"
-    return matrix("W", np.array(saddle["matrix"]))
+    return matrix("W (rows and columns counted from 0)", np.array(saddle["matrix"]))
 
 
 def _dependent(found: gflow.Traversal) -> str:

@@ -112,7 +112,8 @@ def npy_content(problem: MatrixCompletion) -> bytes:
 
 def npz_content(problem: MatrixCompletion) -> bytes:
     """Return the bytes of an ``.npz`` file of ``values`` and ``observed``, or of a large sparse array as scipy does."""
-    names = {key: np.array(getattr(problem, key)) for key in _NAMES if getattr(problem, key) is not None}
+    names = {key: getattr(problem, key) for key in _NAMES}
+    names = {key: np.array([each or "" for each in held]) for key, held in names.items() if held is not None}
     if problem.shape[0] * problem.shape[1] > DENSE_FILE:
         rows = problem.scattered(problem.targets)
         stored = {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr, **names}

@@ -13,8 +13,8 @@ class Content(NamedTuple):
 
     values: Any
     observed: np.ndarray | None = None
-    row_names: tuple[str, ...] | None = None
-    column_names: tuple[str, ...] | None = None
+    row_names: tuple[str | None, ...] | None = None
+    column_names: tuple[str | None, ...] | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -133,5 +133,5 @@ def content(problem: MatrixCompletion, separator: str) -> str:
     return "".join(f"{separator.join(cells)}\n" for cells in written)
 
 
-def _quote(name: str) -> str:
-    return '"{}"'.format(name.replace('"', '""'))
+def _quote(name: str | None) -> str:
+    return '"{}"'.format((name or "").replace('"', '""'))

@@ -110,12 +110,12 @@ class MatrixCompletion(Drawn, Tabular):
         return other
 
     @property
-    def row_names(self) -> tuple[str, ...] | None:
+    def row_names(self) -> tuple[str | None, ...] | None:
         """Return the names of the rows, None where they have none."""
         return self._names.rows
 
     @property
-    def column_names(self) -> tuple[str, ...] | None:
+    def column_names(self) -> tuple[str | None, ...] | None:
         """Return the names of the columns, None where they have none."""
         return self._names.columns
 

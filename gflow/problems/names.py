@@ -11,10 +11,10 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of the rows and of the columns of a matrix; None where they have none."""
+    """The names of the rows and of the columns of a matrix; None where they have none, or one of them has none."""
 
-    rows: tuple[str, ...] | None = None
-    columns: tuple[str, ...] | None = None
+    rows: tuple[str | None, ...] | None = None
+    columns: tuple[str | None, ...] | None = None
 
     @classmethod
     def of(
@@ -45,12 +45,12 @@ def _labels(index: Any) -> list[Any] | None:
     return None if labels is None or labels == list(range(len(labels))) else labels
 
 
-def _checked(names: Iterable[Any] | None, count: int, role: str) -> tuple[str, ...] | None:
+def _checked(names: Iterable[Any] | None, count: int, role: str) -> tuple[str | None, ...] | None:
     if names is None:
         return None
     if isinstance(names, (str, bytes)):
         raise TypeError(f"{role}_names must be a sequence with a name for each {role}; got {names!r}")
-    found = tuple(_printable(str(name)) for name in names)
+    found = tuple(None if name is None else _printable(str(name)) or None for name in names)
     if len(found) != count:
         raise ValueError(f"{role}_names must hold {count} names, one for each {role}; got {len(found)}")
     return found
@@ -61,5 +61,5 @@ def _printable(name: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
 
 
-def _chosen(names: tuple[str, ...] | None, places: np.ndarray) -> tuple[str, ...] | None:
+def _chosen(names: tuple[str | None, ...] | None, places: np.ndarray) -> tuple[str | None, ...] | None:
     return None if names is None else tuple(np.array(names, dtype=object)[places].tolist())

@@ -31,8 +31,6 @@ PREMISE = "thm3_premise"
 LARGEST = 10_000
 """Up to this number of entries the statements are checked."""
 ACCURACY = 0.01
-NAME = 16
-"""Characters of the name of a row or a column that are shown."""
 COMPONENT = re.compile(r"component (\d+)")
 _PREMISES = {
     Verdict.HOLDS: "; its premise holds",
@@ -172,14 +170,12 @@ def _matrix(found: Explanation, room: int) -> Iterator[str]:
         return
     cells = _cells(found)
     rows, columns = min(len(W), max(room, 2)), W.shape[1]
-    names, head = _labels(found.problem.row_names, len(W)), _labels(found.problem.column_names, columns)
-    margin = max(5, *map(len, names[:rows]))
-    widths = [max(len(head[j]), *(len(row[j]) for row in cells[:rows])) for j in range(columns)]
-    while columns > 1 and margin + sum(width + 2 for width in widths[:columns]) > WIDTH:
+    widths = [max(len(str(j + 1)), *(len(row[j]) for row in cells[:rows])) for j in range(columns)]
+    while columns > 1 and 5 + sum(width + 2 for width in widths[:columns]) > WIDTH:
         columns -= 1
-    yield " " * margin + "".join(f"{head[j]:>{width + 2}}" for j, width in enumerate(widths[:columns]))
+    yield "     " + "".join(f"{j + 1:>{width + 2}}" for j, width in enumerate(widths[:columns]))
     for i in range(rows):
-        yield f"{names[i]:>{margin}}" + "".join(f"{cells[i][j]:>{widths[j] + 2}}" for j in range(columns))
+        yield f"{i + 1:>5}" + "".join(f"{cells[i][j]:>{widths[j] + 2}}" for j in range(columns))
     fixed, seen = found.limit.determined, found.problem.observed
     legend = "; ".join(
         text
@@ -193,12 +189,6 @@ def _matrix(found: Explanation, room: int) -> Iterator[str]:
         legend = f"the first {rows} rows and {columns} columns; {legend}"
     yield from _wrapped(legend or "every entry is observed")
     yield ""
-
-
-def _labels(names: tuple[str, ...] | None, count: int) -> list[str]:
-    """Return short names of rows or columns, numbers from 1 where they have none."""
-    given = names or [""] * count
-    return [f"{name[: NAME - 1]}…" if len(name) > NAME else name or str(k + 1) for k, name in enumerate(given)]
 
 
 def _cells(found: Explanation) -> list[list[str]]:
@@ -280,8 +270,6 @@ def _left_out(found: Explanation) -> list[str]:
 def _html_matrix(found: Explanation) -> str:
     if found.limit.matrix is None:
         return f"<p>no limit: {escape(found.limit.reason)}</p>"
-    W = found.limit.matrix
-    names, head = _labels(found.problem.row_names, len(W)), _labels(found.problem.column_names, W.shape[1])
     style = {"seen": "", "fixed": "background:#dceefb", "open": "background:#fde8d0"}
     rows = []
     for i, row in enumerate(_cells(found)):
@@ -290,6 +278,5 @@ def _html_matrix(found: Explanation) -> str:
             for j in range(len(row))
         ]
         cells = "".join(f'<td style="{style[kind]}">{escape(text)}</td>' for kind, text in zip(kinds, row, strict=True))
-        rows.append(f"<tr><th>{escape(names[i])}</th>{cells}</tr>")
-    top = "".join(f"<th>{escape(name)}</th>" for name in head)
-    return f"<table><tr><th></th>{top}</tr>{''.join(rows)}</table>"
+        rows.append(f"<tr><th>{i + 1}</th>{cells}</tr>")
+    return f"<table>{''.join(rows)}</table>"

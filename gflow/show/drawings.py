@@ -147,7 +147,10 @@ def _image(values: np.ndarray, ax: Axes, names: tuple[Any, Any], **style: Any) -
 
 def _cells(ax: Axes, shape: tuple[int, ...], names: tuple[Any, Any]) -> Axes:
     """Return ``ax`` with rows and columns named, or counted from 1."""
-    rows, columns = (given or [str(k + 1) for k in range(size)] for given, size in zip(names, shape, strict=True))
+    rows, columns = (
+        [name or str(k + 1) for k, name in enumerate(given or [None] * size)]
+        for given, size in zip(names, shape, strict=True)
+    )
     ax.grid(False)
     if max(shape) <= LARGEST_NUMBERED:
         ax.set_yticks(range(shape[0]), [name[:16] for name in rows])

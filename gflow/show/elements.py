@@ -112,7 +112,7 @@ def matrix(
     kinds: np.ndarray,
     *,
     std: np.ndarray | None = None,
-    names: tuple[Sequence[str] | None, Sequence[str] | None] = (None, None),
+    names: tuple[Sequence[str | None] | None, Sequence[str | None] | None] = (None, None),
 ) -> str:
     """Return a matrix as a table whose cells are coloured by what is known of them, with a legend.
 
@@ -160,10 +160,10 @@ def _legend(kinds: np.ndarray) -> str:
     )
 
 
-def _names(given: Sequence[str] | None, size: int) -> list[str]:
+def _names(given: Sequence[str | None] | None, size: int) -> list[str]:
     """Return short names, numbers from 1 where there is none."""
-    listed = [""] * size if given is None else list(given[:size])
-    return [f"{name[: NAME - 1]}…" if len(name) > NAME else name or str(k + 1) for k, name in enumerate(listed)]
+    listed = [name or str(k + 1) for k, name in enumerate([None] * size if given is None else given[:size])]
+    return [f"{name[: NAME - 1]}…" if len(name) > NAME else name for name in listed]
 
 
 def picture(draw: Callable[[Any], Any], alt: str, figsize: tuple[float, float] = (3.6, 2.2)) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import gflow
 from gflow.statements.ledger import Ledger
 
-Columns = tuple[Mapping[str, Any], Sequence[str] | None]
+Columns = tuple[Mapping[Any, Any], Sequence[str | None] | None]
 
 
-def data_frame(columns: Mapping[str, Any], index: Sequence[str] | None) -> Any:
+def data_frame(columns: Mapping[Any, Any], index: Sequence[str | None] | None) -> Any:
     """Return a pandas data frame; ``ImportError`` with the remedy where pandas is not installed."""
     try:
         import pandas
@@ -22,11 +22,11 @@ def data_frame(columns: Mapping[str, Any], index: Sequence[str] | None) -> Any:
 
 def problem(record: gflow.MatrixCompletion) -> Columns:
     """Return the entries, NaN where nothing is observed, by column."""
-    names = record.column_names or range(record.shape[1])
+    names = [k if name is None else name for k, name in enumerate(record.column_names or [None] * record.shape[1])]
     values = record.with_gaps()
-    if record.column_names is not None and len(set(names)) < len(names):
+    if len(set(names)) < len(names):
         raise ValueError("columns of a data frame need different names; two of these are the same")
-    return {name: values[:, j] for j, name in enumerate(names)}, record.row_names  # type: ignore[misc]
+    return {name: values[:, j] for j, name in enumerate(names)}, record.row_names
 
 
 def connectivity(record: gflow.Connectivity) -> Columns:

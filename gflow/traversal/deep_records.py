@@ -126,8 +126,8 @@ class DeepTraversal(Drawn, Tabular):
     error: float | None
     plateau_times: tuple[float, ...] = ()
     observed: tuple[np.ndarray, np.ndarray] | None = None
-    row_names: tuple[str, ...] | None = None
-    column_names: tuple[str, ...] | None = None
+    row_names: tuple[str | None, ...] | None = None
+    column_names: tuple[str | None, ...] | None = None
 
     @property
     def matrix(self) -> np.ndarray | None:

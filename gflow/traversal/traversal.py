@@ -66,8 +66,8 @@ class Traversal(Drawn, Tabular):
     error: float | None
     warnings: tuple[str, ...]
     observed: tuple[np.ndarray, np.ndarray] | None = None
-    row_names: tuple[str, ...] | None = None
-    column_names: tuple[str, ...] | None = None
+    row_names: tuple[str | None, ...] | None = None
+    column_names: tuple[str | None, ...] | None = None
 
     @property
     def saddles(self) -> tuple[Saddle, ...]:
