@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical import NotConverged, find_critical_point
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.models import SymmetricFactorization
@@ -37,6 +38,7 @@ REACH = 0.05
 MOST_EVALUATIONS = 200_000
 
 
+@watch.watched
 def symmetric_traversal(
     problem: Any,
     *,
@@ -44,6 +46,8 @@ def symmetric_traversal(
     gap_tol: float = 1e-6,
     rtol: float = 1e-10,
     max_evaluations: int = MOST_EVALUATIONS,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> SymmetricTraversal:
     """Return the limit alpha -> 0 of the gradient flow of X = U U^T from generic starts alpha U_0.
 
@@ -60,6 +64,7 @@ def symmetric_traversal(
         Tolerance of the integration of each orbit.
     max_evaluations : int
         Budget of gradients of each orbit.
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------
@@ -96,6 +101,18 @@ class _Chain:
 
     def traversal(self) -> SymmetricTraversal:
         """Go from saddle to saddle until nothing escapes."""
+        try:
+            with watch.whole():
+                status, reason = self.followed()
+        except watch.TimeIsUp as up:
+            if not (self.saddles and watch.ends_early()):
+                raise
+            status, reason = TraversalStatus.UNDECIDED, str(up)
+        matrix = self.saddles[-1].matrix if status == TraversalStatus.CONVERGED else None
+        return SymmetricTraversal(status, reason, tuple(self.saddles), matrix)
+
+    def followed(self) -> tuple[TraversalStatus, str]:
+        """Return how the chain ends."""
         U = np.zeros((self.problem.shape[0], 0))
         while True:
             self.saddles.append(self.saddle(U))
@@ -109,10 +126,7 @@ class _Chain:
                     self.saddles.append(self.saddle(U))
                 else:
                     stop = reached
-            status, reason = stop
-            converged = status == TraversalStatus.CONVERGED
-            matrix = self.saddles[-1].matrix if converged else None
-            return SymmetricTraversal(status, reason, tuple(self.saddles), matrix)
+            return stop
 
     def saddle(self, U: np.ndarray) -> SymmetricSaddle:
         """Return what is known of the critical point U, in the caller's units."""

@@ -37,41 +37,48 @@ ROOMS = {
     "gflow": room(),
     "gflow.__main__": room("gflow.cli"),
     "gflow.showing": room(),
+    "gflow.watch": room(),
     "gflow.problems": room("gflow.showing", "scipy"),
     "gflow.files": room("gflow.problems", "scipy"),
     "gflow.connectivity": room("gflow.problems gflow.showing", "networkx scipy"),
     "gflow.models": room(outside="autograd"),
     "gflow.objective": room("gflow.problems gflow.models", "autograd scipy"),
     "gflow.testing": room("gflow.problems gflow.models", "scipy"),
-    "gflow.flow": room("gflow.files gflow.critical gflow.objective gflow.showing", "scipy"),
+    "gflow.flow": room("gflow.files gflow.critical gflow.objective gflow.showing gflow.watch", "scipy"),
     "gflow.fast": room(outside="numba scipy"),
-    "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
-    "gflow.workers": room(outside="joblib scipy threadpoolctl"),
-    "gflow.descent": room("gflow.flow gflow.objective"),
-    "gflow.graded": room(
-        "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
+    "gflow.ensemble": room(
+        "gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.watch gflow.workers", "joblib"
     ),
-    "gflow.critical": room("gflow.showing", "scipy"),
+    "gflow.workers": room(outside="joblib scipy threadpoolctl"),
+    "gflow.descent": room("gflow.flow gflow.objective gflow.watch"),
+    "gflow.graded": room(
+        "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical gflow.watch", "scipy"
+    ),
+    "gflow.critical": room("gflow.showing gflow.watch", "scipy"),
     "gflow.manifolds": room(),
-    "gflow.escape": room("gflow.problems gflow.connectivity gflow.objective gflow.flow gflow.critical", "scipy"),
+    "gflow.escape": room(
+        "gflow.problems gflow.connectivity gflow.objective gflow.flow gflow.critical gflow.watch", "scipy"
+    ),
     "gflow.traversal": room(
         "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.fast gflow.flow "
-        "gflow.critical gflow.escape gflow.showing"
+        "gflow.critical gflow.escape gflow.showing gflow.watch"
     ),
     "gflow.symmetric_traversal": room(
-        "gflow.problems gflow.models gflow.objective gflow.flow gflow.critical gflow.traversal"
+        "gflow.problems gflow.models gflow.objective gflow.flow gflow.critical gflow.traversal gflow.watch"
     ),
-    "gflow.completions": room("gflow.problems gflow.connectivity gflow.showing", "cvxpy scipy sympy"),
+    "gflow.completions": room("gflow.problems gflow.connectivity gflow.showing gflow.watch", "cvxpy scipy sympy"),
     "gflow.operators": room("gflow.problems", "scipy"),
-    "gflow.certify": room("gflow.problems gflow.models", "flint"),
+    "gflow.certify": room("gflow.problems gflow.models gflow.watch", "flint"),
     "gflow.symbolic": room(outside="sympy"),
     "gflow.diagnostics": room(),
     "gflow.data": room("gflow"),
     "gflow.plugins": room(),
-    "gflow.statements": room("gflow gflow.plugins gflow.showing"),
+    "gflow.statements": room("gflow gflow.plugins gflow.showing gflow.watch"),
     "gflow.plots": room(outside="matplotlib cycler"),
-    "gflow.report": room("gflow gflow.showing gflow.statements gflow.plots", "jinja2 markupsafe matplotlib"),
-    "gflow.show": room("gflow gflow.statements gflow.plots gflow.report", "matplotlib pandas"),
+    "gflow.report": room(
+        "gflow gflow.showing gflow.statements gflow.plots gflow.watch", "jinja2 markupsafe matplotlib"
+    ),
+    "gflow.show": room("gflow gflow.statements gflow.plots gflow.report gflow.watch", "matplotlib pandas rich"),
     "gflow.studies": room(
         "gflow gflow.plugins gflow.statements gflow.plots gflow.report gflow.workers",
         "joblib threadpoolctl scipy distributed",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical.degenerate import EPS, ROUNDING, beyond_second_order, zero_below
 from gflow.critical.spectra import DENSE_LIMIT, Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
 from gflow.showing import Shown
@@ -255,8 +256,8 @@ def stationary_point(
 def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius: float, max_steps: int) -> np.ndarray:
     theta, g = start, objective.gradient(start)
     slope = float(np.linalg.norm(g))
-    trust, steps = np.inf, 0
-    while steps < max_steps:
+    trust, steps, allowed = np.inf, 0, 0.0
+    while steps < max_steps and not watch.spent():
         steps += 1
         size = max(float(np.linalg.norm(theta)), objective.theta_unit)
         move, norm = _newton_move(objective.hessian(theta), g, size)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow import watch
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along, norm, plateaus
 from gflow.flow.verdicts import at_rest
@@ -90,7 +91,8 @@ class Steps:
         """Return what was kept after stepping until something ends the descent."""
         ending = self.verdict()
         while ending is None:
-            ending = self.advance()
+            late = watch.spent("descent", self.n_steps)
+            ending = (Status.BUDGET, late) if late else self.advance()
         return self.result(*ending)
 
     def exhausted(self) -> Ending | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical import NotConverged, SpectrumNotConverged
 from gflow.critical.spectra import DENSE_LIMIT, hessian_norm
 from gflow.flow.monitor import Record, norm
@@ -59,8 +60,7 @@ class Run:
         self.rtol, self.max_evaluations, self.limits = rtol, max_evaluations, limits
         delta = start / objective.theta_unit
         origin = np.zeros_like(delta) if center is None else center / objective.theta_unit
-        self.theta = origin + delta
-        self.size = norm(self.theta)
+        self.theta, self.size = origin + delta, norm(origin + delta)
         self.norm_limit = limits["norm_limit"] * max(1.0, self.size)
         self.n_gradients, self.n_hessians, self.n_steps, self.escapes = 0, 1, 0, 0
         self.steps, self.samples = Record(objective.dim), Record(objective.dim)
@@ -210,7 +210,7 @@ class Run:
             return Status.HORIZON, "t_end was reached"
         if self.n_gradients >= self.max_evaluations:
             return Status.BUDGET, f"{self.n_gradients} gradients were evaluated; allowed {self.max_evaluations}"
-        return None
+        return watch.ending(Status.BUDGET, "flow, t", t * self.units[1])
 
     def _at_rest(self) -> Ending | None:
         """Return the verdict where the gradient has vanished, or None where the loss is going to fall further."""

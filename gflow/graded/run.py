@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical import hessian_spectrum
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow import IntegrationFailed, Status, Trajectory
@@ -128,7 +129,7 @@ class Run:
             return Status.HORIZON, "t_end was reached"
         if self.n_gradients >= self.max_evaluations:
             return Status.BUDGET, f"{self.n_gradients} gradients were evaluated; allowed {self.max_evaluations}"
-        return None
+        return watch.ending(Status.BUDGET, "graded flow")
 
     def diverging(self, size: float) -> tuple[Status, str] | None:
         """Return the verdict where |theta| = size is too large, or None."""
@@ -257,8 +258,7 @@ class Run:
         rate = self.field.twice * (float(np.vdot(z, self.field.squares * z)) + np.sqrt(self.loss / self.problem.weight))
         first = min(max(FIRST_STEP / rate, ROUNDING * self.t), self.t_end - self.t)
         options: dict[str, Any] = {"rtol": self.rtol, "atol": atol.ravel(), "first_step": first}
-        if self.method == "LSODA":
-            options["jac"] = jacobian
+        options |= {"jac": jacobian} if self.method == "LSODA" else {}
         return getattr(integrate, self.method)(velocity, self.t, z.ravel(), self.t_end, **options)
 
     def row(self) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow import watch
 from gflow.statements.claims import Claim, Verdict
 from gflow.statements.evidence import Evidence
 from gflow.statements.ledger import aggregated
@@ -114,7 +115,15 @@ class Explanation:
         return f"<h4>{escape(title)}</h4>{_html_matrix(self)}<p>{answer}</p><ul>{lines}</ul>"
 
 
-def explain(problem: Any, *, name: str = "the matrix", rank: int | None = None) -> Explanation:
+@watch.watched
+def explain(
+    problem: Any,
+    *,
+    name: str = "the matrix",
+    rank: int | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
+) -> Explanation:
     """Return what gradient flow from small starts learns of a matrix: the answer, and one sentence a statement.
 
     Parameters
@@ -124,6 +133,7 @@ def explain(problem: Any, *, name: str = "the matrix", rank: int | None = None) 
         What it is called.
     rank : int, optional
         Inner width. Default: full.
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------
@@ -146,7 +156,7 @@ def explain(problem: Any, *, name: str = "the matrix", rank: int | None = None) 
         given = Evidence.of(matrix, rank=rank)
         found = checked(given, [statement_named(id) for id in (*SHORT, PREMISE)])
         claims = {s.id: aggregated(s.id, s.title, parts) for s, parts in found.items()}
-        bracket, norm = given.bracket, given.nuclear
+        bracket, norm = (given.bracket, given.nuclear) if watch.over() is None else (None, None)
     graphs = gflow.connectivity(matrix)
     return Explanation(matrix, name, graphs, limit, bracket, norm, MappingProxyType(claims))
 

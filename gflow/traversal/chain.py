@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from gflow.flow import Trajectory
+from gflow import watch
 from gflow.problems import MatrixCompletion
 from gflow.traversal.clocks import LARGEST, TOP, Clock, Left, PassiveStay, RaceClock, RankClock
 from gflow.traversal.errors import rounding, slip
-from gflow.traversal.exponents import frame_order, predicted_orders, remembered
-from gflow.traversal.finite import Departure
-from gflow.traversal.infinity import beyond
+from gflow.traversal.exponents import frame_order, predicted_orders
 from gflow.traversal.inside import Inside, inside_spectrum
 from gflow.traversal.large import growing, large_orbit
 from gflow.traversal.modes import Modes, loss_at, residual_modes
 from gflow.traversal.orbits import Ending, Orbit
-from gflow.traversal.polish import balanced
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
 from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.settings import Settings
@@ -28,6 +24,7 @@ from gflow.traversal.settling import DENSE_POLISH, ZERO_LOSS
 from gflow.traversal.sizes import is_large, shortage
 from gflow.traversal.stages import orbit
 from gflow.traversal.uniqueness import completion_error, locally_unique
+from gflow.traversal.walk import Stop, Walk
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
@@ -37,8 +34,6 @@ NEARLY_MET = 1e-12
 """At full width, where every minimum is global, losses below this fraction of unit^2 / n may be zero."""
 LARGE_BUDGET = 10_000
 """Gradients granted to an orbit of a large component."""
-
-Stop = tuple[TraversalStatus, str]
 
 
 def chain(
@@ -58,44 +53,24 @@ def chain(
     """
     part = problem if (len(rows), len(columns)) == problem.shape else problem.restricted(rows, columns)
     stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
-    A, B = np.zeros((len(rows), 0)), np.zeros((0, len(columns)))
-    clock, memory, lost, infinite = stage.clock(start), np.inf, False, None
-    spreads: list[Callable[[], float]] = []
-    saddles: list[Saddle] = []
-    orbits: list[Trajectory] = []
-    left: list[Departure] = []
-    while True:
-        saddle, stop = stage.saddle(A, B, clock)
-        saddles.append(saddle)
-        stop = stage.stop(saddle, memory) or stop
-        if stop is not None:
-            break
-        reached = stage.orbit(saddle, A, B)
-        orbits += [] if reached.path is None else [reached.path]
-        spreads.append(reached.spread)
-        left = [*left[:1], Departure(saddle, A, B, reached, copy(clock))]
-        if reached.ending in (Ending.DIVERGING, Ending.UNDECIDED):
-            infinite = len(orbits) - 1 if reached.ending == Ending.DIVERGING else None
-            far = beyond(stage, left[0], left[-1])
-            if far.factors is None:
-                stop = far.status, far.reason
-                break
-            (A, B), lost, orbits = far.factors, True, [*orbits, *far.orbits]
-            spreads[-1] = far.spread
-            continue
-        A, B = balanced(*reached.model.factors(reached.end))
-        memory = remembered(saddle, memory)
-        try:
-            A, B = clock.cross(orbits[-1], A, B)
-        except MixingUnknown as unknown:
-            if use.tight or loss_at(stage.problem, A, B) > ZERO_LOSS:
-                stop = TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}"
-                break
-            lost = True  # the end is known, what stays passive there is not
-    if lost:
+    walk = Walk(stage, stage.clock(start), np.zeros((len(rows), 0)), np.zeros((0, len(columns))))
+    try:
+        with watch.whole():
+            while (stop := walk.step()) is None:
+                watch.tick("rank", walk.A.shape[1])
+    except watch.TimeIsUp as up:
+        if not (walk.saddles and watch.ends_early()):
+            raise
+        stop = TraversalStatus.UNDECIDED, f"from rank {walk.saddles[-1].rank}: {up}"
+    saddles = walk.saddles
+    if walk.lost:
         saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
-    found = Chain(rows, columns, tuple(saddles), tuple(orbits), *stop, None, None, None, None, np.inf, infinite)
-    return stage.closed(found, A, B, spreads, lost) if stop[0] == TraversalStatus.CONVERGED else found
+    found = Chain(
+        rows, columns, tuple(saddles), tuple(walk.orbits), *stop, None, None, None, None, np.inf, walk.infinite
+    )
+    if stop[0] != TraversalStatus.CONVERGED:
+        return found
+    return stage.closed(found, walk.A, walk.B, walk.spreads, walk.lost)
 
 
 @dataclass(frozen=True)

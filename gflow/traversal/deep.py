@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gflow import watch
 from gflow.connectivity import Kind, connectivity
 from gflow.critical import NotConverged
 from gflow.critical.points import stationary_point
@@ -83,11 +84,17 @@ class _Chain:
         """Go from saddle to saddle until nothing escapes."""
         place, status, reason = Place(None, np.zeros(0)), TraversalStatus.CONVERGED, "the data are met"
         try:
-            while (reason_to_end := self.visit(place)) is None:
-                place = self.inside(place) if self.saddles[-1].leaves == "inside" else self.new_rank(place)
+            with watch.whole():
+                while (reason_to_end := self.visit(place)) is None:
+                    watch.tick("rank", place.model.rank if place.model else 0)
+                    place = self.inside(place) if self.saddles[-1].leaves == "inside" else self.new_rank(place)
             reason = reason_to_end
         except Stopped as stop:
             status, reason = stop.status, str(stop)
+        except watch.TimeIsUp as up:
+            if not (self.saddles and watch.ends_early()):
+                raise
+            status, reason = TraversalStatus.UNDECIDED, str(up)
         limit = status == TraversalStatus.CONVERGED
         end = self.saddles[-1]
         return DeepTraversal(

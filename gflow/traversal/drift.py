@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gflow import watch as clock
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along
 from gflow.objective import Objective
@@ -63,6 +64,8 @@ def drift(
     """
     run = _Drift(objective, curvature, path, tol)
     for _ in range(max_steps):
+        if late := clock.spent("orbit"):
+            return run.trajectory(path, Status.BUDGET, late)
         if not run.step():
             return run.trajectory(path, Status.BUDGET, f"no implicit step from t = {run.times[-1]:.3g} could be solved")
         size = float(np.linalg.norm(run.states[-1]))

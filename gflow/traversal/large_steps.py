@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical import NotConverged
 from gflow.critical.spectra import hessian_norm
 from gflow.flow import Status, Trajectory
@@ -85,6 +86,8 @@ class LargeOrbit:
         peak = next_try = 0.0
         self.keep(steps)
         while steps.n_gradients < min(BUDGET, self.use.max_evaluations):
+            if late := watch.spent("orbit of a large component"):
+                return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, late)
             steps.step()
             slope = self.keep(steps)
             if slope > peak:

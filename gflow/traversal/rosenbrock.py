@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gflow import watch as clock
 from gflow.flow import Status, Trajectory
 from gflow.flow.monitor import along, norm
 from gflow.models import Factorization
@@ -80,6 +81,8 @@ def rosenbrock_flow(
             ending = Status.DIVERGING, f"|theta| passed {far:.3g}"
         elif len(flow.times) > max_steps:
             ending = Status.BUDGET, f"{max_steps} steps were taken"
+        elif late := clock.spent("orbit"):
+            ending = Status.BUDGET, late
         else:
             flow.step()
             continue
