@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
@@ -22,6 +22,10 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 EVERY = 0.1
 """Seconds between two reports at least."""
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 class TimeIsUp(RuntimeError):
@@ -48,12 +52,12 @@ class _Watch:
     deadline: float
     allowed: float
     strict: bool
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: _now())
     stages: list[str] = field(default_factory=list)
     shown: float = -math.inf
 
     def look(self, stage: str, done: float | None, total: float | None) -> None:
-        now = time.monotonic()
+        now = _now()
         if now > self.deadline:
             raise TimeIsUp(self.sentence)
         if self.report is not None and now - self.shown >= EVERY:
@@ -104,7 +108,7 @@ def ending(status: Status, stage: str = "", done: float | None = None) -> tuple[
 def over() -> str | None:
     """Return the sentence that the time allowed is over, or None."""
     current = _CURRENT.get()
-    return None if current is None or time.monotonic() <= current.deadline else current.sentence
+    return None if current is None or _now() <= current.deadline else current.sentence
 
 
 def remaining() -> float | None:
@@ -112,7 +116,7 @@ def remaining() -> float | None:
     current = _CURRENT.get()
     if current is None or math.isinf(current.deadline):
         return None
-    return max(0.0, current.deadline - time.monotonic())
+    return max(0.0, current.deadline - _now())
 
 
 def ends_early() -> bool:
@@ -144,7 +148,8 @@ def stage(name: str) -> Iterator[None]:
         return
     current.stages.append(name)
     try:
-        current.look("", None, None)
+        with suppress(TimeIsUp):  # what begins may end early by itself
+            current.look("", None, None)
         yield
     finally:
         current.stages.pop()

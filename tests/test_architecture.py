@@ -55,7 +55,7 @@ ROOMS = {
         "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical gflow.watch", "scipy"
     ),
     "gflow.critical": room("gflow.showing gflow.watch", "scipy"),
-    "gflow.manifolds": room(),
+    "gflow.manifolds": room("gflow.watch"),
     "gflow.escape": room(
         "gflow.problems gflow.connectivity gflow.objective gflow.flow gflow.critical gflow.watch", "scipy"
     ),
@@ -74,7 +74,7 @@ ROOMS = {
     "gflow.data": room("gflow"),
     "gflow.plugins": room(),
     "gflow.statements": room("gflow gflow.plugins gflow.showing gflow.watch"),
-    "gflow.plots": room(outside="matplotlib cycler"),
+    "gflow.plots": room("gflow.watch", "matplotlib cycler"),
     "gflow.report": room(
         "gflow gflow.showing gflow.statements gflow.plots gflow.watch", "jinja2 markupsafe matplotlib"
     ),
@@ -84,7 +84,8 @@ ROOMS = {
         "joblib threadpoolctl scipy distributed",
     ),
     "gflow.cli": room(
-        "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies", "rich scipy threadpoolctl"
+        "gflow gflow.data gflow.show gflow.statements gflow.plots gflow.report gflow.studies gflow.watch",
+        "rich scipy threadpoolctl",
     ),
     "gflow_studies": room(
         "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",

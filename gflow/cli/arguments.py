@@ -18,7 +18,6 @@ CHOICE = {"auto": None, "yes": True, "no": False}
 METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
 STARTS_HELP = "starts of the survey (default %(default)s); each takes a few dense Hessians, so fewer are quicker"
 COMPLETIONS = ("nuclear-norm", "rank", "trace")
-TIMEOUT_HELP = "end after so long with what was found"
 READING: dict[str, dict[str, Any]] = {
     "--header": {"choices": tuple(CHOICE), "default": "auto", "help": "whether the first row holds column names"},
     "--index": {"choices": tuple(CHOICE), "default": "auto", "help": "whether the first column holds row names"},
@@ -141,7 +140,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "WHAT",
         "help": f"what is least: {', '.join(COMPLETIONS)} (default %(default)s)",
     },
-    "--seconds": {"flags": ("--timeout",), "type": positive, "metavar": "SECONDS", "help": TIMEOUT_HELP},
 }
 """The options by name. Those with ``flags`` share one flag and mean another thing in each command."""
 
@@ -206,6 +204,8 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
         settings = dict(OPTIONS[name])
         parser.add_argument(*settings.pop("flags", (name,)), dest=name[2:].replace("-", "_"), **settings)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="end after so long with what was found")
+    parser.add_argument("--quiet", action="store_true", help="show no progress on standard error")
 
 
 def _integer(text: str, least: int, rule: str) -> int:

@@ -76,8 +76,8 @@ def flow(arguments: Namespace) -> Outcome:
     with one_blas_thread():
         run = Run.of(arguments)
         announce_cost(run, arguments)
-        with progress("integrating") as more:
-            trajectory = run.trajectory(more)
+        with progress("integrating"):
+            trajectory = run.trajectory()
         payload = run.to_dict() | _end(run, trajectory)
     if arguments.save is not None:
         with refusing(arguments.save):
@@ -92,8 +92,8 @@ def critical(arguments: Namespace) -> Outcome:
     with one_blas_thread():
         run = Run.of(arguments)
         _check_dimension(run)
-        with progress("integrating") as more:
-            trajectory = run.trajectory(more)
+        with progress("integrating"):
+            trajectory = run.trajectory()
         with progress("searching critical points") as more:
             found = surveyed(run, trajectory, arguments.starts, more)
     survey = {"seed": run.seed, "starts": arguments.starts}

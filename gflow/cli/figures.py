@@ -57,8 +57,7 @@ def _reported(names: list[str], arguments: Namespace) -> Outcome:
     reports = []
     with one_blas_thread(), progress("running") as more:
         for name, study in studies.items():
-            if more:
-                more(name)
+            more(name)
             reports.append(study_report(study, name, configs[name], jobs=arguments.jobs or 1))
     whole = reports[0] if len(reports) == 1 else combined_report(reports, f"{len(reports)} studies")
     with refusing(arguments.folder):

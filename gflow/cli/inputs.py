@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,8 +137,8 @@ class Run:
             return False
         return method == "graded" or (method == "auto" and 0 < self.size < GRADED_BELOW)
 
-    def trajectory(self, more: Callable[[str], None] | None = None) -> gflow.Trajectory:
-        """Return the trajectory from the start; ``more`` is told about the progress."""
+    def trajectory(self) -> gflow.Trajectory:
+        """Return the trajectory from the start."""
         import gflow
         from gflow import graded
 
@@ -146,14 +146,10 @@ class Run:
             settings = {key: value for key, value in self.settings.items() if key != "method"}
             return graded.graded_flow(self.problem, self.theta, rank=self.model.rank, **settings)
 
-        def told(t: float, _: np.ndarray, loss: float) -> None:
-            assert more is not None
-            more(f"t = {t:.4g}, loss = {loss:.4g}")
-
         if self.discrete:
             with refusing("--optimizer"):
-                return gflow.descent(self.objective, self.theta, callback=more and told, **self.settings)
-        return gflow.gradient_flow(self.objective, self.theta, callback=more and told, **self.settings)
+                return gflow.descent(self.objective, self.theta, **self.settings)
+        return gflow.gradient_flow(self.objective, self.theta, **self.settings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was run, for JSON."""

@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from gflow.plots.style import INK, PALETTE, RC
+from gflow.watch import tick
 
 SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -47,6 +48,7 @@ def figure_svg(
     """
     if not alt.strip():
         raise ValueError("alt must say in words what the figure shows; got an empty text")
+    tick("drawing")
     import matplotlib
     from cycler import cycler
     from matplotlib.backends.backend_svg import FigureCanvasSVG

@@ -76,6 +76,7 @@ def evidence_report(
     claims = checked(given, registry.statements(Page.REPORT) if chosen is None else listed)
     try:
         with watch.whole(), watch.stage("figures and tables"):
+            watch.tick()
             known = factored_completion(given.problem, given.model)
             parts = _completion(given, name, drawn) if known else _other(given, name)
     except watch.TimeIsUp as up:

@@ -138,6 +138,7 @@ def _claims(given: Evidence, statement: Statement) -> tuple[Claim, ...]:
         return ()
     try:
         with watch.whole(), watch.stage(statement.id):
+            watch.tick()
             claims = statement.claims(given)
         foreign = [claim.id for claim in claims if not claim.id.startswith(statement.id)]
         if foreign and not own:
