@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.problems import as_completion
+from gflow.showing import Drawn, Tabular
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -62,7 +63,7 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Connectivity:
+class Connectivity(Drawn, Tabular):
     """The components of both graphs of a problem; all indices count from 0.
 
     Attributes

@@ -28,6 +28,7 @@ SMALL_LOSS = 1e-7
 ORBIT_BUDGET = 200_000
 
 
+@watch.watched
 def symmetric_traversal(
     problem: Any,
     *,
@@ -51,6 +52,7 @@ def symmetric_traversal(
         Tolerance of the integration of each orbit.
     max_evaluations : int
         Budget of gradients of each orbit.
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------

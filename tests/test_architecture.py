@@ -40,7 +40,7 @@ ROOMS = {
     "gflow.renamed": room(),
     "gflow.problems": room(outside="scipy"),
     "gflow.files": room("gflow.problems", "scipy"),
-    "gflow.connectivity": room("gflow.problems", "networkx scipy"),
+    "gflow.connectivity": room("gflow.problems gflow.showing", "networkx scipy"),
     "gflow.models": room(outside="autograd"),
     "gflow.objective": room("gflow.problems gflow.models", "autograd scipy"),
     "gflow.testing": room("gflow.problems gflow.models", "scipy"),
@@ -57,14 +57,14 @@ ROOMS = {
     "gflow.escape": room("gflow.problems gflow.connectivity gflow.objective gflow.flow gflow.critical", "scipy"),
     "gflow.traversal": room(
         "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.fast gflow.flow "
-        "gflow.critical gflow.escape"
+        "gflow.critical gflow.escape gflow.showing gflow.watch"
     ),
     "gflow.symmetric_traversal": room(
-        "gflow.problems gflow.models gflow.objective gflow.flow gflow.critical gflow.traversal"
+        "gflow.problems gflow.models gflow.objective gflow.flow gflow.critical gflow.traversal gflow.watch"
     ),
-    "gflow.completions": room("gflow.problems gflow.connectivity", "cvxpy scipy sympy"),
+    "gflow.completions": room("gflow.problems gflow.connectivity gflow.showing gflow.watch", "cvxpy scipy sympy"),
     "gflow.operators": room("gflow.problems", "scipy"),
-    "gflow.certify": room("gflow.problems gflow.models", "flint"),
+    "gflow.certify": room("gflow.problems gflow.models gflow.watch", "flint"),
     "gflow.symbolic": room(outside="sympy"),
     "gflow.diagnostics": room(),
     "gflow.data": room("gflow"),
@@ -77,7 +77,8 @@ ROOMS = {
         "joblib threadpoolctl scipy distributed",
     ),
     "gflow.cli": room(
-        "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies", "rich scipy threadpoolctl"
+        "gflow gflow.data gflow.show gflow.statements gflow.plots gflow.report gflow.studies gflow.watch",
+        "rich scipy threadpoolctl",
     ),
     "gflow_studies": room(
         "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",
@@ -89,7 +90,16 @@ ROOMS = {
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""
-UPPER = {"gflow.workers", "gflow.data", "gflow.statements", "gflow.plots", "gflow.report", "gflow.studies", "gflow.cli"}
+UPPER = {
+    "gflow.workers",
+    "gflow.data",
+    "gflow.statements",
+    "gflow.plots",
+    "gflow.report",
+    "gflow.show",
+    "gflow.studies",
+    "gflow.cli",
+}
 """Rooms that use the toolkit as any user does, by its public names."""
 
 UNSAFE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}

@@ -355,3 +355,42 @@ def test_a_unit_that_is_no_power_of_two_would_not_be_exact() -> None:
     values = np.arange(1.0, 100.0)
     assert np.array_equal(values / power_of_four(99.0) * power_of_four(99.0), values)
     assert not np.array_equal(values / 99.0 * 99.0, values)
+
+
+def test_the_labels_of_a_data_frame_are_kept_and_its_gaps_are_gaps() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": [1.0, None], "b": [3, 4]}, index=["x", "y\n z"])
+    problem = MatrixCompletion(frame)
+    assert (problem.row_names, problem.column_names) == (("x", "y z"), ("a", "b"))
+    assert problem == MatrixCompletion([[1, 3], [np.nan, 4]])
+    nullable = pd.DataFrame({"a": pd.array([1, pd.NA], dtype="Int64"), "b": [None, 2.5]})
+    assert MatrixCompletion(nullable) == MatrixCompletion([[1, np.nan], [np.nan, 2.5]])
+    assert MatrixCompletion(nullable).row_names is None and MatrixCompletion(nullable).column_names == ("a", "b")
+    assert MatrixCompletion(pd.DataFrame([[1.0, 2.0]])).column_names is None
+    with pytest.raises(TypeError, match=r"row 1, column 2 holds 'Oslo': names of rows belong in the index"):
+        MatrixCompletion(pd.DataFrame({"a": [1], "city": ["Oslo"]}))
+
+
+def test_names_follow_their_rows_and_columns() -> None:
+    problem = MatrixCompletion([[1, 2, 3], [4, 5, 6]], row_names=["a", "b"], column_names=["u", "v", "w"])
+    turned, part = problem.transpose, problem.restricted([1], [2, 0])
+    assert (turned.row_names, turned.column_names) == (("u", "v", "w"), ("a", "b"))
+    assert (part.row_names, part.column_names, part.targets.tolist()) == (("b",), ("w", "u"), [6, 4])
+    assert problem.rescaled(3.0).row_names == problem.normalized.row_names == ("a", "b")
+    assert problem == MatrixCompletion([[1, 2, 3], [4, 5, 6]])
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "c"]])
+def test_there_are_as_many_names_as_rows(names: list[str]) -> None:
+    with pytest.raises(ValueError, match=f"row_names must hold 2 names, one for each row; got {len(names)}"):
+        MatrixCompletion([[1, 2, 3], [4, 5, 6]], row_names=names)
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, np.ma.masked])
+def test_every_gap_in_nested_lists_is_unobserved(gap: object) -> None:
+    assert MatrixCompletion([[1.0, gap], [3.0, 4.0]]) == MatrixCompletion([[1, np.nan], [3, 4]])
+
+
+def test_masked_rows_in_a_list_keep_their_masks() -> None:
+    rows = [np.ma.array([1.0, 2.0], mask=[False, True]), np.ma.array([3, 4])]
+    assert MatrixCompletion(rows) == MatrixCompletion([[1, np.nan], [3, 4]])

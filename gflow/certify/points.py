@@ -7,10 +7,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gflow import watch
 from gflow.certify.balls import eigenvalue_signs, exact_rank, flint, proven_zero
 from gflow.certify.records import Certificate
 from gflow.certify.slices import Slice
 from gflow.problems import MatrixCompletion, as_completion
+
+PRECISION = 192
+"""Bits of the arithmetic."""
 
 
 class Certifiable(Protocol):
@@ -33,7 +37,15 @@ class Certifiable(Protocol):
         """Return B, shape (k, number of columns)."""
 
 
-def certificates(problem: Any, saddles: Iterable[Certifiable], **settings: Any) -> tuple[Certificate, ...]:
+@watch.watched
+def certificates(
+    problem: Any,
+    saddles: Iterable[Certifiable],
+    *,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
+    **settings: Any,
+) -> tuple[Certificate, ...]:
     """Return one certificate for each saddle, within its coupling component.
 
     Parameters
@@ -42,15 +54,21 @@ def certificates(problem: Any, saddles: Iterable[Certifiable], **settings: Any) 
         The whole problem.
     saddles : iterable
         For example ``saddle_to_saddle(problem).saddles``.
+    progress, timeout : see ``gflow.watch.watching``
+        Saddles that are not looked at when the time is over are not certified, and say so.
     settings
         Keywords of ``certified_critical_point``; ``width`` is min(d1, d2) of the whole matrix unless given.
     """
     problem = as_completion(problem)
     settings = {"width": min(problem.shape)} | settings
-    return tuple(
-        certified_critical_point(problem.restricted(each.rows, each.columns), each.A, each.B, **settings)
-        for each in saddles
-    )
+    found: list[Certificate] = []
+    for each in saddles:
+        if late := watch.spent("certificate", len(found) + 1):
+            found.append(_refusal(late, None, each.A.shape[1], settings["width"], settings.get("precision", PRECISION)))
+            continue
+        part = problem.restricted(each.rows, each.columns)
+        found.append(certified_critical_point(part, each.A, each.B, **settings))
+    return tuple(found)
 
 
 def certified_critical_point(
@@ -60,7 +78,7 @@ def certified_critical_point(
     *,
     width: int | None = None,
     radius_tol: float = 1e-6,
-    precision: int = 192,
+    precision: int = PRECISION,
 ) -> Certificate:
     """Return what is proven about a critical point near (A, B) and the Hessian there, in ball arithmetic.
 

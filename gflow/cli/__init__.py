@@ -19,6 +19,7 @@ try:
     from gflow.cli.arguments import parsed
     from gflow.cli.commands import COMMANDS
     from gflow.cli.output import Refused, one_line, recorded_warnings, silence_stdout, write
+    from gflow.watch import TimeIsUp
 except KeyboardInterrupt:  # before there is a ``main`` to catch it
     print("gflow: interrupted", file=sys.stderr)
     raise SystemExit(130) from None
@@ -40,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         return _refusal("interrupted", 130)
     except MemoryError as error:
         return _refusal(f"not enough memory: {one_line(error)}; try a smaller --rank")
+    except TimeIsUp as up:
+        return _refusal(f"{up}, and nothing was found; allow more, or ask for less")
     except Exception as error:
         if not type(error).__module__.startswith(_NUMERICAL):
             raise
@@ -52,7 +55,9 @@ def _run(argv: list[str]) -> int:
     except SystemExit as done:  # --help and --version
         write("")
         return int(done.code or 0)
-    with recorded_warnings() as warned:
+    from gflow.cli.watching import watching
+
+    with recorded_warnings() as warned, watching(arguments):
         outcome = arguments.run(arguments)
     write(outcome.json() if arguments.json else outcome.text())
     for message in dict.fromkeys(one_line(warning.message) for warning in warned):

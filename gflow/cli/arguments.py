@@ -13,12 +13,21 @@ from gflow.cli.output import Outcome, Refused
 from gflow.policy import START_SCALE
 
 SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
+CHOICE = {"auto": None, "yes": True, "no": False}
 METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
 FORMATS = ("svg", "pdf", "png")
 UNITS = {"in": 1.0, "": 1.0, "cm": 2.54, "mm": 25.4, "pt": 72.0}
 NARROWEST, WIDEST = 1.0, 40.0
 """Widths of figures, in inches."""
 STARTS_HELP = "starts of the survey (default %(default)s); each takes a few dense Hessians, so fewer are quicker"
+COMPLETIONS = ("nuclear-norm", "rank", "trace")
+READING: dict[str, dict[str, Any]] = {
+    "--header": {"choices": tuple(CHOICE), "default": "auto", "help": "whether the first row holds column names"},
+    "--index": {"choices": tuple(CHOICE), "default": "auto", "help": "whether the first column holds row names"},
+    "--decimal": {"choices": ("comma", "point"), "help": "the mark of decimals (default: found out)"},
+    "--triplets": {"action": "store_true", "help": "lines of row, column and value, as ratings are kept"},
+}
+"""How the text of FILE is read; what is decided is told on standard error."""
 EPILOG = (
     "exit status: 0 done and nothing contradicted, though a premise or a conjecture may fail on the data; 1 a claim is "
     "contradicted; 2 bad usage or input, or a computation that failed; 130 interrupted. "
@@ -66,6 +75,11 @@ def count(text: str) -> int:
     return _integer(text, 1, "a positive integer")
 
 
+def method(text: str) -> str:
+    """Return the name of a method as it is written, in whatever case it was given."""
+    return {name.lower(): name for name in METHODS}.get(text.lower(), text)
+
+
 def archive(text: str) -> str:
     """Return a file name that ends in ``.npz``."""
     if not text.lower().endswith(".npz"):
@@ -109,6 +123,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--rank": {"type": count, "metavar": "R", "help": "inner width of A B (default: the smaller side of the matrix)"},
     "--depth": {"type": count, "metavar": "L", "default": 2, "help": "number of factors of W = W1 ... WL (default 2)"},
     "--method": {
+        "type": method,
         "choices": METHODS,
         "default": "auto",
         "metavar": "NAME",
@@ -165,6 +180,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--force": {"action": "store_true", "help": "write over the report that the folder holds"},
     "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
+    "--by": {
+        "choices": tuple(COMPLETIONS),
+        "default": "nuclear-norm",
+        "metavar": "WHAT",
+        "help": f"what is least: {', '.join(COMPLETIONS)} (default %(default)s)",
+    },
 }
 """The options by name. Those with ``flags`` share one flag and mean another thing in each command."""
 
@@ -221,10 +242,16 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
             help="matrix as .csv, .tsv, .txt, .npy, .npz or .mtx; * is 'not observed'; - is standard input",
         )
         source.add_argument("--example", metavar="NAME", help="a matrix that comes with the package, such as fig3")
+    if command.on_matrix or "--matrix" in command.options:
+        reading = parser.add_argument_group("reading text")
+        for name, settings in READING.items():
+            reading.add_argument(name, **settings)
     for name in command.options:
         settings = dict(OPTIONS[name])
         parser.add_argument(*settings.pop("flags", (name,)), dest=name[2:].replace("-", "_"), **settings)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="end after so long with what was found")
+    parser.add_argument("--quiet", action="store_true", help="show no progress on standard error")
 
 
 def _integer(text: str, least: int, rule: str) -> int:

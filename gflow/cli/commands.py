@@ -8,6 +8,7 @@ from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.arguments import Command
+from gflow.cli.completions import complete
 from gflow.cli.figures import figure, report
 from gflow.cli.inputs import (
     TrajectoryRequest,
@@ -71,8 +72,8 @@ def flow(arguments: Namespace) -> Outcome:
     with one_blas_thread():
         run = TrajectoryRequest.of(arguments)
         announce_cost(run, arguments)
-        with progress("integrating") as more:
-            trajectory = run.trajectory(more)
+        with progress("integrating"):
+            trajectory = run.trajectory()
         payload = run.to_dict() | _end(run, trajectory)
     if arguments.save is not None:
         with refusing(arguments.save):
@@ -87,8 +88,8 @@ def critical(arguments: Namespace) -> Outcome:
     with one_blas_thread():
         run = TrajectoryRequest.of(arguments)
         _check_dimension(run)
-        with progress("integrating") as more:
-            trajectory = run.trajectory(more)
+        with progress("integrating"):
+            trajectory = run.trajectory()
         with progress("searching critical points") as more:
             found = surveyed(run, trajectory, arguments.starts, more)
     survey = {"seed": run.seed, "starts": arguments.starts}
@@ -158,6 +159,9 @@ COMMANDS = (
         (*_START, "--depth", *_INTEGRATION, *_STEPS, "--save"),
     ),
     Command("limit", "the limit alpha -> 0 from alpha theta_0: matrix, law, order and saddles", limit, _LIMIT),
+    Command(
+        "complete", "the completion of least nuclear norm, rank or trace, with certified bounds", complete, ("--by",)
+    ),
     Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
     Command("verify", "the answer, then every theorem checked", verify, _VERIFY),

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,19 +42,34 @@ def one_blas_thread() -> Iterator[None]:
 def problem_of(arguments: Namespace) -> tuple[gflow.MatrixCompletion, str]:
     """Return the matrix that the arguments name, and its name without folders.
 
-    Raises ``Refused`` if it cannot be read or breaks a rule.
+    What was decided in reading it is told on standard error. Raises ``Refused`` if it cannot be read or breaks a rule.
     """
     if arguments.example is not None:
         from gflow.data import example
 
         with refusing("--example"):
             return example(arguments.example), arguments.example
+    name = "standard input" if arguments.file == "-" else Path(arguments.file).name
+    return read(arguments.file, name, arguments), name
+
+
+def read(path: str, name: str, arguments: Namespace) -> gflow.MatrixCompletion:
+    """Return the matrix of a file, read as the arguments say."""
     import gflow
 
-    with refusing(arguments.file):
-        return gflow.read_matrix(arguments.file), "standard input" if arguments.file == "-" else Path(
-            arguments.file
-        ).name
+    said = {"header": CHOICE[arguments.header], "index": CHOICE[arguments.index], "triplets": arguments.triplets}
+    decimal = {None: None, "comma": ",", "point": "."}[arguments.decimal]
+    with refusing(path):
+        problem = gflow.read_matrix(path, decimal=decimal, **said)
+    if problem.notes and sys.stderr is not None:
+        print(f"gflow: {one_line(name)}: {'; '.join(problem.notes)}", file=sys.stderr, flush=True)
+    return problem
+
+
+def named(problem: gflow.MatrixCompletion) -> dict[str, Any]:
+    """Return the names of rows and columns for JSON; nothing where there are none."""
+    names = {"row_names": problem.row_names, "column_names": problem.column_names}
+    return {key: list(value) for key, value in names.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,8 +135,8 @@ class TrajectoryRequest:
             return False
         return method == "graded" or (method == "auto" and 0 < self.size < GRADED_BELOW)
 
-    def trajectory(self, more: Callable[[str], None] | None = None) -> gflow.Trajectory:
-        """Return the trajectory from the start; ``more`` is told about the progress."""
+    def trajectory(self) -> gflow.Trajectory:
+        """Return the trajectory from the start."""
         import gflow
         from gflow import graded
 
@@ -129,14 +144,10 @@ class TrajectoryRequest:
             settings = {key: value for key, value in self.settings.items() if key != "method"}
             return graded.graded_flow(self.problem, self.theta, rank=self.model.rank, **settings)
 
-        def told(t: float, _: np.ndarray, loss: float) -> None:
-            assert more is not None
-            more(f"t = {t:.4g}, loss = {loss:.4g}")
-
         if self.discrete:
             with refusing("--optimizer"):
-                return gflow.descent(self.objective, self.theta, callback=more and told, **self.settings)
-        return gflow.gradient_flow(self.objective, self.theta, callback=more and told, **self.settings)
+                return gflow.descent(self.objective, self.theta, **self.settings)
+        return gflow.gradient_flow(self.objective, self.theta, **self.settings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was run, for JSON."""
@@ -148,6 +159,7 @@ class TrajectoryRequest:
             "seed": None if self.scale is None else self.seed,
             "scale": self.scale,
             "graded": self.graded,
+            **named(self.problem),
         }
 
     def facts(self) -> list[tuple[str, str]]:

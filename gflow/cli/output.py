@@ -6,7 +6,6 @@ import json
 import math
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 132
 """Columns of the output where it does not go to a terminal."""
-REFRESH = 0.1
-"""Seconds between two updates of the progress."""
 LARGEST_SHOWN = (24, 10)
 """Rows and columns up to which a matrix is printed."""
 LISTED = 20
@@ -74,23 +71,12 @@ def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 
 @contextmanager
-def progress(text: str) -> Iterator[Callable[[str], None] | None]:
-    """Show ``text`` on standard error while something runs; yield what shows more, None without a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """Name what runs inside for whoever follows the progress; yield what tells a detail of it."""
+    from gflow import watch
 
-    shown = 0.0
-    with Console(stderr=True).status(text) as status:
-
-        def more(detail: str) -> None:
-            nonlocal shown
-            if time.monotonic() - shown > REFRESH:
-                shown = time.monotonic()
-                status.update(f"{text}: {detail}")
-
-        yield more
+    with watch.stage(text):
+        yield watch.tick
 
 
 def write(text: str) -> None:

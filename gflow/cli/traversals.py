@@ -163,7 +163,9 @@ def _escape(problem: gflow.MatrixCompletion, model: gflow.Factorization, saddle:
 
 
 def _what(problem: gflow.MatrixCompletion, name: str, model: gflow.Factorization) -> dict[str, Any]:
-    return {"name": name, "shape": list(problem.shape), "width": model.rank, "n_observed": problem.n_observed}
+    return {"name": name, "shape": list(problem.shape), "width": model.rank, "n_observed": problem.n_observed} | named(
+        problem
+    )
 
 
 def _title(payload: dict[str, Any]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.completions.records import RankFit, frozen
 from gflow.problems import MatrixCompletion, as_completion
 
@@ -73,7 +74,7 @@ def rank_fit(
         ends.append(_FitDescent(unitary, Z, norm_bound))
         enough = stop_at_loss * unitary.size**2
         ends[-1].run(max_steps, enough)
-        if ends[-1].losses[ends[-1].bounded].min(initial=np.inf) <= enough:
+        if watch.over() or ends[-1].losses[ends[-1].bounded].min(initial=np.inf) <= enough:
             break
     return _best(problem, k, ends, norm_bound)
 
@@ -138,6 +139,8 @@ class _FitDescent:
         """Move every run downhill until it ends at a minimum or beyond the bound, or one has a loss of ``enough``."""
         active = np.arange(len(self.Z))
         for _ in range(max_steps):
+            if watch.spent("fit"):
+                break
             active = active[self._step(active)]
             if not active.size or (self.losses.min() <= enough and self.bounded[self.losses.argmin()]):
                 break

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.completions.algebra import infeasible
 from gflow.completions.exact import KnownEntries, eliminated, forced, observed_minor, rational_completion, table
 from gflow.completions.fit import rank_fit
@@ -20,6 +21,7 @@ FIT_TOL = 1e-13
 """Largest root mean square residual, in units of max|M|, of a fit that counts as a completion."""
 
 
+@watch.watched
 def minimum_rank(
     problem: Any,
     *,
@@ -27,6 +29,8 @@ def minimum_rank(
     rng: np.random.Generator | None = None,
     rank_tol: float = 1e-8,
     norm_bound: float = 1e4,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> RankBracket:
     """Return bounds on the least rank of a matrix W with P o W = P o M, each with its reason.
 
@@ -43,6 +47,8 @@ def minimum_rank(
     norm_bound : float
         A numerical completion counts only if max|W| <= norm_bound max|M|: the infimum over matrices of a rank may be
         approached only at infinity.
+    progress, timeout : see ``gflow.watch.watching``
+        When the time is over the bounds are those found so far.
 
     Raises
     ------
@@ -109,16 +115,19 @@ class _RankSearch:
         low = _End(2, reason) if reason else low
         size, reason = observed_minor(data)
         low = _End(size, reason) if size > low.rank else low
+        largest = f"no {problem.shape[0]} x {problem.shape[1]} matrix has a larger rank"
         for k in range(low.rank, most):
+            if late := watch.spent("least rank", k, most):
+                return low, _End(most, f"{late}; {largest}"), problem.values
             filled = forced(data, k)
             found = None if filled.contradiction else self._completion(problem, filled.data, k)
             if found is not None and found[0].certified:
                 return low, *found
-            reason = filled.contradiction or infeasible(filled.data, k)
+            reason = filled.contradiction or ("" if watch.over() else infeasible(filled.data, k))
             if found is not None and not reason:
                 return low, *found
             low = _End(k + 1, reason) if reason else low
-        return low, _End(most, f"no {problem.shape[0]} x {problem.shape[1]} matrix has a larger rank"), problem.values
+        return low, _End(most, largest), problem.values
 
     def _completion(self, problem: MatrixCompletion, data: KnownEntries, k: int) -> tuple[_End, np.ndarray] | None:
         """Return the upper end k and a completion of that rank; None if no search finds one."""

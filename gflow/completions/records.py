@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gflow.showing import Drawn
+
 
 class InaccurateSolution(RuntimeError):
     """The certified bounds of a minimum lie further apart than was asked for.
@@ -31,7 +33,7 @@ def frozen(array: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Completion:
+class Completion(Drawn):
     """A completion W with P o W = P o M exactly, and the bounds that certify that it minimises its objective.
 
     Attributes
@@ -177,7 +179,7 @@ class RankFit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RankBracket:
+class RankBracket(Drawn):
     """Bounds on the least rank of a completion, each with its reason.
 
     Attributes

@@ -43,7 +43,7 @@ class NotConverged(RuntimeError):
 
 
 @dataclass(frozen=True, eq=False)
-class CriticalPoint:
+class CriticalPoint(Shown):
     """A point with its value, gradient norm, Hessian spectrum and classification.
 
     Attributes
@@ -255,8 +255,8 @@ def stationary_point(
 def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius: float, max_steps: int) -> np.ndarray:
     theta, g = start, objective.gradient(start)
     slope = float(np.linalg.norm(g))
-    trust, steps = np.inf, 0
-    while steps < max_steps:
+    trust, steps, allowed = np.inf, 0, 0.0
+    while steps < max_steps and not watch.spent():
         steps += 1
         size = max(float(np.linalg.norm(theta)), objective.theta_unit)
         move, norm = _newton_move(objective.hessian(theta), g, size)

@@ -32,7 +32,7 @@ class SpectrumNotConverged(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spectrum:
+class Spectrum(Drawn, Tabular):
     """Eigenvalues of a Hessian in ascending order, with eigenvectors in columns; arrays are read-only.
 
     ``complete`` says whether these are all eigenvalues; otherwise they are the lowest ones, and multiplicities read

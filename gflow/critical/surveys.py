@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,7 @@ class Orbit:
         return f"Orbit({kinds}, value={self.value:.8g}, ranks={self.ranks}, {len(self.points)} points)"
 
 
+@watch.watched
 def critical_orbits(
     objective: Objective,
     model: Any,
@@ -83,6 +85,8 @@ def critical_orbits(
     matrix_tol: float = 1e-5,
     rank_tol: float = 1e-6,
     callback: Callable[[int], object] | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> tuple[Orbit, ...]:
     """Return the orbits of critical points reached by Newton's method from random starts, by falling loss.
 
@@ -109,17 +113,22 @@ def critical_orbits(
         Ranks count singular values above rank_tol times the larger of theta_unit and the largest of [A; B^T].
     callback : (trial) -> object, optional
         Called before every start with its number, from 0.
+    progress, timeout : see ``gflow.watch.watching``
+        A warning says how many starts were made when the time is over.
 
     Raises ``ValueError`` for a dimension above 1000. A survey proves nothing about points it did not meet.
     """
     groups: list[list[_Found]] = []
     for trial in range(n_starts):
+        if late := watch.spent("start", trial + 1, n_starts):
+            warnings.warn(f"{late}: {trial} of {n_starts} starts were made", stacklevel=2)
+            break
         if callback is not None:
             callback(trial)
         start = _start(objective, model, groups, trial, components, rng)
         try:
             point = find_critical_point(objective, start, radius=np.inf)
-        except NotConverged:
+        except (NotConverged, watch.TimeIsUp):
             continue
         if float(np.linalg.norm(point.theta / objective.theta_unit)) > norm_limit:
             continue

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow import watch
 from gflow.descent.quartic import EPS, quartic_along
 from gflow.descent.record import ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
@@ -28,6 +29,7 @@ LARGEST = 1e60
 """A state with an entry beyond this is not kept: its loss might overflow."""
 
 
+@watch.watched
 def gradient_descent(
     objective: Objective,
     start: np.ndarray,
@@ -41,6 +43,8 @@ def gradient_descent(
     max_evaluations: int = 100_000,
     max_states: int = 1000,
     callback: Callback | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Trajectory:
     """Return the iterates theta - step * grad f(theta) from ``start``; their times are the sums of the steps.
 
@@ -70,6 +74,7 @@ def gradient_descent(
         At most this many states are kept, evenly spread; gauges and plateaus refer to them.
     callback : (t, theta, loss) -> object, optional
         Called after every step; a true answer stops the descent (status ``horizon``).
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.descent.optimizers import LinearOptimizer, Optimizer, State, optimizer_of
 from gflow.descent.record import ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
@@ -25,6 +26,7 @@ PATIENCE = 100
 """Steps in a row that change nothing before a descent without noise is taken to be at rest."""
 
 
+@watch.watched
 def descent(
     objective: Objective | StochasticLoss,
     start: np.ndarray,
@@ -39,6 +41,8 @@ def descent(
     max_states: int = 1000,
     callback: Callback | None = None,
     rng: np.random.Generator | int | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
     **parameters: Any,
 ) -> Trajectory:
     """Return the iterates of an optimizer from ``start``; their times are the numbers of the steps, 0, 1, 2, ...
@@ -74,6 +78,7 @@ def descent(
         Called after every step; a true answer stops the descent (status ``horizon``).
     rng : Generator or int
         For a stochastic loss, and for no other.
+    progress, timeout : see ``gflow.watch.watching``
     **parameters
         Of the optimizer named.
 

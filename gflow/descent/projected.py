@@ -70,6 +70,7 @@ def curvature_bound(problem: MatrixSensing) -> float:
     return 2.0 * problem.weight * float(np.linalg.eigvalsh(gram)[-1])
 
 
+@watch.watched
 def projected_gradient(
     problem: MatrixSensing,
     start: np.ndarray | None = None,
@@ -81,6 +82,8 @@ def projected_gradient(
     max_evaluations: int = 100_000,
     max_states: int = 1000,
     callback: Callback | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Trajectory:
     """Return the iterates X <- (X - step * dR/dX)_+ on symmetric X >= 0; states are X row-major, the last one X_gd.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextvars import copy_context
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from gflow import fast
+from gflow import fast, watch
 from gflow.ensemble.compiled import compiled as compiled_end
 from gflow.ensemble.record import FlowEnd, FlowRun, followed
 from gflow.ensemble.workers import apart
@@ -19,6 +20,7 @@ from gflow.problems import MatrixCompletion, as_problem
 from gflow.workers import one_thread
 
 
+@watch.watched
 def gradient_flows(
     problems: Any,
     starts: Any,
@@ -35,6 +37,8 @@ def gradient_flows(
     drift_tol: float | None = None,
     error_tol: float | None = 1e-3,
     max_evaluations: int = 200_000,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> list[FlowEnd]:
     """Return where the gradient flows of many problems, or from many starts, end: one record for each, in order.
 
@@ -60,6 +64,7 @@ def gradient_flows(
     method, rtol, t_end, loss_tol, gradient_tol, norm_limit, drift_tol, error_tol, max_evaluations
         As for ``gradient_flow``, which follows compiled runs whose conserved quantity drifts too far, or whose end may
         err by more than a tenth of ``error_tol``, too.
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------
@@ -133,15 +138,23 @@ def _fill(
 ) -> None:
     """Write the ends of the runs at their places, ``jobs`` runs at a time, each on one thread of BLAS."""
     if how == "threading" and (jobs == 1 or len(runs) == 1):  # its matrices are too small for threads of BLAS
-        found = [follow(run, settings) for run in runs]
+        found = [_one(follow, run, settings, k, len(runs)) for k, run in enumerate(runs)]
     elif jobs == 1 or len(runs) < 2:
         with one_thread():
-            found = [follow(run, settings) for run in runs]
+            found = [_one(follow, run, settings, k, len(runs)) for k, run in enumerate(runs)]
     elif how == "threading":
         from joblib import Parallel, delayed
 
-        found = Parallel(n_jobs=jobs, backend=how)(delayed(follow)(run, settings) for run in runs)
+        calls = (delayed(copy_context().run)(_one, follow, run, settings, k, len(runs)) for k, run in enumerate(runs))
+        found = Parallel(n_jobs=jobs, backend=how)(calls)
     else:
         found = apart(runs, settings, jobs)
     for place, end in zip(places, found, strict=True):
         ends[place] = end
+
+
+def _one(follow: Any, run: FlowRun, settings: Any, k: int, count: int) -> Any:
+    """Return the end of one run; where the time allowed is over, its start with the status ``budget``."""
+    if watch.spent("flow", k + 1, count):
+        return followed(run, {"method": "auto"} | settings)
+    return follow(run, settings)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from gflow import watch
 from gflow.ensemble.record import FlowEnd, FlowRun, followed
 from gflow.workers import processes
 
 IN_FLIGHT = 2
 """Runs, for each worker process, that are followed or wait in its queue."""
+SHORTEST = 1e-6
+"""Seconds that a run has which begins when the time allowed is over: it ends at its start."""
 WORKER_DIED = "the worker process died while it followed this run alone"
 
 
@@ -46,11 +50,14 @@ def _arriving(runs: dict[int, FlowRun], settings: Any, jobs: int) -> Iterator[tu
     """Return an iterator over the places of the runs and their ends, as they arrive from the workers."""
     from joblib import Parallel, delayed
 
-    calls = [delayed(_placed)(place, run, settings) for place, run in runs.items()]
+    left = watch.remaining()
+    until = None if left is None else time.time() + left
+    calls = [delayed(_placed)(place, run, settings, until) for place, run in runs.items()]
     waiting = f"{IN_FLIGHT} * n_jobs"
     with processes():
         yield from Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=waiting)(calls)
 
 
-def _placed(place: int, run: FlowRun, settings: Any) -> tuple[int, FlowEnd]:
-    return place, followed(run, settings)
+def _placed(place: int, run: FlowRun, settings: Any, until: float | None) -> tuple[int, FlowEnd]:
+    within = {} if until is None else {"timeout": max(until - time.time(), SHORTEST)}
+    return place, followed(run, settings | within)

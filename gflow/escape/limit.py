@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.escape.directions import EscapeDirections, escape_directions
 from gflow.escape.records import EscapeLimit, EscapeVerdict
 from gflow.escape.residual import residual_escape
@@ -28,6 +29,7 @@ ROUNDED_PART = 1e2 * float(np.finfo(float).eps)
 """A direction's part in the escape eigenspace is rounding up to this fraction of the direction."""
 
 
+@watch.watched
 def escape_limit(
     objective: Objective,
     saddle: np.ndarray,
@@ -40,6 +42,8 @@ def escape_limit(
     rtol: float = 1e-12,
     critical_tol: float = 1e-8,
     agreement_tol: float = 1e-3,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> EscapeLimit:
     """Return the escape limit of Theorem 2 at ``saddle`` along ``direction``, by two independent routes.
 
@@ -69,6 +73,7 @@ def escape_limit(
         directions |g| <= 1e-6 * lambda_1 * max(|saddle|, theta_unit).
     agreement_tol : float
         The limit exists when the routes agree within this, relative, and within their own errors.
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------
@@ -102,7 +107,13 @@ def escape_limit(
         reason = "the direction has no part in the escape eigenspace beyond rounding"
         return EscapeLimit(EscapeVerdict.ROUNDOFF, reason, directions)
     routes = Routes(objective, saddle, direction, directions, launch, rtol, objective.around(saddle))
-    return _along(routes, model, starts, n_times, agreement_tol)
+    try:
+        with watch.whole():
+            return _along(routes, model, starts, n_times, agreement_tol)
+    except watch.TimeIsUp as up:
+        if not watch.ends_early():
+            raise
+        return EscapeLimit(EscapeVerdict.UNDECIDED, str(up), directions)
 
 
 def _unclear(directions: EscapeDirections) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from gflow.files import arrays, market, text
+from gflow.files import arrays, market, source, tables, text
 from gflow.files.arrays import read_arrays, read_point, write_arrays
 from gflow.files.atomic import PathLike, atomic_write
-from gflow.problems import MatrixCompletion, MatrixSensing
+from gflow.files.content import Content, Layout
+from gflow.files.triplets import matrix as entries
+from gflow.problems import MatrixCompletion, MatrixSensing, as_completion
 
 __all__ = [
     "atomic_write",
@@ -28,7 +28,14 @@ __all__ = [
 ]
 
 
-def read_matrix(path: PathLike) -> MatrixCompletion:
+def read_matrix(
+    path: PathLike,
+    *,
+    header: bool | None = None,
+    index: bool | None = None,
+    decimal: str | None = None,
+    triplets: bool = False,
+) -> MatrixCompletion:
     """Return the partially observed matrix held in a file; the format follows from the suffix.
 
     Parameters
@@ -36,31 +43,45 @@ def read_matrix(path: PathLike) -> MatrixCompletion:
     path : path
         ``.npy``: a real matrix, NaN where not observed. ``.npz``: the array ``values`` and, optionally, the mask
         ``observed``, or a sparse array as ``scipy.sparse.save_npz`` writes it (csr, csc or coo; stored entries are the
-        observed ones). ``.mtx``: Matrix Market, real or integer; stored entries are the observed ones, stored zeros are
+        observed ones), and optionally ``row_names`` and ``column_names``. ``.mtx``: Matrix Market, real, integer or
+        pattern (every stored entry is an observed one); stored entries are the observed ones, stored zeros are
         observed zeros, symmetric and skew-symmetric storage is expanded (the diagonal of skew-symmetric coordinates
         cannot be stored and is not observed), and ``array`` means that everything is observed. Any other name, and
-        ``-`` for standard input: text.
+        ``-`` for standard input: text. Each may be compressed by gzip.
+    header, index : bool, optional
+        Of text: whether the first row holds column names, and the first column row names. Default: where they cannot
+        be numbers, or are all that stands in quotes. What is decided is told in ``notes`` of the problem.
+    decimal : "." or ",", optional
+        Of text: the mark of decimals. Default: the comma where it separates no cells and no cell has a point.
+    triplets : bool
+        Text of lines that hold row, column and value of one observed entry, in this order; further cells are left
+        out, and ``::`` may separate them. Rows and columns are those that occur, with their labels as names.
 
     Text is UTF-8, one row per line. Blank lines (also those of a single column) and lines that begin with ``#`` are
-    ignored. The separator is the first of tab, semicolon and comma that occurs; without any, runs of blanks. ``*``,
-    ``?``, ``NA``, ``nan`` in any case and an empty cell mean "not observed", so a separator at the end of a row adds
-    a cell, and a line of tabs in a file separated by tabs is a row without observations. Numbers are decimal, with a
-    point, and are rounded to the nearest double; one that is not zero and would become zero is refused. An archive
-    may expand to at most 1 GiB, or to its own size.
+    ignored. The separator is the first of tab, semicolon and comma that occurs outside quotes; without any, runs of
+    blanks. ``*``, ``?``, ``-``, ``NA``, ``N/A``, ``nan``, ``null`` and ``none`` in any case and an empty cell mean "not
+    observed", so a separator at the end of a row adds a cell, and a line of tabs in a file separated by tabs is a row
+    without observations. Numbers are rounded to the nearest double; one that is not zero and would become zero is
+    refused. A file may hold 2 GiB, and text 5e7 cells; an archive may expand to at most 1 GiB, or to its own size.
 
     Raises
     ------
     OSError
         If the file is missing or cannot be read, or is a directory.
     ValueError
-        If the content breaks a rule above or one of ``MatrixCompletion``; the message names the file and, for a
-        cell, its row and column counted from 1.
+        If the content breaks a rule above or one of ``MatrixCompletion``, or if numbers may be names (0, 1, 2, ... as
+        data frames write them, or years) and the caller does not say; the message names the file and, for a cell, its
+        row and column counted from 1.
     """
-    if os.fspath(path) == "-":
-        return _problem(*text.matrix(_standard_input(), "standard input"), name="standard input")
-    readers = {".npy": arrays.matrix_of_npy, ".npz": arrays.matrix_of_npz, ".mtx": market.matrix}
-    reader = readers.get(Path(path).suffix.lower(), text.matrix)
-    return _problem(*reader(Path(path).read_bytes(), str(path)), name=str(path))
+    name = "standard input" if os.fspath(path) == "-" else str(path)
+    layout = Layout(header, index, decimal, triplets)
+    reader: Callable[[bytes, str], Content]
+    if triplets:
+        reader = partial(entries, layout=layout)
+    else:
+        readers = {".npy": arrays.matrix_of_npy, ".npz": arrays.matrix_of_npz, ".mtx": market.matrix}
+        reader = readers.get("" if name != str(path) else source.suffix(path), partial(tables.matrix, layout=layout))
+    return _problem(reader(source.content(path), name), name)
 
 
 def write_matrix(problem: MatrixCompletion, path: PathLike) -> None:
@@ -72,6 +93,7 @@ def write_matrix(problem: MatrixCompletion, path: PathLike) -> None:
     path : path
         Ends in ``.npy``, ``.npz`` (sparse above a million entries), ``.mtx``, or, for text, in ``.csv``, ``.tsv`` or
         ``.txt`` (blanks). Text holds the shortest decimals that read back exactly, and ``*`` where nothing is observed.
+        Text and ``.npz`` keep the names of rows and columns.
 
     Raises
     ------
@@ -91,7 +113,7 @@ def write_matrix(problem: MatrixCompletion, path: PathLike) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in writers:
         raise ValueError(f"{path}: the name of a matrix file must end in one of {', '.join(writers)}; got {suffix!r}")
-    atomic_write(path, writers[suffix](problem))
+    atomic_write(path, writers[suffix](as_completion(problem)))
 
 
 def read_sensing(path: PathLike) -> MatrixSensing:
@@ -144,17 +166,12 @@ def write_sensing(problem: MatrixSensing, path: PathLike) -> None:
     )
 
 
-def _standard_input() -> bytes:
-    stream = sys.stdin
-    if stream is None:
-        raise OSError("standard input is closed")
-    content = getattr(stream, "buffer", stream).read()
-    return content.encode() if isinstance(content, str) else content
-
-
-def _problem(values: Any, observed: np.ndarray | None, *, name: str) -> MatrixCompletion:
+def _problem(found: Content, name: str) -> MatrixCompletion:
+    values, observed, row_names, column_names, notes = found
     try:
         with np.errstate(over="ignore"):
-            return MatrixCompletion(values, observed)
+            problem = MatrixCompletion(values, observed, row_names=row_names, column_names=column_names)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None
+    problem.notes = notes
+    return problem

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gflow.files.atomic import PathLike, atomic_write
+from gflow.files.content import Content
 from gflow.problems import MatrixCompletion
 
 DENSE_FILE = 10**6
@@ -18,6 +19,7 @@ LARGEST_CONTENT = 2**30
 """Bytes to which a smaller archive may expand: 10^8 entries, the largest dense matrix of any format, and their mask."""
 LARGEST_SIDE = 10**7
 """Largest number of rows or columns, of which a sparse array in a file may declare any number."""
+_NAMES = ("row_names", "column_names")
 
 
 def read_point(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
@@ -73,17 +75,25 @@ def write_arrays(path: PathLike, /, **arrays: Any) -> None:
     atomic_write(path, _npz(named))
 
 
-def matrix_of_npy(data: bytes, name: str) -> tuple[np.ndarray, None]:
+def matrix_of_npy(data: bytes, name: str) -> Content:
     """Return the array of an ``.npy`` file; its mask is left to its NaNs."""
-    return _array(data, name), None
+    return Content(_array(data, name))
 
 
-def matrix_of_npz(data: bytes, name: str) -> tuple[Any, np.ndarray | None]:
+def matrix_of_npz(data: bytes, name: str) -> Content:
     """Return the arrays ``values`` and ``observed`` (None if absent) of an ``.npz`` file, or its sparse array."""
     arrays = _arrays(data, name)
+    rows, columns = (_names(arrays, key, name) for key in _NAMES)
     if "format" in arrays and "data" in arrays:
-        return _sparse(arrays, name), None
-    return _entry(arrays, "values", name), arrays.get("observed")
+        return Content(_sparse(arrays, name), None, rows, columns)
+    return Content(_entry(arrays, "values", name), arrays.get("observed"), rows, columns)
+
+
+def _names(arrays: dict[str, np.ndarray], key: str, name: str) -> tuple[str, ...] | None:
+    found = arrays.get(key)
+    if found is not None and (found.dtype.kind != "U" or found.ndim != 1):
+        raise ValueError(f"{name}: {key} must be a list of texts; got dtype {found.dtype} and shape {found.shape}")
+    return None if found is None else tuple(found.tolist())
 
 
 def sensing_of_npz(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray, str]:
@@ -102,11 +112,13 @@ def npy_content(problem: MatrixCompletion) -> bytes:
 
 def npz_content(problem: MatrixCompletion) -> bytes:
     """Return the bytes of an ``.npz`` file of ``values`` and ``observed``, or of a large sparse array as scipy does."""
+    names = {key: getattr(problem, key) for key in _NAMES}
+    names = {key: np.array([each or "" for each in held]) for key, held in names.items() if held is not None}
     if problem.shape[0] * problem.shape[1] > DENSE_FILE:
         rows = problem.scattered(problem.targets)
-        stored = {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr}
+        stored = {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr, **names}
         return _npz({"format": np.array(b"csr"), "shape": np.array(rows.shape), "_is_array": np.array(True), **stored})
-    return _npz({"values": problem.values, "observed": problem.observed})
+    return _npz({"values": problem.values, "observed": problem.observed, **names})
 
 
 def _array(data: bytes, name: str) -> np.ndarray:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from gflow.files.arrays import LARGEST_SIDE
+from gflow.files.content import Content
 from gflow.files.text import NUMBER, lines, number, short, vanished
 from gflow.problems import MatrixCompletion
 
@@ -18,17 +19,19 @@ LARGEST_ARRAY = 10**8
 _INTEGER = re.compile(r"\d{1,18}", re.ASCII)
 _WORDS = {
     "format": ("coordinate", "array"),
-    "field": ("real", "integer", "unsigned-integer"),
+    "field": ("real", "integer", "unsigned-integer", "pattern"),
     "symmetry": ("general", "symmetric", "skew-symmetric"),
 }
 _Lines: TypeAlias = list[tuple[int, list[str]]]
 _Entries: TypeAlias = Iterator[tuple[int, int, int, str]]
 
 
-def matrix(data: bytes, name: str) -> tuple[Any, None]:
+def matrix(data: bytes, name: str) -> Content:
     """Return the matrix of a Matrix Market file: a sparse array of what is stored, dense for the format ``array``."""
-    layout, symmetry = _kind(data, name)
+    layout, field, symmetry = _kind(data, name)
     body = [(where, line.split()) for where, line in lines(data, name, comment="%") if line.strip()]
+    if field == "pattern":
+        body[1:] = [(where, [*fields, "1"]) for where, fields in body[1:]]
     shape, stored = _size(body, layout, symmetry, name)
     if len(body) - 1 != stored:
         raise ValueError(f"{name}: the size in line {body[0][0]} asks for {stored} entries; {len(body) - 1} follow")
@@ -43,10 +46,10 @@ def matrix(data: bytes, name: str) -> tuple[Any, None]:
     if layout == "coordinate":
         from scipy import sparse
 
-        return sparse.coo_array((values, (places[1], places[2])), shape=shape), None
+        return Content(sparse.coo_array((values, (places[1], places[2])), shape=shape))
     dense = np.zeros(shape)
     dense[places[1], places[2]] = values
-    return dense, None
+    return Content(dense)
 
 
 def _plain(body: _Lines, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -97,15 +100,18 @@ def content(problem: MatrixCompletion) -> str:
     return "".join(f"{line}\n" for line in (head, size, *(f"{i + 1} {j + 1} {x!r}" for i, j, x in entries)))
 
 
-def _kind(data: bytes, name: str) -> tuple[str, str]:
-    """Return the format and the symmetry that the first line names."""
+def _kind(data: bytes, name: str) -> tuple[str, str, str]:
+    """Return the format, the field and the symmetry that the first line names."""
     header = data.split(b"\n", 1)[0].decode("latin-1").lower().split()
     if header[:2] != ["%%matrixmarket", "matrix"] or len(header) != 5:
         raise ValueError(f"{name}: line 1 must read '%%MatrixMarket matrix FORMAT FIELD SYMMETRY'")
     for (role, allowed), word in zip(_WORDS.items(), header[2:], strict=True):
         if word not in allowed:
             raise ValueError(f"{name}: line 1: the {role} must be one of {', '.join(allowed)}; got {short(word)}")
-    return header[2], header[4]
+    layout, field, symmetry = header[2:]
+    if field == "pattern" and (layout == "array" or symmetry == "skew-symmetric"):
+        raise ValueError(f"{name}: line 1: a pattern holds no values: it cannot be {layout} {symmetry}")
+    return layout, field, symmetry
 
 
 def _size(body: _Lines, layout: str, symmetry: str, name: str) -> tuple[tuple[int, int], int]:

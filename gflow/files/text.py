@@ -1,48 +1,25 @@
-"""Matrices as text: one row per line, cells between separators or blanks."""
+"""Lines, cells and numbers of text files."""
 
 from __future__ import annotations
 
 import math
 import re
 
-import numpy as np
-
 from gflow.problems import MatrixCompletion
 
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+NOT_OBSERVED = frozenset({"", "*", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"})
+LARGEST_TEXT = 5 * 10**7
+"""Largest number of cells of a text file."""
 _INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _COMPLEX = re.compile(r"(?=.*\d)\(?[-+.\de]*[ij]\)?", re.ASCII | re.IGNORECASE)
-_NOT_OBSERVED = frozenset({"", "*", "?", "na", "nan"})
-
-
-def matrix(data: bytes, name: str) -> tuple[np.ndarray, None]:
-    """Return the matrix of a text file with NaN where nothing is observed; its mask is left to its NaNs."""
-    numbered = lines(data, name, comment="#")
-    separator = next((mark for mark in "\t;," if any(mark in line for _, line in numbered if line.strip())), None)
-    blank = " " if separator == "\t" else None
-    rows = [(where, line.split(separator)) for where, line in numbered if line.strip(blank)]
-    if not rows:
-        raise ValueError(f"{name} is empty: every line is blank or a comment")
-    width = len(rows[0][1])
-    values = np.empty((len(rows), width))
-    for i, (where, cells) in enumerate(rows):
-        if len(cells) != width:
-            raise ValueError(
-                f"{name}: row {i + 1} (line {where}) has {len(cells)} cells; expected {width}, as in row 1"
-            )
-        for j, cell in enumerate(cells):
-            try:
-                values[i, j] = math.nan if cell.strip().lower() in _NOT_OBSERVED else number(cell.strip())
-            except ValueError as error:
-                raise ValueError(f"{name}: row {i + 1}, column {j + 1} (line {where}) {error}") from None
-    return values, None
-
-
-def content(problem: MatrixCompletion, separator: str) -> str:
-    """Return the text of M with the shortest exact decimals, and ``*`` where nothing is observed."""
-    rows = zip(problem.values.tolist(), problem.observed.tolist(), strict=True)
-    written = (separator.join(repr(x) if seen else "*" for x, seen in zip(*row, strict=True)) for row in rows)
-    return "".join(f"{line}\n" for line in written)
+_LIKE_NUMBER = re.compile(r"[-+(]*[$€£]?[-+(]*[.,]?\d")
+_QUOTED = re.compile(r'"(?:[^"]|"")*+"')
+_SEPARATORS = ("\t", ";", ",")
+_PARTS: dict[str | None, re.Pattern[str]] = {
+    None: re.compile(r'"(?:[^"]|"")*+"(?=\s|$)|\S+'),
+    **{mark: re.compile(rf'[^\S\t]*("(?:[^"]|"")*+")[^\S\t]*(?={mark}|$)|[^{mark}]*') for mark in _SEPARATORS},
+}
 
 
 def lines(data: bytes, name: str, comment: str) -> list[tuple[int, str]]:
@@ -50,9 +27,69 @@ def lines(data: bytes, name: str, comment: str) -> list[tuple[int, str]]:
     try:
         decoded = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"{name} is not UTF-8 text") from None
+        raise ValueError(f"{name} is not UTF-8 text: save it as UTF-8") from None
     numbered = enumerate(re.split(r"\r\n|\n|\r", decoded), 1)
     return [(where, line) for where, line in numbered if not line.lstrip().startswith(comment)]
+
+
+def separator_of(numbered: list[tuple[int, str]], decimal: str | None, name: str) -> str | None:
+    """Return the first of tab, semicolon and comma that occurs outside quotes, or None for blanks.
+
+    A comma that is the mark of decimals is no separator. ``ValueError`` above 5e7 cells.
+    """
+    marks = [mark for mark in _SEPARATORS if mark != decimal]
+    found = next((m for m in marks if any(m in bare(line) for _, line in numbered if line.strip())), None)
+    cells = sum(line.count(found) + 1 if found else len(line) // 2 for _, line in numbered if line.strip())
+    if cells > LARGEST_TEXT:
+        raise ValueError(f"{name} holds {cells} cells, and at most {LARGEST_TEXT} are read: write triplets or .mtx")
+    return found
+
+
+def bare(line: str) -> str:
+    """Return a line without what stands in quotes."""
+    return _QUOTED.sub('""', line) if '"' in line else line
+
+
+def split(line: str, separator: str | None) -> list[str]:
+    """Return the cells of a line, without the blanks around them; quoted ones keep their quotes."""
+    if '"' not in line or separator == "::":
+        return [cell.strip() for cell in line.split(separator)]
+    part = _PARTS[separator]
+    if separator is None:
+        return part.findall(line)
+    cells, at = [], 0
+    while at <= len(line):
+        match = part.match(line, at)
+        assert match is not None
+        cells.append((match[1] or match[0]).strip())
+        at = match.end() + 1
+    return cells
+
+
+def quoted(cell: str) -> bool:
+    """Return whether a cell stands in quotes."""
+    return len(cell) > 1 and cell[0] == '"' == cell[-1]
+
+
+def unquoted(cell: str) -> str:
+    """Return what a cell holds, without quotes."""
+    return cell[1:-1].replace('""', '"').strip() if quoted(cell) else cell
+
+
+def is_gap(cell: str) -> bool:
+    """Return whether a cell says "not observed"."""
+    return unquoted(cell).lower() in NOT_OBSERVED
+
+
+def is_number(cell: str) -> bool:
+    """Return whether a cell is written as a number, with a decimal point or comma."""
+    return NUMBER.fullmatch(unquoted(cell).replace(",", ".", 1)) is not None
+
+
+def is_name(cell: str) -> bool:
+    """Return whether a cell can only be a name: it is no gap and does not begin as a number does."""
+    text = unquoted(cell)
+    return not (is_gap(cell) or _LIKE_NUMBER.match(text) or _INFINITY.fullmatch(text))
 
 
 def number(cell: str) -> float:
@@ -82,3 +119,19 @@ def vanished(cell: str, value: float) -> bool:
 def short(text: str) -> str:
     """Return the repr of at most 40 characters of ``text``."""
     return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def content(problem: MatrixCompletion, separator: str) -> str:
+    """Return the text of M with the shortest exact decimals, ``*`` where nothing is observed, and names in quotes."""
+    rows = zip(problem.values.tolist(), problem.observed.tolist(), strict=True)
+    written = [[repr(x) if seen else "*" for x, seen in zip(*row, strict=True)] for row in rows]
+    if problem.row_names is not None:
+        written = [[_quote(name), *cells] for name, cells in zip(problem.row_names, written, strict=True)]
+    if problem.column_names is not None:
+        corner = [] if problem.row_names is None else ['""']
+        written.insert(0, [*corner, *map(_quote, problem.column_names)])
+    return "".join(f"{separator.join(cells)}\n" for cells in written)
+
+
+def _quote(name: str | None) -> str:
+    return '"{}"'.format((name or "").replace('"', '""'))

@@ -24,6 +24,7 @@ COARSEST = 1e-2
 """Largest ``rtol``."""
 
 
+@watch.watched
 def gradient_flow(
     objective: Any,
     start: np.ndarray,
@@ -41,6 +42,8 @@ def gradient_flow(
     error_tol: float | None = 1e-3,
     max_evaluations: int = 200_000,
     callback: Callback | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Trajectory:
     """Return the trajectory of theta' = -grad f(theta) from ``start``.
 
@@ -98,6 +101,7 @@ def gradient_flow(
         Budget of gradient evaluations, of each integration.
     callback : (t, theta, loss) -> object, optional
         Called after every step; a true answer stops the integration (status ``horizon``).
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------

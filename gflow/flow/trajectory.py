@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gflow.files import read_arrays, write_arrays
+from gflow.showing import Drawn, Tabular
 
 
 class Status(StrEnum):
@@ -72,7 +73,7 @@ class Plateau:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trajectory:
+class Trajectory(Drawn, Tabular):
     """A trajectory of the gradient flow; all arrays are read-only.
 
     Attributes

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.flow import Status, Trajectory
 from gflow.graded.run import GradedRun
 from gflow.models import Factorization
 from gflow.problems import as_completion
 
 
+@watch.watched
 def graded_flow(
     problem: Any,
     start: np.ndarray,
@@ -26,6 +28,8 @@ def graded_flow(
     norm_limit: float = 1e4,
     error_tol: float | None = 1e-3,
     max_evaluations: int = 200_000,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Trajectory:
     """Return the gradient flow of the factorisation W = A B on ``problem`` from ``start``, valid at extreme scales.
 
@@ -71,6 +75,7 @@ def graded_flow(
         With states in the basis of ``start``. Rotating back mixes the columns: W = A B is as accurate as its largest
         entries, while what is smaller than 1e-16 of them stays visible only in ``losses`` and ``gradient_norms``.
         The method is LSODA with the closed-form Jacobian up to dimension 1000, DOP853 above.
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------

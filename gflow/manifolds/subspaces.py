@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow import watch
+
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
@@ -91,6 +93,7 @@ class Manifold:
         A small distance to the manifold grows at this rate. On Omega_k it is (2/n) sigma_1(E), on the whole space 0.
         Scales as s when M is multiplied by s.
         """
+        watch.tick()
         N, point = self._normal_directions, self.project(theta)
         if not N.shape[1]:
             return 0.0

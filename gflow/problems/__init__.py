@@ -4,7 +4,8 @@ A problem knows nothing of factors. It offers the risk, its gradient and its cur
 the linear operator ``measure`` and its adjoint, so every model composes with every problem.
 """
 
-from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, as_completion, as_problem, power_of_four
+from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
+from gflow.problems.given import as_completion, as_problem
 from gflow.problems.protocol import Problem
 from gflow.problems.sensing import MatrixSensing
 

@@ -11,6 +11,7 @@ import numpy as np
 from gflow.policy import DENSE_CELLS
 from gflow.problems.entries import observed_entries, selected, transposed
 from gflow.problems.products import sampled_product
+from gflow.showing import Drawn, Tabular
 
 LARGEST_ENTRY = 1e150
 """Largest and (inverted) smallest admissible max|M|: beyond it the loss, its square, leaves the range of a double."""
@@ -25,21 +26,26 @@ def power_of_four(size: float) -> float:
     return float(np.ldexp(1.0, exponent - exponent % 2)) if size > 0 else 1.0
 
 
-class MatrixCompletion:
+class MatrixCompletion(Drawn, Tabular):
     """A partially observed matrix M with mask P and loss R(W) = (1/n) ||P o (W - M)||_F^2.
 
     Parameters
     ----------
-    values : (d1, d2) array of real numbers, or scipy sparse array or matrix
-        The matrix M. NaN means "not observed". Zeros are data. Of a sparse array the stored entries are the observed
-        ones, stored zeros are data, and entries stored twice are added, as everywhere in scipy.
+    values : (d1, d2) array of real numbers, data frame, or scipy sparse array or matrix
+        The matrix M. NaN, None, NA and masked entries mean "not observed". Zeros are data. Of a sparse array the
+        stored entries are the observed ones, stored zeros are data, and entries stored twice are added, as in scipy.
     observed : (d1, d2) array of bool, optional
         The mask P. Entries outside it are ignored, whatever they hold. Default: where ``values`` is not NaN. Not for
         sparse arrays.
+    row_names, column_names : sequences of str, optional
+        Default: the labels of a data frame that are not 0, 1, 2, ...
 
     Attributes
     ----------
     shape : (d1, d2)
+    row_names, column_names : tuples of str, or None
+    notes : tuple of str
+        What was decided when the problem was read from a file.
     rows, columns : (n,) int arrays, read-only
         Positions of the observed entries, in row-major order.
     targets : (n,) array, read-only
@@ -63,10 +69,12 @@ class MatrixCompletion:
     rows: np.ndarray
     columns: np.ndarray
     targets: np.ndarray
+    notes: tuple[str, ...] = ()
 
-    def __init__(self, values: Any, observed: Any = None) -> None:
+    def __init__(self, values: Any, observed: Any = None, *, row_names: Any = None, column_names: Any = None) -> None:
         self._hold(*observed_entries(values, observed))
         self._require_range("other units")
+        self._names = Names.of(values, row_names, column_names, self.shape)
 
     def _hold(self, shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, targets: np.ndarray) -> None:
         if not len(targets):
@@ -100,6 +108,16 @@ class MatrixCompletion:
         vars(other).update(kept)
         other._hold(shape, rows, columns, targets)
         return other
+
+    @property
+    def row_names(self) -> tuple[str | None, ...] | None:
+        """Return the names of the rows, None where they have none."""
+        return self._names.rows
+
+    @property
+    def column_names(self) -> tuple[str | None, ...] | None:
+        """Return the names of the columns, None where they have none."""
+        return self._names.columns
 
     @cached_property
     def values(self) -> np.ndarray:
@@ -234,17 +252,34 @@ class MatrixCompletion:
         """Return the problem on the given rows and columns alone (its own n, hence its own normalisation)."""
         chosen = np.asarray(rows, dtype=int), np.asarray(columns, dtype=int)
         shape, at_rows, at_columns, entry = selected(self.scattered, self.n_observed, *chosen)
-        return self._with(shape, at_rows, at_columns, self.targets[entry])
+        part = self._with(shape, at_rows, at_columns, self.targets[entry])
+        part._names = self._names.restricted(*chosen)
+        return part
 
     @property
     def transpose(self) -> Self:
         """Return the problem for M^T."""
         rows, columns, order = transposed(self.rows, self.columns)
-        return self._with((self.shape[1], self.shape[0]), rows, columns, self.targets[order])
+        turned = self._with((self.shape[1], self.shape[0]), rows, columns, self.targets[order])
+        turned._names = self._names.transpose
+        return turned
 
     def with_gaps(self) -> np.ndarray:
         """Return M as a (d1, d2) array with NaN where nothing is observed."""
         return np.where(self.observed, self.values, np.nan)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the problem for JSON: its observed entries, places counted from 0, and its names."""
+        return {
+            "shape": list(self.shape),
+            "n_observed": self.n_observed,
+            "rows": self.rows.tolist(),
+            "columns": self.columns.tolist(),
+            "values": self.targets.tolist(),
+            "row_names": self.row_names and list(self.row_names),
+            "column_names": self.column_names and list(self.column_names),
+            "notes": list(self.notes),
+        }
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MatrixCompletion):
@@ -256,28 +291,3 @@ class MatrixCompletion:
 
     def __repr__(self) -> str:
         return f"MatrixCompletion({self.shape[0]} x {self.shape[1]}, {self.n_observed} observed)"
-
-
-def as_completion(problem: Any) -> MatrixCompletion:
-    """Return a problem of matrix completion: ``problem`` itself, or the one whose entries it holds.
-
-    Parameters
-    ----------
-    problem : MatrixCompletion, or what its first argument may be
-        An array with NaN, nested lists, a data frame, a masked or a sparse array.
-
-    Raises ``TypeError`` for anything else, and ``ValueError`` as ``MatrixCompletion`` does.
-    """
-    if isinstance(problem, MatrixCompletion):
-        return problem
-    if hasattr(problem, "measure") or isinstance(problem, (str, bytes)) or np.ndim(problem) == 0:
-        raise TypeError(
-            "problem must be a MatrixCompletion, an array with NaN, a data frame or a sparse array; "
-            f"got {type(problem).__name__}" + (": gflow.read_matrix reads files" if isinstance(problem, str) else "")
-        )
-    return MatrixCompletion(problem)
-
-
-def as_problem(problem: Any) -> Any:
-    """Return a problem of any kind as it is, and a matrix as one of matrix completion; raises as ``as_completion``."""
-    return problem if hasattr(problem, "measure") else as_completion(problem)

@@ -83,7 +83,7 @@ def transposed(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _real_matrix(values: Any) -> np.ndarray:
-    array = np.asarray(values)
+    array = np.asarray([_unmasked(row) for row in values] if isinstance(values, (list, tuple)) else values)
     if array.dtype.kind == "O" and array.ndim == 2:
         array = _numbers(array)
     if array.dtype.kind not in "buif":
@@ -91,6 +91,13 @@ def _real_matrix(values: Any) -> np.ndarray:
     if array.ndim != 2:
         raise ValueError(f"values must be a matrix (2 dimensions); got an array of shape {array.shape}")
     return np.where(np.ma.getmask(values), np.nan, doubles(array))
+
+
+def _unmasked(row: Any) -> Any:
+    """Return a row of nested lists with None where an entry is masked, which numpy would unmask."""
+    if isinstance(row, np.ma.MaskedArray):
+        return row.tolist()
+    return [None if cell is np.ma.masked else cell for cell in row] if isinstance(row, (list, tuple)) else row
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:
@@ -101,7 +108,8 @@ def _numbers(array: np.ndarray) -> np.ndarray:
             continue
         if not isinstance(value, Real):
             i, j = (index + 1 for index in place)
-            raise TypeError(f"values must be real numbers; row {i}, column {j} holds {value!r}")
+            hint = ": names of rows belong in the index of a data frame" if isinstance(value, str) else ""
+            raise TypeError(f"values must be real numbers; row {i}, column {j} holds {value!r}{hint}")
         result[place] = value
     return result
 

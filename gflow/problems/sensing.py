@@ -9,11 +9,13 @@ import numpy as np
 
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
 from gflow.problems.entries import doubles
+from gflow.problems.given import as_completion
+from gflow.showing import Shown
 
 NORMALIZATIONS = ("mean", "sum")
 
 
-class MatrixSensing:
+class MatrixSensing(Shown):
     """Linear measurements y_i = <A_i, M> with risk R(W) = (1/m) sum_i (<A_i, W> - y_i)^2.
 
     Parameters
@@ -80,6 +82,7 @@ class MatrixSensing:
         """Return the completion problem as sensing with the matrices e_i e_j^T of its observed entries."""
         from scipy import sparse
 
+        problem = as_completion(problem)
         d1, d2 = problem.shape
         count = problem.n_observed
         cells = problem.rows * d2 + problem.columns

@@ -66,6 +66,8 @@ class Explanation:
             "name": self.name,
             "shape": list(self.problem.shape),
             "n_observed": self.problem.n_observed,
+            "row_names": self.problem.row_names and list(self.problem.row_names),
+            "column_names": self.problem.column_names and list(self.problem.column_names),
             "connectivity": self.connectivity.to_dict(),
             "status": str(limit.status),
             "reason": limit.reason,
@@ -105,7 +107,15 @@ class Explanation:
         return f"<h4>{escape(title)}</h4>{_html_matrix(self)}<p>{answer}</p><ul>{lines}</ul>"
 
 
-def explain(problem: Any, *, name: str = "the matrix", rank: int | None = None) -> Explanation:
+@watch.watched
+def explain(
+    problem: Any,
+    *,
+    name: str = "the matrix",
+    rank: int | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
+) -> Explanation:
     """Return what gradient flow from small starts learns of a matrix: the answer, and one sentence a statement.
 
     Parameters
@@ -115,6 +125,7 @@ def explain(problem: Any, *, name: str = "the matrix", rank: int | None = None) 
         What it is called.
     rank : int, optional
         Inner width. Default: full.
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------

@@ -15,6 +15,7 @@ from gflow.plots import Drawing, EntryStatus
 from gflow.report.figures import Figure, check_name, frozen
 from gflow.report.groups import Group, grouped
 from gflow.report.numbers import json_ready
+from gflow.showing import Tabular
 from gflow.statements.claims import Claim, summary
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class MatrixView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Report:
+class Report(Tabular):
     """Everything a report shows.
 
     Parameters

@@ -25,12 +25,15 @@ LARGEST_VIEW = 250_000
 """Number of entries up to which the matrix learned is part of the report, entry by entry."""
 
 
+@watch.watched
 def verify(
     problem: gflow.MatrixCompletion,
     *,
     name: str = "a matrix",
     statements: Sequence[Statement | str] | None = None,
     drawn: bool = True,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
     **settings: Any,
 ) -> Report:
     """Return the report on ``problem``: claims, figures, tables and the learned matrix.
@@ -45,6 +48,8 @@ def verify(
         Default: all of the registry that are shown here, those of users and installed packages among them.
     drawn : bool
         Whether the figures are made, which a report that is not written does not need.
+    progress, timeout : see ``gflow.watch.watching``
+        What is not finished when the time is over is undecided, and figures and tables are left out.
     settings
         Keywords of ``Evidence.of``: model, seed, scale, start, rank, method, rtol, t_end, max_evaluations.
 
@@ -67,7 +72,15 @@ def evidence_report(
     """Return the report on evidence that is at hand."""
     listed = [registry.statement_named(each) if isinstance(each, str) else each for each in chosen or ()]
     claims = checked(given, registry.statements(Page.REPORT) if chosen is None else listed)
-    parts = _completion(given, name, drawn) if factored_completion(given.problem, given.model) else _other(given, name)
+    try:
+        with watch.whole(), watch.stage("figures and tables"):
+            watch.tick()
+            known = factored_completion(given.problem, given.model)
+            parts = _completion(given, name, drawn) if known else _other(given, name)
+    except watch.TimeIsUp as up:
+        if not watch.ends_early():
+            raise
+        parts = {"lead": f"{name}: {up}; what was not finished is undecided.", "configuration": {"left out": str(up)}}
     told = [claim for found in claims.values() for claim in found]
     return Report(
         title=f"Theorems verified on {name}",

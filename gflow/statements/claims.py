@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gflow.showing import Shown
+
 Interval = tuple[float | None, float | None]
 """A closed interval (low, high); ``None`` means unbounded on that side."""
 
@@ -39,7 +41,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Claim:
+class Claim(Shown):
     """One statement together with the evidence for or against it.
 
     Build it with ``Claim.bounded``, ``Claim.hypothesis``, ``Claim.unmet`` or ``Claim.undecided``. A statement that is

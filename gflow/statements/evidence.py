@@ -69,7 +69,7 @@ class Evidence(TrajectoryEvidence, LimitEvidence):
 
         Parameters
         ----------
-        problem : MatrixCompletion
+        problem : MatrixCompletion, or an array with NaN, a data frame or a sparse array
             Or another problem, with a model.
         model : Model, optional
             Default: ``Factorization(problem.shape, rank)``.
@@ -93,6 +93,7 @@ class Evidence(TrajectoryEvidence, LimitEvidence):
         """
         if model is not None and rank is not None:
             raise ValueError(f"rank is the width of the default model, and a model is given; got rank {rank!r}")
+        problem = problem if hasattr(problem, "measure") else gflow.as_completion(problem)
         model = gflow.Factorization(problem.shape, rank) if model is None else model
         theta = start_of(problem, model, seed, scale, start)
         settings: dict[str, Any] = {"method": method, "rtol": rtol, "max_evaluations": max_evaluations}

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 import gflow
+from gflow import watch
+from gflow.showing import Tabular
 from gflow.statements.claims import Claim, Verdict, exit_code
 from gflow.statements.comparison import completions
 from gflow.statements.evidence import Evidence, factored_completion
@@ -18,7 +20,7 @@ WORST_FIRST = (Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.HYPOTHESIS_NOT_M
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ledger:
+class Ledger(Tabular):
     """The verdicts on all statements for one matrix.
 
     Attributes
@@ -49,7 +51,15 @@ class Ledger:
         return f"Ledger({', '.join(f'{id}: {claim.verdict}' for id, claim in self.claims.items())})"
 
 
-def ledger(problem: gflow.MatrixCompletion, *, seed: int = 0, **settings: Any) -> Ledger:
+@watch.watched
+def ledger(
+    problem: gflow.MatrixCompletion,
+    *,
+    seed: int = 0,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
+    **settings: Any,
+) -> Ledger:
     """Return the verdict on every statement for ``problem``.
 
     Parameters
@@ -58,6 +68,7 @@ def ledger(problem: gflow.MatrixCompletion, *, seed: int = 0, **settings: Any) -
         Or another problem, with the keyword ``model``.
     seed : int
         Of the start theta_0, of which the limit is taken.
+    progress, timeout : see ``gflow.watch.watching``
     settings
         Further keywords of ``Evidence.of``: model, scale, start, rank, method, rtol, t_end, max_evaluations.
 
@@ -77,7 +88,8 @@ def evidence_ledger(given: Evidence) -> Ledger:
     """Return the ledger on evidence that is at hand."""
     found = checked(given, statements(Page.LEDGER))
     claims = {statement.id: aggregated(statement.id, statement.title, parts) for statement, parts in found.items()}
-    table = given.once(completions) if factored_completion(given.problem, given.model) else {}
+    known = factored_completion(given.problem, given.model) and watch.over() is None
+    table = given.once(completions) if known else {}
     return Ledger(MappingProxyType(claims), MappingProxyType(table), given.seed)
 
 

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, overload
 
-from gflow import plugins
+from gflow import plugins, watch
 from gflow.statements import (
     assumption1,
     assumption2,
@@ -134,12 +134,20 @@ def checked(given: Evidence, chosen: Iterable[Statement]) -> dict[Statement, tup
 
 def _claims(given: Evidence, statement: Statement) -> tuple[Claim, ...]:
     own = _OWN.get(statement.id) is statement
+    if not statement.applies(given.problem, given.model):
+        return ()
     try:
-        claims = statement.claims(given) if statement.applies(given.problem, given.model) else ()
+        with watch.whole(), watch.stage(statement.id):
+            watch.tick()
+            claims = statement.claims(given)
         foreign = [claim.id for claim in claims if not claim.id.startswith(statement.id)]
         if foreign and not own:
             raise ValueError(f"claim '{foreign[0]}' must have an id that begins with '{statement.id}'")
         return claims
+    except watch.TimeIsUp as up:
+        if not watch.ends_early():
+            raise
+        return (Claim.undecided(statement.id, statement.title, str(up)),)
     except Exception as error:
         if own:
             raise

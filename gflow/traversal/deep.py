@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gflow import watch
 from gflow.connectivity import Kind, connectivity
 from gflow.escape.degenerate import NoBlowUp
 from gflow.models import Factorization

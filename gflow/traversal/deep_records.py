@@ -83,7 +83,7 @@ class DeepSaddle:
 
 
 @dataclass(frozen=True, eq=False)
-class DeepTraversal:
+class DeepTraversal(Drawn, Tabular):
     """The alpha -> 0 limit of W = W1 ... WL from the origin for L >= 3: the chain of saddles and its end.
 
     Attributes
@@ -107,6 +107,8 @@ class DeepTraversal:
     plateau_times : tuple of float
         For a given start theta_0: s_0, s_0 + s_1, ... such that the flow from alpha theta_0 leaves the plateau of rank
         k at t = alpha^-(L-2) (s_0 + ... + s_k) (1 + O(alpha)); no longer than they are known. Scale as s^(2/L - 2).
+    observed, row_names, column_names
+        As in ``Traversal``.
     """
 
     shape: tuple[int, int]
@@ -121,6 +123,9 @@ class DeepTraversal:
     order: float | None
     error: float | None
     plateau_times: tuple[float, ...] = ()
+    observed: tuple[np.ndarray, np.ndarray] | None = None
+    row_names: tuple[str | None, ...] | None = None
+    column_names: tuple[str | None, ...] | None = None
 
     @property
     def matrix(self) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gflow import watch as clock
 from gflow.flow import Status, Trajectory
 from gflow.flow.bdf import BackwardSteps
 from gflow.flow.driver import drive

@@ -6,6 +6,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from gflow import watch
 from gflow.connectivity import Connectivity, connectivity
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion, as_completion
@@ -36,6 +37,8 @@ def saddle_to_saddle(
     norm_limit: float = ...,
     max_evaluations: int = ...,
     compiled: bool | None = ...,
+    progress: watch.Wish = ...,
+    timeout: float | None = ...,
 ) -> Traversal: ...
 
 
@@ -52,9 +55,12 @@ def saddle_to_saddle(
     norm_limit: float = ...,
     max_evaluations: int = ...,
     compiled: bool | None = ...,
+    progress: watch.Wish = ...,
+    timeout: float | None = ...,
 ) -> Traversal | DeepTraversal: ...
 
 
+@watch.watched
 def saddle_to_saddle(
     problem: Any,
     start: np.ndarray | None = None,
@@ -67,6 +73,8 @@ def saddle_to_saddle(
     norm_limit: float = 2e2,
     max_evaluations: int = 200_000,
     compiled: bool | None = False,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Any:
     """Return the limit alpha -> 0 of the gradient flow from alpha theta_0, without any small number.
 
@@ -115,6 +123,7 @@ def saddle_to_saddle(
         code takes half a second, the gain of about sixty 4 x 4 problems. So it is for loops to ask for: one limit alone
         is found sooner without, and no limit depends, in its last digits, on what a process has done before. None:
         where numba is installed.
+    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------
@@ -193,6 +202,9 @@ def _combined(
         safe_order=safe_order,
         error=error if limit and np.isfinite(error) else None,
         warnings=remarks(graphs, chains, order),
+        observed=(problem.rows, problem.columns),
+        row_names=problem.row_names,
+        column_names=problem.column_names,
     )
 
 
@@ -218,7 +230,15 @@ def _factors(
     return assembled(problem.shape, len(frames[0].Q), frames)
 
 
-def greedy_low_rank(problem: Any, *, rank: int | None = None, **settings: Any) -> Chain:
+@watch.watched
+def greedy_low_rank(
+    problem: Any,
+    *,
+    rank: int | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
+    **settings: Any,
+) -> Chain:
     """Return the chain of greedy low-rank learning (GLRL): the whole matrix as if it were one component.
 
     Each stage adds the top singular pair of the whole residual as a new, orthogonal inner direction. On connected
@@ -230,6 +250,7 @@ def greedy_low_rank(problem: Any, *, rank: int | None = None, **settings: Any) -
     rank : int, optional
         Largest rank. Default min(d1, d2).
     settings : rtol, simple_tol, norm_limit, max_evaluations, compiled as in ``saddle_to_saddle``
+    progress, timeout : see ``gflow.watch.watching``
 
     Li, Luo and Lyu 2021. The matrix is that of the last saddle, ``chain.end.matrix``; it scales as s with M.
     """

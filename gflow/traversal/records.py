@@ -137,6 +137,16 @@ class Saddle:
         """Return the component's W = A B, shape (d1_c, d2_c)."""
         return self.A @ self.B
 
+    @property
+    def theta(self) -> np.ndarray:
+        """Return the saddle as a point of the whole model, ``Factorization((d1, d2), r)``.
+
+        Raises ``ValueError`` for a saddle of a chain by itself, which knows its component alone: see ``embed``.
+        """
+        if self.home is None:
+            raise ValueError("a saddle of a chain knows its component alone: take it from limit.saddles, or embed it")
+        return self.embed(Factorization(self.home[:2], self.home[2]))
+
     def embed(self, model: Factorization) -> np.ndarray:
         """Return the saddle as a point of the whole model: its factors in the first k inner directions, else 0."""
         A, B = np.zeros((model.shape[0], model.rank)), np.zeros((model.rank, model.shape[1]))

@@ -49,7 +49,7 @@ class SymmetricSaddle:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SymmetricTraversal:
+class SymmetricTraversal(Drawn, Tabular):
     """The chain of saddles of X = U U^T from the origin, and the limit it ends in.
 
     Attributes

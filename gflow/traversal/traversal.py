@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ SAME_NORM = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Traversal:
+class Traversal(Drawn, Tabular):
     """The alpha -> 0 limit from the origin: the chains of all coupling components and the matrix they end in.
 
     Attributes
@@ -46,6 +46,10 @@ class Traversal:
         Estimated largest error of an entry of ``matrix``: what the tolerances leave where the orbit remembers its way,
         and rounding, magnified by small gaps and soft directions. None where there is no limit.
     warnings : tuple of str
+    observed : (rows, columns), int arrays, or None
+        Places of the observed entries.
+    row_names, column_names : tuples of str, or None
+        Those of the problem.
     """
 
     shape: tuple[int, int]
@@ -59,11 +63,15 @@ class Traversal:
     safe_order: float | None
     error: float | None
     warnings: tuple[str, ...]
+    observed: tuple[np.ndarray, np.ndarray] | None = None
+    row_names: tuple[str | None, ...] | None = None
+    column_names: tuple[str | None, ...] | None = None
 
     @property
     def saddles(self) -> tuple[Saddle, ...]:
-        """Return the saddles of all components, component by component."""
-        return tuple(saddle for each in self.chains for saddle in each.saddles)
+        """Return the saddles of all components, component by component; their ``theta`` is one of the whole model."""
+        home = (*self.shape, self.width)
+        return tuple(replace(saddle, home=home) for each in self.chains for saddle in each.saddles)
 
     @property
     def matrix(self) -> np.ndarray | None:

@@ -1,0 +1,94 @@
+"""Notebooks' view of limits alpha -> 0: the matrix with what is known of each entry, and the chain of saddles."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import gflow
+from gflow.report import format_number
+from gflow.show import drawings
+from gflow.show.elements import facts, matrix, page, picture, table
+from gflow.show.matrices import LARGEST
+
+SMALLEST = -300.0
+"""Powers of ten above this are written as numbers."""
+CHAIN = "Loss of the limit as it steps from saddle to saddle"
+
+
+def limit(record: gflow.Traversal) -> str:
+    """Return the limit, its law, its order and its saddles."""
+    known = [
+        ("rank", format_number(record.rank)),
+        ("nuclear norm", format_number(record.nuclear_norm)),
+        ("error", format_number(record.error, 2)),
+        ("order q", format_number(record.order, 4)),
+    ]
+    exponent = record.log10_alpha(0.01) if record.factors is not None else None
+    if exponent is not None:
+        small = format_number(10.0**exponent, 2) if exponent > SMALLEST else f"10^{exponent:.4g}"
+        known.append(("1 % below", f"alpha = {small}"))
+    known += [("note", text) for text in record.warnings]
+    several = len(record.chains) > 1
+    head = ("component", "rank", "loss", "escape rate", "plateau time")
+    rows = [
+        (s.component + 1, s.rank, _loss(s.loss, record.saddles[0].loss), s.escape_rate or None, s.plateau_time)
+        for s in record.saddles
+    ]
+    chain = table(head if several else head[1:], [row if several else row[1:] for row in rows], caption="saddles")
+    shown = ""
+    if record.matrix is not None and np.prod(record.shape) <= LARGEST:
+        std = None if record.from_start else record.std
+        shown = _matrix(record, record.matrix, record.determined | record.from_start, std)
+    return _page("Limit alpha → 0", record, shown, known, chain, partial(drawings.limit, record))
+
+
+def deep_limit(record: gflow.DeepTraversal) -> str:
+    """Return the limit at depth three or more, the law of its signs and its saddles."""
+    known = [
+        ("depth", str(record.depth)),
+        ("rank", format_number(record.rank)),
+        ("nuclear norm", format_number(record.nuclear_norm)),
+        ("independent signs", str(len(record.reflections))),
+        ("order q", format_number(record.order, 4)),
+    ]
+    rows = [(s.rank, _loss(s.loss, record.saddles[0].loss), s.leaves or "", s.inside_rate) for s in record.saddles]
+    chain = table(("rank", "loss", "left by", "inside rate"), rows, caption="saddles")
+    shown = "" if record.matrix is None else _matrix(record, record.matrix, record.determined, record.std)
+    return _page("Limit alpha → 0", record, shown, known, chain, partial(drawings.chain, record))
+
+
+def symmetric_limit(record: gflow.SymmetricTraversal) -> str:
+    """Return the limit of X = U U^T and its saddles."""
+    known = [
+        ("rank", format_number(record.rank)),
+        ("trace", format_number(record.nuclear_norm)),
+        ("loss", format_number(record.loss and _loss(record.loss, record.saddles[0].loss), 3)),
+    ]
+    left = record.saddles if record.matrix is None else record.saddles[:-1]
+    first = record.saddles[0].loss
+    rows: list[tuple[Any, ...]] = [(s.rank, _loss(s.loss, first), s.escape_rate, s.gap) for s in left]
+    rows += [(s.rank, _loss(s.loss, first), None, None) for s in record.saddles[len(left) :]]
+    chain = table(("rank", "loss", "escape rate", "gap"), rows, caption="saddles")
+    shown = "" if record.matrix is None else matrix(record.matrix, np.full(record.matrix.shape, "entry"))
+    return _page("Limit alpha → 0 of U Uᵀ", record, shown, known, chain, partial(drawings.chain, record))
+
+
+def _page(title: str, record: Any, shown: str, known: list[tuple[str, str]], chain: str, draw: Any) -> str:
+    small = picture(draw, CHAIN) if len(record.saddles) > 1 else ""
+    return page(title, f"{record.status}: {record.reason}", shown, facts(known), chain, small)
+
+
+def _matrix(record: Any, values: np.ndarray, determined: np.ndarray, std: np.ndarray | None) -> str:
+    """Return the matrix; entries are told apart as far as the limit knows which were observed."""
+    kinds = np.where(determined, "determined", "depends")
+    if record.observed is not None:
+        kinds[record.observed] = "observed"
+    return matrix(values, kinds, std=std, names=(record.row_names, record.column_names))
+
+
+def _loss(loss: float, first: float) -> float:
+    """Return the loss, 0 where it is rounding."""
+    return loss if loss > 1e-12 * first else 0.0
