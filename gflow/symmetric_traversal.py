@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.models import SymmetricFactorization
 from gflow.objective import Objective
 from gflow.policy import ZERO_LOSS
@@ -36,6 +37,8 @@ def symmetric_traversal(
     gap_tol: float = 1e-6,
     rtol: float = 1e-10,
     max_evaluations: int = ORBIT_BUDGET,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> SymmetricTraversal:
     """Return the limit alpha -> 0 of the gradient flow of X = U U^T from generic starts alpha U_0.
 

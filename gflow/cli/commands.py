@@ -15,6 +15,7 @@ from gflow.cli.inputs import (
     announce_cost,
     check_report_folder,
     check_writable_file,
+    named,
     one_blas_thread,
     problem_of,
 )
@@ -51,7 +52,7 @@ def classify(arguments: Namespace) -> Outcome:
 
     problem, _ = problem_of(arguments)
     graphs = gflow.connectivity(problem)
-    return Outcome(graphs.to_dict(), lambda: _connectivity_parts(problem, graphs))
+    return Outcome(graphs.to_dict() | named(problem), lambda: _connectivity_parts(problem, graphs))
 
 
 def explain(arguments: Namespace) -> Outcome:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.inputs import one_blas_thread, problem_of
+from gflow.cli.inputs import named, one_blas_thread, problem_of
 from gflow.cli.output import LINES, MISSING, Outcome, Refused, facts, matrix, number, progress, refusing, table
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def deep_limit(arguments: Namespace) -> Outcome:
             with progress("following the saddles"):
                 found = gflow.saddle_to_saddle(problem, start, rank=arguments.rank, depth=arguments.depth)
     assert isinstance(found, gflow.DeepTraversal)
-    what = {"name": name, "shape": list(problem.shape), "n_observed": problem.n_observed, "seed": arguments.seed}
+    shape = list(problem.shape)
+    what = {"name": name, "shape": shape, "n_observed": problem.n_observed, "seed": arguments.seed} | named(problem)
     return Outcome(what | found.to_dict(), lambda: _parts(problem, found, what))
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.inputs import check_report_folder, one_blas_thread
+from gflow.cli.inputs import check_report_folder, one_blas_thread, read
 from gflow.cli.output import Outcome, Refused, progress, refusing, table
 from gflow.cli.verdicts import report_parts
 
@@ -56,8 +56,7 @@ def _reported(names: list[str], arguments: Namespace) -> Outcome:
     reports = []
     with one_blas_thread(), progress("running") as more:
         for name, study in studies.items():
-            if more:
-                more(name)
+            more(name)
             with refusing("argument --set") if assignments else nullcontext():
                 drawn = arguments.folder is not None
                 reports.append(study_report(study, name, configs[name], jobs=arguments.jobs or 1, drawn=drawn))
@@ -81,7 +80,4 @@ def _written(found: Report, arguments: Namespace) -> Path | None:
 def _problem(arguments: Namespace) -> Any:
     if getattr(arguments, "matrix", None) is None:
         return None
-    import gflow
-
-    with refusing(arguments.matrix):
-        return gflow.read_matrix(arguments.matrix)
+    return read(arguments.matrix, Path(arguments.matrix).name, arguments)

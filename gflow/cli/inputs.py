@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.output import Refused, refusing
+from gflow.cli.arguments import CHOICE
+from gflow.cli.output import Refused, one_line, refusing
 from gflow.policy import LARGEST_START, START_SCALE
 
 if TYPE_CHECKING:

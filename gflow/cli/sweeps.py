@@ -15,7 +15,7 @@ from gflow.cli.inputs import check_writable_file
 from gflow.cli.output import Outcome, Refused, facts, one_line, refusing, table
 
 if TYPE_CHECKING:
-    from gflow.studies import Progress, Sweep, SweepTable
+    from gflow.studies import Sweep, SweepProgress, SweepTable
 
 LOG_SECONDS = 10.0
 """Seconds between two lines of progress where standard error is no terminal."""
@@ -42,7 +42,7 @@ def sweep(arguments: Namespace) -> Outcome:
     check_writable_file(arguments.csv)
     with _kept(arguments) as seen, _shown(chosen.name) as show:
 
-        def told(progress: Progress) -> None:
+        def told(progress: SweepProgress) -> None:
             seen.append(progress)
             del seen[:-1]
             show(progress)
@@ -100,9 +100,9 @@ def _parts(found: SweepTable, payload: dict[str, Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def _kept(arguments: Namespace) -> Iterator[list[Progress]]:
+def _kept(arguments: Namespace) -> Iterator[list[SweepProgress]]:
     """Turn what stops a sweep into one line that says what is kept and how to go on; yield where progress is noted."""
-    seen: list[Progress] = []
+    seen: list[SweepProgress] = []
     try:
         with refusing():
             yield seen
@@ -114,7 +114,7 @@ def _kept(arguments: Namespace) -> Iterator[list[Progress]]:
         raise
 
 
-def _left(arguments: Namespace, progress: Progress) -> str:
+def _left(arguments: Namespace, progress: SweepProgress) -> str:
     """Return how many results are kept, and the command that goes on."""
     settings = {name: getattr(arguments, name) for name in ("store", "jobs", "scheduler", "csv")}
     words = [f"--{name} {shlex.quote(str(value))}" for name, value in settings.items() if value is not None]
@@ -123,7 +123,7 @@ def _left(arguments: Namespace, progress: Progress) -> str:
 
 
 @contextmanager
-def _shown(name: str) -> Iterator[Callable[[Progress], None]]:
+def _shown(name: str) -> Iterator[Callable[[SweepProgress], None]]:
     """Show progress on standard error: a bar with rate and remaining time on a terminal, else a line now and then."""
     if sys.stderr is None:
         yield lambda progress: None
@@ -135,7 +135,7 @@ def _shown(name: str) -> Iterator[Callable[[Progress], None]]:
 
 
 @contextmanager
-def _bar(name: str) -> Iterator[Callable[[Progress], None]]:
+def _bar(name: str) -> Iterator[Callable[[SweepProgress], None]]:
     from rich import progress as bars
     from rich.console import Console
 
@@ -145,10 +145,10 @@ def _bar(name: str) -> Iterator[Callable[[Progress], None]]:
         yield lambda progress: shown.update(task, total=progress.total, completed=progress.done, state=_state(progress))
 
 
-def _lines(name: str) -> Callable[[Progress], None]:
+def _lines(name: str) -> Callable[[SweepProgress], None]:
     last = time.monotonic()
 
-    def show(progress: Progress) -> None:
+    def show(progress: SweepProgress) -> None:
         nonlocal last
         if time.monotonic() - last >= LOG_SECONDS:
             last = time.monotonic()
@@ -158,7 +158,7 @@ def _lines(name: str) -> Callable[[Progress], None]:
     return show
 
 
-def _state(progress: Progress) -> str:
+def _state(progress: SweepProgress) -> str:
     """Return how far a sweep is, with its rate and the remaining time once they are known."""
     failed = f", {progress.failed} failed" if progress.failed else ""
     known = f"{progress.done} of {progress.total}{failed}"

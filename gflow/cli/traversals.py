@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.deep import deep_limit
-from gflow.cli.inputs import check_size, check_writable_file, one_blas_thread, problem_of, read_start
+from gflow.cli.inputs import check_size, check_writable_file, named, one_blas_thread, problem_of, read_start
 from gflow.cli.output import LINES, MISSING, Outcome, Refused, facts, few, matrix, number, progress, refusing, table
 from gflow.policy import LARGEST_TABLE
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical.degenerate import beyond_second_order, zero_below
 from gflow.critical.spectra import Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
 from gflow.policy import DENSE_LIMIT, EPS, HESSIAN_ROUNDING
+from gflow.showing import Shown
 
 if TYPE_CHECKING:
     from gflow.objective import Objective

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical.points import CriticalPoint, NotConverged, PointKind, find_critical_point
 
 if TYPE_CHECKING:

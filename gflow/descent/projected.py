@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow import watch
 from gflow.descent.record import Steps, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow import watch
 from gflow.flow import Status, Trajectory
-from gflow.flow.driver import Callback, Question, drive
+from gflow.flow.driver import Callback, drive
 from gflow.flow.endings import STOPPED, loss_reached
 from gflow.flow.monitor import norm
 from gflow.flow.record import Course, Record
@@ -72,9 +71,9 @@ class Steps:
         """Return the record of what was kept."""
         raise NotImplementedError
 
-    def trajectory(self, watch: Question | None = None) -> Trajectory:
+    def trajectory(self) -> Trajectory:
         """Return what was kept after stepping until something ends the descent."""
-        return self.result(drive(self.advance, (self.verdict, self.asked), watch))
+        return self.result(drive(self.advance, (self.verdict, self.asked), stage="descent"))
 
     def exhausted(self) -> Ending | None:
         """Return that the budget of gradients is spent, or None."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from gflow.flow.trajectory import Ending
+from gflow import watch
+from gflow.flow.trajectory import Status
 
 End = TypeVar("End")
 Callback = Callable[[float, np.ndarray, float], object]
-Question = Callable[[], "Ending | None"]
-"""How a dynamics ends where it is; None if it goes on."""
 
 FOREVER = 1e250
 """The end of times where none is given."""
@@ -21,7 +20,9 @@ FOREVER = 1e250
 def drive(
     step: Callable[[], End | None],
     endings: Sequence[Callable[[], End | None]],
-    watch: Callable[[], End | None] | None = None,
+    *,
+    stage: str = "flow",
+    late: Callable[[str], Any] = lambda said: (Status.BUDGET, said),
 ) -> End:
     """Return how a dynamics ends that goes on by ``step`` until one of ``endings``, asked in their order, says so.
 
@@ -31,16 +32,18 @@ def drive(
         Takes one step and keeps what it led to; an ending where no step can be taken.
     endings : list of () -> ending or None
         Asked at the start and after every step.
-    watch : () -> ending or None, optional
-        Asked last after every step that was taken: progress, and limits that are not of the dynamics.
+    stage : str
+        What progress is told of, after every step.
+    late : (sentence) -> ending
+        How it ends where the time allowed is over: see ``gflow.watch``.
     """
-    taken = False
+    taken = 0
     while True:
         for question in endings:
             if ending := question():
                 return ending
-        if taken and watch is not None and (ending := watch()):
-            return ending
+        if said := watch.spent(stage, taken):
+            return late(said)
         if ending := step():
             return ending
-        taken = True
+        taken += 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.flow.driver import Callback
 from gflow.flow.mirror import fold_of
 from gflow.flow.rest import with_rest

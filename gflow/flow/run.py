@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.centred import Centred, IntegrationFailed
-from gflow.flow.driver import FOREVER, Callback, Question, drive
+from gflow.flow.driver import FOREVER, Callback, drive
 from gflow.flow.endings import EXACTLY_ZERO, STOPPED, T_END, passed, small_loss, spent
 from gflow.flow.outcome import Doubts, Output, missed
 from gflow.flow.record import Course, Record
@@ -102,16 +102,14 @@ class Run:
         self.steps, self.samples, self.stopped = Record.of(objective.dim), Record(), False
         self.stop: object = False
 
-    def trajectory(
-        self, wanted: np.ndarray | None, callback: Callback | None, watch: Question | None = None
-    ) -> Trajectory:
+    def trajectory(self, wanted: np.ndarray | None, callback: Callback | None) -> Trajectory:
         """Return what was recorded after stepping until something ends the integration."""
         self.wanted, self.callback = None if wanted is None else wanted / self.units[1], callback
         self.keep()
         # trial steps may leave the range of doubles; a state that is not finite ends the integration
         with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
-            ending = drive(self.step, (self.verdict, self.asked), watch)
+            ending = drive(self.step, (self.verdict, self.asked))
         self.watch.rounding.look(self.flow.t, self.flow.theta)
         return self.recorded(ending)
 

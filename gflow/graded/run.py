@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from gflow.flow.driver import FOREVER, Question, drive
+from gflow.flow.driver import FOREVER, drive
 from gflow.flow.outcome import STEPS
 from gflow.flow.record import Course, Record, drift_along
 from gflow.flow.rest import with_rest
@@ -57,7 +57,7 @@ class GradedRun:
         self.verdict = GradedEndings(self.flow, float(np.linalg.norm(self.Z)), self.units, limits)
         self.record = Record.of(model.dim + 2)
 
-    def trajectory(self, watch: Question | None = None) -> Trajectory:
+    def trajectory(self) -> Trajectory:
         """Return the record of crossing plateaus in closed form and integrating between them up to an end."""
         going = moves(self.flow, self.units[1])
 
@@ -70,7 +70,7 @@ class GradedRun:
         self.keep()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
-            ending = drive(step, (self.verdict,), watch)
+            ending = drive(step, (self.verdict,), stage="graded flow")
             going.close()
         return with_rest(self.recorded(ending), self.objective)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from gflow.policy import DENSE_CELLS
 from gflow.problems.entries import observed_entries, selected, transposed
+from gflow.problems.names import Names
 from gflow.problems.products import sampled_product
 from gflow.showing import Drawn, Tabular
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow import watch
 from gflow.report.answer import ASKED, PREMISE, sentences
 from gflow.report.labels import column_label, row_label
 from gflow.statements.claims import Claim
@@ -154,7 +155,7 @@ def explained(given: Evidence, name: str) -> Explanation:
     if _small(matrix):
         found = checked(given, [statement_named(id) for id in (*ASKED, PREMISE)])
         claims = {s.id: aggregated(s.id, s.title, parts) for s, parts in found.items()}
-        bracket, norm = given.bracket, given.nuclear
+        bracket, norm = (given.bracket, given.nuclear) if watch.over() is None else (None, None)
     return Explanation(matrix, name, given.connectivity, limit, bracket, norm, MappingProxyType(claims))
 
 

@@ -105,7 +105,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class TheoremGroup:
     """Statements that belong to one theorem: a heading, who says so, and the entries."""
 
     heading: str
@@ -115,7 +115,7 @@ class Group:
 
 def grouped(
     statements: Iterable[Statement], claims: Iterable[Claim], ids: Mapping[str, Sequence[str]]
-) -> tuple[tuple[Group, ...], tuple[Claim, ...]]:
+) -> tuple[tuple[TheoremGroup, ...], tuple[Claim, ...]]:
     """Return the statements by theorem, each with its claims, and the claims that belong to none.
 
     Parameters
@@ -132,8 +132,10 @@ def grouped(
         if found:
             entries[each.id] = Entry(each, found, aggregated(each.id, each.title, found))
             owned |= {claim.id for claim in found}
-    groups = [Group(head, by, tuple(entries.pop(id) for id in known if id in entries)) for head, by, known in GROUPS]
-    groups += [Group("Further statements", entry.statement.source, (entry,)) for entry in entries.values()]
+    groups = [
+        TheoremGroup(head, by, tuple(entries.pop(id) for id in known if id in entries)) for head, by, known in GROUPS
+    ]
+    groups += [TheoremGroup("Further statements", entry.statement.source, (entry,)) for entry in entries.values()]
     return tuple(group for group in groups if group.entries), tuple(c for c in listed if c.id not in owned)
 
 

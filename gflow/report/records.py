@@ -13,7 +13,7 @@ import numpy as np
 
 from gflow.plots import Drawing, EntryStatus
 from gflow.report.figures import Figure, check_name, frozen
-from gflow.report.groups import Group, grouped
+from gflow.report.groups import TheoremGroup, grouped
 from gflow.report.numbers import json_ready
 from gflow.showing import Tabular
 from gflow.statements.claims import Claim, summary
@@ -167,7 +167,7 @@ class Report(Tabular):
         _check_distinct((name.lower() for name in names), "figure or table")
 
     @property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[TheoremGroup, ...]:
         """Return the statements by theorem, each with its claims."""
         return grouped(self.statements, self.claims, self.claim_ids)[0]
 

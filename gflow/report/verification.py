@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow import watch
 from gflow.plots import EntryStatus
 from gflow.policy import SHOWN_RANK_TOL
 from gflow.report import Figure, MatrixView, Report, Table, format_number

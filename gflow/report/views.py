@@ -59,7 +59,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entries:
+class ShownEntries:
     """A matrix with its labels, its cells as text with the status of each, and what the statuses mean."""
 
     caption: str
@@ -134,14 +134,14 @@ def _numeric(table: Table, k: int) -> bool:
     return table.columns[k] not in table.lines and any(is_number(row[k]) for row in table.rows)
 
 
-def entries(report: Report) -> Entries | None:
+def entries(report: Report) -> ShownEntries | None:
     """Return the matrix of the answer, or where it has none that of the report; None where there is neither."""
     if report.answer is not None and report.answer.limit.matrix is not None:
         return _learned(report.answer)
     return None if report.matrix is None else _given(report.matrix, report.answer)
 
 
-def _learned(found: Explanation) -> Entries:
+def _learned(found: Explanation) -> ShownEntries:
     W, std, fixed = found.limit.matrix, found.limit.std, found.limit.determined
     assert W is not None
     statuses = np.full(W.shape, EntryStatus.DETERMINED, dtype=object)
@@ -159,16 +159,16 @@ def _learned(found: Explanation) -> Entries:
     return _entries(caption, statuses, cell, found.problem)
 
 
-def _given(matrix: MatrixView, found: Explanation | None) -> Entries:
+def _given(matrix: MatrixView, found: Explanation | None) -> ShownEntries:
     statuses = np.array([[str(status) for status in row] for row in matrix.statuses]).reshape(matrix.values.shape)
     caption = matrix.caption.rstrip(".") + "."
     problem = None if found is None else found.problem
     return _entries(caption, statuses, lambda i, j: format_number(matrix.values[i, j]), problem)
 
 
-def _entries(caption: str, statuses: np.ndarray, cell: Any, problem: Any) -> Entries:
+def _entries(caption: str, statuses: np.ndarray, cell: Any, problem: Any) -> ShownEntries:
     d1, d2 = statuses.shape
-    n1, n2 = min(d1, SHOWN_SIDE), min(d2, LARGEST_SHOWN)
+    n1, n2 = min(d1, SHOWN_SIDE), min(d2, SHOWN_SIDE)
     if (n1, n2) != (d1, d2):
         caption += f" Shown are the first {n1} rows and {n2} columns of {d1} and {d2}."
     rows = tuple(
@@ -177,7 +177,7 @@ def _entries(caption: str, statuses: np.ndarray, cell: Any, problem: Any) -> Ent
     )
     counts = [(status, WORDS[status], int((statuses == status).sum())) for status in EntryStatus]
     columns = tuple(column_label(problem, j) for j in range(n2))
-    return Entries(caption, columns, rows, tuple(each for each in counts if each[2]))
+    return ShownEntries(caption, columns, rows, tuple(each for each in counts if each[2]))
 
 
 def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -8,14 +8,14 @@ from gflow.renamed import old_names
 from gflow.studies.registry import studies, study_named, study_names, sweep_named, sweep_names, sweeps
 from gflow.studies.running import run_sweep
 from gflow.studies.study import FigureStudy, Panel, combined_report, configured, study_report
-from gflow.studies.sweep import Progress, RowStatus, Sweep, SweepRow, SweepTable
+from gflow.studies.sweep import RowStatus, Sweep, SweepProgress, SweepRow, SweepTable
 
 __all__ = [
     "FigureStudy",
     "Panel",
-    "Progress",
     "RowStatus",
     "Sweep",
+    "SweepProgress",
     "SweepRow",
     "SweepTable",
     "combined_report",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gflow.studies.store import Store
-from gflow.studies.sweep import Progress, RowStatus, Sweep, SweepTable, plain
+from gflow.studies.sweep import RowStatus, Sweep, SweepProgress, SweepTable, plain
 from gflow.studies.workers import Task, rows_of
 
 
@@ -21,7 +21,7 @@ def run_sweep(
     jobs: int = 1,
     scheduler: str | None = None,
     resume: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> SweepTable:
     """Return the table of a sweep, every row of which is committed to the store as it arrives.
 
@@ -41,7 +41,7 @@ def run_sweep(
         Address of a dask scheduler whose workers run the configurations in place of processes of this machine.
     resume : bool
         Go on with a store that holds results; failed rows are results and are kept.
-    on_progress : function of a Progress, or None
+    on_progress : function of a SweepProgress, or None
         Called at the start and after every row.
 
     Raises
@@ -67,10 +67,10 @@ def run_sweep(
         tasks = [Task(i, configurations[i], seeds[i]) for i in range(len(configurations)) if i not in rows]
         failed = sum(row.status is RowStatus.FAILED for row in rows.values())
         begin, told = time.monotonic(), on_progress or (lambda progress: None)
-        told(Progress(len(rows), len(configurations), failed, 0, 0.0))
+        told(SweepProgress(len(rows), len(configurations), failed, 0, 0.0))
         for computed, row in enumerate(rows_of(sweep, tasks, jobs=jobs, scheduler=scheduler) if tasks else (), 1):
             store.add(row)
             rows[row.index] = row
             failed += row.status is RowStatus.FAILED
-            told(Progress(len(rows), len(configurations), failed, computed, time.monotonic() - begin))
+            told(SweepProgress(len(rows), len(configurations), failed, computed, time.monotonic() - begin))
         return SweepTable(sweep, store.seed, tuple(row for _, row in sorted(store.rows().items())), len(tasks))

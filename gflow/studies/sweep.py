@@ -137,7 +137,7 @@ class SweepTable:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Progress:
+class SweepProgress:
     """How far a sweep is: rows known of all, how many of them failed, and the rows of this call in so many seconds."""
 
     done: int
@@ -157,7 +157,7 @@ class Progress:
         return None if self.rate is None else (self.total - self.done) / self.rate
 
     def __repr__(self) -> str:
-        return f"Progress({self.done} of {self.total}, {self.failed} failed, {self.seconds:.3g} s)"
+        return f"SweepProgress({self.done} of {self.total}, {self.failed} failed, {self.seconds:.3g} s)"
 
 
 def plain(values: Mapping[str, Any], name: str, taken: Iterable[str] = OWN_COLUMNS) -> dict[str, Plain]:

@@ -26,7 +26,6 @@ from gflow.traversal.settling import DENSE_POLISH
 from gflow.traversal.sizes import is_large, shortage
 from gflow.traversal.stages import orbit
 from gflow.traversal.uniqueness import completion_error, locally_unique
-from gflow.traversal.walk import Stop, Walk
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""

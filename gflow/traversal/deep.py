@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gflow import watch
 from gflow.connectivity import Kind, connectivity
 from gflow.escape.degenerate import NoBlowUp
 from gflow.models import Factorization
@@ -58,6 +57,9 @@ def deep_limit(
         order=family.order(walk.saddles) if limit else None,
         error=family.error * family.unit if limit else None,
         plateau_times=tuple((np.cumsum(family.times) * (family.root / family.unit) ** 2).tolist()),
+        observed=(problem.rows, problem.columns),
+        row_names=problem.row_names,
+        column_names=problem.column_names,
     )
 
 

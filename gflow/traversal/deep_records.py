@@ -11,6 +11,7 @@ import numpy as np
 
 from gflow.models import Factorization
 from gflow.policy import LIMIT_RANK_TOL
+from gflow.showing import Drawn, Tabular
 from gflow.traversal.records import TraversalStatus
 
 SAME = 1e-6

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gflow import watch as clock
 from gflow.flow import Status, Trajectory
 from gflow.flow.bdf import BackwardSteps
 from gflow.flow.driver import drive
@@ -77,7 +76,7 @@ def drift(
         return (Status.CONVERGED, "in the last decade of time the state did not move") if run.settled(size) else None
 
     budget = Status.BUDGET, f"{max_steps} implicit steps were taken"
-    ending = drive(run.step, (rests, lambda: budget if len(times) >= most else None))
+    ending = drive(run.step, (rests, lambda: budget if len(times) >= most else None), stage="orbit")
     counts = path.n_gradients + run.n_gradients, path.n_hessians + run.n_hessians, len(times) - 1
     return Course.along(objective, run.record).trajectory(ending, f"{path.method}, then {IMPLICIT}", counts=counts)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from gflow import watch
 from gflow.traversal.records import TraversalStatus
 
 Place = TypeVar("Place")
@@ -65,13 +66,19 @@ class Walked(Generic[Place, Point]):
 
 
 def walked(family: Family[Place, Point]) -> Walked[Place, Point]:
-    """Return the walk from the origin until nothing escapes, or nothing more is known."""
+    """Return the walk from the origin until nothing escapes, nothing more is known, or the time allowed is over."""
     place = family.origin()
     saddles = [family.saddle(place)]
     try:
-        while (stop := family.stop(saddles)) is None:
-            place = family.departed(place, saddles)
-            saddles.append(family.saddle(place))
+        with watch.whole():
+            while (stop := family.stop(saddles)) is None:
+                watch.tick("saddle", len(saddles))
+                place = family.departed(place, saddles)
+                saddles.append(family.saddle(place))
+    except watch.TimeIsUp as up:
+        if not watch.ends_early():
+            raise
+        stop = TraversalStatus.UNDECIDED, f"after {len(saddles)} saddles: {up}"
     except Stopped as stopped:
         stop = stopped.status, str(stopped)
         if stopped.last is not None:

@@ -69,7 +69,8 @@ class LargeOrbit:
             reason = f"{steps.n_gradients} gradients led to t = {steps.t:.3g} and the loss {self.losses[-1]:.6g}"
             return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
 
-        return drive(partial(self.advance, steps, far), (spent,))
+        late = partial(self.ended, steps, Status.BUDGET, Ending.UNDECIDED)
+        return drive(partial(self.advance, steps, far), (spent,), stage="orbit of a large component", late=late)
 
     def advance(self, steps: ChebyshevSteps, far: float) -> Connection | None:
         """Return the orbit if it ends with one more step, None if it goes on."""

@@ -80,6 +80,8 @@ class Saddle:
         Time at which the next mode could escape instead, relative to that of the one that does.
     since : float or None
         The log(1/alpha) above which this mode is the first to escape; None where it is not known.
+    home : (d1, d2, r) or None
+        Shape and width of the whole model, of a saddle of a limit.
     launch : (d1_c + d2_c, m) array or None
         Where modes of equal rates escape together from a given start, what they start with in A and B^T, the longest
         combination a unit vector; (u, v) is one of them. None where one mode escapes.
@@ -113,6 +115,7 @@ class Saddle:
     rival: float | None
     since: float | None
     launch: np.ndarray | None = None
+    home: tuple[int, int, int] | None = None
 
     @property
     def together(self) -> int:

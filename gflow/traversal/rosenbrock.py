@@ -95,7 +95,7 @@ def rosenbrock_flow(
         lambda: passed(far) if norm(record.states[-1]) > far else None,
         lambda: budget if len(record.times) > max_steps else None,
     )
-    ending, count = drive(step, endings), len(record.times)
+    ending, count = drive(step, endings, stage="orbit"), len(record.times)
     name = METHOD if compiled_for is None else COMPILED_METHOD
     counts = steps.n_gradients, count, count - 1
     return Course.along(objective, record).trajectory(ending, name, counts=counts)

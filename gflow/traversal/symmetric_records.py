@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gflow.policy import LIMIT_RANK_TOL
+from gflow.showing import Drawn, Tabular
 from gflow.traversal.records import TraversalStatus
 
 

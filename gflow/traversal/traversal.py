@@ -11,6 +11,7 @@ import numpy as np
 
 from gflow.flow import Plateau, Trajectory
 from gflow.policy import LARGEST_TABLE, LIMIT_RANK_TOL
+from gflow.showing import Drawn, Tabular
 from gflow.traversal.law import crosses, drawn_norms, draws, law
 from gflow.traversal.polish import product_svd
 from gflow.traversal.records import Chain, Saddle, TraversalStatus
