@@ -16,7 +16,7 @@ from gflow.report.certificates import certificate_table
 from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
 from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
-from gflow.statements import Evidence, Page, PassedSaddle, Statement, checked, completions, registry
+from gflow.statements import Evidence, Page, Statement, VisitedSaddle, checked, completions, registry
 from gflow.statements.evidence import factored_completion
 from gflow.statements.saddles import singular_values
 from gflow.statements.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
@@ -198,7 +198,7 @@ def saddle_table(given: Evidence) -> Table:
     return Table("saddles", caption, columns, rows)
 
 
-def _saddle_row(given: Evidence, saddle: PassedSaddle) -> list[Any]:
+def _saddle_row(given: Evidence, saddle: VisitedSaddle) -> list[Any]:
     point, leaves = saddle.point, saddle.escape
     rank_a, rank_b, _ = manifolds.factor_ranks(given.model, point.theta) if saddle.rank else (0, 0, 0)
     rank = int(diagnostics.numerical_rank(given.model.output(point.theta), SHOWN_RANK_TOL**2)) if saddle.rank else 0
