@@ -48,10 +48,10 @@ LARGEST_START = 1e50
 """Largest entry of a start, in the unit of theta, sqrt(max|M|) for W = A B: beyond, the loss, of fourth degree, and its
 derivatives leave the range of a double on the way."""
 
-ORBIT_NOISE = 16.0 * EPS
-"""Slopes below this fraction of curvature times deviation are rounding and move nothing, on any orbit."""
-PHI_SERIES_BELOW = 0.1
-"""phi functions are summed as series below this argument, to rounding in nine terms, and divided out above."""
-ORBIT_FOLDINGS = 3.0
-"""Largest growth of an unstable mode in one exponential step: beyond, the step is no longer a correction of the linear
-flow. Compiled steps and plain ones share the three numbers, so that both take the same orbit."""
+ERROR_SAMPLES = 3
+"""Independent samples of rounding errors that are followed along a flow, of which the largest counts: each costs a
+product a step, and one alone may be small by chance."""
+HOPELESS = 1e8
+"""Errors are not followed beyond this, relative to the column they are in: from 1 on nothing is known of it."""
+LARGEST_ERROR_EXPONENT = 200.0
+"""Errors are carried over at most so many e-foldings at once: e^200 squared is within the range of a double."""

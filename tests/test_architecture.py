@@ -281,13 +281,11 @@ def defined_twice(sources: dict[str, str]) -> dict[str, list[str]]:
 
 CONTRACTED = {"Config", "Result"}
 """What every study calls its configuration and its result, by the protocol ``FigureStudy``."""
-REBUILT = {"Run": 2, "Errors": 2, "Clock": 2, "Saddle": 2}
-"""Names that the integration layer still gives twice, to one class for two factors and one in graded columns."""
 
 
 def test_one_name_means_one_class_in_the_whole_package() -> None:
     sources = {name: path.read_text(encoding="utf-8") for name, path in modules().items()}
-    twice = {name: found for name, found in defined_twice(sources).items() if len(found) > REBUILT.get(name, 1)}
+    twice = defined_twice(sources)
     assert {name: found for name, found in twice.items() if name not in CONTRACTED} == {}
     assert all(name.startswith("gflow_studies.figures") for each in CONTRACTED for name in twice.get(each, []))
 

@@ -10,7 +10,7 @@ MOVED = [
     ("gflow.critical", "Kind", "PointKind"),
     ("gflow.studies", "Row", "SweepRow"),
     ("gflow.studies", "Table", "SweepTable"),
-    ("gflow.statements", "Saddle", "PassedSaddle"),
+    ("gflow.statements", "Saddle", "VisitedSaddle"),
 ]
 
 

@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_info
 import gflow
 from gflow import fast
 from gflow.cli import main, sweeps as command
-from gflow.studies import Progress, RowStatus, Sweep, SweepTable, run_sweep, store, sweep_named, workers
+from gflow.studies import RowStatus, Sweep, SweepProgress, SweepTable, run_sweep, store, sweep_named, workers
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = sweep_named("demo")
@@ -81,7 +81,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> SweepTable:
 def interrupted(sweep: Sweep, path: Path, after: int, **options: Any) -> None:
     """Run a sweep and interrupt it when so many results are kept."""
 
-    def told(progress: Progress) -> None:
+    def told(progress: SweepProgress) -> None:
         if progress.done >= after:
             raise KeyboardInterrupt
 
@@ -240,7 +240,7 @@ def test_a_cluster_gives_the_same_table_also_when_it_loses_a_worker(demo: SweepT
         assert run_sweep(DEMO, tmp_path / "whole.sqlite", scheduler=address).csv() == demo.csv()
         done: list[int] = []
 
-        def told(progress: Progress) -> None:
+        def told(progress: SweepProgress) -> None:
             done.append(progress.done)
             if progress.done == 6:
                 started[1].kill()
@@ -502,10 +502,10 @@ def test_bad_usage_is_refused_before_anything_is_written(
 
 
 def test_progress_knows_its_rate_and_the_time_that_is_left() -> None:
-    progress = Progress(done=150, total=7350, failed=2, computed=50, seconds=25.0)
+    progress = SweepProgress(done=150, total=7350, failed=2, computed=50, seconds=25.0)
     assert (progress.rate, progress.remaining) == (2.0, 3600.0)
     assert command._state(progress) == "150 of 7350, 2 failed, 2 per second, 1:00:00 left"
-    fresh = Progress(done=0, total=10, failed=0, computed=0, seconds=0.0)
+    fresh = SweepProgress(done=0, total=10, failed=0, computed=0, seconds=0.0)
     assert (fresh.rate, fresh.remaining, command._state(fresh)) == (None, None, "0 of 10")
 
 

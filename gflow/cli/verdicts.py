@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from gflow.report import Report
-    from gflow.report.groups import Group
+    from gflow.report.groups import TheoremGroup
     from gflow.statements.claims import Claim
 
 WIDTH = 80
@@ -37,7 +37,7 @@ def report_parts(report: Report, page: Any, *, details: bool = False) -> Iterato
     yield _closing(report, page, tally(report.claims), asked=details or len(told) == len(report.claims))
 
 
-def _statements(groups: Iterable[Group]) -> Any:
+def _statements(groups: Iterable[TheoremGroup]) -> Any:
     """Return one line for each statement: its verdict, and what it says in a few words."""
     from rich.console import Group as Lines
     from rich.text import Text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.policy import DENSE_LIMIT as DENSE_LIMIT
+from gflow.policy import DENSE_LIMIT
 from gflow.showing import Drawn, Tabular
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow import watch
-from gflow.descent.quartic import EPS, quartic_along
-from gflow.descent.record import ObjectiveSteps, checked_limits, checked_start
+from gflow.descent.quartic import quartic_along
+from gflow.descent.record import LARGEST_ITERATE, ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback
 from gflow.flow.endings import EXACTLY_ZERO, passed, small_loss
 from gflow.flow.monitor import norm
 from gflow.flow.trajectory import Ending
+from gflow.policy import EPS
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -25,8 +26,6 @@ NORM_TOL = 1e-2
 MOST_PRODUCTS = 20
 """The power iteration for |H| stops when a product raises it by less than NORM_TOL, at the latest after so many."""
 FARTHEST = 1e100
-LARGEST = 1e60
-"""A state with an entry beyond this is not kept: its loss might overflow."""
 
 
 @watch.watched
@@ -163,7 +162,7 @@ class _Descent(ObjectiveSteps):
     def advance(self) -> Ending | None:
         length = self.length()
         before, self.theta = self.theta, self.theta - length * self.slope_vector
-        small = bool((np.abs(self.theta) <= LARGEST).all())
+        small = bool((np.abs(self.theta) <= LARGEST_ITERATE).all())
         if not small:
             self.theta = before
             return self.diverging()

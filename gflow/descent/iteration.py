@@ -8,7 +8,7 @@ import numpy as np
 
 from gflow import watch
 from gflow.descent.optimizers import LinearOptimizer, Optimizer, State, optimizer_of
-from gflow.descent.record import ObjectiveSteps, checked_limits, checked_start
+from gflow.descent.record import LARGEST_ITERATE, ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback
 from gflow.flow.endings import passed
@@ -20,8 +20,6 @@ from gflow.objective import StochasticLoss
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-LARGEST = 1e60
-"""A state with an entry beyond this, in the objective's own unit, is not kept: its loss might overflow."""
 PATIENCE = 100
 """Steps in a row that change nothing before a descent without noise is taken to be at rest."""
 
@@ -138,7 +136,7 @@ class _Iteration(ObjectiveSteps):
             state = self.rule(self.state, self.gradient())
         self.require(state)
         before, theta = self.theta, state[0] / self.units[0]
-        if not (np.abs(theta) <= LARGEST).all():  # NaN included
+        if not (np.abs(theta) <= LARGEST_ITERATE).all():  # NaN included
             return self.diverging(bool(np.isfinite(theta).all()))
         self.state, self.theta = state, theta
         self.n_steps += 1

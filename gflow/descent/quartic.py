@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow.policy import EPS
+
 if TYPE_CHECKING:
     from gflow.objective import Objective
-
-EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, slots=True)

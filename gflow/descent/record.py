@@ -13,11 +13,13 @@ from gflow.flow.monitor import norm
 from gflow.flow.record import Course, Record
 from gflow.flow.trajectory import Ending
 from gflow.flow.verdicts import at_rest
+from gflow.policy import EPS
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-EPS = float(np.finfo(float).eps)
+LARGEST_ITERATE = 1e60
+"""An iterate with a larger entry, in the objective's own unit, is not kept: its loss might overflow."""
 STALLED = 1e-8
 """A state where steps are lost in rounding may be critical where the gradient is below this fraction of its largest."""
 LEAST = {"max_steps": 1}

@@ -8,7 +8,8 @@ import numpy as np
 
 from gflow.fast.field import Entries, copy, norm
 from gflow.fast.jit import compiled
-from gflow.flow.rounding import DRIFT_ROUNDING, EPS, IDLE
+from gflow.flow.rounding import DRIFT_ROUNDING, IDLE
+from gflow.policy import EPS
 
 MARGIN = 4.0
 """Errors are taken to be this many times the one sample that is followed."""

@@ -11,7 +11,8 @@ from gflow.fast.jit import compiled
 from gflow.fast.rounding import MARGIN, Lost, note
 from gflow.fast.saddles import Bottom, certain, unstable_rates
 from gflow.fast.steps import STAGES, Work, explicit_step, rosenbrock_step
-from gflow.flow.saddles import EPS, TURN
+from gflow.flow.saddles import TURN
+from gflow.policy import EPS
 
 GOING, CONVERGED, FLAT, HORIZON, DIVERGING, BUDGET, DOUBTFUL = range(7)
 """How a run ends. ``FLAT``: the gradient vanished at a minimum; ``DOUBTFUL``: rounding errors may have decided."""

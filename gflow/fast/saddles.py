@@ -9,7 +9,8 @@ import numpy as np
 from gflow.fast.field import Entries, hessian, norm, velocity
 from gflow.fast.jit import compiled
 from gflow.fast.steps import Work
-from gflow.flow.saddles import DOUBT, DRIFT, EPS, FLATNESS, LARGEST_EXPONENT, PASSIVE
+from gflow.flow.saddles import DOUBT, DRIFT, FLATNESS, LARGEST_EXPONENT, PASSIVE
+from gflow.policy import EPS
 
 CERTAIN = 1e-4
 """An escape is followed if rounding errors stay below this fraction of what decides it."""

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-EPS = float(np.finfo(float).eps)
+from gflow.policy import EPS
+
 ERROR_SHARE = 2.0 / 11.0
 """Error of a step as a fraction of its distance from quadratic extrapolation (equal steps)."""
 STRETCH, SHRINK = 2.0, 0.25

@@ -10,8 +10,9 @@ import numpy as np
 
 from gflow.critical.spectra import hessian_norm
 from gflow.flow.monitor import norm
-from gflow.flow.saddles import EPS, curvature_at
+from gflow.flow.saddles import curvature_at
 from gflow.flow.solvers import Solvers
+from gflow.policy import EPS
 
 if TYPE_CHECKING:
     from scipy.integrate import OdeSolver

@@ -10,6 +10,7 @@ from scipy.integrate import DenseOutput, OdeSolver
 
 from gflow.critical.lanczos import Lanczos, Product
 from gflow.flow.monitor import norm
+from gflow.policy import EPS
 
 FEWEST_VECTORS, MOST_VECTORS, LARGEST_BASIS = 10, 30, 2**27
 """Lanczos vectors of one phase: how many must be possible, how many are made, and the numbers they hold together."""
@@ -23,8 +24,6 @@ NOISE, BEYOND = 1e-16, 2.0
 """What is not linear, relative to what is, cannot be seen below this; e-foldings added to what it promises."""
 SHORTEST, SPACING = 2.0, 0.7
 """e-foldings of a phase that is worth its products, and between the states that are kept of it."""
-
-EPS = float(np.finfo(float).eps)
 
 
 class LinearPhase(OdeSolver):

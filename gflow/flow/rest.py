@@ -15,6 +15,7 @@ import numpy as np
 from gflow.flow.monitor import norm
 from gflow.flow.outcome import LARGEST_SETTLED, Output
 from gflow.flow.trajectory import Status, Trajectory
+from gflow.policy import EPS
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -30,8 +31,6 @@ UNSEEN = 1e-7
 """Growth that leads no farther than this, relative to the state, asks for no more of them."""
 CLEAR = 10.0
 """Curvatures this many times the fastest growth rate belong to modes that settle."""
-
-EPS = float(np.finfo(float).eps)
 
 
 def with_rest(path: Trajectory, objective: Objective) -> Trajectory:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from gflow.flow.monitor import norm
+from gflow.policy import EPS
 
-EPS = float(np.finfo(float).eps)
 NOISE = 16 * EPS
 """Slopes below this fraction of curvature times deviation are rounding and move nothing."""
 SMALL = 0.1

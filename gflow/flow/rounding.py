@@ -18,29 +18,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow.policy import EPS, ERROR_SAMPLES, HOPELESS, LARGEST_ERROR_EXPONENT
+
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-EPS = float(np.finfo(float).eps)
 IDLE = 0.03
 """Columns below this fraction of the largest singular value of Z, or of the unit, move by the linear equation."""
 WIDEST, LARGEST = 100, 1_000_000
 """Widest Z, and its largest number of entries, of which rounding errors are followed."""
-SAMPLES = 3
-"""Independent rounding errors that are followed, one where there are more rows than ``DENSE``; the largest counts,"""
 MARGIN = 2.0
-"""times this factor."""
+"""Errors are this many times the largest sample; one is followed where there are more rows than ``DENSE``."""
 FOLDINGS = 2.0
 """e-foldings of the fastest error between two looks at the state, if there are so many states."""
 SERIES_TOL, MOST_TERMS = 1e-3, 40
 """Accuracy of the exponential of a step, terms of its series, and parts of a step that is too long for one."""
 DENSE = 64
 """Up to so many rows the exponential is that of a matrix."""
-LARGEST_EXPONENT = 200.0
 DRIFT_ROUNDING = 16.0
 """Rounding errors of the conserved quantity along a column, in units of eps times its size and the largest one."""
-HOPELESS = 1e8
-"""Errors are not followed beyond this size, relative to the column they are in."""
 
 Drive = Callable[[np.ndarray], np.ndarray]
 
@@ -73,7 +69,7 @@ class Rounding:
         if not self.known:
             return
         self.rng = np.random.default_rng(0)
-        self.count = SAMPLES if len(Z) <= DENSE else 1
+        self.count = ERROR_SAMPLES if len(Z) <= DENSE else 1
         self.sample = np.zeros((len(Z), self.count * Z.shape[1]))
         self.white = np.asarray(self.rng.standard_normal((len(Z), 1)))
         self.squares, self.pending, self.n_large = np.zeros(len(theta)), 0.0, Z.shape[1]
@@ -129,7 +125,7 @@ class Rounding:
         if not self.sample.any():
             return
         if len(self.sample) <= DENSE:
-            exponents = np.minimum(dt * self.rates, LARGEST_EXPONENT)[:, None]
+            exponents = np.minimum(dt * self.rates, LARGEST_ERROR_EXPONENT)[:, None]
             self.sample = self.modes @ (np.exp(exponents) * (self.modes.T @ self.sample))
         else:
             self._grow_in_parts(dt)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.centred import Centred, IntegrationFailed
 from gflow.flow.driver import FOREVER, Callback, drive
 from gflow.flow.endings import EXACTLY_ZERO, STOPPED, T_END, passed, small_loss, spent
@@ -16,6 +15,7 @@ from gflow.flow.record import Course, Record
 from gflow.flow.trajectory import Ending, Status, Trajectory
 from gflow.flow.verdicts import at_rest
 from gflow.flow.watch import SaddleWatch
+from gflow.policy import DENSE_LIMIT
 
 if TYPE_CHECKING:
     from gflow.flow.record import Units

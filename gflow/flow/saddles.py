@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.critical import Spectrum, hessian_spectrum, stationary_point
-from gflow.critical.spectra import DENSE_LIMIT, hessian_norm
+from gflow.critical.spectra import hessian_norm
 from gflow.flow.monitor import norm
+from gflow.policy import DENSE_LIMIT, EPS, RESTARTS
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
-EPS = float(np.finfo(float).eps)
 FLATNESS = 1e-8
 """Negative eigenvalues of the Hessian up to this fraction of its norm count as zero."""
 LANCZOS_TOL = 1e-5
@@ -34,8 +34,6 @@ PASSIVE = 0.999
 LARGEST_EXPONENT = 600.0
 TURN = 10.0
 """A stay begins where the gradient norm has fallen by this factor, and ends where it has risen by it."""
-RESTARTS = 50
-"""Restarts after which a Lanczos iteration for the unstable modes is given up: a few thousand Hessian products."""
 NORM_STEPS = 5
 """Lanczos steps for the norm of the Hessian where a factor of 1.5 does not matter."""
 

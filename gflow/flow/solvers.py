@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.chebyshev import step_error
+from gflow.policy import DENSE_LIMIT
 
 if TYPE_CHECKING:
     from scipy.integrate import OdeSolver

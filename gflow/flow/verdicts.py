@@ -8,11 +8,11 @@ import numpy as np
 
 from gflow.critical import SpectrumNotConverged, hessian_spectrum
 from gflow.critical.degenerate import higher_descent
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.endings import MINIMUM, passed_in_vain
 from gflow.flow.monitor import norm
-from gflow.flow.saddles import EPS, FLATNESS, PassedSaddle, saddle_at
+from gflow.flow.saddles import FLATNESS, PassedSaddle, saddle_at
 from gflow.flow.trajectory import Ending, Status
+from gflow.policy import DENSE_LIMIT, EPS
 
 if TYPE_CHECKING:
     from gflow.critical import Spectrum

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.critical import NotConverged, SpectrumNotConverged
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.centred import Centred
 from gflow.flow.rounding import Rounding
 from gflow.flow.saddles import TURN, PassedSaddle, SaddleClock, Stay, saddle_at, saddle_near, shifted
 from gflow.flow.trajectory import Ending
 from gflow.flow.verdicts import undecided
+from gflow.policy import DENSE_LIMIT
 
 if TYPE_CHECKING:
     from gflow.flow.record import Units

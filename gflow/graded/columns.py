@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 
 from gflow.connectivity import connectivity
+from gflow.policy import EPS
 from gflow.problems import MatrixCompletion
 
-EPS = float(np.finfo(float).eps)
 NOTHING = -1e300
 """The logarithm of the scale of a column that is exactly zero."""
 RANK_ROUNDING = 1e-14

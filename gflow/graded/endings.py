@@ -10,11 +10,12 @@ from gflow.flow.monitor import norm
 from gflow.flow.record import Units
 from gflow.flow.trajectory import Ending, Status
 from gflow.flow.verdicts import is_least
-from gflow.graded.columns import EPS, ROUNDING
+from gflow.graded.columns import ROUNDING
 from gflow.graded.flow import GradedFlow
 from gflow.graded.moves import NEGLIGIBLE
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import EPS
 
 AT_REST = 1e-8
 """A slow descent to loss 0 has a gradient above this many times sqrt(curvature * loss), a saddle has not."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from gflow.critical.spectra import DENSE_LIMIT
 from gflow.flow.monitor import norm
 from gflow.graded.balance import Balance
 from gflow.graded.columns import GradedColumns
 from gflow.graded.field import Field
 from gflow.graded.plateau import WORTHWHILE, GradedPlateau, passive_columns, plateau
 from gflow.graded.rounding import ColumnErrors
+from gflow.policy import DENSE_LIMIT
 from gflow.problems import MatrixCompletion
 
 

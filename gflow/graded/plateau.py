@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gflow.graded.columns import EPS, MARGIN, ROUNDING, GradedColumns, modes
+from gflow.graded.columns import MARGIN, ROUNDING, GradedColumns, modes
+from gflow.policy import EPS
 
 LOG_PASSIVE = float(np.log(1e-7))
 """Columns below 1e-7 in the problem's unit change the residual by less than rounding, 1e-14, does in an integration."""

@@ -11,12 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.graded.balance import Balance
-from gflow.graded.columns import EPS, MARGIN, GradedColumns
+from gflow.graded.columns import MARGIN, GradedColumns
 from gflow.graded.field import Field
 from gflow.graded.sensitivity import MOST_OBSERVED, transported
+from gflow.policy import EPS, ERROR_SAMPLES, HOPELESS
 
-SAMPLES = 3
-"""Samples of the errors that are followed; the largest counts."""
 LOG_SMALL = float(np.log(0.03))
 """Logarithm of the scale up to which a column counts as small."""
 LEAST = 1e-9
@@ -27,8 +26,6 @@ HIDDEN = float(np.exp(-3.0))
 """Columns must be made orthogonal again when one has kept less than this of what larger ones do not hold of it,"""
 ASTRAY = 1e-3
 """or when one that should be balanced is so far from it, relative to its size."""
-HOPELESS = 1e8
-"""Errors are not followed beyond this, relative to their column."""
 
 
 class ColumnErrors:
@@ -47,7 +44,7 @@ class ColumnErrors:
         self.resisted = field.problem.n_observed <= MOST_OBSERVED
         self.balance.exact &= self.resisted
         self.rng = np.random.default_rng(0)
-        columns.errors = np.zeros((SAMPLES, *columns.z.shape))
+        columns.errors = np.zeros((ERROR_SAMPLES, *columns.z.shape))
         self.worst = 0.0
         self.lose(columns.z)
         self.begin(0.0, columns.z)

@@ -10,6 +10,7 @@ import numpy as np
 
 from gflow.graded.columns import modes
 from gflow.graded.field import Field
+from gflow.policy import LARGEST_ERROR_EXPONENT
 
 MOST_OBSERVED = 144
 """Observations up to which the second part is known: it costs the cube of their number."""
@@ -21,7 +22,6 @@ TERMS = 5
 """Terms of the exponential of a part: an accuracy of 1e-5."""
 LARGE, DENSE = 1e-7, 512
 """Over a longer time columns above the first change W; up to the second number of their entries that is known."""
-LARGEST_EXPONENT = 200.0
 
 
 def transported(field: Field, z: np.ndarray, E: np.ndarray, errors: np.ndarray, dt: float) -> np.ndarray:
@@ -57,7 +57,7 @@ def _long(field: Field, z: np.ndarray, E: np.ndarray, errors: np.ndarray, dt: fl
 
 
 def _growth(exponents: np.ndarray) -> np.ndarray:
-    return np.exp(np.minimum(exponents, LARGEST_EXPONENT))[:, None]
+    return np.exp(np.minimum(exponents, LARGEST_ERROR_EXPONENT))[:, None]
 
 
 class Resistance:

@@ -9,7 +9,7 @@ from gflow.policy import SHOWN_RANK_TOL
 from gflow.report import Table
 from gflow.report.explanation import every_start
 from gflow.report.labels import line_labels
-from gflow.statements import Evidence, Saddle
+from gflow.statements import Evidence, VisitedSaddle
 from gflow.statements.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
 
 LARGEST_EQUATIONS = 50
@@ -57,7 +57,7 @@ def saddle_table(given: Evidence) -> Table:
     return Table("saddles", caption, columns, rows)
 
 
-def _saddle_row(given: Evidence, saddle: Saddle) -> list[Any]:
+def _saddle_row(given: Evidence, saddle: VisitedSaddle) -> list[Any]:
     point, leaves = saddle.point, saddle.escape
     rank_a, rank_b, _ = manifolds.factor_ranks(given.model, point.theta) if saddle.rank else (0, 0, 0)
     rank = int(diagnostics.numerical_rank(given.model.output(point.theta), SHOWN_RANK_TOL**2)) if saddle.rank else 0

@@ -9,7 +9,7 @@ from gflow.statements.claims import Claim, Finding, Verdict
 from gflow.statements.comparison import completions
 from gflow.statements.evidence import Evidence
 from gflow.statements.registry import checked, register_statement, statement_named, statements
-from gflow.statements.saddles import PassedSaddle
+from gflow.statements.saddles import VisitedSaddle
 from gflow.statements.statement import Hypothesis, Page, Statement, StatementKind
 
 __all__ = [
@@ -18,10 +18,10 @@ __all__ = [
     "Finding",
     "Hypothesis",
     "Page",
-    "PassedSaddle",
     "Statement",
     "StatementKind",
     "Verdict",
+    "VisitedSaddle",
     "checked",
     "completions",
     "register_statement",
@@ -29,4 +29,4 @@ __all__ = [
     "statements",
 ]
 
-__getattr__ = old_names(__name__, {"Saddle": "PassedSaddle"})
+__getattr__ = old_names(__name__, {"Saddle": "VisitedSaddle"})

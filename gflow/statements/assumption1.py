@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
-from gflow.statements.saddles import PassedSaddle
+from gflow.statements.saddles import VisitedSaddle
 from gflow.statements.statement import Statement
 
 TITLE = "at every saddle of the trajectory the largest singular value of the residual is simple"
@@ -35,7 +35,7 @@ def claim(given: Evidence) -> Claim:
     return Claim.hypothesis("assumption1", TITLE, gap, SIMPLE_TOL, None, reason=reason)
 
 
-def relative_gap(saddle: PassedSaddle) -> float:
+def relative_gap(saddle: VisitedSaddle) -> float:
     """Return (sigma_1 - sigma_2) / sigma_1 of the residual; 1 where there is no second singular value."""
     first, *others = saddle.escape.singular_values.tolist()
     return (first - others[0]) / first if others else 1.0

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 import gflow
-from gflow.statements.saddles import MINIMUM, PassedSaddle, end_of, passed, saddle_at
+from gflow.statements.saddles import MINIMUM, VisitedSaddle, end_of, passed, saddle_at
 
 MakeObjective = Callable[[Any, Any], gflow.Objective]
 Part = TypeVar("Part")
@@ -94,13 +94,13 @@ class TrajectoryEvidence(Given):
         return end_of(self.objective, self.trajectory)
 
     @cached_property
-    def plateaus(self) -> list[tuple[Any, PassedSaddle | None]]:
+    def plateaus(self) -> list[tuple[Any, VisitedSaddle | None]]:
         """Return the plateaus of the trajectory, in order, each with the critical point that explains it."""
         places = (self.normalized, self.model, self.objective)
         return [(plateau, saddle_at(*places, plateau)) for plateau in passed(self.trajectory)]
 
     @property
-    def saddles(self) -> tuple[PassedSaddle, ...]:
+    def saddles(self) -> tuple[VisitedSaddle, ...]:
         """Return the critical points of positive loss that the trajectory passes, in the order of the visit."""
         found = (saddle for _, saddle in self.plateaus if saddle is not None)
         return tuple(saddle for saddle in found if saddle.point.kind is not MINIMUM)

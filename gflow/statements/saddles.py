@@ -18,7 +18,7 @@ MINIMUM = critical.PointKind.GLOBAL_MINIMUM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PassedSaddle:
+class VisitedSaddle:
     """A critical point of positive loss that the trajectory passes; in the problem's own unit.
 
     Attributes
@@ -40,7 +40,7 @@ class PassedSaddle:
     escape: escape.ResidualEscape
 
     def __repr__(self) -> str:
-        return f"PassedSaddle(rank={self.rank}, {self.point})"
+        return f"VisitedSaddle(rank={self.rank}, {self.point})"
 
 
 def singular_values(model: gflow.Factorization, theta: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def passed(trajectory: gflow.Trajectory) -> list[Any]:
 
 def saddle_at(
     problem: gflow.MatrixCompletion, model: gflow.Factorization, objective: gflow.Objective, plateau: Any
-) -> PassedSaddle | None:
+) -> VisitedSaddle | None:
     """Return the critical point of the smallest Omega_k that explains the plateau, or None if there is none."""
     if model.dim > DENSE_LIMIT:
         return None
@@ -106,7 +106,7 @@ def saddle_at(
             continue
         if plateau.loss / 2 <= point.value <= 2 * plateau.loss:
             leaves = escape.residual_escape(problem, model, point.theta, critical_tol=np.inf)
-            return PassedSaddle(plateau, k, float(manifolds.omega_distance(model, point.theta, k)), point, leaves)
+            return VisitedSaddle(plateau, k, float(manifolds.omega_distance(model, point.theta, k)), point, leaves)
     return None
 
 

@@ -17,7 +17,7 @@ from gflow.policy import EPS
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.rounding import excess
-from gflow.statements.saddles import PassedSaddle
+from gflow.statements.saddles import VisitedSaddle
 from gflow.statements.statement import Page, Statement
 
 PARTS = {
@@ -36,7 +36,7 @@ def claims(given: Evidence) -> tuple[Claim, ...]:
     return (_rate(given), _multiplicity(given), _zero_modes(given))
 
 
-def eigenvalue_error(given: Evidence, saddle: PassedSaddle) -> float:
+def eigenvalue_error(given: Evidence, saddle: VisitedSaddle) -> float:
     """Return how far eigenvalues at the polished point may be from those on Omega_k.
 
     The Hessian is quadratic in theta: it changes by at most 12 |theta| |delta| / n over a distance delta.
@@ -45,18 +45,18 @@ def eigenvalue_error(given: Evidence, saddle: PassedSaddle) -> float:
     return EPS + saddle.point.zero_cut + 12.0 * given.normalized.weight * length * saddle.distance
 
 
-def multiplicity(given: Evidence, saddle: PassedSaddle, margin: float = 1.0) -> int:
+def multiplicity(given: Evidence, saddle: VisitedSaddle, margin: float = 1.0) -> int:
     """Return the number of eigenvalues that differ from the lowest one by at most ``margin`` times their error."""
     values = saddle.point.spectrum.values
     return int(np.sum(values - values[0] <= 2.0 * margin * eigenvalue_error(given, saddle)))
 
 
-def predicted_multiplicity(given: Evidence, saddle: PassedSaddle) -> int:
+def predicted_multiplicity(given: Evidence, saddle: VisitedSaddle) -> int:
     """Return the same number as the residual predicts it, counted with the same tolerance."""
     return int(np.sum(_predicted_excess(given, saddle)[1] <= 2.0 * eigenvalue_error(given, saddle)))
 
 
-def _predicted_excess(given: Evidence, saddle: PassedSaddle) -> tuple[np.ndarray, np.ndarray]:
+def _predicted_excess(given: Evidence, saddle: VisitedSaddle) -> tuple[np.ndarray, np.ndarray]:
     """Return from below and from above how far the lowest eigenvalues of the Hessian exceed -2 sigma_1 / n.
 
     On the vectors (sum_p u_p w_p^T, -sum_p w_p v_p^T) / sqrt 2 the Hessian is -(2/n) sigma_p plus 1/n times the squared
@@ -75,7 +75,7 @@ def _predicted_excess(given: Evidence, saddle: PassedSaddle) -> tuple[np.ndarray
     return gap / (gap + stiff) * values, values
 
 
-def predicted_zero_modes(given: Evidence, saddle: PassedSaddle) -> int | None:
+def predicted_zero_modes(given: Evidence, saddle: VisitedSaddle) -> int | None:
     """Return k^2 + (d1 + d2 - 2 rank E)(r - k), a lower bound on the zero modes where A and B have rank k.
 
     A singular value of E counts as zero where the eigenvalue 2 sigma / n is below the error of eigenvalues by
@@ -88,7 +88,7 @@ def predicted_zero_modes(given: Evidence, saddle: PassedSaddle) -> int | None:
     return k**2 + (sum(given.model.shape) - 2 * rank) * (given.model.rank - k)
 
 
-def orbit_dimension(given: Evidence, saddle: PassedSaddle) -> int:
+def orbit_dimension(given: Evidence, saddle: VisitedSaddle) -> int:
     """Return the dimension of the symmetry orbit, without directions (A X, -X B) so short that the gradient bends them.
 
     Along one the Hessian is of the size of the gradient over its length, which must not exceed the eigenvalues' error.
@@ -127,7 +127,7 @@ def _multiplicity(given: Evidence) -> Claim:
     return Claim.bounded(id, statement, wrong, 0.0, 0.0, reason=reason)
 
 
-def _counts(given: Evidence, saddle: PassedSaddle) -> tuple[int, int] | None:
+def _counts(given: Evidence, saddle: VisitedSaddle) -> tuple[int, int] | None:
     """Return the multiplicity counted and predicted; None if an eigenvalue is within COUNT_MARGIN of the tolerance."""
     counted, predicted = multiplicity(given, saddle), predicted_multiplicity(given, saddle)
     allowed = 2.0 * COUNT_MARGIN * eigenvalue_error(given, saddle)

@@ -30,4 +30,4 @@ __all__ = [
     "sweeps",
 ]
 
-__getattr__ = old_names(__name__, {"Row": "SweepRow", "Table": "SweepTable"})
+__getattr__ = old_names(__name__, {"Progress": "SweepProgress", "Row": "SweepRow", "Table": "SweepTable"})
