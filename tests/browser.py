@@ -77,7 +77,7 @@ INSPECTION = r"""
     return [box.width, box.height, ink.width, ink.height];
   });
   const wide = [...document.body.querySelectorAll('*')].filter(e => {
-    const inner = e.closest('.scroll, .wide .image, .skip, .aside');
+    const inner = e.closest('.scroll, .wide .image, .formula, .skip, .aside');
     return !inner && e.getBoundingClientRect().right > innerWidth + 1;
   }).map(e => e.tagName + '.' + (e.className.baseVal ?? e.className));
   return JSON.stringify({

@@ -1,5 +1,6 @@
 """Reports in a real browser: quiet, self-contained, legible in both schemes, on a phone and on paper."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from browser import NAMES, Browser, Look, browser, executable
+from browser import INSPECTION, NAMES, Browser, Look, browser, executable
 
 from gflow.cli import main
 from gflow.report import write_index
@@ -97,6 +98,73 @@ def test_the_keyboard_finds_the_skip_link_first_and_sees_where_it_is(
     after = chromium.press_tab()
     assert after["kind"] != "skip" and after["right"] > 0
     assert all(each["outline"] != "none" and each["width"] >= 2 for each in (first, after))
+
+
+BOXES = """(selector => JSON.stringify([...document.querySelectorAll(selector)].map(e => {
+    const box = e.getBoundingClientRect(); return [box.width, box.height]; })))"""
+
+
+def boxes(chromium: Browser, selector: str) -> list[list[float]]:
+    """Return width and height of everything a selector finds."""
+    return json.loads(chromium.evaluate(f"{BOXES}({json.dumps(selector)})"))
+
+
+def test_formulas_are_typeset_by_the_browser_without_a_script(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["verify"])
+    formulas = boxes(chromium, "math")
+    assert len(formulas) >= 15 and all(width > 20 and height > 8 for width, height in formulas)
+    assert not boxes(chromium, ".tex") and not boxes(chromium, "script")
+    under = json.loads(chromium.evaluate(LOWER))
+    assert under and all(below > 0 for below in under), "the index of a limit stands below it"
+
+
+LOWER = """JSON.stringify([...document.querySelectorAll('munder')].map(e =>
+    e.children[1].getBoundingClientRect().top - e.children[0].getBoundingClientRect().top))"""
+
+
+def visible(chromium: Browser, selector: str) -> list[bool]:
+    """Return of everything a selector finds whether it can be seen."""
+    found = f"[...document.querySelectorAll({json.dumps(selector)})].map(each => each.checkVisibility())"
+    return json.loads(chromium.evaluate(f"JSON.stringify({found})"))
+
+
+def test_evidence_is_folded_until_it_is_asked_for_and_open_on_paper(pages: dict[str, Path], chromium: Browser) -> None:
+    reasons = "article details .reason"
+    chromium.open(pages["verify"], width=PHONE)
+    seen = visible(chromium, reasons)
+    assert seen and not any(seen)
+    chromium.evaluate("document.querySelectorAll('details > summary').forEach(each => each.click())")
+    assert all(visible(chromium, reasons))
+    unfolded = json.loads(chromium.evaluate(INSPECTION))
+    assert unfolded["overflow"] <= 0 and not unfolded["wide"]
+    assert min(ratio for ratio, _ in unfolded["contrasts"]) >= LEGIBLE
+    chromium.open(pages["verify"], media="print")
+    assert all(visible(chromium, reasons))
+
+
+def test_the_answer_stands_first_and_the_figures_of_a_study_before_its_claims(
+    pages: dict[str, Path], chromium: Browser
+) -> None:
+    order = "[...document.querySelectorAll('main h2')].map(each => each.textContent).join()"
+    chromium.open(pages["verify"])
+    assert chromium.evaluate(order) == (
+        "The matrix,From saddle to saddle,What the theorems say,More figures,Tables,Methods, versions, data"
+    )
+    assert "completes it to rank 3, the least possible" in chromium.evaluate(
+        "document.querySelector('.lead').innerText"
+    )
+    assert len(boxes(chromium, "#course ~ .beside figure")) == 2
+    chromium.open(pages["figure"])
+    assert chromium.evaluate(order).startswith("Figures,Claims,")
+
+
+def test_captions_stay_where_tables_scroll_and_panels_have_room(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["verify"], width=PHONE)
+    assert not boxes(chromium, ".scroll .caption, .scroll caption")
+    assert all(width <= PHONE for width, _ in boxes(chromium, ".caption, figcaption, summary"))
+    chromium.open(pages["verify"], width=LAPTOP)
+    ((width, _),) = boxes(chromium, "#figure-singular-values svg")
+    assert width > 0.75 * LAPTOP
 
 
 PLANTED = {

@@ -15,6 +15,7 @@ from gflow.cli import main
 from gflow.report import Table, write_report
 from gflow.statements.claims import Claim, Verdict
 from gflow.studies import Panel, combined_report, configured, study_named, study_names, study_report
+from gflow.studies.parameters import changed
 
 
 @dataclass(frozen=True)
@@ -142,3 +143,51 @@ def test_a_matrix_for_fixed_data_is_refused_by_the_command(tmp_path: Path, capsy
     (tmp_path / "m.csv").write_text("1, 2\n")
     assert main(["figure", "bai2024-fig2", "--out", str(tmp_path / "out"), "--matrix", str(tmp_path / "m.csv")]) == 2
     assert "takes no matrix" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_gflow_figure_without_a_folder_prints_its_verdicts(capsys: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["figure", "bai2024-fig2", "--set", "matrices=m1,m2"]) == 0
+    said = capsys.readouterr().out
+    assert "bai2024-fig2/" in said and "0 contradicted" in said and "report:" not in said
+    assert not list(tmp_path.iterdir())
+
+
+@dataclass(frozen=True)
+class Settings:
+    problem: gflow.MatrixCompletion
+    sizes: tuple[float, ...] = (1.0,)
+    ranks: tuple[int, ...] = (1, 2)
+    names: tuple[str, ...] = ("a",)
+    rate: float = 0.5
+    count: int | None = 3
+    exact: bool = False
+    seed: int = 0
+
+
+def test_parameters_have_the_types_of_the_configuration() -> None:
+    given = Settings(gflow.MatrixCompletion([[7.0]]))
+    texts = ["sizes=1e-4, 1e-8", "ranks=(3,)", "names = b,c", "rate=1e-3", "count=none", "exact=yes", "seed=5"]
+    with pytest.raises(ValueError, match=r"ranks must be integers separated by commas; got '\(3,\)'"):
+        changed(given, texts)
+    found = changed(given, [text.replace("(3,)", "3") for text in texts])
+    assert (found.sizes, found.ranks, found.names) == ((1e-4, 1e-8), (3,), ("b", "c"))
+    assert (found.rate, found.count, found.exact, found.seed, found.problem) == (1e-3, None, True, 5, given.problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("problem=x", r"no parameter 'problem'; this study has sizes \(numbers separated by commas\), ranks"),
+        ("rate", "write NAME=VALUE, not 'rate'; this study has"),
+        ("rate=fast", "rate must be a number; got 'fast'"),
+        ("rate=inf", "rate must be a number; got 'inf'"),
+        ("count=-1", "count must be an integer, 0 or more, or none; got '-1'"),
+        ("seed=1.5", "seed must be an integer, 0 or more; got '1.5'"),
+        ("exact=perhaps", "exact must be yes or no; got 'perhaps'"),
+        ("sizes=", "sizes must be numbers separated by commas; got ''"),
+    ],
+)
+def test_a_parameter_that_is_not_there_or_of_another_type_is_one_sentence(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        changed(Settings(gflow.MatrixCompletion([[7.0]])), [text])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from io import StringIO
 from pathlib import Path
@@ -97,6 +98,9 @@ def test_the_same_words_at_80_and_120_columns_in_a_pipe_and_without_colour(
             printed(lambda d=details: report_parts(report(answer), Path("x"), details=d), monkeypatch, *where)
             for where in ((80,), (120,), (None,), (120, False))
         ]
+        if wanted := os.environ.get("GFLOW_ARTEFACTS"):
+            for width, text in zip((80, 120), wide, strict=False):
+                Path(wanted, f"verify-{width}{'-details' * details}.txt").write_text(text)
         assert "\x1b[" in wide[0] and "\x1b[" not in wide[2]
         assert len({plain(text) for text in wide}) == 1
         assert max(map(len, plain(wide[0]).splitlines())) <= WIDTH

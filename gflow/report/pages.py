@@ -156,7 +156,7 @@ def _context(report: Report, formats: Sequence[str], lettered: bool) -> dict[str
         ("claims", "Claims", report.loose),
         ("figures", "More figures" if parts["answer"] else "Figures", parts["images"]),
         ("tables", "Tables", parts["grids"]),
-        ("provenance", "How it was made", True),
+        ("provenance", "Methods, versions, data", True),
     )
     contents = [(anchor, name) for anchor, name, there in sections if there]
     if not parts["answer"]:
