@@ -80,12 +80,12 @@ ROOMS = {
     ),
     "gflow.show": room("gflow gflow.statements gflow.plots gflow.report gflow.watch", "matplotlib pandas rich"),
     "gflow.studies": room(
-        "gflow gflow.plugins gflow.statements gflow.plots gflow.report gflow.workers",
+        "gflow gflow.plugins gflow.statements gflow.plots gflow.report gflow.watch gflow.workers",
         "joblib threadpoolctl scipy distributed",
     ),
     "gflow.cli": room(
         "gflow gflow.data gflow.show gflow.statements gflow.plots gflow.report gflow.studies gflow.watch",
-        "rich scipy threadpoolctl",
+        "argcomplete rich scipy threadpoolctl",
     ),
     "gflow_studies": room(
         "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",
