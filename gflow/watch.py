@@ -175,6 +175,8 @@ def watching(progress: Wish = None, timeout: float | None = None, *, strict: boo
     if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
         raise ValueError(f"timeout must be a positive number of seconds; got {timeout!r}")
     outer = _CURRENT.get()
+    if progress is True and outer is not None and outer.report is not None:
+        progress = None  # it is shown already
     bar = import_module("gflow.show.progress").bar() if progress is True else nullcontext(progress or None)
     with bar as report:
         inner = _Watch(report, math.inf, math.inf, strict)

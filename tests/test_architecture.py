@@ -82,7 +82,7 @@ ROOMS = {
     ),
     "gflow.cli": room(
         "gflow gflow.data gflow.show gflow.statements gflow.plots gflow.report gflow.studies",
-        "rich scipy threadpoolctl",
+        "argcomplete rich scipy threadpoolctl",
     ),
     "gflow_studies": room(
         "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +122,23 @@ def test_every_function_of_a_problem_takes_what_people_have(kind: str, tmp_path:
         assert repr(function(data)) == repr(function(problem)), name
     gflow.write_matrix(data, tmp_path / "m.csv")
     assert gflow.read_matrix(tmp_path / "m.csv") == problem
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("gflow comp", {"complete"}),
+        ("gflow complete --by ", {"nuclear-norm", "rank", "trace"}),
+        ("gflow limit --example fig", {"fig3", "fig4"}),
+        ("gflow figure bai2024-fig", {f"bai2024-fig{k}" for k in range(1, 6)}),
+        ("gflow flow --method L", {"LSODA"}),
+    ],
+)
+def test_a_shell_is_told_what_may_follow(tmp_path: Path, line: str, expected: set[str]) -> None:
+    pytest.importorskip("argcomplete")
+    told = tmp_path / "told"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9"}
+    asked |= {"_ARGCOMPLETE_STDOUT_FILENAME": str(told), "_ARGCOMPLETE_IFS": "\n"}
+    code = "import sys; from gflow.cli import main; sys.exit(main())"
+    subprocess.run([sys.executable, "-c", code], env=os.environ | asked, timeout=60, check=False)
+    assert {word.strip() for word in told.read_text().splitlines()} == expected

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,3 +205,16 @@ def test_commands_end_early_with_what_they_have(capsys: pytest.CaptureFixture[st
     assert main(["figure", "limit-fig1", "--quick", "--out", "nowhere", "--timeout", "1e-9"]) == 2
     assert "the time allowed, 1e-09 s, is over, and nothing was found" in capsys.readouterr().err
     assert main(["limit", "--example", "fig3", "--timeout", "0"]) == 2
+
+
+def test_a_sweep_keeps_what_it_has_and_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pytest.importorskip("gflow_studies")
+    assert main(["sweep", "demo", "--store", "kept.sqlite", "--timeout", "1e-9"]) == 2
+    told = capsys.readouterr().err
+    assert "the time allowed, 1e-09 s, is over" in told
+    main(["sweep", "demo", "--store", "kept.sqlite", "--resume", "--json"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert len(rows) == 24 and not any("TimeIsUp" in (row["error"] or "") for row in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -228,7 +229,30 @@ def parsed(commands: Iterable[Command], argv: list[str]) -> argparse.Namespace:
         _add(
             choices.add_parser(command.name, help=command.summary, description=command.summary, epilog=EPILOG), command
         )
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may follow
+        complete(parser)
     return parser.parse_args(argv)
+
+
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Tell the shell what may follow and exit, where argcomplete is installed: the extra ``completion``."""
+    try:
+        import argcomplete
+    except ImportError:
+        return
+    argcomplete.autocomplete(parser)
+
+
+def _examples(**_: Any) -> list[str]:
+    from gflow.data import example_names
+
+    return list(example_names())
+
+
+def _studies(**_: Any) -> list[str]:
+    from importlib.metadata import entry_points
+
+    return [point.name for point in entry_points(group="gflow.studies")]
 
 
 def _add(parser: argparse.ArgumentParser, command: Command) -> None:
@@ -241,14 +265,19 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
             metavar="FILE",
             help="matrix as .csv, .tsv, .txt, .npy, .npz or .mtx; * is 'not observed'; - is standard input",
         )
-        source.add_argument("--example", metavar="NAME", help="a matrix that comes with the package, such as fig3")
+        named = source.add_argument(
+            "--example", metavar="NAME", help="a matrix that comes with the package, such as fig3"
+        )
+        setattr(named, "completer", _examples)  # noqa: B010 - read by argcomplete
     if command.on_matrix or "--matrix" in command.options:
         reading = parser.add_argument_group("reading text")
         for name, settings in READING.items():
             reading.add_argument(name, **settings)
     for name in command.options:
         settings = dict(OPTIONS[name])
-        parser.add_argument(*settings.pop("flags", (name,)), dest=name[2:].replace("-", "_"), **settings)
+        option = parser.add_argument(*settings.pop("flags", (name,)), dest=name[2:].replace("-", "_"), **settings)
+        if name in ("--name", "--names") and "--store" not in command.options:
+            setattr(option, "completer", _studies)  # noqa: B010 - read by argcomplete
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="end after so long with what was found")
     parser.add_argument("--quiet", action="store_true", help="show no progress on standard error")

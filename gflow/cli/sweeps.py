@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gflow.cli.inputs import check_writable_file
 from gflow.cli.output import Outcome, Refused, facts, one_line, refusing, table
+from gflow.watch import TimeIsUp, tick
 
 if TYPE_CHECKING:
     from gflow.studies import Sweep, SweepProgress, SweepTable
@@ -46,6 +47,7 @@ def sweep(arguments: Namespace) -> Outcome:
             seen.append(progress)
             del seen[:-1]
             show(progress)
+            tick()
 
         found = run_sweep(
             chosen,
@@ -106,6 +108,8 @@ def _kept(arguments: Namespace) -> Iterator[list[SweepProgress]]:
     try:
         with refusing():
             yield seen
+    except TimeIsUp as up:
+        raise Refused(f"{up}; {_left(arguments, seen[-1])}" if seen and seen[-1].done else str(up)) from up
     except Refused as error:
         raise Refused(f"{error}; {_left(arguments, seen[-1])}" if seen and seen[-1].done else str(error)) from error
     except KeyboardInterrupt:

@@ -18,8 +18,8 @@ EVERY = 10.0
 @contextmanager
 def watching(arguments: Namespace) -> Iterator[None]:
     """Yield while progress is shown and the limit of time holds: a study is finished or not, all else ends early."""
-    studies = hasattr(arguments, "quick")
-    quiet = arguments.quiet or sys.stderr is None
+    studies = hasattr(arguments, "quick") or hasattr(arguments, "store")
+    quiet = arguments.quiet or sys.stderr is None or hasattr(arguments, "store")  # a sweep shows its own
     shown: Any = nullcontext(None) if quiet else _status() if sys.stderr.isatty() else _lines()
     with shown as report, watch.watching(report, arguments.timeout, strict=studies):
         yield

@@ -23,6 +23,7 @@ import numpy as np
 
 import gflow
 from gflow.studies.sweep import OWN_COLUMNS, Plain, Sweep, SweepRow, plain
+from gflow.watch import TimeIsUp
 from gflow.workers import one_thread, processes
 
 CONNECT_SECONDS = 10
@@ -141,6 +142,8 @@ def _row(run: Any, task: Task, in_worker: bool, parent: int | None) -> SweepRow:
     taken = {*OWN_COLUMNS, *task.configuration}
     try:
         result = plain(run(dict(task.configuration), task.seed), "result", taken)
+    except TimeIsUp:  # no fault of the task, which is run when the sweep goes on
+        raise
     except Exception as error:
         message = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
         return SweepRow(task.index, task.configuration, {}, message)
