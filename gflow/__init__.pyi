@@ -107,11 +107,17 @@ from gflow.manifolds import (
     sub_omega as sub_omega,
 )
 from gflow.models import (
+    Activation as Activation,
+    AffineModel as AffineModel,
+    Attention as Attention,
     AutodiffModel as AutodiffModel,
+    DeepDiagonal as DeepDiagonal,
     DirectMatrix as DirectMatrix,
     Factorization as Factorization,
     Model as Model,
+    ProductToy as ProductToy,
     SymmetricFactorization as SymmetricFactorization,
+    TanhNetwork as TanhNetwork,
 )
 from gflow.objective import Objective as Objective, StochasticLoss as StochasticLoss
 from gflow.operators import (
@@ -134,7 +140,9 @@ from gflow.problems import (
     MatrixCompletion as MatrixCompletion,
     MatrixSensing as MatrixSensing,
     Problem as Problem,
+    Regression as Regression,
     as_completion as as_completion,
+    recall_task as recall_task,
 )
 from gflow.report import Report as Report, write_report as write_report
 from gflow.report.explanation import Explanation as Explanation, explain as explain

@@ -49,6 +49,10 @@ def check_model(model: Any, rng: np.random.Generator | int = 0) -> tuple[str, ..
         "broadcasts": _broadcasts,
         "conserved": _conserved,
         "gauge_dimension": _gauge,
+        "turn": _turn,
+        "symmetries": _symmetries,
+        "at": _at,
+        "structural_rank": _structural_rank,
         "drive": _drive,
         "mirror": _mirror,
         "random": _random,
@@ -218,6 +222,36 @@ def _gauge(model: Any, rng: np.random.Generator) -> None:
     free = model.dim - int(np.linalg.matrix_rank(model.jacobian(theta).reshape(-1, model.dim)))
     if not 0 <= found <= free:
         raise AssertionError(f"gauge_dimension: {found}, but only {free} directions leave the output in place")
+
+
+def _turn(model: Any, rng: np.random.Generator) -> None:
+    theta, u, _, G = _point(model, rng)
+    moved = model.pullback(theta + u, G) - model.pullback(theta, G)
+    _agree("turn", model.turn(theta, u, G), moved, "is not the change of pullback", ROUNDING)
+    tiny = model.turn(theta, TINY * u, G) / TINY
+    _agree("turn", tiny, model.bend(theta, u, G), f"loses its digits at a step of {TINY:g}", ROUNDING)
+
+
+def _symmetries(model: Any, rng: np.random.Generator) -> None:
+    theta, *_ = _point(model, rng)
+    for order, signs in model.symmetries:
+        there = model.output(signs * theta[order])
+        _agree("symmetries", there, model.output(theta), "changes the output", ROUNDING)
+
+
+def _at(model: Any, rng: np.random.Generator) -> None:
+    theta, *_ = _point(model, rng)
+    same = model.at(model.inputs)
+    _agree("at", same.output(theta), model.output(theta), "is another function", ROUNDING)
+
+
+def _structural_rank(model: Any, rng: np.random.Generator) -> None:
+    """Compare with what the outputs show, at a generic parameter and at the origin: it must not be less."""
+    for theta in (_point(model, rng)[0], np.zeros(model.dim)):
+        bound, J = model.structural_rank(theta), model.jacobian(theta).reshape(-1, model.dim)
+        seen = int(np.linalg.matrix_rank(J))
+        if bound is not None and not seen <= bound <= model.dim:
+            raise AssertionError(f"structural_rank: {bound}, but {seen} tangent functions are independent")
 
 
 def _drive(model: Any, rng: np.random.Generator) -> None:

@@ -141,7 +141,7 @@ class Factorization:
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return the derivative of W at theta, shape (d1, d2, dim)."""
         (d1, d2), factors = self.shape, self.factors(theta)
-        J = np.zeros((d1, d2, self.dim))
+        J = np.zeros((d1, d2, self.dim), dtype=np.result_type(theta, float))
         sides = zip(self._pieces, _before(factors), [*_after(factors), None], strict=True)
         for (first, last, layer), before, after in sides:
             left, right = _matrix(before, d1), _matrix(after, d2)

@@ -6,6 +6,8 @@ the linear operator ``measure`` and its adjoint, so every model composes with ev
 
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, as_completion, as_problem, power_of_four
 from gflow.problems.protocol import Problem
+from gflow.problems.recall import recall_task
+from gflow.problems.regression import Regression
 from gflow.problems.sensing import MatrixSensing
 
 __all__ = [
@@ -13,7 +15,9 @@ __all__ = [
     "MatrixCompletion",
     "MatrixSensing",
     "Problem",
+    "Regression",
     "as_completion",
     "as_problem",
     "power_of_four",
+    "recall_task",
 ]
