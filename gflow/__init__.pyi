@@ -144,6 +144,14 @@ from gflow.problems import (
     as_completion as as_completion,
     recall_task as recall_task,
 )
+from gflow.rank import (
+    LinearStability as LinearStability,
+    ModelRank as ModelRank,
+    empirical_rank as empirical_rank,
+    linear_stability as linear_stability,
+    model_rank as model_rank,
+    optimistic_sample_size as optimistic_sample_size,
+)
 from gflow.report import Report as Report, write_report as write_report
 from gflow.report.explanation import Explanation as Explanation, explain as explain
 from gflow.report.verification import verify as verify

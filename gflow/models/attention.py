@@ -80,7 +80,7 @@ class Attention:
 
     def at(self, inputs: Any) -> Attention:
         """Return the model of the same functions at other sequences, shape (n, L, d)."""
-        settings = {"heads": self.heads, "linear": self.linear, "streams": self.streams}
+        settings: dict[str, Any] = {"heads": self.heads, "linear": self.linear, "streams": self.streams}
         return Attention(inputs, self.outputs, self.key_width, self.value_width, **settings)
 
     def matrices(self, theta: Array) -> Weights:
@@ -215,9 +215,9 @@ class Attention:
         product vanishes. docs/develop/mathematics.md, section 14.
         """
         W, bound = self.matrices(np.asarray(theta, dtype=float)), 0
-        for Q, K, V, O in zip(*W.all, strict=True):
-            scores, values = product_rank(Q, K.T), product_rank(V, O)
-            blind, idle = product_vanishes(Q, K.T), product_vanishes(V, O)
+        for Q, K, V, out in zip(*W.all, strict=True):
+            scores, values = product_rank(Q, K.T), product_rank(V, out)
+            blind, idle = product_vanishes(Q, K.T), product_vanishes(V, out)
             bound += scores * (not idle) + values * (not (self.linear and blind))
             bound -= int(self.linear and not idle and not blind)
         return min(bound, self.dim)

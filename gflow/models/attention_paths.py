@@ -136,7 +136,9 @@ def pulled(model: Any, W: Weights, G: Array, D: Weights | None = None, finite: b
     tilt = _back(model, here.weights, felt)
     probe = _sums(tilt, model.keys) * model.scale
     if D is None:
-        return Weights(last.mT @ (probe @ W.K), probe.mT @ here.query, here.mixed.mT @ wanted, (here.mixed @ W.V).mT @ G)
+        return Weights(
+            last.mT @ (probe @ W.K), probe.mT @ here.query, here.mixed.mT @ wanted, (here.mixed @ W.V).mT @ G
+        )
     after, moved = (W.plus(D) if finite else W), tilted(model, here, W, D, finite)
     dwanted = G @ D.O.mT
     dseen = dwanted @ after.V.mT + wanted @ D.V.mT

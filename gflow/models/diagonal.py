@@ -97,7 +97,7 @@ class DeepDiagonal:
         """Return the product of all layers but one, for each, shape (L, d)."""
         layers = self.layers(theta)
         rest = [[i for i in range(self.depth) if i != j] for j in range(self.depth)]
-        return np.stack([np.prod(layers[..., rows, :], axis=-2) for rows in rest], axis=-2)
+        return np.stack([np.prod(layers[..., rows, :], axis=-2) for rows in rest], axis=-2) + 0 * layers
 
     def conserved(self, theta: Array) -> Array:
         """Return a_j^[l]^2 - a_j^[l+1]^2, flat, constant along every gradient flow (leading axes are kept)."""

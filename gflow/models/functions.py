@@ -41,7 +41,11 @@ def checked_inputs(inputs: Any, ndim: int) -> np.ndarray:
 
 def rational(values: np.ndarray) -> list[list[Fraction]]:
     """Return the rows of a matrix of doubles as rational numbers."""
-    return [[Fraction(float(value)) for value in row] for row in np.atleast_2d(values)]
+    return [[_fraction(value) for value in row] for row in np.atleast_2d(values)]
+
+
+def _fraction(value: Any) -> Fraction:
+    return value if isinstance(value, Fraction) else Fraction(float(value))
 
 
 def rational_rank(values: np.ndarray) -> int:

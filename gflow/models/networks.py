@@ -63,7 +63,9 @@ class TanhNetwork:
         a, rows = np.asarray(a, dtype=float), np.asarray(rows, dtype=float)
         expected = (self.width,), (self.width, self.features.shape[1])
         if (a.shape, rows.shape) != expected:
-            raise ValueError(f"a and rows must have shapes {expected[0]} and {expected[1]}; got {a.shape}, {rows.shape}")
+            raise ValueError(
+                f"a and rows must have shapes {expected[0]} and {expected[1]}; got {a.shape}, {rows.shape}"
+            )
         return np.concatenate([a, rows.ravel()])
 
     def neurons(self, theta: Array) -> Array:
@@ -161,7 +163,7 @@ class TanhNetwork:
             return None
         a, rows = self.parts(np.asarray(theta, dtype=float))
         d = self.inputs.shape[1]
-        living, seen = set(), set()
+        living, seen = set[tuple[float, ...]](), set[tuple[float, ...]]()
         for weight, row in zip(a.tolist(), rows, strict=True):
             if row[:d].any():
                 seen.add(_class(row))
@@ -182,7 +184,8 @@ class TanhNetwork:
         if self.activation.name != "tanh":
             return None
         a, rows = self.parts(np.asarray(target, dtype=float))
-        d, sums, constant = self.inputs.shape[1], {}, False
+        sums: dict[tuple[float, ...], Fraction] = {}
+        d, constant = self.inputs.shape[1], False
         for weight, row in zip(a.tolist(), rows, strict=True):
             key = _class(row)
             sums[key] = sums.get(key, Fraction(0)) + (1 if key == tuple(row.tolist()) else -1) * Fraction(weight)

@@ -104,7 +104,7 @@ class Objective:
         if tuple(problem.shape) != tuple(whole.shape):
             raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {whole.shape}")
         if hasattr(problem, "inputs") and hasattr(whole, "inputs"):
-            if np.shape(whole.inputs)[0] != len(problem.inputs) or np.any(whole.inputs.ravel() != problem.inputs.ravel()):
+            if not np.array_equal(np.ravel(whole.inputs), np.ravel(problem.inputs)):
                 raise ValueError("problem and model must have the same inputs: model.at(problem.inputs) has them")
         return training_loss(problem, whole)
 

@@ -33,7 +33,7 @@ def recall_task(keys: int, sizes: Any, frequencies: Any = None) -> Regression:
     """
     if isinstance(keys, bool) or not isinstance(keys, (int, np.integer)):
         raise TypeError(f"keys must be a positive integer; got {keys!r}")
-    s = np.atleast_1d(real(sizes, "sizes"))
+    s = real(np.atleast_1d(sizes), "sizes")
     p, o = int(keys), s.size
     if p < 1 or s.ndim != 1 or not (s > 0).all():
         raise ValueError(f"keys and sizes must be positive; got {keys!r} and {sizes!r}")

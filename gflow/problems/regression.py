@@ -42,8 +42,8 @@ class Regression:
         If there is no input, the lengths differ, a number is not finite, max|y| is not zero and leaves
         [1e-150, 1e150], or a weight is negative or all are zero.
 
-    Warns ``UserWarning`` where an input occurs twice: it counts as one for the empirical rank. The factor 1/2 is that of
-    Zhao, Bai and Zhang 2024, arXiv 2405.13787. Scales: R as s^2 when y is multiplied by s.
+    Warns ``UserWarning`` where an input occurs twice: it counts as one for the empirical rank. The factor 1/2 is
+    that of Zhao, Bai and Zhang 2024, arXiv 2405.13787. Scales: R as s^2 when y is multiplied by s.
     """
 
     weight = 0.5
