@@ -95,8 +95,12 @@ from gflow.flow import (
 )
 from gflow.graded import graded_flow as graded_flow
 from gflow.manifolds import (
+    Condensed as Condensed,
     Confinement as Confinement,
+    LinearSpace as LinearSpace,
     Manifold as Manifold,
+    attention_space as attention_space,
+    condensed as condensed,
     confinement as confinement,
     factor_ranks as factor_ranks,
     imbalance as imbalance,
@@ -104,7 +108,9 @@ from gflow.manifolds import (
     omega_basis as omega_basis,
     omega_distance as omega_distance,
     principal_angles as principal_angles,
+    split_neuron as split_neuron,
     sub_omega as sub_omega,
+    transverse_curvature as transverse_curvature,
 )
 from gflow.models import (
     Activation as Activation,

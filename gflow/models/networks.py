@@ -53,6 +53,10 @@ class TanhNetwork:
         """Return the model of the same functions at other inputs, shape (n, d)."""
         return TanhNetwork(inputs, self.width, self.bias, self.activation)
 
+    def widened(self, more: int) -> TanhNetwork:
+        """Return the model with ``more`` further neurons."""
+        return TanhNetwork(self.inputs, self.width + more, self.bias, self.activation)
+
     def parts(self, theta: Array) -> tuple[Array, Array]:
         """Return a, shape (m,), and the rows (w_i, b_i), shape (m, d + bias), as views (leading axes are kept)."""
         m = self.width
