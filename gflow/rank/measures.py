@@ -185,6 +185,14 @@ def _doubts(inputs: np.ndarray) -> list[str]:
     return doubts
 
 
+def _of_length_one(J: np.ndarray) -> np.ndarray:
+    """Return the columns divided by their lengths; those that vanish stay zero."""
+    largest = np.abs(J).max(axis=0, initial=0.0)
+    scaled = J / np.where(largest > 0.0, largest, 1.0)
+    lengths = np.linalg.norm(scaled, axis=0)
+    return scaled / np.where(lengths > 0.0, lengths, 1.0)
+
+
 def _ranked(
     rows: Callable[[np.ndarray], np.ndarray],
     theta: np.ndarray,
@@ -197,12 +205,11 @@ def _ranked(
     if tol is not None and not 0.0 < tol < 1.0:
         raise ValueError(f"tol must lie between 0 and 1; got {tol!r}")
     J = rows(theta)
-    lengths = np.linalg.norm(J, axis=0)
-    sizes = np.linalg.svd(J / np.where(lengths > 0.0, lengths, 1.0), compute_uv=False)
+    sizes = np.linalg.svd(_of_length_one(J), compute_uv=False)
     cut = max(J.shape) * EPS if tol is None else tol
     relative = sizes / sizes[0] if sizes[0] > 0.0 else sizes
     lower = proven_rank(rows, theta, min(upper, min(J.shape))) if known is None else known
-    if not lengths.any():
+    if not J.any():
         note = [*note, "all tangent functions vanish on the samples"]
     seen = int(np.sum(relative > cut))
     if tol is None and seen > upper:
