@@ -38,6 +38,7 @@ ENDS = {
 LAUNCH, END_TOL = 1e-7, 2e-6
 DIRECTION, REACHED = 3, 0.5
 LOSSES = 0.0822492330, 0.0224591468
+RANK_TOL = 1e-3
 STEEP = 10.0
 """A stay is a time in which the gradient falls by this factor and rises again."""
 PANELS = {
@@ -152,8 +153,14 @@ def climb(alpha: float, seed: int) -> Climb:
     path = gflow.gradient_flow(loss, alpha * model.random(seed), rtol=1e-10)
     halves = (LOSSES[0] + LOSSES[1]) / 2, LOSSES[1] / 2
     escapes = tuple(alpha * crossing(path.times, -path.losses, -half) for half in halves)
-    ranks = tuple(gflow.model_rank(model, stay.theta, tol=1e-3).numerical for stay in path.plateaus)
+    ranks = tuple(numerical_rank(model.jacobian(stay.theta)) for stay in path.plateaus)
     return Climb(alpha, path.times, path.losses, (escapes[0], escapes[1]), ranks)
+
+
+def numerical_rank(J: np.ndarray) -> int:
+    """Return the number of singular values above 1e-3 of the largest: what has hardly begun to grow does not count."""
+    sizes = np.linalg.svd(J, compute_uv=False)
+    return int(np.sum(sizes > RANK_TOL * sizes[0]))
 
 
 def predicted_escapes(seed: int) -> tuple[float, float]:
