@@ -240,7 +240,7 @@ class ProductToy(AffineModel):
 
     def jacobian(self, theta: Array) -> Array:
         """Return the derivative of the outputs, shape (n, dim)."""
-        return np.concatenate([self.features[:, :2], self.inputs[:, 1:] * theta[3:1:-1]], axis=1)
+        return np.concatenate([self.features[:, :2] + 0 * theta[:2], self.inputs[:, 1:] * theta[3:1:-1]], axis=1)
 
     def bend_matrix(self, theta: Array, G: Array) -> Array:
         """Return the matrix of ``bend(theta, ., G)``, shape (dim, dim)."""

@@ -215,9 +215,9 @@ def tables(result: Result) -> Sequence[Table]:
         for j, c in enumerate(result.config.imbalances)
     ]
     return [
-        Table("matrices", "Relative errors.", ("n", "rank 1", "rank 2", "rank 3"), matrices),
+        Table("errors", "Relative errors.", ("n", "rank 1", "rank 2", "rank 3"), matrices),
         Table("masks", "Random masks.", ("rank", "stable", "masks", "limits", "recovered"), counts),
-        Table("neuron", "One neuron by two.", ("n", "c", "recovered", "draws"), neuron),
+        Table("cells", "One neuron by two.", ("n", "c", "recovered", "draws"), neuron),
         Table(
             "toys", "Shares.", ("model", "target", "n", "share"), [[*key, share] for key, share in result.toys.items()]
         ),
