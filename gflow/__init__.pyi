@@ -95,8 +95,12 @@ from gflow.flow import (
 )
 from gflow.graded import graded_flow as graded_flow
 from gflow.manifolds import (
+    Condensed as Condensed,
     Confinement as Confinement,
+    LinearSpace as LinearSpace,
     Manifold as Manifold,
+    attention_space as attention_space,
+    condensed as condensed,
     confinement as confinement,
     factor_ranks as factor_ranks,
     imbalance as imbalance,
@@ -104,14 +108,22 @@ from gflow.manifolds import (
     omega_basis as omega_basis,
     omega_distance as omega_distance,
     principal_angles as principal_angles,
+    split_neuron as split_neuron,
     sub_omega as sub_omega,
+    transverse_curvature as transverse_curvature,
 )
 from gflow.models import (
+    Activation as Activation,
+    AffineModel as AffineModel,
+    Attention as Attention,
     AutodiffModel as AutodiffModel,
+    DeepDiagonal as DeepDiagonal,
     DirectMatrix as DirectMatrix,
     Factorization as Factorization,
     Model as Model,
+    ProductToy as ProductToy,
     SymmetricFactorization as SymmetricFactorization,
+    TanhNetwork as TanhNetwork,
 )
 from gflow.objective import Objective as Objective, StochasticLoss as StochasticLoss
 from gflow.operators import (
@@ -134,7 +146,17 @@ from gflow.problems import (
     MatrixCompletion as MatrixCompletion,
     MatrixSensing as MatrixSensing,
     Problem as Problem,
+    Regression as Regression,
     as_completion as as_completion,
+    recall_task as recall_task,
+)
+from gflow.rank import (
+    LinearStability as LinearStability,
+    ModelRank as ModelRank,
+    empirical_rank as empirical_rank,
+    linear_stability as linear_stability,
+    model_rank as model_rank,
+    optimistic_sample_size as optimistic_sample_size,
 )
 from gflow.report import Report as Report, write_report as write_report
 from gflow.report.explanation import Explanation as Explanation, explain as explain

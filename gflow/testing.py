@@ -49,6 +49,10 @@ def check_model(model: Any, rng: np.random.Generator | int = 0) -> tuple[str, ..
         "broadcasts": _broadcasts,
         "conserved": _conserved,
         "gauge_dimension": _gauge,
+        "turn": _turn,
+        "symmetries": _symmetries,
+        "at": _at,
+        "structural_rank": _structural_rank,
         "drive": _drive,
         "mirror": _mirror,
         "random": _random,
@@ -211,7 +215,8 @@ def _conserved(model: Any, rng: np.random.Generator) -> None:
     def field(_: float, at: np.ndarray) -> np.ndarray:
         return -model.pullback(at, model.output(at) - target)
 
-    end = solve_ivp(field, (0.0, FLOW_TIME), theta, method="DOP853", rtol=FLOW_TOL, atol=FLOW_TOL).y[:, -1]
+    with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
+        end = solve_ivp(field, (0.0, FLOW_TIME), theta, method="DOP853", rtol=FLOW_TOL, atol=FLOW_TOL).y[:, -1]
     _agree("conserved", model.conserved(end), model.conserved(theta), "changes along a gradient flow", DIFFERENCE)
 
 
@@ -222,6 +227,36 @@ def _gauge(model: Any, rng: np.random.Generator) -> None:
     free = model.dim - int(np.linalg.matrix_rank(model.jacobian(theta).reshape(-1, model.dim)))
     if not 0 <= found <= free:
         raise AssertionError(f"gauge_dimension: {found}, but only {free} directions leave the output in place")
+
+
+def _turn(model: Any, rng: np.random.Generator) -> None:
+    theta, u, _, G = _point(model, rng)
+    moved = model.pullback(theta + u, G) - model.pullback(theta, G)
+    _agree("turn", model.turn(theta, u, G), moved, "is not the change of pullback", FORMULA_TOL)
+    tiny = model.turn(theta, CANCELLING * u, G) / CANCELLING
+    _agree("turn", tiny, model.bend(theta, u, G), f"loses its digits at a step of {CANCELLING:g}", FORMULA_TOL)
+
+
+def _symmetries(model: Any, rng: np.random.Generator) -> None:
+    theta, *_ = _point(model, rng)
+    for order, signs in model.symmetries:
+        there = model.output(signs * theta[order])
+        _agree("symmetries", there, model.output(theta), "changes the output", FORMULA_TOL)
+
+
+def _at(model: Any, rng: np.random.Generator) -> None:
+    theta, *_ = _point(model, rng)
+    same = model.at(model.inputs)
+    _agree("at", same.output(theta), model.output(theta), "is another function", FORMULA_TOL)
+
+
+def _structural_rank(model: Any, rng: np.random.Generator) -> None:
+    """Compare with what the outputs show, at a generic parameter and at the origin: it must not be less."""
+    for theta in (_point(model, rng)[0], np.zeros(model.dim)):
+        bound, J = model.structural_rank(theta), model.jacobian(theta).reshape(-1, model.dim)
+        seen = int(np.linalg.matrix_rank(J))
+        if bound is not None and not seen <= bound <= model.dim:
+            raise AssertionError(f"structural_rank: {bound}, but {seen} tangent functions are independent")
 
 
 def _drive(model: Any, rng: np.random.Generator) -> None:

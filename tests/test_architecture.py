@@ -68,6 +68,7 @@ ROOMS = {
     "gflow.completions": room("gflow.problems gflow.connectivity", "cvxpy scipy sympy"),
     "gflow.operators": room("gflow.problems", "scipy"),
     "gflow.certify": room("gflow.problems gflow.models", "flint"),
+    "gflow.rank": room("gflow.problems gflow.models gflow.objective gflow.certify"),
     "gflow.symbolic": room(outside="sympy"),
     "gflow.diagnostics": room(),
     "gflow.data": room("gflow"),

@@ -80,7 +80,7 @@ def test_the_observed_entries_are_a_model_of_their_own() -> None:
 
 def test_the_checks_say_what_they_looked_at() -> None:
     assert check_model(gflow.Factorization((2, 2)))[7:] == (
-        *("degree", "broadcasts", "conserved", "gauge_dimension", "drive", "mirror", "random"),
+        *("degree", "broadcasts", "conserved", "gauge_dimension", "structural_rank", "drive", "mirror", "random"),
     )
     assert check_model(Scaled())[7:] == ("degree",)
 

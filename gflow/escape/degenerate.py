@@ -8,7 +8,7 @@ blow-up time s*, so that it leaves at t = s* alpha^-(p - 2), where a strict sadd
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,8 @@ TAIL_STRETCH, LONGEST = 50.0, 1e9
 """The flow on the sphere is followed in pieces of this length over the rate, up to this many of them together."""
 TAIL_FROM = 1e4
 """Size to which the second route integrates before the tail is added."""
+KERNEL_TOL = 1e-8
+"""Eigenvalues of the Hessian up to this fraction of its norm are those of its kernel."""
 TAIL_ORDERS = range(3, 9)
 INTEGER_TOL = 1e-3
 
@@ -90,7 +92,7 @@ def degenerate_escape(objective: Objective, start: np.ndarray, center: np.ndarra
     start : (dim,) array
         delta_0.
     center : (dim,) array, optional
-        A critical point with a vanishing Hessian. Default: the origin.
+        A critical point whose Hessian vanishes along ``start``. Default: the origin.
 
     Raises
     ------
@@ -113,6 +115,7 @@ def degenerate_escape(objective: Objective, start: np.ndarray, center: np.ndarra
     inner, root = (objective.normalized or objective), objective.theta_unit
     local = inner.around(origin / root)
     order = _order(local, start / length)
+    local = _in_kernel(local, start / length, order)
     slope = _Slope(local, order)
     size, unit = length / root, objective.time_unit
     x, rate, time = _on_sphere(slope, start / length, size)
@@ -120,6 +123,30 @@ def degenerate_escape(objective: Objective, start: np.ndarray, center: np.ndarra
     power = root ** (order - 2)
     x.setflags(write=False)
     return DegenerateEscape(order, x, rate / unit / power, time * unit, other * unit)
+
+
+def _in_kernel(local: Objective, direction: np.ndarray, order: int) -> Objective:
+    """Return the loss restricted to the kernel of its Hessian at the critical point, where that has a rank.
+
+    What the other directions do follows, by an implicit function of the second order: it enters h from the fourth order
+    on, unless the force on them begins later.
+    """
+    H = local.hessian(np.zeros(local.dim))
+    values, vectors = np.linalg.eigh(H)
+    norm = float(np.abs(values).max())
+    stiff = vectors[:, np.abs(values) > KERNEL_TOL * norm] if norm > 0.0 else vectors[:, :0]
+    if not stiff.shape[1]:
+        return local
+    along = float(np.linalg.norm(stiff.T @ direction))
+    near = 1e-3
+    force = float(np.linalg.norm(stiff.T @ local.gradient(near * (direction - stiff @ (stiff.T @ direction)))))
+    if along > KERNEL_TOL or (order > 3 and force > near ** (order - 1) * norm):
+        raise ValueError("start does not lie in the kernel of the Hessian, or what is outside answers at second order")
+
+    def kept(x: np.ndarray) -> np.ndarray:
+        return x - stiff @ (stiff.T @ x)
+
+    return replace(local, gradient=lambda x: kept(local.gradient(kept(x))))
 
 
 class _Slope:
@@ -175,7 +202,8 @@ def _on_sphere(slope: _Slope, x: np.ndarray, size: float) -> tuple[np.ndarray, f
         if speed == 0.0 or (rate <= 0.0 and still <= ON_RAY * speed) or passed > LONGEST:
             raise NoBlowUp("the flow of the homogeneous part does not leave: it comes to rest or back to the center")
         span = TAIL_STRETCH / speed / max(1.0, p - 2)
-        found = solve_ivp(field, (0.0, span), y, method="DOP853", rtol=RTOL, atol=RTOL)
+        with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
+            found = solve_ivp(field, (0.0, span), y, method="DOP853", rtol=RTOL, atol=RTOL)
         y, passed = found.y[:, -1], passed + TAIL_STRETCH
 
 

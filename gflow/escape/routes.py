@@ -21,8 +21,9 @@ PROBE, PROBE_TOL = 1e-13, 1e-6
 """A start this small, relative to the size of the saddle, shows rounding by more than the second if there is any."""
 DIVERGED = 1e4
 """The path along the unstable manifold counts as diverging at this distance, relative to the size of the saddle."""
-PATH_BUDGET = 20_000
-"""Gradients of each path, ten times what one that ends takes: one that rests above its rounding gains no more."""
+PATH_BUDGET = 5_000
+"""Gradients of each path, twice what one that ends takes: one that rests above its rounding, or comes to its end like a
+power of time as in the valleys of networks with more neurons than they need, gains no more."""
 LINEAR = 1e-3
 """The path along the unstable manifold begins where the linear law fails by this fraction."""
 FRESH_GROWTH = 1e4

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.manifolds.linear import LinearSpace
 from gflow.manifolds.subspaces import Manifold
 from gflow.policy import EPS
 
@@ -76,14 +77,14 @@ class Confinement:
 
 
 def confinement(
-    objective: Objective, manifold: Manifold, trajectory: Trajectory, *, safety: float = 30.0
+    objective: Objective, manifold: Manifold | LinearSpace, trajectory: Trajectory, *, safety: float = 30.0
 ) -> Confinement:
     """Return the distances of a trajectory to the manifold it starts on, beside what rounding explains.
 
     Parameters
     ----------
     objective : Objective
-    manifold : Manifold
+    manifold : Manifold or LinearSpace
     trajectory : Trajectory
         Its first state lies on the manifold; if not, the first distance exceeds its budget and ``holds`` is false.
     safety : float

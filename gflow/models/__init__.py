@@ -5,10 +5,27 @@ and ``bend`` (the derivative of ``pullback`` in theta), or leaves them to automa
 composes them with any problem.
 """
 
+from gflow.models.activations import Activation
+from gflow.models.attention import Attention
 from gflow.models.completed import AutodiffModel, completed
+from gflow.models.diagonal import AffineModel, DeepDiagonal, ProductToy
 from gflow.models.direct import DirectMatrix
 from gflow.models.factorization import Factorization
+from gflow.models.networks import TanhNetwork
 from gflow.models.protocol import Model
 from gflow.models.symmetric import SymmetricFactorization
 
-__all__ = ["AutodiffModel", "DirectMatrix", "Factorization", "Model", "SymmetricFactorization", "completed"]
+__all__ = [
+    "Activation",
+    "AffineModel",
+    "Attention",
+    "AutodiffModel",
+    "DeepDiagonal",
+    "DirectMatrix",
+    "Factorization",
+    "Model",
+    "ProductToy",
+    "SymmetricFactorization",
+    "TanhNetwork",
+    "completed",
+]

@@ -12,7 +12,9 @@ from gflow.models.protocol import Model, normal_start, positive
 REQUIRED = ("shape", "dim", "output")
 DERIVED = ("tangent", "pullback", "bend", "increment", "jacobian", "bend_matrix")
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
-"""Gauss's rule on [-1, 1] for the increment along a step, exact for polynomials of degree 15."""
+"""Gauss's rule on [-1, 1] for integrals along a step, exact for polynomials of degree 15."""
+ROUNDING = 1e2 * float(np.finfo(float).eps)
+"""A difference and the integral of the derivative agree within this fraction of what is subtracted."""
 
 
 def completed(model: Any) -> Model:
@@ -32,6 +34,32 @@ def completed(model: Any) -> Model:
             f"{type(model).__name__} has no {' and no '.join(missing)}"
         )
     return model if all(hasattr(model, name) for name in DERIVED) else Completed(model)
+
+
+def along(derivative: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
+    """Return the integral of a derivative along the step from theta to theta + variation, by Gauss's rule."""
+    steps = zip((1 + GAUSS_NODES) / 2, GAUSS_WEIGHTS / 2, strict=True)
+    return sum(weight * derivative(theta + s * variation) for s, weight in steps)
+
+
+def agreed(near: Any, there: Any, here: Any, size: float | None = None) -> Any:
+    """Return a difference: ``near``, its integral form, unless that misses there - here by more than rounding.
+
+    Gauss's rule does along a step on which the function is no polynomial of low degree. ``size`` is what rounding is
+    relative to. Default: the norms of both arrays.
+    """
+    far = there - here
+    size = float(np.linalg.norm(there) + np.linalg.norm(here)) if size is None else size
+    return near if float(np.linalg.norm(near - far)) <= ROUNDING * size else far
+
+
+def turned(model: Any, theta: np.ndarray, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
+    """Return pullback(theta + variation, G) - pullback(theta, G), shape (dim,): the model's own ``turn``, which cancels
+    nothing, or the integral of its bend where that is accurate."""
+    if hasattr(model, "turn"):
+        return model.turn(theta, variation, G)  # type: ignore[no-any-return]
+    near = along(lambda at: model.bend(at, variation, G), theta, variation)
+    return agreed(near, model.pullback(theta + variation, G), model.pullback(theta, G))
 
 
 class Completed:
@@ -76,9 +104,9 @@ class Completed:
         return hessian_vector_product(self._weighted(G))(theta, variation)
 
     def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
-        """Return the integral of the tangent along the step, which cancels nothing: W(theta + v) - W(theta)."""
-        steps = zip((1 + GAUSS_NODES) / 2, GAUSS_WEIGHTS / 2, strict=True)
-        return sum(weight * self.tangent(theta + s * variation, variation) for s, weight in steps)
+        """Return W(theta + v) - W(theta): the integral of the tangent, which cancels nothing, where it is accurate."""
+        near = along(lambda at: self.tangent(at, variation), theta, variation)
+        return agreed(near, self.output(theta + variation), self.output(theta))
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return the derivative of the output, shape (*shape, dim)."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gflow.models.functions import product_rank, rational_rank
 from gflow.models.protocol import checked_shape, normal_start, positive
 
 Factors = tuple[np.ndarray, ...]
@@ -141,7 +142,7 @@ class Factorization:
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return the derivative of W at theta, shape (d1, d2, dim)."""
         (d1, d2), factors = self.shape, self.factors(theta)
-        J = np.zeros((d1, d2, self.dim))
+        J = np.zeros((d1, d2, self.dim), dtype=np.result_type(theta, float))
         sides = zip(self._pieces, _before(factors), [*_after(factors), None], strict=True)
         for (first, last, layer), before, after in sides:
             left, right = _matrix(before, d1), _matrix(after, d2)
@@ -189,6 +190,22 @@ class Factorization:
         largest = max(a[0], b[0])
         rank_a, rank_b = (int(np.sum(s > rank_tol * largest)) for s in (a, b))
         return self.rank**2 - (self.rank - rank_a) * (self.rank - rank_b)
+
+    def structural_rank(self, theta: np.ndarray) -> int | None:
+        """Return d1 d2 - (d1 - rank A)(d2 - rank B), exactly for the doubles of theta; None at another depth than two.
+
+        Zhang et al. 2022, arXiv 2211.11623, Proposition 1, for any d1, d2 and width.
+        """
+        return product_rank(*self.factors(theta)) if self.depth == 2 else None
+
+    def sample_size(self, target: np.ndarray) -> int | None:
+        """Return rho (d1 + d2 - rho) for a matrix of rank rho, exactly for its doubles; None above the width.
+
+        Zhang et al. 2023, arXiv 2307.08921, eq. (20).
+        """
+        rho = rational_rank(target)
+        known = self.depth == 2 and np.shape(target) == self.shape and rho <= self.rank
+        return rho * (sum(self.shape) - rho) if known else None
 
     def stacked(self, theta: np.ndarray) -> np.ndarray:
         """Return [A; B^T], shape (d1 + d2, r): one row for each row and column of W, at depth two."""
@@ -241,7 +258,7 @@ def _sandwich(before: np.ndarray | None, G: Any, after: np.ndarray | None) -> An
 
 
 def _matrix(product: np.ndarray | None, size: int) -> np.ndarray:
-    return np.eye(size) if product is None else product
+    return np.eye(size, dtype=int) if product is None else product
 
 
 def _moved(factors: Any, moves: Any, after: Any) -> list[np.ndarray]:

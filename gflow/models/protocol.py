@@ -15,8 +15,14 @@ class Model(Protocol):
 
     - ``degree``: W is homogeneous of this degree in theta, so that theta scales as s^(1/degree) with M. Without it
       (or where it is None) problems are solved in the caller's units;
+    - ``turn(theta, variation, G)``: pullback(theta + variation, G) - pullback(theta, G) without cancellation;
     - ``conserved(theta)``: what is constant along every gradient flow, any shape;
     - ``gauge_dimension(theta)``: the dimension of the orbit of theta under the symmetries of the model;
+    - ``symmetries``: pairs of a permutation of the parameters and signs, arrays of shape (dim,), with the same output
+      at theta and at signs * theta[permutation]: what such a map fixes is kept by every gradient flow;
+    - ``inputs`` and ``at(inputs)``: where a function is evaluated, and the model of the same function elsewhere;
+    - ``structural_rank(theta)``: an upper bound of the model rank that follows from the form of the model;
+    - ``sample_size(target)``: the least model rank of a target function (``gflow.optimistic_sample_size``);
     - ``random(rng, scale)``: ``scale`` times standard normal numbers;
     - ``stacked``, ``drive`` and ``signature``: columns Z that move by Z' = drive(dR/dW)(Z), of a model of degree 2;
     - ``mirror(theta)``: the parameters of W^T;

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gflow.models import Factorization, Model
+from gflow.models.completed import agreed, turned
 from gflow.objective.dense import entrywise_gradient
 from gflow.objective.modes import escape_modes
 from gflow.objective.record import Array, LastPoint, Objective, shifted_argument
@@ -25,6 +26,8 @@ BLOCKS = 100
 """Above this dimension the Hessian of a masked loss is put together from its blocks."""
 SMOOTH_NODES = 8
 """Nodes of the integrals along a step where the model is no polynomial: they are exact for degree 15."""
+PLAIN = 1e-3
+"""A difference above this fraction of what is subtracted loses three digits, and is taken as it is."""
 HERE = ("escape_modes", "output", "columns", "drive", "signature", "mirror")
 """Parts of an objective that are said of theta itself and not of a deviation from a center."""
 
@@ -127,22 +130,18 @@ class Loss:
         """
         origin = np.array(center, dtype=float)
         problem, model, axes = self.problem, self.model, len(self.model.shape)
-        G, nodes = self.slope(origin), _nodes(self.degree)
+        way = (_Polynomial if self.degree else _Smooth)(model, origin, self.slope(origin))
         absent: dict[str, Any] = dict.fromkeys(HERE)
-
-        def bends(delta: Array) -> Any:
-            return ((s, weight, model.bend(origin + s * delta, delta, G)) for s, weight in nodes)
 
         def value(delta: Array) -> Any:
             dW = model.increment(origin, delta)
-            half = sum((1.0 - s) * weight * bend for s, weight, bend in bends(delta))
             change = np.sum(problem.curvature(dW) * dW, axis=tuple(range(-axes, 0)))
-            risen = np.einsum("...i,...i->...", delta, half) + change / 2
+            risen = way.risen(delta, dW) + change / 2
             return float(risen) if delta.ndim == 1 else risen
 
         def gradient(delta: Array) -> Array:
             change = problem.curvature(model.increment(origin, delta))
-            return model.pullback(origin + delta, change) + sum(weight * bend for _, weight, bend in bends(delta))
+            return model.pullback(origin + delta, change) + way.turned(delta)
 
         return replace(
             base,
@@ -157,6 +156,52 @@ class Loss:
             broadcasts=self.quick is not None,
             **absent,
         )
+
+
+class _Polynomial:
+    """What a fixed slope G in W adds along a step from ``origin``, for a model that is a polynomial.
+
+    ``turned``: pullback(origin + delta, G) - pullback(origin, G), the integral of the bend along the step; ``risen``:
+    <G, dW - J delta>, that of (1 - s) times its part along the step. Gauss's rule is exact for both.
+    """
+
+    def __init__(self, model: Any, origin: Array, G: Array) -> None:
+        self.model, self.origin, self.G = model, origin, G
+        self.nodes = _nodes(getattr(model, "degree", None))
+
+    def _bends(self, delta: Array) -> Any:
+        return ((s, weight, self.model.bend(self.origin + s * delta, delta, self.G)) for s, weight in self.nodes)
+
+    def turned(self, delta: Array) -> Array:
+        """Return the change of the pullback of G."""
+        if hasattr(self.model, "turn"):
+            return self.model.turn(self.origin, delta, self.G)  # type: ignore[no-any-return]
+        return sum(weight * bend for _, weight, bend in self._bends(delta))
+
+    def risen(self, delta: Array, dW: Array) -> Any:
+        """Return <G, dW - J delta>."""
+        half = sum((1.0 - s) * weight * bend for s, weight, bend in self._bends(delta))
+        return np.einsum("...i,...i->...", delta, half)
+
+
+class _Smooth(_Polynomial):
+    """The same for any smooth model: where Gauss's rule misses the difference by more than rounding, that is taken."""
+
+    def __init__(self, model: Any, origin: Array, G: Array) -> None:
+        super().__init__(model, origin, G)
+        self.slope = model.pullback(origin, G)
+
+    def turned(self, delta: Array) -> Array:
+        """Return the change of the pullback of G."""
+        return turned(self.model, self.origin, delta, self.G)
+
+    def risen(self, delta: Array, dW: Array) -> Any:
+        """Return <G, dW - J delta>."""
+        size = float(np.sum(np.abs(self.G * dW)) + np.abs(self.slope) @ np.abs(delta))
+        there, here = float(np.sum(self.G * dW)), float(self.slope @ delta)
+        if abs(there - here) > PLAIN * size:
+            return there - here
+        return agreed(super().risen(delta, dW), there, here, size)
 
 
 @lru_cache

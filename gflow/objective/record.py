@@ -93,7 +93,7 @@ class Objective:
         TypeError
             If ``problem`` is no problem or ``model`` no model.
         ValueError
-            If the shapes of problem and model differ.
+            If the shapes of problem and model differ, or the inputs where both have them.
 
         Scales as s^2 with theta as sqrt(s) when M is multiplied by s. Bai et al. 2024, section 3.
         """
@@ -103,6 +103,9 @@ class Objective:
         whole = completed(model)
         if tuple(problem.shape) != tuple(whole.shape):
             raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {whole.shape}")
+        if hasattr(problem, "inputs") and hasattr(whole, "inputs"):
+            if not np.array_equal(np.ravel(whole.inputs), np.ravel(problem.inputs)):
+                raise ValueError("problem and model must have the same inputs: model.at(problem.inputs) has them")
         return training_loss(problem, whole)
 
     @staticmethod

@@ -7,6 +7,8 @@ the linear operator ``measure`` and its adjoint, so every model composes with ev
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
 from gflow.problems.given import as_completion, as_problem
 from gflow.problems.protocol import Problem
+from gflow.problems.recall import recall_task
+from gflow.problems.regression import Regression
 from gflow.problems.sensing import MatrixSensing
 
 __all__ = [
@@ -14,7 +16,9 @@ __all__ = [
     "MatrixCompletion",
     "MatrixSensing",
     "Problem",
+    "Regression",
     "as_completion",
     "as_problem",
     "power_of_four",
+    "recall_task",
 ]

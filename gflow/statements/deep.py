@@ -143,23 +143,28 @@ def saddles(given: Evidence) -> Iterator[Claim]:
 
 
 def escape(given: Evidence) -> Iterator[Claim]:
-    """Yield the claims on the blow-up time: two routes, and the time at which the trajectory leaves the origin."""
-    ids = f"{ESCAPE.id}.routes", f"{ESCAPE.id}.flow"
+    """Yield the claims on the blow-up time of the start."""
+    yield from left_in_time(given, ESCAPE)
+
+
+def left_in_time(given: Evidence, statement: Statement) -> Iterator[Claim]:
+    """Yield the claims on a blow-up time: two routes, and the time at which the trajectory leaves the origin."""
+    ids = f"{statement.id}.routes", f"{statement.id}.flow"
     try:
         found = gflow.degenerate_escape(given.objective, given.start)
     except (gflow.NoBlowUp, ValueError) as failure:
-        yield from (Claim.undecided(id, ESCAPE.title, str(failure)) for id in ids)
+        yield from (Claim.undecided(id, statement.title, str(failure)) for id in ids)
         return
     gap = found.error / found.time
-    yield Claim.bounded(ids[0], ESCAPE.title, gap, 0.0, TIME_TOL, reason="on the sphere, and by the flow itself")
+    yield Claim.bounded(ids[0], statement.title, gap, 0.0, TIME_TOL, reason="on the sphere, and by the flow itself")
     path = given.trajectory
     half = np.flatnonzero(path.losses <= 0.5 * path.losses[0])
     if not half.size:
-        yield Claim.undecided(ids[1], ESCAPE.title, f"the trajectory ended {path.status} before its loss had halved")
+        yield Claim.undecided(ids[1], statement.title, f"the trajectory ended {path.status} before its loss had halved")
         return
     ratio = float(path.times[half[0]]) / found.time
     reason = "time at which the loss has halved over the blow-up time of the start"
-    yield Claim.bounded(ids[1], ESCAPE.title, ratio, 1.0 - FIRST_TOL, 1.0 + FIRST_TOL, reason=reason)
+    yield Claim.bounded(ids[1], statement.title, ratio, 1.0 - FIRST_TOL, 1.0 + FIRST_TOL, reason=reason)
 
 
 RANK = Statement(

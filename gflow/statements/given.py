@@ -45,18 +45,18 @@ class Given:
 
     @property
     def unit(self) -> float:
-        """Return the unit of W: losses scale with its square, theta with its root."""
-        return self.problem.unit
+        """Return the unit of W, 1.0 for a model of no degree: losses scale with its square, theta with its root."""
+        return float(self.problem.unit) if self.model.degree else 1.0
 
     @property
     def time_unit(self) -> float:
         """Return the unit of times."""
-        return float(self.unit ** (2.0 / self.model.degree - 2.0))
+        return float(self.unit ** (2.0 / (self.model.degree or 1.0) - 2.0))
 
     @property
     def normalized(self) -> gflow.MatrixCompletion:
-        """Return the problem in its own unit."""
-        return self.problem.normalized
+        """Return the problem in its own unit, as given for a model of no degree."""
+        return self.problem.normalized if self.model.degree else self.problem
 
     @property
     def direction(self) -> np.ndarray | None:

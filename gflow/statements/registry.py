@@ -14,6 +14,7 @@ from gflow import plugins, watch
 from gflow.statements import (
     assumption1,
     assumption2,
+    attention,
     balanced,
     commuting,
     conservation,
@@ -26,8 +27,10 @@ from gflow.statements import (
     gunasekar_thm1,
     identities,
     mixing,
+    networks,
     prop1,
     prop2,
+    ranks,
     rip,
     rip_thm3,
     spectrum,
@@ -51,6 +54,7 @@ _MODULES = (
 BUILT_IN: tuple[Statement, ...] = (
     *(module.STATEMENT for module in _MODULES),
     *(*steps.STATEMENTS, *general.STATEMENTS, *deep.STATEMENTS),
+    *(*networks.STATEMENTS, *attention.STATEMENTS, *ranks.STATEMENTS),
 )
 """gflow's own statements, in the order in which they are shown."""
 _OWN = {statement.id: statement for statement in BUILT_IN}

@@ -61,7 +61,7 @@ def start_of(problem: Any, model: Any, seed: int, scale: float | None, start: An
 
     Raises ``ValueError`` for a scale that is not positive, or a start above 1e50 sqrt(max|M|).
     """
-    root = float(problem.unit ** (1.0 / model.degree))
+    root = float(problem.unit ** (1.0 / model.degree)) if model.degree else 1.0
     if start is None:
         if scale is None:  # of degree L a flow can be followed while scale^(L - 1) is above rounding errors
             scale = START_SCALE ** (1.0 / max(1, (model.degree or 2) - 1)) * min(1.0, root)

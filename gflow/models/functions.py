@@ -1,0 +1,97 @@
+"""What models of functions share: inputs that are checked, rational ranks, and parameters in blocks."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+
+def checked_inputs(inputs: Any, ndim: int) -> np.ndarray:
+    """Return inputs as a read-only array of doubles with ``ndim`` axes; numbers become vectors of length one.
+
+    Parameters
+    ----------
+    inputs : (n,) or (n, ...) array of real numbers
+    ndim : int
+
+    Raises
+    ------
+    TypeError
+        If they are no real numbers.
+    ValueError
+        If there are none, the number of axes is another one, or a number is not finite.
+    """
+    array = np.asarray(inputs)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"inputs must be an array of real numbers; got dtype {array.dtype}")
+    array = np.array(array, dtype=float)
+    if array.ndim == 1 and ndim == 2:
+        array = array[:, None]
+    if array.ndim != ndim or array.size == 0:
+        axes = ("(n, d)", "(n, L, d)")[ndim - 2]
+        raise ValueError(f"inputs must have shape {axes} with at least one number; got {array.shape}")
+    if not np.isfinite(array).all():
+        bad = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise ValueError(f"inputs must be finite; row {bad + 1} is not")
+    array.setflags(write=False)
+    return array
+
+
+def rational(values: np.ndarray) -> list[list[Fraction]]:
+    """Return the rows of a matrix of doubles as rational numbers."""
+    return [[_fraction(value) for value in row] for row in np.atleast_2d(values)]
+
+
+def _fraction(value: Any) -> Fraction:
+    return value if isinstance(value, Fraction) else Fraction(float(value))
+
+
+def rational_rank(values: np.ndarray) -> int:
+    """Return the rank of a matrix of doubles in rational arithmetic.
+
+    Parameters
+    ----------
+    values : (m, n) array
+    """
+    rows, rank = rational(values), 0
+    for column in range(len(rows[0]) if rows else 0):
+        pivot = next((i for i in range(rank, len(rows)) if rows[i][column]), None)
+        if pivot is None:
+            continue
+        rows[rank], rows[pivot] = rows[pivot], rows[rank]
+        for row in rows[rank + 1 :]:
+            if row[column]:
+                factor = row[column] / rows[rank][column]
+                row[column:] = [a - factor * b for a, b in zip(row[column:], rows[rank][column:], strict=True)]
+        rank += 1
+    return rank
+
+
+def product_vanishes(left: np.ndarray, right: np.ndarray) -> bool:
+    """Return whether a product of two matrices of doubles is exactly zero.
+
+    Parameters
+    ----------
+    left : (m, k) array
+    right : (k, n) array
+    """
+    a, b = rational(left), rational(right)
+    return not any(sum(x * row[j] for x, row in zip(line, b, strict=True)) for line in a for j in range(right.shape[1]))
+
+
+def product_rank(left: np.ndarray, right: np.ndarray) -> int:
+    """Return the dimension of {dA B + A dB} for A, B with product A B, mn - (m - rank A)(n - rank B), exactly.
+
+    Parameters
+    ----------
+    left : (m, k) array
+        A.
+    right : (k, n) array
+        B.
+
+    The orthogonal complement consists of the N with N B^T = 0 and A^T N = 0; Zhang et al. 2022, arXiv 2211.11623.
+    """
+    m, n = left.shape[0], right.shape[1]
+    return m * n - (m - rational_rank(left)) * (n - rational_rank(right))

@@ -1,0 +1,130 @@
+"""Attention of one layer: what the flow keeps, how it leaves the origin, and where it does not end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import gflow
+from gflow.statements.claims import Claim
+from gflow.statements.deep import SMALL_START, left_in_time
+from gflow.statements.evidence import Evidence
+from gflow.statements.networks import OURS, SAFETY
+from gflow.statements.rounding import EPS, excess
+from gflow.statements.statement import Answer, Hypothesis, Statement
+
+
+def applies(problem: Any, model: Any) -> bool:
+    """Return whether this is regression by attention."""
+    return isinstance(problem, gflow.Regression) and isinstance(model, gflow.Attention)
+
+
+def _softmax(given: Evidence) -> Answer:
+    return not given.model.linear, str(given.model)  # type: ignore[attr-defined]
+
+
+def _linear(given: Evidence) -> Answer:
+    return given.model.linear, str(given.model)  # type: ignore[attr-defined]
+
+
+def _recalls(given: Evidence) -> Answer:
+    """Every target is the value of the one token whose key is that of the last token, among others."""
+    problem: Any = given.problem
+    X, y = problem.inputs, problem.values
+    if y.ndim != 2 or X.shape[2] <= y.shape[1] or X.shape[1] < 3:
+        return False, "targets are no values of tokens"
+    p = X.shape[2] - y.shape[1]
+    asked = (X[:, :-1, :p] == X[:, -1:, :p]).all(axis=2)
+    single = (asked.sum(axis=1) == 1).all()
+    met = bool(single and np.array_equal(X[:, :-1, p:][asked], y))
+    return met, "targets are values of single tokens" if met else "targets are not the values of single tokens"
+
+
+SOFTMAX = Hypothesis("softmax", "the scores go through a softmax", _softmax)
+LINEAR = Hypothesis("linear", "the scores are taken as they are", _linear)
+RECALL = Hypothesis("recall", "the target is the value of the one token that is asked for", _recalls)
+
+
+def invariant(given: Evidence) -> Claim:
+    """Return the claim, measured by the largest normal part of a gradient relative to it."""
+    model: Any = given.model
+    if model.heads > 1:
+        return Claim.undecided(INVARIANT.id, INVARIANT.title, f"there are {model.heads} heads")
+    rng, worst = given.rng(INVARIANT.id), 0.0
+    for k in range(1, max(2, min(model.key_width, model.value_width))):
+        P, R = (np.linalg.qr(rng.standard_normal((n, min(k, n))))[0] for n in (model.key_width, model.value_width))
+        space = gflow.attention_space(model, P, R)
+        worst = max(worst, space.defect(given.objective, rng.standard_normal(model.dim)))
+    return Claim.bounded(INVARIANT.id, INVARIANT.title, worst, 0.0, SAFETY * EPS, reason="largest normal part")
+
+
+def origin(given: Evidence) -> Claim:
+    """Return the claim on the spectrum at the origin, measured by the largest difference in units of rounding."""
+    problem, model = given.normalized, given.model
+    settings: Any = model
+    means = settings.values.mean(axis=1)
+    outputs: Any = problem
+    C = (means * outputs.shares[:, None]).T @ outputs.values.reshape(len(means), -1)
+    rates = np.repeat(np.linalg.svd(C, compute_uv=False), settings.value_width * settings.heads)
+    expected = np.sort(np.r_[rates, -rates, np.zeros(model.dim - 2 * len(rates))])
+    found = np.linalg.eigvalsh(given.objective.hessian(np.zeros(model.dim)))
+    measured = excess(float(np.abs(found - expected).max()), SAFETY * EPS * max(float(rates.max()), EPS))
+    reason = f"singular values {', '.join(f'{rate:.6g}' for rate in np.unique(rates)[::-1][:4])}, largest difference"
+    return Claim.bounded(ORIGIN.id, ORIGIN.title, measured, 0.0, 1.0, reason=reason)
+
+
+def escape(given: Evidence) -> Iterator[Claim]:
+    """Yield the claims on the blow-up time of a start of linear attention."""
+    yield from left_in_time(given, ESCAPE)
+
+
+def minimum(given: Evidence) -> Claim:
+    """Return the claim that the trajectory does not converge, measured by 1 where it does."""
+    status = given.trajectory.status
+    ended, reason = int(status is gflow.Status.CONVERGED), f"the trajectory ended {status}"
+    return Claim.bounded(MINIMUM.id, MINIMUM.title, ended, 0, 0, reason=reason)
+
+
+INVARIANT = Statement(
+    "attention_ranks",
+    "rows of W_Q and W_K in a common subspace, and those of W_V and W_O^T in another, stay there",
+    invariant,
+    f"{OURS}; that ranks grow from small starts: Boix-Adsera et al. 2023, arXiv 2306.07042",
+    "check",
+    r"\operatorname{rank} [W_Q; W_K] \le k, \; \operatorname{rank} [W_V; W_O^\top] \le l \text{ is kept by the flow}",
+    (),
+    applies,
+)
+ORIGIN = Statement(
+    "attention_origin",
+    "at the origin of softmax attention values and outputs alone escape, at the singular values of E[mean token y^T]",
+    origin,
+    OURS,
+    "check",
+    r"\operatorname{spec} \nabla^2 R(0) = \{\pm \sigma_j(C)^{(d_v)}, 0\}, \quad C = E[\bar x y^\top]",
+    (SOFTMAX,),
+    applies,
+)
+ESCAPE = Statement(
+    "attention_escape",
+    "linear attention leaves the origin at the blow-up time of its start, like alpha^-2",
+    escape,
+    f"{OURS}; saddle to saddle: Zhang, Singh, Latham and Saxe 2025, arXiv 2501.16265",
+    "conjecture",
+    r"t_0 = s^* \alpha^{-2} (1 + O(\alpha))",
+    (LINEAR, SMALL_START),
+    applies,
+)
+MINIMUM = Statement(
+    "attention_minimum",
+    "softmax attention recalls in the limit of infinite weights alone: its flow does not converge",
+    minimum,
+    OURS,
+    "check",
+    r"|W_Q W_K^\top| \to \infty, \quad R \sim 1 / t",
+    (SOFTMAX, RECALL),
+    applies,
+)
+STATEMENTS: tuple[Statement, ...] = (INVARIANT, ORIGIN, ESCAPE, MINIMUM)

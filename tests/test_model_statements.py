@@ -1,0 +1,155 @@
+"""Tests of the statements on networks, attention and ranks: they hold where they should, and planted faults show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gflow
+from gflow.rank import measures
+from gflow.statements import attention, networks, ranks
+from gflow.statements.evidence import Evidence
+from gflow.statements.statement import Statement
+
+X = np.linspace(-2.0, 2.0, 6)
+TANH = gflow.Regression(X, np.tanh(X + 1)), gflow.TanhNetwork(X, 2, bias=True)
+POINTS = np.random.default_rng(5).standard_normal((40, 2))
+SQUARES = (
+    gflow.Regression(POINTS, np.tanh(POINTS[:, 0]) ** 2 - 0.5 * np.tanh(1.2 * POINTS[:, 1]) ** 2),
+    gflow.TanhNetwork(POINTS, 2, activation="tanh^2"),
+)
+RECALL = gflow.recall_task(2, (1.0, 0.45), (0.6, 0.4))
+LINEAR = gflow.Attention(RECALL.inputs, 2, 3, 3, linear=True, streams=2)
+SOFTMAX = gflow.Attention(RECALL.inputs, 2, 3, 3)
+
+
+def verdicts(given: Evidence, *chosen: Statement) -> dict[str, str]:
+    return {claim.id: str(claim.verdict) for each in chosen for claim in each.claims(given)}
+
+
+@pytest.fixture(scope="module")
+def tanh() -> Evidence:
+    return Evidence.of(*TANH, scale=1e-4)
+
+
+@pytest.fixture(scope="module")
+def squares() -> Evidence:
+    return Evidence.of(*SQUARES, scale=1e-3)
+
+
+@pytest.fixture(scope="module")
+def linear() -> Evidence:
+    return Evidence.of(RECALL, LINEAR, scale=1e-2)
+
+
+@pytest.fixture(scope="module")
+def softmax() -> Evidence:
+    return Evidence.of(RECALL, SOFTMAX, scale=1e-2, t_end=300.0)
+
+
+def test_the_statements_on_networks_hold_for_tanh(tanh: Evidence) -> None:
+    found = verdicts(tanh, *networks.STATEMENTS)
+    left = {"network_escape.routes": "undecided", "network_escape.flow": "undecided"}
+    assert found == dict.fromkeys(found, "holds") | left
+
+
+def test_neurons_of_an_even_activation_appear_one_by_one(squares: Evidence) -> None:
+    found = verdicts(squares, *networks.STATEMENTS)
+    assert found["network_plateaus"] == "hypothesis-not-met" and found["network_limit"] == "undecided"
+    assert found["network_escape.routes"] == found["network_escape.flow"] == "holds"
+    assert networks.plateaus(squares).measured == 1
+
+
+def test_the_statements_on_attention_hold(linear: Evidence, softmax: Evidence) -> None:
+    left = {"attention_origin": "hypothesis-not-met", "attention_minimum": "hypothesis-not-met"}
+    found = verdicts(linear, *attention.STATEMENTS)
+    assert found == dict.fromkeys(found, "holds") | left
+    found = verdicts(softmax, *attention.STATEMENTS)
+    assert found["attention_ranks"] == found["attention_origin"] == found["attention_minimum"] == "holds"
+
+
+def test_the_closed_forms_of_ranks_are_proven(tanh: Evidence, linear: Evidence) -> None:
+    assert verdicts(tanh, *ranks.STATEMENTS) == {"rank_formula": "holds", "rank_scale": "holds"}
+    assert verdicts(linear, ranks.FORMULA) == {"rank_formula": "holds"}
+    assert not ranks.FORMULA.applies(gflow.MatrixCompletion([[1.0]]), gflow.Factorization((1, 1)))
+
+
+def test_verify_takes_regressions_and_their_models() -> None:
+    chosen = ("network_origin", "general.descent", "general.derivatives")
+    report = gflow.verify(TANH[0], model=TANH[1], scale=1e-2, statements=chosen, drawn=False)
+    assert [str(claim.verdict) for claim in report.claims] == ["holds"] * 3
+
+
+def test_a_rank_from_unscaled_columns_is_found_out(tanh: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "_of_length_one", lambda J: J)
+    assert str(next(iter(ranks.scale(tanh))).verdict) == "contradicted"
+
+
+def test_a_closed_form_without_constant_neurons_is_found_out(tanh: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = gflow.TanhNetwork.structural_rank
+    monkeypatch.setattr(gflow.TanhNetwork, "structural_rank", lambda self, theta: (right(self, theta) or 0) + 1)
+    assert str(ranks.formula(tanh).verdict) == "contradicted"
+
+
+class Flipped(gflow.TanhNetwork):
+    """A network whose s'' has the wrong sign."""
+
+    def bend_matrix(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
+        """Return the matrix with the blocks of the inner weights negated."""
+        H = super().bend_matrix(theta, G)
+        H[self.width :, self.width :] *= -1.0
+        return H
+
+
+def test_a_second_derivative_of_the_wrong_sign_is_found_out() -> None:
+    problem = gflow.Regression(X, np.tanh(2 * X + 1) - 0.8 * np.tanh(3 * X - 2))
+    one = gflow.TanhNetwork(X, 1, bias=True)
+    end = gflow.find_critical_point(gflow.Objective.of(problem, one), one.theta([0.68], [[1.3, 1.86]]))
+
+    def make(problem: Any, model: Any) -> gflow.Objective:
+        return gflow.Objective.of(problem, Flipped(model.inputs, model.width, model.bias))
+
+    for maker, verdict in ((gflow.Objective.of, "holds"), (make, "contradicted")):
+        given = Evidence.of(problem, one, objective=maker)
+        vars(given)["end"] = end
+        assert verdicts(given, networks.EMBEDDING)["network_embedding.spectrum"] == verdict
+
+
+class Slow(gflow.TanhNetwork):
+    """A network whose inner weights move at half the speed."""
+
+    def pullback(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
+        """Return the gradient with half of the second row."""
+        found = super().pullback(theta, G)
+        found[self.width + self.features.shape[1] :] *= 0.5
+        return found
+
+
+def test_neurons_that_do_not_move_alike_break_invariance_and_ratio(tanh: Evidence) -> None:
+    given = Evidence.of(
+        *TANH, objective=lambda problem, model: gflow.Objective.of(problem, Slow(model.inputs, model.width, model.bias))
+    )
+    found = verdicts(given, networks.CONDENSED, networks.RATIO_STATEMENT)
+    assert found == {"network_condensed": "contradicted", "network_ratio": "contradicted"}
+
+
+def test_another_origin_turns_the_statements_on_it_red(softmax: Evidence, tanh: Evidence) -> None:
+    for given, statement in ((softmax, attention.ORIGIN), (tanh, networks.ORIGIN)):
+        loss = given.objective
+        other = given.altered(objective=replace(loss, hessian=lambda theta, loss=loss: 1.001 * loss.hessian(theta)))
+        assert set(verdicts(other, statement).values()) == {"contradicted"}
+
+
+def test_times_that_are_not_those_of_the_blow_up_are_found_out(linear: Evidence) -> None:
+    path = linear.trajectory
+    late = linear.altered(trajectory=replace(path, times=1.1 * path.times))
+    found = {claim.id: str(claim.verdict) for claim in attention.escape(late)}
+    assert found == {"attention_escape.routes": "holds", "attention_escape.flow": "contradicted"}
+
+
+def test_a_trajectory_that_is_called_converged_contradicts(softmax: Evidence) -> None:
+    ended = softmax.altered(trajectory=replace(softmax.trajectory, status=gflow.Status.CONVERGED))
+    assert verdicts(ended, attention.MINIMUM) == {"attention_minimum": "contradicted"}
