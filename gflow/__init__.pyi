@@ -91,6 +91,8 @@ from gflow.flow import (
     Plateau as Plateau,
     Status as Status,
     Trajectory as Trajectory,
+    end_to_end_flow as end_to_end_flow,
+    end_to_end_rate as end_to_end_rate,
     gradient_flow as gradient_flow,
 )
 from gflow.graded import graded_flow as graded_flow
@@ -112,6 +114,8 @@ from gflow.models import (
     Factorization as Factorization,
     Model as Model,
     SymmetricFactorization as SymmetricFactorization,
+    balanced_start as balanced_start,
+    identity_start as identity_start,
 )
 from gflow.objective import Objective as Objective, StochasticLoss as StochasticLoss
 from gflow.operators import (

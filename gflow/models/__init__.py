@@ -9,6 +9,16 @@ from gflow.models.completed import AutodiffModel, completed
 from gflow.models.direct import DirectMatrix
 from gflow.models.factorization import Factorization
 from gflow.models.protocol import Model
+from gflow.models.starts import balanced_start, identity_start
 from gflow.models.symmetric import SymmetricFactorization
 
-__all__ = ["AutodiffModel", "DirectMatrix", "Factorization", "Model", "SymmetricFactorization", "completed"]
+__all__ = [
+    "AutodiffModel",
+    "DirectMatrix",
+    "Factorization",
+    "Model",
+    "SymmetricFactorization",
+    "balanced_start",
+    "completed",
+    "identity_start",
+]

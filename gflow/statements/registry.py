@@ -19,6 +19,8 @@ from gflow.statements import (
     conservation,
     decoupling,
     deep,
+    deep_balanced,
+    deep_manifolds,
     derivatives,
     general,
     gunasekar_conjecture,
@@ -51,6 +53,7 @@ _MODULES = (
 BUILT_IN: tuple[Statement, ...] = (
     *(module.STATEMENT for module in _MODULES),
     *(*steps.STATEMENTS, *general.STATEMENTS, *deep.STATEMENTS),
+    *(*deep_manifolds.STATEMENTS, *deep_balanced.STATEMENTS),
 )
 """gflow's own statements, in the order in which they are shown."""
 _OWN = {statement.id: statement for statement in BUILT_IN}
