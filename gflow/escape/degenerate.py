@@ -32,6 +32,9 @@ ORDERS = range(3, 9)
 INTEGER_TOL = 1e-3
 
 
+Slope = Callable[[np.ndarray], np.ndarray]
+
+
 class NoBlowUp(RuntimeError):
     """The flow from this start does not leave the critical point in a finite rescaled time; the message says why."""
 
@@ -113,13 +116,28 @@ def degenerate_escape(objective: Objective, start: np.ndarray, center: np.ndarra
     inner, root = (objective.normalized or objective), objective.theta_unit
     local = inner.around(origin / root)
     order = _order(local, start / length)
-    slope = _Slope(local, order)
-    size, unit = length / root, objective.time_unit
-    x, rate, time = _on_sphere(slope, start / length, size)
-    other = _direct(slope, start / root, rate)
-    power = root ** (order - 2)
+    return blow_up(_Slope(local, order), order, start, root, objective.time_unit)
+
+
+def blow_up(slope: Slope, order: int, start: np.ndarray, root: float, unit: float) -> DegenerateEscape:
+    """Return how the flow of a homogeneous function leaves the origin from alpha start.
+
+    Parameters
+    ----------
+    slope : delta -> grad h(delta), in the problem's own unit
+    order : int
+        h is homogeneous of this order, at least 3.
+    start : (dim,) array
+    root, unit : float
+        Units of theta and of time in those of the caller.
+
+    Raises ``NoBlowUp`` as ``degenerate_escape``.
+    """
+    length = float(np.linalg.norm(start))
+    x, rate, time = _on_sphere(slope, order, start / length, length / root)
+    other = blown_up(slope, order, start / root, rate, FAR)[0]
     x.setflags(write=False)
-    return DegenerateEscape(order, x, rate / unit / power, time * unit, other * unit)
+    return DegenerateEscape(order, x, rate / unit / root ** (order - 2), time * unit, other * unit)
 
 
 class _Slope:
@@ -151,11 +169,11 @@ def _order(local: Objective, direction: np.ndarray) -> int:
     return order
 
 
-def _on_sphere(slope: _Slope, x: np.ndarray, size: float) -> tuple[np.ndarray, float, float]:
+def _on_sphere(slope: Slope, p: int, x: np.ndarray, size: float) -> tuple[np.ndarray, float, float]:
     """Return limit direction, rate and blow-up time, by x' = grad h - (x . grad h) x with log|delta| and s beside."""
     from scipy.integrate import solve_ivp
 
-    p, n = slope.order, len(x)
+    n = len(x)
 
     def field(_: float, y: np.ndarray) -> np.ndarray:
         at = y[:n] / np.linalg.norm(y[:n])
@@ -179,14 +197,7 @@ def _on_sphere(slope: _Slope, x: np.ndarray, size: float) -> tuple[np.ndarray, f
         y, passed = found.y[:, -1], passed + STRETCH
 
 
-def _direct(slope: _Slope, delta: np.ndarray, rate: float) -> float:
-    """Return the blow-up time by delta' = grad h(delta) up to ``FAR`` times its size, and the tail on the ray."""
-    return blown_up(slope, slope.order, delta, rate, FAR)[0]
-
-
-def blown_up(
-    slope: Callable[[np.ndarray], np.ndarray], order: int, delta: np.ndarray, rate: float, far: float
-) -> tuple[float, np.ndarray]:
+def blown_up(slope: Slope, order: int, delta: np.ndarray, rate: float, far: float) -> tuple[float, np.ndarray]:
     """Return the blow-up time of delta' = grad h(delta), and delta when it has grown to ``far`` times its size.
 
     Parameters
