@@ -176,6 +176,7 @@ from gflow.traversal import (
     Saddle as Saddle,
     Traversal as Traversal,
     TraversalStatus as TraversalStatus,
+    deep_flow as deep_flow,
     greedy_low_rank as greedy_low_rank,
     saddle_to_saddle as saddle_to_saddle,
 )

@@ -226,3 +226,38 @@ def blown_up(slope: Slope, order: int, delta: np.ndarray, rate: float, far: floa
         raise NoBlowUp("the flow of the homogeneous part was not seen to grow without bound")
     end = found.y[:, -1]
     return float(found.t[-1]) + float(np.linalg.norm(end)) ** -(order - 2) / ((order - 2) * rate), end
+
+
+def grown_to(slope: Slope, order: int, delta: np.ndarray, rate: float, size: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return times (T,) and states (T, dim) of delta' = grad h(delta) until |delta| has grown to ``size``.
+
+    Parameters
+    ----------
+    as for ``blown_up``; ``rate`` is the scale of grad h on unit vectors.
+
+    Raises ``NoBlowUp`` where it does not grow so far. It is followed in units of its own size and time: near a blow-up
+    times come ever closer.
+    """
+    from scipy.integrate import solve_ivp
+
+    length = float(np.linalg.norm(delta))
+    ratio, clock = size / length, length ** (order - 2)
+
+    def passed(_: float, y: np.ndarray) -> float:
+        return float(np.linalg.norm(y)) - ratio
+
+    passed.terminal = True  # type: ignore[attr-defined]
+    span, options = (0.0, LONGEST / rate), {"rtol": FINEST, "atol": FINEST}
+    found = solve_ivp(lambda _, y: slope(y), span, delta / length, method="DOP853", events=passed, **options)
+    if found.status != 1:
+        raise NoBlowUp("the flow of the homogeneous part was not seen to grow so far")
+    return found.t / clock, found.y.T * length
+
+
+def followed(slope: Slope, delta: np.ndarray, s: float) -> np.ndarray:
+    """Return delta a time s later along delta' = grad h(delta), shape (dim,)."""
+    from scipy.integrate import solve_ivp
+
+    found = solve_ivp(lambda _, y: slope(y), (0.0, s), delta, method="DOP853", rtol=FINEST, atol=FINEST)
+    end: np.ndarray = found.y[:, -1]
+    return end

@@ -20,6 +20,7 @@ from gflow.statements import (
     decoupling,
     deep,
     deep_balanced,
+    deep_clock,
     deep_manifolds,
     derivatives,
     general,
@@ -53,7 +54,7 @@ _MODULES = (
 BUILT_IN: tuple[Statement, ...] = (
     *(module.STATEMENT for module in _MODULES),
     *(*steps.STATEMENTS, *general.STATEMENTS, *deep.STATEMENTS),
-    *(*deep_manifolds.STATEMENTS, *deep_balanced.STATEMENTS),
+    *(*deep_manifolds.STATEMENTS, *deep_balanced.STATEMENTS, *deep_clock.STATEMENTS),
 )
 """gflow's own statements, in the order in which they are shown."""
 _OWN = {statement.id: statement for statement in BUILT_IN}

@@ -24,8 +24,9 @@ from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
 from gflow.traversal.deep_orbits import TOLD, Place, Reflection, alike, channel, orbit, reflections, turns, widened
 from gflow.traversal.deep_records import DeepSaddle, DeepTraversal
-from gflow.traversal.deep_times import along_orbit, plateau_end
+from gflow.traversal.deep_times import along_orbit
 from gflow.traversal.growth import grows, growth, peak_time
+from gflow.traversal.outside import plateau_end, refined
 from gflow.traversal.records import TraversalStatus
 from gflow.traversal.settings import Settings
 
@@ -41,6 +42,8 @@ ZERO = 1e-9
 """Eigenvalues inside up to this, relative to the largest, are zero; beyond ``TOLD`` they are not."""
 ZERO_LOSS = 1e-18
 """Losses up to this, in the unit squared, are zero."""
+ROUNDED_TIME = 1e-9
+"""Relative error of a blow-up time by itself."""
 OVERLAP = 1e-6
 """A mode contains a singular pair that makes up more than this of it."""
 
@@ -73,6 +76,8 @@ class _Chain:
         self.width, self.depth, self.root = model.rank, model.depth, problem.unit ** (1.0 / model.depth)
         self.left = None if start is None else start / self.root
         self.times: list[float] = []
+        self.missed: list[float] = []
+        self.doubt = ROUNDED_TIME
         self.path: Trajectory | None = None
         self.symmetries = reflections(self.problem)
         self.saddles: list[DeepSaddle] = []
@@ -103,6 +108,7 @@ class _Chain:
             order=self.order() if limit else None,
             error=self.error * self.unit if limit else None,
             plateau_times=tuple((np.cumsum(self.times) * (self.root / self.unit) ** 2).tolist()),
+            plateau_errors=tuple((np.cumsum(self.missed) * (self.root / self.unit) ** 2).tolist()),
         )
 
     def visit(self, place: Place) -> str | None:
@@ -163,7 +169,8 @@ class _Chain:
 
         theta = self.arrived(model, center, launched, f"from rank {rank}")
         if rest is not None and self.path is not None:
-            self.left = along_orbit(model, self.path.states, *rest)
+            objective = Objective.of(self.problem, model)
+            self.left = along_orbit(model, refined(objective, self.path.times, self.path.states), *rest)
         return Place(model, theta)
 
     def timed(self, rank: int) -> tuple[Factorization, np.ndarray] | None:
@@ -171,16 +178,17 @@ class _Chain:
         if self.left is None:
             return None
         layers, self.left = self.left, None
-        E = self.problem.residual(self.saddles[-1].matrix / self.unit)
+        G = -2.0 * self.problem.weight * self.problem.residual(self.saddles[-1].matrix / self.unit)
         try:
-            time, rest = plateau_end(
-                self.problem, E, Factorization(self.problem.shape, self.width - rank, self.depth), layers
+            time, rest, missed = plateau_end(
+                G, Factorization(self.problem.shape, self.width - rank, self.depth), layers
             )
         except NoBlowUp:
             return None
         self.times.append(time)
-        left = self.width - rank - 1
-        return (Factorization(self.problem.shape, left, self.depth), rest) if left else None
+        self.missed.append(self.doubt * time)
+        self.doubt += missed
+        return None if rest is None else (rest.model, rest.D)
 
     def inside(self, place: Place) -> Place:
         """Return the end of the orbit that leaves a saddle inside its manifold, and keep the coin it tosses."""

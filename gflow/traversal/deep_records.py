@@ -108,6 +108,8 @@ class DeepTraversal:
     plateau_times : tuple of float
         For a given start theta_0: s_0, s_0 + s_1, ... such that the flow from alpha theta_0 leaves the plateau of rank
         k at t = alpha^-(L-2) (s_0 + ... + s_k) (1 + O(alpha)); no longer than they are known. Scale as s^(2/L - 2).
+    plateau_errors : tuple of float
+        Estimated errors of these times: what the start of a plateau has been taken from its limit too early.
     """
 
     shape: tuple[int, int]
@@ -122,6 +124,7 @@ class DeepTraversal:
     order: float | None
     error: float | None
     plateau_times: tuple[float, ...] = ()
+    plateau_errors: tuple[float, ...] = ()
 
     @property
     def matrix(self) -> np.ndarray | None:
@@ -204,6 +207,7 @@ class DeepTraversal:
             "order": self.order,
             "error": self.error,
             "plateau_times": list(self.plateau_times),
+            "plateau_errors": list(self.plateau_errors),
             **{name: None if lists is None else np.asarray(lists[i]).tolist() for i, name in enumerate(names)},
             "saddles": [saddle.to_dict() for saddle in self.saddles],
         }
