@@ -91,6 +91,8 @@ from gflow.flow import (
     Plateau as Plateau,
     Status as Status,
     Trajectory as Trajectory,
+    end_to_end_flow as end_to_end_flow,
+    end_to_end_rate as end_to_end_rate,
     gradient_flow as gradient_flow,
 )
 from gflow.graded import graded_flow as graded_flow
@@ -124,6 +126,8 @@ from gflow.models import (
     ProductToy as ProductToy,
     SymmetricFactorization as SymmetricFactorization,
     TanhNetwork as TanhNetwork,
+    balanced_start as balanced_start,
+    identity_start as identity_start,
 )
 from gflow.objective import Objective as Objective, StochasticLoss as StochasticLoss
 from gflow.operators import (
@@ -194,6 +198,7 @@ from gflow.traversal import (
     Saddle as Saddle,
     Traversal as Traversal,
     TraversalStatus as TraversalStatus,
+    deep_flow as deep_flow,
     greedy_low_rank as greedy_low_rank,
     saddle_to_saddle as saddle_to_saddle,
 )

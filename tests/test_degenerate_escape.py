@@ -109,3 +109,77 @@ def test_saddles_of_deep_products_are_degenerate_with_the_zero_modes_known(depth
         assert point.kind == "degenerate-saddle"
         assert point.n_zero == model.dim - curved
         assert f"to the power {depth}" in point.reason
+
+
+def deep(name: str, depth: int) -> tuple[gflow.MatrixCompletion, gflow.Factorization, gflow.Objective]:
+    problem = example(name)
+    model = gflow.Factorization(problem.shape, depth=depth)
+    return problem, model, gflow.Objective.of(problem, model)
+
+
+def half_time(path: gflow.Trajectory, low: float) -> float:
+    """Return when the loss has come half way from its first value to ``low``, by interpolation."""
+    level = (path.losses[0] + low) / 2
+    i = int(np.argmax(path.losses < level))
+    part = (path.losses[i - 1] - level) / (path.losses[i - 1] - path.losses[i])
+    return float(path.times[i - 1] + part * (path.times[i] - path.times[i - 1]))
+
+
+@pytest.mark.parametrize(("depth", "offset"), [(3, -0.235733), (4, -0.072776)])
+def test_the_escape_limit_of_the_origin_is_a_balanced_orbit_by_two_routes(depth: int, offset: float) -> None:
+    problem, model, objective = deep("fig3", depth)
+    parts = {"problem": problem, "model": model, "agreement_tol": 1e-3 if depth == 3 else 5e-3}
+    found = gflow.escape_limit(objective, np.zeros(model.dim), model.random(0), **parts)
+    assert found.verdict == "limit-exists"
+    assert found.escape is not None and found.path is not None and found.agreement is not None
+    assert found.escape.order == depth and found.agreement < 2e-3
+    assert abs(half_time(found.path, 0.0) - offset) < 2e-3
+    assert found.predicted_order is not None and abs(found.predicted_order - 0.84247) < 1e-5
+    first, *_, last = model.factors(found.path.final)
+    np.testing.assert_allclose(np.linalg.norm(first), np.linalg.norm(last), rtol=1e-6)
+    assert "s* alpha^-" in found.reason and found.to_dict()["escape"]["order"] == depth
+
+
+def test_the_escape_limit_of_a_saddle_of_rank_one_is_seen_by_both_routes() -> None:
+    problem, model, objective = deep("fig3", 3)
+    chain = gflow.saddle_to_saddle(problem, depth=3)
+    assert isinstance(chain, gflow.DeepTraversal) and chain.saddles[1].model is not None
+    saddle, narrow = [np.zeros(layer) for layer in model.layers], chain.saddles[1]
+    for wide, factor in zip(saddle, narrow.model.factors(narrow.theta), strict=True):
+        wide[: factor.shape[0], : factor.shape[1]] = factor
+    turn = np.linalg.qr(np.random.default_rng(5).standard_normal((4, 4)))[0]
+    theta = model.theta(saddle[0] @ turn, turn.T @ saddle[1] @ turn, turn.T @ saddle[2])
+    found = gflow.escape_limit(objective, theta, model.random(1), problem=problem, model=model, agreement_tol=1e-2)
+    assert found.verdict == "limit-exists" and found.path is not None and found.fitted_order is not None
+    assert abs(found.path.losses[-1] - chain.saddles[2].loss) < 1e-6
+    assert abs(found.fitted_order - 0.570) < 0.1
+
+
+def polynomial(terms: dict[int, float]) -> gflow.Objective:
+    """Return the sum of c x^n as a function of one variable."""
+    return gflow.Objective(
+        dim=1,
+        value=lambda x: sum(c * float(x[0]) ** n for n, c in terms.items()),
+        gradient=lambda x: np.array([sum(c * n * x[0] ** (n - 1) for n, c in terms.items())]),
+        hvp=lambda x, v: np.array([sum(c * n * (n - 1) * x[0] ** (n - 2) for n, c in terms.items()) * v[0]]),
+        hessian=lambda x: np.array([[sum(c * n * (n - 1) * x[0] ** (n - 2) for n, c in terms.items())]]),
+    )
+
+
+def test_one_variable_has_the_limit_of_its_formula_and_a_logarithm_has_none() -> None:
+    """-x^3 / 3 + x^6 / 6: dt = dx / (x^2 - x^5), so x is 1/2 at -2 + int_0^(1/2) x / (1 - x^3) dx."""
+    objective, alphas = polynomial({3: -1 / 3, 6: 1 / 6}), [1e-1, 1e-2]
+    found = gflow.escape_limit(objective, np.zeros(1), np.ones(1), alphas=alphas, n_times=3)
+    assert found.verdict == "limit-exists" and found.path is not None
+    expected = -2.0 + sum(0.5 ** (3 * k + 2) / (3 * k + 2) for k in range(30))
+    at = float(np.interp(0.5, found.path.states[:, 0], found.path.times))
+    assert abs(at - expected) < 1e-2
+    quartic = polynomial({3: -1.0, 4: 1.0})
+    assert gflow.escape_limit(quartic, np.zeros(1), np.ones(1), alphas=alphas, n_times=3).verdict == "undecided"
+
+
+def test_a_late_clock_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, model, objective = deep("fig3", 3)
+    monkeypatch.setattr(degenerate.DegenerateEscape, "plateau_time", lambda self, alpha: 1.02 * self.time / alpha)
+    found = gflow.escape_limit(objective, np.zeros(model.dim), model.random(0))
+    assert found.verdict == "undecided"

@@ -34,6 +34,9 @@ TAIL_ORDERS = range(3, 9)
 INTEGER_TOL = 1e-3
 
 
+Slope = Callable[[np.ndarray], np.ndarray]
+
+
 class NoBlowUp(RuntimeError):
     """The flow from this start does not leave the critical point in a finite rescaled time; the message says why."""
 
@@ -116,13 +119,28 @@ def degenerate_escape(objective: Objective, start: np.ndarray, center: np.ndarra
     local = inner.around(origin / root)
     order = _order(local, start / length)
     local = _in_kernel(local, start / length, order)
-    slope = _Slope(local, order)
-    size, unit = length / root, objective.time_unit
-    x, rate, time = _on_sphere(slope, start / length, size)
-    other = _direct(slope, start / root, rate)
-    power = root ** (order - 2)
+    return blow_up(_Slope(local, order), order, start, root, objective.time_unit)
+
+
+def blow_up(slope: Slope, order: int, start: np.ndarray, root: float, unit: float) -> DegenerateEscape:
+    """Return how the flow of a homogeneous function leaves the origin from alpha start.
+
+    Parameters
+    ----------
+    slope : delta -> grad h(delta), in the problem's own unit
+    order : int
+        h is homogeneous of this order, at least 3.
+    start : (dim,) array
+    root, unit : float
+        Units of theta and of time in those of the caller.
+
+    Raises ``NoBlowUp`` as ``degenerate_escape``.
+    """
+    length = float(np.linalg.norm(start))
+    x, rate, time = _on_sphere(slope, order, start / length, length / root)
+    other = blown_up(slope, order, start / root, rate, TAIL_FROM)[0]
     x.setflags(write=False)
-    return DegenerateEscape(order, x, rate / unit / power, time * unit, other * unit)
+    return DegenerateEscape(order, x, rate / unit / root ** (order - 2), time * unit, other * unit)
 
 
 def _in_kernel(local: Objective, direction: np.ndarray, order: int) -> Objective:
@@ -178,11 +196,11 @@ def _order(local: Objective, direction: np.ndarray) -> int:
     return order
 
 
-def _on_sphere(slope: _Slope, x: np.ndarray, size: float) -> tuple[np.ndarray, float, float]:
+def _on_sphere(slope: Slope, p: int, x: np.ndarray, size: float) -> tuple[np.ndarray, float, float]:
     """Return limit direction, rate and blow-up time, by x' = grad h - (x . grad h) x with log|delta| and s beside."""
     from scipy.integrate import solve_ivp
 
-    p, n = slope.order, len(x)
+    n = len(x)
 
     def field(_: float, y: np.ndarray) -> np.ndarray:
         at = y[:n] / np.linalg.norm(y[:n])
@@ -207,14 +225,7 @@ def _on_sphere(slope: _Slope, x: np.ndarray, size: float) -> tuple[np.ndarray, f
         y, passed = found.y[:, -1], passed + TAIL_STRETCH
 
 
-def _direct(slope: _Slope, delta: np.ndarray, rate: float) -> float:
-    """Return the blow-up time by delta' = grad h(delta) up to ``TAIL_FROM`` times its size, and the tail on the ray."""
-    return blown_up(slope, slope.order, delta, rate, TAIL_FROM)[0]
-
-
-def blown_up(
-    slope: Callable[[np.ndarray], np.ndarray], order: int, delta: np.ndarray, rate: float, far: float
-) -> tuple[float, np.ndarray]:
+def blown_up(slope: Slope, order: int, delta: np.ndarray, rate: float, far: float) -> tuple[float, np.ndarray]:
     """Return the blow-up time of delta' = grad h(delta), and delta when it has grown to ``far`` times its size.
 
     Parameters
@@ -243,3 +254,38 @@ def blown_up(
         raise NoBlowUp("the flow of the homogeneous part was not seen to grow without bound")
     end = found.y[:, -1]
     return float(found.t[-1]) + float(np.linalg.norm(end)) ** -(order - 2) / ((order - 2) * rate), end
+
+
+def grown_to(slope: Slope, order: int, delta: np.ndarray, rate: float, size: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return times (T,) and states (T, dim) of delta' = grad h(delta) until |delta| has grown to ``size``.
+
+    Parameters
+    ----------
+    as for ``blown_up``; ``rate`` is the scale of grad h on unit vectors.
+
+    Raises ``NoBlowUp`` where it does not grow so far. It is followed in units of its own size and time: near a blow-up
+    times come ever closer.
+    """
+    from scipy.integrate import solve_ivp
+
+    length = float(np.linalg.norm(delta))
+    ratio, clock = size / length, length ** (order - 2)
+
+    def passed(_: float, y: np.ndarray) -> float:
+        return float(np.linalg.norm(y)) - ratio
+
+    passed.terminal = True  # type: ignore[attr-defined]
+    span, options = (0.0, LONGEST / rate), {"rtol": SECOND_RTOL, "atol": SECOND_RTOL}
+    found = solve_ivp(lambda _, y: slope(y), span, delta / length, method="DOP853", events=passed, **options)
+    if found.status != 1:
+        raise NoBlowUp("the flow of the homogeneous part was not seen to grow so far")
+    return found.t / clock, found.y.T * length
+
+
+def followed(slope: Slope, delta: np.ndarray, s: float) -> np.ndarray:
+    """Return delta a time s later along delta' = grad h(delta), shape (dim,)."""
+    from scipy.integrate import solve_ivp
+
+    found = solve_ivp(lambda _, y: slope(y), (0.0, s), delta, method="DOP853", rtol=SECOND_RTOL, atol=SECOND_RTOL)
+    end: np.ndarray = found.y[:, -1]
+    return end

@@ -9,6 +9,7 @@ import numpy as np
 
 from gflow import watch
 from gflow.escape.directions import EscapeDirections, escape_directions
+from gflow.escape.homogeneous import homogeneous_limit
 from gflow.escape.records import EscapeLimit, EscapeVerdict
 from gflow.escape.residual import residual_escape
 from gflow.escape.routes import NotFollowed, Routes, distance, moving_times, settled_slope
@@ -81,6 +82,10 @@ def escape_limit(
         If the point is not critical, a shape is wrong, the alphas are not positive and decreasing or the largest
         starts beyond the escape, n_times is below 2, or a problem is given without its model.
 
+    Where the Hessian has no negative eigenvalue and the loss falls at a higher order p, the homogeneous escape takes
+    the place of the exponential one, and s* alpha^-(p - 2) that of log(1/alpha) / lambda_1: see ``escape`` of the
+    record, and ``degenerate_escape``; at a saddle of rank k of W = W1 ... WL this needs problem and model.
+
     A trajectory that the solver cannot follow, as where the objective is not a number, gives ``undecided``.
 
     Times scale as 1 / s for a factorisation when M is multiplied by s. Bai et al. 2024, Theorem 2.
@@ -94,6 +99,10 @@ def escape_limit(
     directions = escape_directions(objective, saddle)
     _require_critical(objective, saddle, directions, critical_tol)
     if not directions.multiplicity:
+        parts: dict[str, Any] = {"problem": problem, "model": model, "alphas": starts, "n_times": n_times, "rtol": rtol}
+        found = homogeneous_limit(objective, saddle, direction, directions, agreement_tol=agreement_tol, **parts)
+        if found is not None:
+            return found
         reason = f"the point has no direction of escape: no eigenvalue of -H exceeds its error, {directions.error:.2g}"
         return EscapeLimit(EscapeVerdict.VIOLATED, reason, directions)
     if not directions.clear:

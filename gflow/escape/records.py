@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.escape.degenerate import DegenerateEscape
 from gflow.escape.directions import EscapeDirections
 from gflow.flow import Trajectory
 
@@ -52,6 +53,8 @@ class EscapeLimit:
         For a factorisation: orthonormal basis of the Omega_(k+1) on which the path lies.
     omega_defect : float or None
         Largest distance of the path from that manifold over ``times``, relative.
+    escape : DegenerateEscape or None
+        At a degenerate saddle, where s* alpha^-(p - 2) takes the place of log(1/alpha) / lambda_1.
     """
 
     verdict: EscapeVerdict
@@ -68,6 +71,7 @@ class EscapeLimit:
     agreement: float | None = None
     basis: np.ndarray | None = None
     omega_defect: float | None = None
+    escape: DegenerateEscape | None = None
 
     def __post_init__(self) -> None:
         for array in (self.times, self.alphas, self.errors, self.basis):
@@ -88,6 +92,7 @@ class EscapeLimit:
             "reason": self.reason,
             **self.directions.to_dict(),
             **{name: getattr(self, name) for name in numbers},
+            "escape": None if self.escape is None else self.escape.to_dict(),
             **{name: None if array is None else array.tolist() for name, array in arrays.items()},
         }
 

@@ -2,7 +2,8 @@
 
 With Z = [A; B^T], one row for each row and column of W, the closure of Omega_k is {Z = Z Q Q^T} for an orthonormal
 basis Q of the common span (r x k), and omega_k asks besides that Z vanish outside the rows and columns of a component.
-Both are linear subspaces, described by one record. A ``model`` is a ``Factorization``: it tells A and B in theta.
+Both are linear subspaces, described by one record. Of W = W1 ... WL it is row(Wj) and col(W(j+1)) inside one span of
+dimension k for every inner space, with L - 1 bases. A ``model`` is a ``Factorization``: it tells A and B in theta.
 For networks and attention, ``LinearSpace`` is what symmetries fix, ``condensed`` the union that takes the place of
 Omega_k, and ``split_neuron`` puts a narrow network into a wide one.
 """

@@ -1,4 +1,4 @@
-"""Omega_k and its parts omega_k as linear subspaces of parameter space."""
+"""Omega_k and its parts omega_k as linear subspaces of parameter space, at any depth."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class Manifold:
     Attributes
     ----------
     model : Factorization
-    Q : (r, k) array, read-only
-        Orthonormal basis of the common span of row(A) and col(B).
+    Q : (r, k) or (L - 1, r, k) array, read-only
+        Orthonormal basis of the common span of row(A) and col(B); at depth L >= 3 one basis for each inner space,
+        of row(Wj) and col(W(j+1)).
     active : (d1 + d2,) bool array, read-only
         The rows, then the columns of W that take part: all of them for Omega_k, those of one component for omega_k.
 
-    Bai et al. 2024, Propositions 1 and 2.
+    Bai et al. 2024, Propositions 1 and 2; docs/develop/mathematics.md, section 12, for more than two factors.
     """
 
     model: Any
@@ -41,39 +42,55 @@ class Manifold:
     @property
     def k(self) -> int:
         """Return the largest rank of W on the manifold (before the component limits it)."""
-        return self.Q.shape[1]
+        return self.Q.shape[-1]
+
+    @property
+    def bases(self) -> tuple[np.ndarray, ...]:
+        """Return the L - 1 bases, each (r, k)."""
+        return tuple(self.Q if self.Q.ndim == 3 else self.Q[None])
 
     @property
     def dim(self) -> int:
-        """Return the dimension of the subspace, k times the number of active rows and columns."""
-        return self.k * int(self.active.sum())
+        """Return the dimension of the subspace, k times the number of active rows and columns, and (L - 2) k^2."""
+        return self.k * int(self.active.sum()) + (self.model.depth - 2) * self.k**2
 
     def project(self, theta: np.ndarray) -> np.ndarray:
         """Return the point of the manifold nearest to theta, shape (dim,)."""
-        Z = self.model.stacked(theta)
-        return self.model.unstacked(self.active[:, None] * (Z @ self.Q @ self.Q.T))
+        return self.embed(*self.reduced(theta))
 
     def distance(self, theta: np.ndarray) -> float:
-        """Return the distance of theta to the manifold; scales as sqrt(s) when M is multiplied by s."""
+        """Return the distance of theta to the manifold; scales as s^(1/L) when M is multiplied by s."""
         return float(np.linalg.norm(theta - self.project(theta)))
 
-    def reduced(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (a, b) = (A Q, Q^T B) on the active rows and columns, shapes (|I|, k) and (k, |J|)."""
-        d1 = self.model.shape[0]
-        A, B = self.model.factors(theta)
-        return A[self.active[:d1]] @ self.Q, self.Q.T @ B[:, self.active[d1:]]
+    def reduced(self, theta: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return (A Q, Q^T B) on the active rows and columns, shapes (|I|, k) and (k, |J|).
 
-    def embed(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Return theta with A = a Q^T and B = Q b on the active rows and columns and 0 elsewhere, shape (dim,)."""
-        d1 = self.model.shape[0]
-        expected = (int(self.active[:d1].sum()), self.k), (self.k, int(self.active[d1:].sum()))
-        if (np.shape(a), np.shape(b)) != expected:
-            raise ValueError(
-                f"a and b must have shapes {expected[0]} and {expected[1]}; got {np.shape(a)} and {np.shape(b)}"
-            )
-        Z = np.zeros((len(self.active), self.model.rank))
-        Z[self.active] = np.concatenate([np.asarray(a), np.asarray(b).T]) @ self.Q.T
-        return self.model.unstacked(Z)
+        At depth L: (W1 Q1, Q1^T W2 Q2, ..., Q_(L-1)^T WL), those between of shape (k, k).
+        """
+        d1, factors, bases = self.model.shape[0], list(self.model.factors(theta)), self.bases
+        factors[0], factors[-1] = factors[0][self.active[:d1]], factors[-1][:, self.active[d1:]]
+        for j, Q in enumerate(bases):
+            factors[j], factors[j + 1] = factors[j] @ Q, Q.T @ factors[j + 1]
+        return tuple(factors)
+
+    def embed(self, *parts: np.ndarray) -> np.ndarray:
+        """Return theta with A = a Q^T and B = Q b on the active rows and columns and 0 elsewhere, shape (dim,).
+
+        At depth L the parts are those of ``reduced``; ``ValueError`` for other shapes.
+        """
+        d1, k, depth = self.model.shape[0], self.k, self.model.depth
+        rows, columns = self.active[:d1], self.active[d1:]
+        expected = ((int(rows.sum()), k), *((k, k),) * (depth - 2), (k, int(columns.sum())))
+        found = tuple(np.shape(part) for part in parts)
+        if found != expected:
+            names = "a and b" if depth == 2 else "the parts"
+            raise ValueError(f"{names} must have shapes {_listed(expected)}; got {_listed(found)}")
+        factors = [np.asarray(part) for part in parts]
+        for j, Q in enumerate(self.bases):
+            factors[j], factors[j + 1] = factors[j] @ Q.T, Q @ factors[j + 1]
+        wide = [np.zeros(layer) for layer in self.model.layers]
+        wide[0][rows], wide[-1][:, columns] = factors[0], factors[-1]
+        return self.model.theta(wide[0], *factors[1:-1], wide[-1])
 
     def defect(self, objective: Objective, theta: np.ndarray) -> float:
         """Return |normal part of the gradient| / |gradient| at the point of the manifold nearest to theta.
@@ -90,8 +107,8 @@ class Manifold:
     def normal_growth(self, objective: Objective, theta: np.ndarray) -> float:
         """Return the largest eigenvalue of -Hessian on the normal space at the point nearest to theta.
 
-        A small distance to the manifold grows at this rate. On Omega_k it is (2/n) sigma_1(E), on the whole space 0.
-        Scales as s when M is multiplied by s.
+        A small distance to the manifold grows at this rate. On Omega_k it is (2/n) sigma_1(E) at depth two, where the
+        whole space is 0. Scales as s^(2 - 2/L) when M is multiplied by s.
         """
         watch.tick()
         N, point = self._normal_directions, self.project(theta)
@@ -102,8 +119,12 @@ class Manifold:
 
     @cached_property
     def _normal_directions(self) -> np.ndarray:
-        """Orthonormal normal vectors in columns: every row and column of W times one w orthogonal to Q (rotating w
-        within the complement changes no rate), and the inactive ones times Q."""
+        """Orthonormal normal vectors in columns; at depth two every row and column of W times one w orthogonal to Q
+        (rotating w within the complement changes no rate), and the inactive ones times Q."""
+        if self.model.depth != 2:
+            outside = np.column_stack([v - self.project(v) for v in np.eye(self.model.dim)])
+            values, vectors = np.linalg.eigh(outside)
+            return vectors[:, values > 0.5]
         rows, r = len(self.active), self.model.rank
         spans = [np.kron(np.eye(rows)[:, ~self.active], self.Q)]
         if self.k < r:
@@ -118,37 +139,47 @@ class Manifold:
         return f"Manifold({whole}, k={self.k}, dim={self.dim})"
 
 
-def omega(model: Any, Q: np.ndarray) -> Manifold:
+def _listed(shapes: Any) -> str:
+    *most, last = map(str, shapes or ("nothing",))
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def omega(model: Any, Q: Any) -> Manifold:
     """Return the closure of Omega_k(Q), all theta with row(A) and col(B) inside the span of Q.
 
     Parameters
     ----------
     model : Factorization
-    Q : (r, k) array
+    Q : (r, k) array, or at depth L >= 3 one for each of the L - 1 inner spaces, (L - 1, r, k)
         Orthonormal columns: |Q^T Q - I| <= 1e-12 in every entry.
 
-    Raises ``ValueError`` for a Q of another shape or not orthonormal.
+    Raises ``ValueError`` for a Q of another shape or not orthonormal, and for a model of one factor.
     """
     return sub_omega(model, Q, range(model.shape[0]), range(model.shape[1]))
 
 
-def sub_omega(model: Any, Q: np.ndarray, rows: Iterable[int], columns: Iterable[int]) -> Manifold:
+def sub_omega(model: Any, Q: Any, rows: Iterable[int], columns: Iterable[int]) -> Manifold:
     """Return the closure of omega_k(Q) on one component: Omega_k(Q) with a_i = 0 and b_j = 0 outside the component.
 
     Parameters
     ----------
     model : Factorization
-    Q : (r, k) array
+    Q : (r, k) array, or at depth L >= 3 one for each of the L - 1 inner spaces, (L - 1, r, k)
         Orthonormal columns: |Q^T Q - I| <= 1e-12 in every entry.
     rows, columns : int
         The component, counted from 0.
 
-    Raises ``ValueError`` for a Q of another shape or not orthonormal, or a row or column out of range.
+    Raises ``ValueError`` for a Q of another shape or not orthonormal, a row or column out of range, and for a model of
+    one factor. At depth three and more it is invariant, but components do not evolve independently of one another.
     """
-    Q = np.array(Q, dtype=float)
-    if Q.ndim != 2 or Q.shape[0] != model.rank or Q.shape[1] > model.rank:
-        raise ValueError(f"Q must have shape (r, k) with r = {model.rank} and k <= r; got {Q.shape}")
-    off = float(np.abs(Q.T @ Q - np.eye(Q.shape[1])).max(initial=0.0))
+    if model.depth < 2:
+        raise ValueError("Omega_k needs at least two factors; got depth 1")
+    Q, several = np.array(Q, dtype=float), model.depth > 2
+    lead = (model.depth - 1,) if several else ()
+    if Q.shape[:-1] != (*lead, model.rank) or Q.shape[-1] > model.rank:
+        shape = f"({model.depth - 1}, r, k)" if several else "(r, k)"
+        raise ValueError(f"Q must have shape {shape} with r = {model.rank} and k <= r; got {Q.shape}")
+    off = float(np.abs(Q.mT @ Q - np.eye(Q.shape[-1])).max(initial=0.0))
     if not off <= 1e-12:
         raise ValueError(f"Q must have orthonormal columns; Q^T Q differs from the identity by {off:.3g}")
     active = np.zeros(sum(model.shape), dtype=bool)

@@ -13,6 +13,7 @@ from gflow.models.direct import DirectMatrix
 from gflow.models.factorization import Factorization
 from gflow.models.networks import TanhNetwork
 from gflow.models.protocol import Model
+from gflow.models.starts import balanced_start, identity_start
 from gflow.models.symmetric import SymmetricFactorization
 
 __all__ = [
@@ -27,5 +28,7 @@ __all__ = [
     "ProductToy",
     "SymmetricFactorization",
     "TanhNetwork",
+    "balanced_start",
     "completed",
+    "identity_start",
 ]

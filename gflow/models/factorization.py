@@ -177,6 +177,21 @@ class Factorization:
         flat = [gap.reshape(*theta.shape[:-1], self.rank**2) for gap in gaps]
         return np.concatenate(flat, axis=-1) if flat else np.zeros((*theta.shape[:-1], 0))
 
+    def outer_gaps(self, theta: np.ndarray, parts: Any) -> np.ndarray:
+        """Return |W1[I]|^2 - |WL[:, J]|^2 for every (I, J) of ``parts``, rows and columns of W, shape (len(parts),).
+
+        Constant along the flow of every loss whose gradient on W vanishes between I and the columns outside J and
+        between J and the rows outside I, as for ``connectivity(problem).coupling_components``. Leading axes are kept.
+        """
+        factors = self.factors(theta)
+        first, last = factors[0], factors[-1]
+        gaps = [
+            np.sum(first[..., list(rows), :] ** 2, axis=(-2, -1))
+            - np.sum(last[..., :, list(columns)] ** 2, axis=(-2, -1))
+            for rows, columns in parts
+        ]
+        return np.stack(gaps, axis=-1)
+
     def gauge_dimension(self, theta: np.ndarray, rank_tol: float = 1e-6) -> int:
         """Return the dimension of the orbit of theta under GL(r)^(L-1), Wj -> Xj^-1 Wj X_(j+1).
 

@@ -20,6 +20,9 @@ from gflow.statements import (
     conservation,
     decoupling,
     deep,
+    deep_balanced,
+    deep_clock,
+    deep_manifolds,
     derivatives,
     general,
     gunasekar_conjecture,
@@ -54,6 +57,7 @@ _MODULES = (
 BUILT_IN: tuple[Statement, ...] = (
     *(module.STATEMENT for module in _MODULES),
     *(*steps.STATEMENTS, *general.STATEMENTS, *deep.STATEMENTS),
+    *(*deep_manifolds.STATEMENTS, *deep_balanced.STATEMENTS, *deep_clock.STATEMENTS),
     *(*networks.STATEMENTS, *attention.STATEMENTS, *ranks.STATEMENTS),
 )
 """gflow's own statements, in the order in which they are shown."""

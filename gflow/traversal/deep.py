@@ -24,8 +24,9 @@ from gflow.traversal.deep_arrivals import Arrival, DeepOrbits, Launch
 from gflow.traversal.deep_inside import first_mode, require_any_order
 from gflow.traversal.deep_orbits import TOLD, Place, Reflection, alike, channel, reflections, turns, widened
 from gflow.traversal.deep_records import DeepSaddle, DeepTraversal
-from gflow.traversal.deep_times import along_orbit, plateau_end
+from gflow.traversal.deep_times import along_orbit
 from gflow.traversal.family import Stop, Stopped, walked
+from gflow.traversal.outside import plateau_end, refined
 from gflow.traversal.records import TraversalStatus
 from gflow.traversal.settings import Settings
 
@@ -35,6 +36,8 @@ INSIDE = 1e-6
 """The first step along a growing mode inside; the error is of the order of its square."""
 ZERO = 1e-9
 """Eigenvalues inside up to this, relative to the largest, are zero; beyond ``TOLD`` they are not."""
+ROUNDED_TIME = 1e-9
+"""Relative error of a blow-up time by itself."""
 
 
 def deep_limit(
@@ -57,6 +60,7 @@ def deep_limit(
         order=family.order(walk.saddles) if limit else None,
         error=family.error * family.unit if limit else None,
         plateau_times=tuple((np.cumsum(family.times) * (family.root / family.unit) ** 2).tolist()),
+        plateau_errors=tuple((np.cumsum(family.missed) * (family.root / family.unit) ** 2).tolist()),
         observed=(problem.rows, problem.columns),
         row_names=problem.row_names,
         column_names=problem.column_names,
@@ -78,6 +82,8 @@ class DeepFactors:
         self.orbits, self.symmetries = DeepOrbits(self.problem, use), reflections(self.problem)
         self.left = None if start is None else start / self.root
         self.times: list[float] = []
+        self.missed: list[float] = []
+        self.doubt = ROUNDED_TIME
         self.signs: list[Reflection] = []
         self.error = 0.0
 
@@ -147,7 +153,9 @@ class DeepFactors:
 
         reached = self.arrived(model, widened(place, model), launched, f"from rank {last.rank}")
         if rest is not None:
-            self.left = along_orbit(model, reached.path.states, *rest)
+            objective = Objective.of(self.problem, model)
+            states = refined(objective, reached.path.times, reached.path.states)
+            self.left = along_orbit(model, states, *rest)
         return Place(model, reached.theta)
 
     def arrived(self, model: Factorization, center: np.ndarray, launched: Launch, where: str) -> Arrival:
@@ -161,16 +169,17 @@ class DeepFactors:
         if self.left is None:
             return None
         layers, self.left = self.left, None
-        E = self.problem.residual(saddle.matrix / self.unit)
+        G = -2.0 * self.problem.weight * self.problem.residual(saddle.matrix / self.unit)
         try:
-            time, rest = plateau_end(
-                self.problem, E, Factorization(self.problem.shape, self.width - saddle.rank, self.depth), layers
+            time, rest, missed = plateau_end(
+                G, Factorization(self.problem.shape, self.width - saddle.rank, self.depth), layers
             )
         except NoBlowUp:
             return None
         self.times.append(time)
-        left = self.width - saddle.rank - 1
-        return (Factorization(self.problem.shape, left, self.depth), rest) if left else None
+        self.missed.append(self.doubt * time)
+        self.doubt += missed
+        return None if rest is None else (rest.model, rest.D)
 
     def inside(self, place: Place, saddles: Sequence[DeepSaddle]) -> Place:
         """Return the end of the orbit that leaves a saddle inside its manifold, and keep the coin it tosses."""

@@ -110,6 +110,8 @@ class DeepTraversal(Drawn, Tabular):
         k at t = alpha^-(L-2) (s_0 + ... + s_k) (1 + O(alpha)); no longer than they are known. Scale as s^(2/L - 2).
     observed, row_names, column_names
         As in ``Traversal``.
+    plateau_errors : tuple of float
+        Estimated errors of these times: what the start of a plateau has been taken from its limit too early.
     """
 
     shape: tuple[int, int]
@@ -127,6 +129,7 @@ class DeepTraversal(Drawn, Tabular):
     observed: tuple[np.ndarray, np.ndarray] | None = None
     row_names: tuple[str | None, ...] | None = None
     column_names: tuple[str | None, ...] | None = None
+    plateau_errors: tuple[float, ...] = ()
 
     @property
     def matrix(self) -> np.ndarray | None:
@@ -209,6 +212,7 @@ class DeepTraversal(Drawn, Tabular):
             "order": self.order,
             "error": self.error,
             "plateau_times": list(self.plateau_times),
+            "plateau_errors": list(self.plateau_errors),
             **{name: None if lists is None else np.asarray(lists[i]).tolist() for i, name in enumerate(names)},
             "saddles": [saddle.to_dict() for saddle in self.saddles],
         }

@@ -1,10 +1,4 @@
-"""When each plateau of a deep flow ends, for a given start: blow-up times, with what is left carried along the orbits.
-
-At the saddle of rank k the part of the layers outside the k channels, D1, ..., DL, follows the flow of an origin with
-the data -E: a problem of its own, which blows up along the top singular pair at the time s_k. What does not blow up
-stays finite, and is the start of the next plateau: the hidden layers as they are, the outer ones carried in parallel
-within the complements of the column and row spaces of W along the orbit.
-"""
+"""Outer layers carried in parallel along an orbit: what is left outside the channels while these turn."""
 
 from __future__ import annotations
 
@@ -12,50 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gflow.escape.degenerate import blown_up
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion
-
-READ_AT = float(np.exp(12.0))
-"""Growth at which the finite part is read off: smaller, it has not settled; larger, cancellation spoils it."""
-
-
-def plateau_end(
-    problem: MatrixCompletion, E: np.ndarray, model: Factorization, D: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Return the blow-up time of the layers D at the residual E, and the finite part that is left of them.
-
-    Parameters
-    ----------
-    problem : MatrixCompletion, of unit 1
-    E : (d1, d2) array
-    model : Factorization
-        Of the layers D: its width is what the channels have left.
-    D : (dim,) array
-    """
-    G, L = -2.0 * problem.weight * E, model.depth
-    U, sizes, Vt = np.linalg.svd(G, full_matrices=False)
-    rate = float(sizes[0]) * L ** (1.0 - L / 2.0)
-    time, end = blown_up(lambda at: model.pullback(at, G), L, D, rate, READ_AT)
-    return time, finite_part(model, end, U[:, 0], Vt[0])
-
-
-def finite_part(model: Factorization, D: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Return the layers D without the channel that has grown along (u, v), in coordinates of the complements."""
-    *inner, last = model.factors(D)
-    left, basis, found = u, None, []
-    for layer in inner:
-        right = layer.T @ left
-        right /= np.linalg.norm(right)
-        rest = np.linalg.svd(right[None])[2][1:].T
-        if basis is None:
-            found.append((layer - np.outer(u, u @ layer)) @ rest)
-        else:
-            found.append(basis.T @ layer @ rest)
-        left, basis = right, rest
-    assert basis is not None
-    found.append(basis.T @ (last - np.outer(last @ v, v)))
-    return np.concatenate([layer.ravel() for layer in found])
 
 
 def carried(frames: list[np.ndarray], Y: np.ndarray) -> np.ndarray:

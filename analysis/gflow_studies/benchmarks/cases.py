@@ -10,6 +10,7 @@ import numpy as np
 
 import gflow
 from gflow.data import example
+from gflow_studies.benchmarks.depth import DEPTH_CASES
 from gflow_studies.benchmarks.full_width import FULL_WIDTH_STUDIES
 from gflow_studies.benchmarks.growth import growth_study
 from gflow_studies.benchmarks.limits import DRIFT, LIMIT_CASES, LIMIT_STUDIES
@@ -140,6 +141,7 @@ CASES = (
     *PEER_CASES,
     *SCALE_CASES,
     *REFERENCE_CASES,
+    *DEPTH_CASES,
 )
 
 STUDIES: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
