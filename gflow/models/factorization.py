@@ -11,9 +11,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gflow.models.functions import product_rank, rational_rank
+from gflow.models.layers import (
+    Factors,
+    as_matrix,
+    moved_products,
+    orbit_dimension,
+    products_after,
+    products_before,
+    sandwich,
+)
 from gflow.models.protocol import checked_shape, normal_start, positive
-
-Factors = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -101,11 +108,11 @@ class Factorization:
     def tangent(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
         """Return dW, the sum over j of W1 ... dWj ... WL, shape (d1, d2)."""
         factors = self.factors(theta)
-        return _moved(factors, self.factors(variation), factors)[-1]
+        return moved_products(factors, self.factors(variation), factors)[-1]
 
     def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
         """Return W(theta + variation) - W(theta) without cancellation, shape (d1, d2); dA (B + dB) + A dB for L = 2."""
-        return _moved(self.factors(theta), self.factors(variation), self.factors(theta + variation))[-1]
+        return moved_products(self.factors(theta), self.factors(variation), self.factors(theta + variation))[-1]
 
     def pullback(self, theta: np.ndarray, G: Any) -> np.ndarray:
         """Return (W1 ... W_(j-1))^T G (W_(j+1) ... WL)^T for every j, shape (dim,); (G B^T, A^T G) for L = 2.
@@ -115,7 +122,7 @@ class Factorization:
         factors, left = self.factors(theta), G
         result = np.empty(theta.shape)
         *inner, last = self.factors(result)
-        for part, factor, after in zip(inner, factors, _after(factors), strict=False):
+        for part, factor, after in zip(inner, factors, products_after(factors), strict=False):
             part[...] = left @ after.mT
             left = factor.mT @ left
         last[...] = left
@@ -126,26 +133,26 @@ class Factorization:
         if self.depth == 2:
             return self.pullback(variation, G)
         factors, moves = self.factors(theta), self.factors(variation)
-        left, right = _before(factors), [*_after(factors), None]
+        left, right = products_before(factors), [*products_after(factors), None]
         backwards = [factor.mT for factor in factors[::-1]]
-        turned = _moved(backwards, [move.mT for move in moves[::-1]], backwards)
-        left_moves = [None, *_moved(factors, moves, factors)[:-1]]
+        turned = moved_products(backwards, [move.mT for move in moves[::-1]], backwards)
+        left_moves = [None, *moved_products(factors, moves, factors)[:-1]]
         right_moves = [*(move.mT for move in turned[-2::-1]), None]
         result = np.zeros(np.broadcast_shapes(theta.shape, variation.shape))
         for j, part in enumerate(self.factors(result)):
             if left_moves[j] is not None:
-                part += _sandwich(left_moves[j], G, right[j])
+                part += sandwich(left_moves[j], G, right[j])
             if right_moves[j] is not None:
-                part += _sandwich(left[j], G, right_moves[j])
+                part += sandwich(left[j], G, right_moves[j])
         return result
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return the derivative of W at theta, shape (d1, d2, dim)."""
         (d1, d2), factors = self.shape, self.factors(theta)
         J = np.zeros((d1, d2, self.dim), dtype=np.result_type(theta, float))
-        sides = zip(self._pieces, _before(factors), [*_after(factors), None], strict=True)
+        sides = zip(self._pieces, products_before(factors), [*products_after(factors), None], strict=True)
         for (first, last, layer), before, after in sides:
-            left, right = _matrix(before, d1), _matrix(after, d2)
+            left, right = as_matrix(before, d1), as_matrix(after, d2)
             J[:, :, first:last].reshape(d1, d2, *layer)[:] = left[:, None, :, None] * right.T[None, :, None, :]
         return J
 
@@ -156,13 +163,13 @@ class Factorization:
         to the left of j and to the right of k and T the product of the factors between them; S = G, T = I for L = 2.
         """
         factors = self.factors(theta)
-        left, right = _before(factors), [*_after(factors), None]
+        left, right = products_before(factors), [*products_after(factors), None]
         H = np.zeros((self.dim, self.dim))
         for k, (begin, end) in enumerate(self._bounds):
             between: np.ndarray | None = None
             for j in range(k - 1, -1, -1):
                 first, last = self._bounds[j]
-                S, T = _sandwich(left[j], G, right[k]), _matrix(between, self.layers[j][1])
+                S, T = sandwich(left[j], G, right[k]), as_matrix(between, self.layers[j][1])
                 block = (S[:, None, None, :] * T[None, :, :, None]).reshape(last - first, end - begin)
                 H[first:last, begin:end], H[begin:end, first:last] = block, block.T
                 between = factors[j] if between is None else factors[j] @ between
@@ -200,7 +207,7 @@ class Factorization:
         """
         factors = self.factors(theta)
         if self.depth != 2:
-            return _orbit_dimension(factors, self.rank, rank_tol)
+            return orbit_dimension(factors, self.rank, rank_tol)
         a, b = (np.linalg.svd(factor, compute_uv=False) for factor in factors)
         largest = max(a[0], b[0])
         rank_a, rank_b = (int(np.sum(s > rank_tol * largest)) for s in (a, b))
@@ -253,54 +260,3 @@ class Factorization:
 def _listed(shapes: Any) -> str:
     *most, last = map(str, shapes)
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _before(factors: Factors) -> list[np.ndarray | None]:
-    """Return the products of the factors before each one; None stands for the identity."""
-    return [None, *accumulate(factors[:-1], np.matmul)]
-
-
-def _after(factors: Factors) -> list[np.ndarray]:
-    """Return the products of the factors after each one but the last."""
-    products = list(accumulate(factors[:0:-1], lambda product, factor: factor @ product))
-    return products[::-1]
-
-
-def _sandwich(before: np.ndarray | None, G: Any, after: np.ndarray | None) -> Any:
-    """Return before^T G after^T; G may be sparse."""
-    left = G if before is None else before.mT @ G
-    return left if after is None else left @ after.mT
-
-
-def _matrix(product: np.ndarray | None, size: int) -> np.ndarray:
-    return np.eye(size, dtype=int) if product is None else product
-
-
-def _moved(factors: Any, moves: Any, after: Any) -> list[np.ndarray]:
-    """Return D1, D2, ... with D1 = dW1 and D(j+1) = Dj after_(j+1) + W1 ... Wj dW(j+1).
-
-    With the factors themselves as ``after`` these are the derivatives of W1, W1 W2, ...; with the moved factors, their
-    differences.
-    """
-    product, change = factors[0], moves[0]
-    found = [change]
-    for j in range(1, len(factors)):
-        if j > 1:
-            product = product @ factors[j - 1]
-        change = change @ after[j] + product @ moves[j]
-        found.append(change)
-    return found
-
-
-def _orbit_dimension(factors: Factors, rank: int, rank_tol: float) -> int:
-    """Return the rank of (X2, ..., XL) -> (Wj X_(j+1) - Xj Wj)_j with X1 = X_(L+1) = 0."""
-    units = np.eye(rank * rank).reshape(-1, rank, rank)
-    columns = []
-    for j, (one, two) in enumerate(pairwise(factors)):
-        moves = [np.zeros((len(units), *factor.shape)) for factor in factors]
-        moves[j], moves[j + 1] = one @ units, -units @ two
-        columns.append(np.concatenate([move.reshape(len(units), -1) for move in moves], axis=1))
-    if not columns:
-        return 0
-    sizes = np.linalg.svd(np.concatenate(columns), compute_uv=False)
-    return int(np.sum(sizes > rank_tol * sizes[0])) if sizes[0] > 0 else 0
