@@ -30,10 +30,8 @@ def law(shape: tuple[int, int], width: int, chains: tuple[Chain, ...]) -> tuple[
         determined[list(each.rows)], determined[:, list(each.columns)] = False, False
     for each in chains:
         if each.open is not None:
-            std[np.ix_(each.rows, np.flatnonzero(columns))], std[np.ix_(np.flatnonzero(rows), each.columns)] = (
-                np.nan,
-                np.nan,
-            )
+            own = np.isin(np.arange(shape[0]), each.rows), np.isin(np.arange(shape[1]), each.columns)
+            std[np.outer(own[0], columns > 0.0) | np.outer(rows > 0.0, own[1])] = np.nan
             std[np.ix_(each.rows, each.columns)] = np.where(each.open, np.nan, 0.0)
     determined &= std == 0.0
     for array in (determined, std):
