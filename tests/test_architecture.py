@@ -30,12 +30,13 @@ class Room:
 
 
 def room(ours: str = "", outside: str = "") -> Room:
-    return Room(frozenset(ours.split()) | {"gflow.policy"}, frozenset(outside.split()) | {"numpy"})
+    return Room(frozenset(ours.split()) | {"gflow.plain", "gflow.policy"}, frozenset(outside.split()) | {"numpy"})
 
 
 ROOMS = {
     "gflow": room(),
     "gflow.__main__": room("gflow.cli"),
+    "gflow.plain": Room(frozenset(), frozenset({"numpy"})),
     "gflow.policy": Room(frozenset(), frozenset({"numpy"})),
     "gflow.renamed": room(),
     "gflow.problems": room(outside="scipy"),
