@@ -9,7 +9,11 @@ import pytest
 from scipy.integrate import DOP853, LSODA, RK23, OdeSolver, solve_ivp
 
 import gflow
+from gflow.flow.driver import drive
+from gflow.flow.run import Run
 from gflow.flow.steppers import BDF2, RKC, ExponentialRosenbrock, LinearPhase
+from gflow.flow.trajectory import Ending
+from gflow.graded.run import GradedRun
 
 POINTS = 24
 
@@ -97,6 +101,13 @@ def test_the_heat_equation_is_solved_to_the_tolerance_and_between_the_steps(meth
     assert found.success and np.abs(found.y - exact).max() < 1e-3
 
 
+@pytest.mark.parametrize("method", [RKC, BDF2])
+def test_a_first_step_that_is_too_long_is_not_taken(method: type[OdeSolver]) -> None:
+    limits = {"first_step": 1.0, "rtol": 1e-6, "atol": 1e-8}
+    found = solve_ivp(prothero_robinson, (0.0, 2.0), np.array([3.0]), method=method, **limits)
+    assert found.success and found.t[1] < 0.1 and abs(float(found.y[0, -1]) - np.cos(2.0)) < 1e-4
+
+
 @pytest.mark.parametrize("method", [RKC, BDF2, ExponentialRosenbrock])
 def test_time_may_run_backwards(method: type[OdeSolver]) -> None:
     found = solve_ivp(lambda t, y: -y, (1.0, 0.0), np.array([np.exp(-1.0)]), method=method, rtol=1e-6, atol=1e-9)
@@ -152,6 +163,7 @@ class Midpoint(OdeSolver):
         h = min(self.h, self.t_bound - self.t)
         self.y = self.y + h * self.fun(self.t + h / 2, self.y + h / 2 * self.fun(self.t, self.y))
         self.t += h
+        self.fun(self.t, 0.0 * self.y)  # the last look at the field need not be at the state
         return True, None
 
 
@@ -208,3 +220,49 @@ def test_neither_the_package_nor_a_small_limit_loads_the_solvers_of_scipy() -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "False"]
+
+
+# The driver
+
+
+def test_the_driver_asks_endings_in_their_order_and_its_watch_only_after_a_step_that_was_taken() -> None:
+    told: list[str] = []
+
+    def question(name: str, at: int) -> Any:
+        def asked() -> str | None:
+            told.append(name)
+            return name if told.count(name) > at else None
+
+        return asked
+
+    assert drive(question("step", 9), (question("one", 2), question("two", 9)), question("watch", 9)) == "one"
+    assert told == ["one", "two", "step", "one", "two", "watch", "step", "one"]
+    for name in ("step", "two", "watch"):
+        told.clear()
+        limits = {"step": 9, "two": 9, "watch": 9} | {name: 1}
+        found = drive(
+            question("step", limits["step"]), (question("two", limits["two"]),), question("watch", limits["watch"])
+        )
+        assert found == name and told.count(name) == 2
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_a_watch_passes_every_step_of_a_flow_and_may_end_it(graded: bool) -> None:
+    problem, model = gflow.MatrixCompletion(DATA), gflow.Factorization((3, 3))
+    limits = {"loss_tol": 1e-20, "gradient_tol": 1e-12, "norm_limit": 1e4}
+    run: Any
+    if graded:
+        run = GradedRun(problem, model, START, 0.0, 1e-9, np.inf, 1000, limits)
+    else:
+        objective = gflow.Objective.of(problem, model)
+        run = Run(objective, START, None, "LSODA", 1e-8, None, max_evaluations=1000, **limits)
+    seen: list[float] = []
+    late: Ending = gflow.Status.BUDGET, "too late"
+
+    def watch() -> Ending | None:
+        seen.append(run.flow.t)
+        return late if len(seen) == 7 else None
+
+    path = run.trajectory(watch=watch) if graded else run.trajectory(None, None, watch)
+    assert (path.status, path.message) == late and path.n_steps == len(seen) == 7
+    assert np.allclose(path.times[1:], np.array(seen) * run.units[1], rtol=1e-12)

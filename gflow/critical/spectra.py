@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.critical.lanczos import Lanczos
 from gflow.policy import DENSE_LIMIT
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
 
+COMPLETE = 1e-12
+"""What a product leaves outside the Krylov space, relative to the Hessian, where the space is invariant."""
 NORM_STEPS = 20
 """Lanczos steps for the norm of the Hessian."""
 VECTORS = 30
@@ -139,24 +142,12 @@ def hessian_norm(objective: Objective, theta: np.ndarray, steps: int = 12) -> fl
     Scales as s for a factorisation when M is multiplied by s.
     """
     v = np.random.default_rng(0).standard_normal(objective.dim)
-    v /= np.linalg.norm(v)
-    before, beta = np.zeros_like(v), 0.0
-    diagonal: list[float] = []
-    off: list[float] = []
-    for _ in range(min(steps, objective.dim)):
-        w = objective.hvp(theta, v)
-        w -= beta * before
-        diagonal.append(float(w @ v))
-        w -= diagonal[-1] * v
-        beta = float(np.linalg.norm(w))
-        largest = max(map(abs, diagonal + off))
-        if beta <= 1e-12 * largest:
+    space = Lanczos(lambda w: objective.hvp(theta, w), v / np.linalg.norm(v), min(steps, objective.dim), short=True)
+    while space.size < space.most:
+        space.grow()
+        if space.is_complete(COMPLETE):
             break
-        off.append(beta)
-        before, v = v, w / beta
-    off = off[: len(diagonal) - 1]
-    T = np.diag(diagonal) + np.diag(off, 1) + np.diag(off, -1)
-    return float(np.abs(np.linalg.eigvalsh(T)).max())
+    return float(np.abs(np.linalg.eigvalsh(space.projected)).max())
 
 
 def _lanczos(
