@@ -29,8 +29,8 @@ class Room:
     outside: frozenset[str]
 
 
-GROUND = frozenset({"gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"})
-"""What every room may import: numbers, old names, how objects show themselves, progress; none of it imports a room."""
+GROUND = frozenset({"gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"})
+"""What every room may import: numbers, plain values, old names, how objects show themselves, progress; none of it imports a room."""
 
 
 def room(ours: str = "", outside: str = "") -> Room:

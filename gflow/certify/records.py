@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gflow.plain import plain
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Certificate:
@@ -61,20 +63,11 @@ class Certificate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the certificate for JSON."""
-        return {
-            "exists": self.exists,
-            "unique": self.unique,
-            "radius": self.radius,
-            "rank": self.rank,
-            "width": self.width,
-            "negative_eigenvalues": self.negative_eigenvalues,
-            "negative_bounds": None if self.negative_bounds is None else list(self.negative_bounds),
-            "inside_negative": self.inside_negative,
-            "residual_rank": None if self.residual_rank is None else list(self.residual_rank),
-            "zero_eigenvalues": self.zero_eigenvalues,
-            "precision": self.precision,
-            "reason": self.reason,
-        }
+        return plain(
+            self,
+            "exists unique radius rank width negative_eigenvalues "
+            "negative_bounds inside_negative residual_rank zero_eigenvalues precision reason",
+        )
 
     def __repr__(self) -> str:
         if not self.exists:

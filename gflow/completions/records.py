@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.plain import plain
 from gflow.showing import Drawn
 
 
@@ -93,21 +94,9 @@ class Completion(Drawn):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary."""
-        return {
-            "objective": self.objective,
-            "value": self.value,
-            "lower": self.lower,
-            "upper": self.upper,
-            "gap": self.gap,
-            "solver": self.solver,
-            "unique": self.unique,
-            "rank": self.rank,
-            "rank_tol": self.rank_tol,
-            "nuclear_norm": self.nuclear_norm,
-            "frobenius_norm": self.frobenius_norm,
-            "matrix": self.matrix.tolist(),
-            "dual": self.dual.tolist(),
-        }
+        return plain(
+            self, "objective value lower upper gap solver unique rank rank_tol nuclear_norm frobenius_norm matrix dual"
+        )
 
     def __repr__(self) -> str:
         size = f"{self.matrix.shape[0]} x {self.matrix.shape[1]}"
@@ -162,16 +151,7 @@ class RankFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary."""
-        return {
-            "rank": self.rank,
-            "loss": self.loss,
-            "converged": self.converged,
-            "bounded": self.bounded,
-            "norm_bound": self.norm_bound,
-            "starts": self.starts,
-            "matrix": self.matrix.tolist(),
-            "losses": self.losses.tolist(),
-        }
+        return plain(self, "rank loss converged bounded norm_bound starts matrix losses")
 
     def __repr__(self) -> str:
         end = "converged" if self.converged else "bounded" if self.bounded else "unbounded"
@@ -213,17 +193,7 @@ class RankBracket(Drawn):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary."""
-        return {
-            "lower": self.lower,
-            "lower_reason": self.lower_reason,
-            "upper": self.upper,
-            "upper_reason": self.upper_reason,
-            "closed": self.closed,
-            "exact": self.exact,
-            "certified": self.certified,
-            "rank_tol": self.rank_tol,
-            "completion": self.completion.tolist(),
-        }
+        return plain(self, "lower lower_reason upper upper_reason closed exact certified rank_tol completion")
 
     def __repr__(self) -> str:
         ends = str(self.upper) if self.closed else f"[{self.lower}, {self.upper}]"

@@ -12,6 +12,7 @@ import numpy as np
 from gflow import watch
 from gflow.critical.degenerate import beyond_second_order, zero_below
 from gflow.critical.spectra import Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
+from gflow.plain import plain
 from gflow.policy import DENSE_LIMIT, EPS, HESSIAN_ROUNDING
 from gflow.showing import Shown
 
@@ -102,18 +103,9 @@ class CriticalPoint(Shown):
 
     def to_dict(self) -> dict[str, object]:
         """Return the numbers (not theta) for JSON."""
-        return {
-            "kind": str(self.kind),
-            "reason": self.reason,
-            "value": self.value,
-            "gradient_norm": self.gradient_norm,
-            "index": self.index,
-            "n_zero": self.n_zero,
-            "gauge_dimension": self.gauge_dimension,
-            "escape_rate": self.escape_rate,
-            "multiplicity": self.multiplicity,
-            "spectrum": self.spectrum.to_dict(),
-        }
+        return plain(
+            self, "kind reason value gradient_norm index n_zero gauge_dimension escape_rate multiplicity spectrum"
+        )
 
     def __repr__(self) -> str:
         zeros = "not computed" if self.n_zero is None else self.n_zero

@@ -11,6 +11,7 @@ import numpy as np
 
 from gflow import watch
 from gflow.critical.points import CriticalPoint, NotConverged, PointKind, find_critical_point
+from gflow.plain import plain
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -60,13 +61,11 @@ class Orbit:
     def to_dict(self) -> dict[str, object]:
         """Return loss, W, ranks, the kinds met and the range of the escape rates for JSON."""
         return {
-            "value": self.value,
-            "matrix": self.matrix.tolist(),
-            "ranks": list(self.ranks),
+            **plain(self, "value matrix ranks"),
             "n_points": len(self.points),
-            "n_on_omega": self.n_on_omega,
+            **plain(self, "n_on_omega"),
             "kinds": [str(kind) for kind in self.kinds],
-            "escape_rates": list(self.escape_rates),
+            **plain(self, "escape_rates"),
         }
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.critical import hessian_spectrum
+from gflow.plain import plain
 from gflow.policy import HESSIAN_ROUNDING
 
 if TYPE_CHECKING:
@@ -81,10 +82,7 @@ class EscapeDirections:
         """Return the numbers (not the basis) for JSON."""
         return {
             "escape_rate": self.rate,
-            "next_rate": self.next_rate,
-            "gap": self.gap,
-            "multiplicity": self.multiplicity,
-            "complete": self.complete,
+            **plain(self, "next_rate gap multiplicity complete"),
         }
 
     def __repr__(self) -> str:

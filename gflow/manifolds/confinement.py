@@ -9,6 +9,7 @@ import numpy as np
 
 from gflow.manifolds.linear import LinearSpace
 from gflow.manifolds.subspaces import Manifold
+from gflow.plain import plain
 from gflow.policy import EPS
 
 if TYPE_CHECKING:
@@ -64,12 +65,7 @@ class Confinement:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary for JSON."""
-        return {
-            "holds": self.holds,
-            "horizon": self.horizon,
-            "largest_distance": self.largest_distance,
-            "worst_ratio": self.worst_ratio,
-        }
+        return plain(self, "holds horizon largest_distance worst_ratio")
 
     def __repr__(self) -> str:
         verdict = "holds" if self.holds else "contradicted"

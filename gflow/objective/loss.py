@@ -11,9 +11,9 @@ import numpy as np
 
 from gflow.models import Factorization, Model
 from gflow.models.completed import agreed, turned
-from gflow.objective.dense import entrywise_gradient
+from gflow.objective.dense import entrywise_gradient, entrywise_product
 from gflow.objective.modes import escape_modes
-from gflow.objective.record import Array, LastPoint, Objective, shifted_argument
+from gflow.objective.record import KEPT_DIM, Array, LastPoint, Objective, shifted_argument
 from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian
 from gflow.policy import DENSE_CELLS
 from gflow.problems import MatrixCompletion, Problem
@@ -53,7 +53,8 @@ def _composed(problem: Problem, model: Any) -> Objective:
 
 def masked_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
     """Return the loss of W = A B on a mask by whole matrices."""
-    loss = Loss(problem, model, partial(entrywise_gradient, problem, model))
+    product = entrywise_product(problem, model) if model.dim < KEPT_DIM else None
+    loss = Loss(problem, model, partial(entrywise_gradient, problem, model), product)
     parts = _structure(problem, model) | _pair(problem, model, loss.slope, large=model.dim > BLOCKS)
     return loss.objective(**parts)
 
@@ -74,10 +75,18 @@ class Loss:
         With all its parts.
     quick : center or None -> (delta -> array), optional
         The gradient of single thetas relative to a center with less overhead.
+    product : (theta, v) -> array, optional
+        Hessian products of single thetas and vectors, likewise.
     """
 
-    def __init__(self, problem: Problem, model: Model, quick: Callable[..., Callable[[Array], Array]] | None = None):
-        self.problem, self.model, self.quick = problem, model, quick
+    def __init__(
+        self,
+        problem: Problem,
+        model: Model,
+        quick: Callable[..., Callable[[Array], Array]] | None = None,
+        product: Callable[[Array, Array], Array] | None = None,
+    ):
+        self.problem, self.model, self.quick, self.product = problem, model, quick, product
         self.degree = getattr(model, "degree", None)
         self.slope = LastPoint(lambda theta: problem.gradient(model.output(theta)))
 
@@ -91,6 +100,8 @@ class Loss:
 
     def hvp(self, theta: Array, v: Array) -> Array:
         """Return the Hessian times v: the Gauss-Newton part and the bend of the model under dR/dW."""
+        if self.product is not None and theta.ndim == v.ndim == 1:
+            return self.product(theta, v)
         curved = self.model.bend(theta, v, self.slope(theta))
         if self.degree and self.degree > 1 and not theta.any():  # W moves to second order only
             return curved

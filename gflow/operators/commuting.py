@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.plain import plain
 from gflow.problems import MatrixCompletion, MatrixSensing
 
 FORMS = ("plain", "symmetric", "dilated")
@@ -41,13 +42,7 @@ class Commutation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary."""
-        return {
-            "commutes": self.commutes,
-            "relative_norm": self.relative_norm,
-            "pair": None if self.pair is None else list(self.pair),
-            "form": self.form,
-            "commutator_tol": self.commutator_tol,
-        }
+        return plain(self, "commutes relative_norm pair form commutator_tol")
 
     def __repr__(self) -> str:
         return f"Commutation({self.form}, commutes={self.commutes}, relative_norm={self.relative_norm:.3g})"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.plain import plain
 from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 
 
@@ -104,11 +105,7 @@ class NormCounterexample:
         """Return the record as a JSON-ready dictionary."""
         return {
             "values": self.problem.targets.tolist(),
-            "least_norm": self.least_norm.tolist(),
-            "least_rank": self.least_rank.tolist(),
-            "dual": self.dual.tolist(),
-            "lower": self.lower,
-            "excess": self.excess,
+            **plain(self, "least_norm least_rank dual lower excess"),
         }
 
     def __repr__(self) -> str:

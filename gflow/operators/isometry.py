@@ -11,6 +11,7 @@ from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.kernel import KernelElement, kernel_element
 from gflow.operators.relaxation import rank_one_bound
 from gflow.operators.search import Operator, extreme
+from gflow.plain import plain
 from gflow.policy import EPS
 
 KERNEL_TOL = 1e-12
@@ -83,18 +84,7 @@ class RestrictedIsometry:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary."""
-        return {
-            "rank": self.rank,
-            "symmetric": self.symmetric,
-            "holds": self.holds,
-            "delta_lower": self.delta_lower,
-            "delta_upper": self.delta_upper,
-            "scale": self.scale,
-            "smallest": list(self.smallest),
-            "largest": list(self.largest),
-            "kernel": None if self.kernel is None else self.kernel.to_dict(),
-            "method": self.method,
-        }
+        return plain(self, "rank symmetric holds delta_lower delta_upper scale smallest largest kernel method")
 
     def __repr__(self) -> str:
         return f"RestrictedIsometry(rank {self.rank}, delta in [{self.delta_lower:.6g}, {self.delta_upper:.6g}])"

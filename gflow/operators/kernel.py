@@ -9,6 +9,7 @@ import numpy as np
 
 from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.search import Operator, extreme
+from gflow.plain import plain
 from gflow.policy import EPS
 
 
@@ -42,12 +43,7 @@ class KernelElement:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary."""
-        return {
-            "matrix": self.matrix.tolist(),
-            "residual": self.residual,
-            "radius": self.radius,
-            "certified": self.certified,
-        }
+        return plain(self, "matrix residual radius certified")
 
     def __repr__(self) -> str:
         return f"KernelElement({self.matrix.shape}, residual={self.residual:.1e}, radius={self.radius})"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gflow.operators.commuting import commuting, operator
+from gflow.plain import plain
 from gflow.policy import DEPENDENCE
 from gflow.problems import MatrixSensing, as_problem
 
@@ -102,15 +103,9 @@ class CommutingPath:
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary; an infinite time is None."""
         return {
-            "alpha": self.alpha,
+            **plain(self, "alpha"),
             "times": [float(t) if np.isfinite(t) else None for t in self.times],
-            "exponents": self.exponents.tolist(),
-            "eigenvalues": self.eigenvalues.tolist(),
-            "nuclear_norm": self.nuclear_norm,
-            "lower": self.lower,
-            "dual": self.dual.tolist(),
-            "slack": self.slack.tolist(),
-            "complementarity": self.complementarity,
+            **plain(self, "exponents eigenvalues nuclear_norm lower dual slack complementarity"),
         }
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gflow.plain import plain
 from gflow.showing import Shown
 
 Interval = tuple[float | None, float | None]
@@ -176,14 +177,7 @@ class Claim(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the claim as a JSON-ready dictionary; ``allowed`` is ``[low, high]`` or None."""
-        return {
-            "id": self.id,
-            "statement": self.statement,
-            "verdict": str(self.verdict),
-            "measured": self.measured,
-            "allowed": None if self.allowed is None else list(self.allowed),
-            "reason": self.reason,
-        }
+        return plain(self, "id statement verdict measured allowed reason")
 
     def __repr__(self) -> str:
         return f"Claim({self.id}: {self.verdict}, measured={self.measured}, allowed={self.allowed})"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gflow.models import Factorization
+from gflow.plain import plain
 from gflow.policy import LIMIT_RANK_TOL
 from gflow.showing import Drawn, Tabular
 from gflow.traversal.records import TraversalStatus
@@ -68,16 +69,7 @@ class DeepSaddle:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the saddle for JSON."""
-        return {
-            "rank": self.rank,
-            "loss": self.loss,
-            "matrix": self.matrix.tolist(),
-            "residual_singular_values": self.residual_singular_values.tolist(),
-            "inside_rate": self.inside_rate,
-            "inside_unstable": self.inside_unstable,
-            "flat": self.flat,
-            "leaves": self.leaves,
-        }
+        return plain(self, "rank loss matrix residual_singular_values inside_rate inside_unstable flat leaves")
 
     def __repr__(self) -> str:
         return f"DeepSaddle(rank={self.rank}, loss={self.loss:.8g}, leaves={self.leaves})"

@@ -14,7 +14,7 @@ LOOK_EVERY = 5
 
 LANCZOS_FLAT = 1e-6
 """An eigenvalue found by Lanczos below this fraction of the largest one cannot be told from zero."""
-COMPLETE = 1e-14
+INVARIANT = 1e-14
 """What a product leaves outside the space, relative to the operator, where the space is invariant."""
 
 
@@ -121,13 +121,13 @@ def lowest_eigenvalue(
     space = Lanczos(product, _unit(_orthogonal(start, locked)), min(max_steps, len(start)), locked)
     while True:
         space.grow()
-        full = space.is_complete(COMPLETE) or space.size == space.most
+        full = space.is_complete(INVARIANT) or space.size == space.most
         if space.size % LOOK_EVERY and not full:
             continue
         values, vectors = space.ritz()
         found = Lowest(float(values[0]), float(np.abs(values).max()), vectors[:, 0] @ space.basis)
         left = space.beta * abs(float(vectors[-1, 0]))
-        if left <= tol * abs(float(values[0])) or space.beta <= COMPLETE * found.largest:
+        if left <= tol * abs(float(values[0])) or space.beta <= INVARIANT * found.largest:
             return found
         if full:
             return found if found.is_negative else replace(found, value=None)
