@@ -78,7 +78,7 @@ ROOMS = {
     "gflow.report": room(
         "gflow gflow.showing gflow.statements gflow.plots gflow.watch", "jinja2 markupsafe matplotlib"
     ),
-    "gflow.show": room("gflow gflow.statements gflow.plots gflow.report gflow.watch", "matplotlib pandas rich"),
+    "gflow.show": room("gflow gflow.statements gflow.plots gflow.report gflow.watch", "IPython matplotlib pandas rich"),
     "gflow.studies": room(
         "gflow gflow.plugins gflow.statements gflow.plots gflow.report gflow.watch gflow.workers",
         "joblib threadpoolctl scipy distributed",
