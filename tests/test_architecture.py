@@ -30,7 +30,7 @@ class Room:
 
 
 GROUND = frozenset({"gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"})
-"""What every room may import: numbers, plain values, old names, how objects show themselves, progress; none of it imports a room."""
+"""What every room may import: it imports no room itself."""
 
 
 def room(ours: str = "", outside: str = "") -> Room:
@@ -76,7 +76,7 @@ ROOMS = {
     "gflow.statements": room("gflow gflow.plugins"),
     "gflow.plots": room(outside="matplotlib cycler"),
     "gflow.report": room("gflow gflow.statements gflow.plots", "jinja2 latex2mathml markupsafe matplotlib"),
-    "gflow.show": room("gflow gflow.statements gflow.plots gflow.report", "matplotlib pandas rich"),
+    "gflow.show": room("gflow gflow.statements gflow.plots gflow.report", "IPython matplotlib pandas rich"),
     "gflow.studies": room(
         "gflow gflow.plugins gflow.statements gflow.plots gflow.report gflow.workers",
         "joblib threadpoolctl scipy distributed",

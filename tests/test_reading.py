@@ -209,3 +209,11 @@ def test_a_table_of_too_many_cells_is_refused_before_it_is_split(tmp_path, monke
     monkeypatch.setattr("gflow.files.text.LARGEST_TEXT", 5)
     with pytest.raises(ValueError, match="holds 6 cells, and at most 5 are read"):
         read_matrix(stored(tmp_path, "1,2,3\n4,5,6\n"))
+
+
+def test_what_is_said_of_text_is_refused_of_other_files(tmp_path: Path) -> None:
+    write_matrix(MatrixCompletion([[1, 2], [3, 4]]), tmp_path / "m.npy")
+    with pytest.raises(
+        ValueError, match=r"header, index and decimal say how text is read; a \.npy file says it itself"
+    ):
+        read_matrix(tmp_path / "m.npy", header=True)

@@ -80,7 +80,10 @@ def read_matrix(
         reader = partial(entries, layout=layout)
     else:
         readers = {".npy": arrays.matrix_of_npy, ".npz": arrays.matrix_of_npz, ".mtx": market.matrix}
-        reader = readers.get("" if name != str(path) else source.suffix(path), partial(tables.matrix, layout=layout))
+        suffix = "" if name != str(path) else source.suffix(path)
+        if suffix in readers and layout != Layout():
+            raise ValueError(f"{name}: header, index and decimal say how text is read; a {suffix} file says it itself")
+        reader = readers.get(suffix, partial(tables.matrix, layout=layout))
     return _problem(reader(source.content(path), name), name)
 
 

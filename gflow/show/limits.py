@@ -39,9 +39,10 @@ def limit(record: gflow.Traversal) -> str:
     ]
     chain = table(head if several else head[1:], [row if several else row[1:] for row in rows], caption="saddles")
     shown = ""
-    if record.matrix is not None and np.prod(record.shape) <= LARGEST:
+    if record.factors is not None and np.prod(record.shape) <= LARGEST:
+        W = record.factors[0] @ record.factors[1]
         std = None if record.from_start else record.std
-        shown = _matrix(record, record.matrix, record.determined | record.from_start, std)
+        shown = _matrix(record, W, record.determined | record.from_start, std)
     return _page("Limit alpha → 0", record, shown, known, chain, partial(drawings.limit, record))
 
 
