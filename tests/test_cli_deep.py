@@ -36,13 +36,29 @@ def test_the_flow_at_depth_three_starts_where_rounding_does_not_decide(run: Any)
     np.testing.assert_allclose(found["plateaus"][1]["start"] * 1e-4, 0.5134, rtol=1e-3)
 
 
+def test_the_flow_at_depth_three_goes_beyond_the_wall_of_rounding(run: Any) -> None:
+    asked = ("flow", "--example", "fig4", "--depth", "3", "--method", "graded", "--scale", "1e-12", "--json")
+    found = run(*asked).result
+    assert (found["status"], found["rank"], found["scale"]) == ("converged", 1, 1e-12)
+    np.testing.assert_allclose(found["plateaus"][1]["start"] * 1e-12, 0.1859372660, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("limit", "--example", "fig3", "--depth", "1"), "at least two factors; got depth 1"),
         (("limit", "--example", "fig3", "--depth", "0"), "--depth: must be a positive integer; got '0'"),
         (("flow", "--example", "fig3", "--depth", "2.5"), "--depth: must be a positive integer; got '2.5'"),
-        (("flow", "--example", "fig3", "--depth", "3", "--method", "graded"), "are for two factors"),
+        (("flow", "--example", "fig3", "--depth", "1", "--method", "graded"), "is for two factors and more"),
+        (
+            ("flow", "--example", "fig3", "--depth", "3", "--method", "graded", "--scale", "0.5"),
+            "too large for channels",
+        ),
+        (
+            ("flow", "--example", "fig3", "--depth", "3", "--method", "graded", "--max-evaluations", "9"),
+            "--max-evaluations: not for --method graded at depth 3",
+        ),
+        (("flow", "--example", "fig3", "--depth", "3", "--start", "x.npz"), "--start is for two factors"),
         (("limit", "--example", "fig3", "--depth", "3", "--start", "x.npz"), "--start holds the two factors A and B"),
         (("limit", "--example", "fig3", "--depth", "3", "--out", "x.npz"), "--out stores limits of two factors"),
     ],

@@ -88,7 +88,7 @@ def test_the_referee_itself_agrees_where_doubles_do() -> None:
     np.testing.assert_allclose(arrivals(near, levels, 1.0), arrivals(path, levels, 1.0), rtol=2e-3)
 
 
-@pytest.mark.parametrize(("depth", "seed"), [(3, 0), (3, 1), (4, 0)])
+@pytest.mark.parametrize(("depth", "seed"), [(3, 0), (4, 1)])
 def test_escapes_inside_take_the_sign_of_the_start(depth: int, seed: int) -> None:
     problem = example("fig4")
     start = start_of(problem, depth, seed)

@@ -17,7 +17,16 @@ from gflow.statements.evidence import Evidence
 GAP = np.nan
 X1 = gflow.MatrixCompletion([[2, 1, GAP], [GAP, 3, 1], [1, GAP, 2]])
 X2 = gflow.MatrixCompletion([[4, 1, GAP], [2, GAP, 3], [GAP, 5, 1]])
-NAMES = {"deep_omega", "deep_sub_omega", "deep_gaps", "deep_coupling", "deep_balanced", "deep_orbits", "deep_sign"}
+NAMES = {
+    "deep_identities",
+    "deep_omega",
+    "deep_sub_omega",
+    "deep_gaps",
+    "deep_coupling",
+    "deep_balanced",
+    "deep_orbits",
+    "deep_sign",
+}
 
 
 def model_of(problem: gflow.MatrixCompletion, depth: int) -> gflow.Factorization:

@@ -128,7 +128,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "choices": METHODS,
         "default": "auto",
         "metavar": "NAME",
-        "help": f"one of {', '.join(METHODS)}; auto is graded below scale 1e-12 times sqrt(max|M|)",
+        "help": f"one of {', '.join(METHODS)}; auto is graded below scale 1e-12 times sqrt(max|M|) at depth 2",
     },
     "--rtol": {"type": tolerance, "metavar": "TOL", "help": "relative tolerance of each step of the integration"},
     "--t-end": {"type": positive, "metavar": "T", "help": "time horizon (default: none)"},

@@ -96,8 +96,10 @@ class TrajectoryRequest:
         start, scale, depth = getattr(arguments, "start", None), arguments.scale, getattr(arguments, "depth", 2)
         if start is not None and scale is not None:
             raise Refused("--start holds the whole start: leave out --scale")
-        if depth != 2 and (start is not None or getattr(arguments, "method", None) == "graded"):
-            raise Refused("--start and --method graded are for two factors: leave out --depth")
+        if depth != 2 and start is not None:
+            raise Refused("--start is for two factors: leave out --depth")
+        if depth == 1 and getattr(arguments, "method", None) == "graded":
+            raise Refused("--method graded is for two factors and more: leave out --depth 1")
         problem, name = problem_of(arguments)
         seed = arguments.seed or 0
         if start is None:
@@ -141,6 +143,8 @@ class TrajectoryRequest:
         import gflow
         from gflow import graded
 
+        if self.model.depth > 2 and self.settings.get("method") == "graded":
+            return self._apart()
         if self.graded:
             settings = {key: value for key, value in self.settings.items() if key != "method"}
             return graded.graded_flow(self.problem, self.theta, rank=self.model.rank, **settings)
@@ -149,6 +153,20 @@ class TrajectoryRequest:
             with refusing("--optimizer"):
                 return gflow.descent(self.objective, self.theta, **self.settings)
         return gflow.gradient_flow(self.objective, self.theta, **self.settings)
+
+    def _apart(self) -> gflow.Trajectory:
+        """Return the trajectory of three and more factors, with what is outside the channels apart."""
+        from math import log10
+
+        import gflow
+
+        if others := [f"--{key.replace('_', '-')}" for key in self.settings if key not in ("method", "rtol")]:
+            raise Refused(f"{', '.join(others)}: not for --method graded at depth {self.model.depth}")
+        assert self.scale is not None
+        shape = {"depth": self.model.depth, "rank": self.model.rank}
+        rtol = {"rtol": self.settings["rtol"]} if "rtol" in self.settings else {}
+        with refusing("--scale"):
+            return gflow.deep_flow(self.problem, self.theta / self.scale, log10(self.scale), **shape, **rtol)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was run, for JSON."""

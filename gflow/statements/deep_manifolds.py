@@ -13,14 +13,14 @@ from functools import partial
 import numpy as np
 
 import gflow
-from gflow import manifolds
+from gflow import manifolds, symbolic
 from gflow.statements.claims import Claim
 from gflow.statements.conservation import step_error
 from gflow.statements.deep import OURS, applies
 from gflow.statements.evidence import Evidence
 from gflow.statements.invariance import field_ratio, random_span
 from gflow.statements.rounding import excess, gradient_rounding, growth
-from gflow.statements.statement import Answer, Hypothesis, Statement
+from gflow.statements.statement import Answer, Hypothesis, Page, Statement
 
 N_POINTS = 4
 LARGEST_NUMBER = 4
@@ -117,6 +117,13 @@ def coupling(given: Evidence) -> Claim:
     )
 
 
+def exact(given: Evidence) -> Iterator[Claim]:
+    """Yield one claim for each identity, measured by the number of matrices that are not identically zero."""
+    for identity in symbolic.deep_identities(given.model.depth):
+        id, reason = f"{IDENTITIES.id}.{identity.name}", "for all sizes, all masks and all values, with sympy"
+        yield Claim.bounded(id, identity.statement, len(identity.violations), 0.0, 0.0, reason=reason)
+
+
 def _undecided(text: str) -> Claim:
     return Claim.undecided(COUPLING.id, COUPLING.title, text)
 
@@ -148,4 +155,10 @@ COUPLING = _check(
     formula=r"\dot W_{IJ} \ni W_1[I] \cdots \dot W_j \cdots W_L[:, J], \; \dot W_j = -\sum_c (\ldots)_c, \; L \ge 3",
     hypotheses=(SEVERAL,),
 )
-STATEMENTS: tuple[Statement, ...] = (OMEGA, PART, GAPS, COUPLING)
+IDENTITIES = _check(
+    "deep_identities",
+    "conservation and invariance hold exactly, as identities of matrices of any size",
+    exact,
+    pages=[Page.REPORT],
+)
+STATEMENTS: tuple[Statement, ...] = (OMEGA, PART, GAPS, COUPLING, IDENTITIES)

@@ -4,6 +4,7 @@
 mask, entry by entry, as polynomials; ``general_identities`` works in matrices of symbolic size.
 """
 
+from gflow.symbolic.deep import deep_identities
 from gflow.symbolic.equations import (
     SymbolicFlow,
     decoupled_systems,
@@ -22,6 +23,7 @@ __all__ = [
     "Identity",
     "SymbolicFlow",
     "decoupled_systems",
+    "deep_identities",
     "equations_latex",
     "equations_text",
     "general_identities",

@@ -22,8 +22,8 @@ LIMIT = 1e15
 """Growth at which a single channel stands for its limit."""
 LEG = 1e3
 """Largest growth of a single channel by one clock."""
-MIDDLES = np.arange(1, 8) / 8.0
-"""Points within a step of an orbit at which its turning is looked at."""
+MIDDLES = (0.5,)
+"""Points within a step of an orbit at which its turning is looked at as well."""
 
 
 @dataclass(frozen=True, eq=False)
