@@ -16,7 +16,7 @@ COMPLETE = "disconnected-complete-bipartite"
 
 @pytest.fixture(scope="module")
 def result() -> study.Result:
-    return study.run(study.Config(count=2))
+    return study.run(study.Config(count=2, alphas=()))
 
 
 def verdicts(result: study.Result) -> dict[str, Verdict]:
@@ -51,3 +51,13 @@ def test_one_limit_above_its_minimum_turns_its_claim_red(
     place = next(i for i, each in enumerate(cases) if (each.kind, each.depth) == (COMPLETE, depth))
     cases[place] = replace(cases[place], **{quantity: study.Standing.ABOVE})
     assert verdicts(replace(result, cases=cases))[id] is Verdict.CONTRADICTED
+
+
+def test_flows_beside_the_limits_have_their_rank(result: study.Result) -> None:
+    problem = gflow.MatrixCompletion([[1, 2, np.nan], [np.nan, np.nan, 3.0]])
+    least = gflow.minimum_rank(problem)
+    assert study.flowed(problem, 3, 1e-2, 0, least) is study.Standing.LEAST
+    assert study.flowed(problem, 2, 1e-6, 0, least) is study.Standing.ABOVE
+    flows = [replace(case, finite=study.Standing.ABOVE) for case in result.cases]
+    beside = replace(result, cases=flows, config=study.Config(count=2))
+    assert {verdicts(beside)[id] for id in ("flow-3", "flow-4")} == {Verdict.CONTRADICTED}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from itertools import pairwise
 from operator import mul
 from typing import Any
 
@@ -42,38 +43,35 @@ def deep_identities(depth: int = 3, field: Field = layer_rates) -> tuple[Identit
     sides = [d1, *[r] * (depth - 1), d2]
     layers = [sp.MatrixSymbol(f"W{j + 1}", sides[j], sides[j + 1]) for j in range(depth)]
     E = sp.MatrixSymbol("E", d1, d2)
-    rates = field(layers, E, n)
-    drifts = [
-        (
-            rates[j].T * layers[j]
-            + layers[j].T * rates[j]
-            - rates[j + 1] * layers[j + 1].T
-            - layers[j + 1] * rates[j + 1].T
-        )
-        for j in range(depth - 1)
-    ]
+    rates, drifts = field(layers, E, n), []
+    for (one, two), (moved, next_moved) in zip(pairwise(layers), pairwise(rates), strict=True):
+        drift = moved.T * one + one.T * moved - next_moved * two.T - two * next_moved.T
+        drifts.append(drift.expand().doit())
     spans = [sp.MatrixSymbol(f"Q{j + 1}", r, k) for j in range(depth - 1)]
-    small = [d1, *[k] * (depth - 1), d2]
-    inner = [sp.MatrixSymbol(f"w{j + 1}", small[j], small[j + 1]) for j in range(depth)]
-    wide = []
-    for j, core in enumerate(inner):
-        left = core if j == 0 else spans[j - 1] * core
-        wide.append(left if j == depth - 1 else left * spans[j].T)
-
-    def orthonormal(expression: Any) -> Any:
-        for Q in spans:
-            expression = expression.expand().doit().subs(Q.T @ Q, sp.Identity(k)).doit()
-        return expression
-
-    moved, normal = field(wide, E, n), []
-    for j, rate in enumerate(moved):
-        if j < depth - 1:
-            normal.append(orthonormal(rate * (sp.Identity(r) - spans[j] * spans[j].T)))
-        if j > 0:
-            normal.append(orthonormal((sp.Identity(r) - spans[j - 1] * spans[j - 1].T) * rate))
+    cores = [d1, *[k] * (depth - 1), d2]
+    wide = [sp.MatrixSymbol(f"w{j + 1}", cores[j], cores[j + 1]) for j in range(depth)]
+    for j, Q in enumerate(spans):
+        wide[j], wide[j + 1] = wide[j] * Q.T, Q * wide[j + 1]
+    normal = _normal_parts(field(wide, E, n), spans)
     conserved = "d/dt (Wj^T Wj - W(j+1) W(j+1)^T) = 0 for every j"
     invariant = "no layer leaves Omega_k at W1 = w1 Q1^T, Wj = Q(j-1) wj Qj^T, WL = Q(L-1) wL"
     return (
-        Identity(f"conservation-{depth}", conserved, tuple(drift.expand().doit() for drift in drifts)),
-        Identity(f"omega-invariance-{depth}", invariant, tuple(normal)),
+        Identity(f"conservation-{depth}", conserved, tuple(drifts)),
+        Identity(f"omega-invariance-{depth}", invariant, normal),
     )
+
+
+def _normal_parts(rates: Sequence[Any], spans: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what of each rate lies outside the spans, by Q^T Q = I."""
+    import sympy as sp
+
+    def orthonormal(expression: Any) -> Any:
+        for Q in spans:
+            expression = expression.expand().doit().subs(Q.T @ Q, sp.Identity(Q.shape[1])).doit()
+        return expression
+
+    found = []
+    for j, Q in enumerate(spans):
+        outside = sp.Identity(Q.shape[0]) - Q * Q.T
+        found += [orthonormal(rates[j] * outside), orthonormal(outside * rates[j + 1])]
+    return tuple(found)
