@@ -5,6 +5,7 @@ the linear operator ``measure`` and its adjoint, so every model composes with ev
 """
 
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, as_completion, as_problem, power_of_four
+from gflow.problems.convolution import convolution_sensing
 from gflow.problems.protocol import Problem
 from gflow.problems.recall import recall_task
 from gflow.problems.regression import Regression
@@ -18,6 +19,7 @@ __all__ = [
     "Regression",
     "as_completion",
     "as_problem",
+    "convolution_sensing",
     "power_of_four",
     "recall_task",
 ]

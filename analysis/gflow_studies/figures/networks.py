@@ -236,11 +236,9 @@ def tables(result: Result) -> Sequence[Table]:
     meets = [[alpha, float(d)] for alpha, d in zip(result.config.alphas, result.distances, strict=True)]
     times = [[each.alpha, *each.escapes, list(each.ranks)] for each in result.climbs]
     return [
-        Table("ends", "Ends of the flow from the imbalance (1, c).", ("c", *names), ends),
-        Table("order", "Distance to the limit.", ("alpha", "distance"), meets),
-        Table(
-            "ladder", "Rescaled times.", ("alpha", "first", "second", "ranks"), [*times, ["", *result.predicted, ""]]
-        ),
+        Table("imbalances", "Ends of the flow from the imbalance (1, c).", ("c", *names), ends),
+        Table("meetings", "Distance to the limit.", ("alpha", "distance"), meets),
+        Table("times", "Rescaled times.", ("alpha", "first", "second", "ranks"), [*times, ["", *result.predicted, ""]]),
     ]
 
 
