@@ -152,6 +152,7 @@ from gflow.problems import (
     Problem as Problem,
     Regression as Regression,
     as_completion as as_completion,
+    convolution_sensing as convolution_sensing,
     recall_task as recall_task,
 )
 from gflow.rank import (

@@ -123,6 +123,44 @@ def test_the_recall_task_is_exact() -> None:
     assert not problem.inputs[:, -1, 3:].any()
 
 
+def test_a_linear_convolutional_network_is_sensing_and_leaves_the_origin_by_one_kernel() -> None:
+    rng = np.random.default_rng(3)
+    Q = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    W = np.linalg.qr(rng.standard_normal((12, 2)))[0] * [3.0, 1.0] @ Q[:2]
+    signals = np.eye(6)
+    outputs = [[sum(W[4 * c + s] @ x[s : s + 3] for s in range(4)) for c in range(3)] for x in signals]
+    problem = gflow.convolution_sensing(signals, outputs, 3)
+    assert problem.risk(W) == pytest.approx(0.0, abs=1e-28)
+    model = gflow.Factorization(problem.shape, 3)
+    loss = gflow.Objective.of(problem, model)
+    rate = np.linalg.svd(problem.gradient(np.zeros(problem.shape)), compute_uv=False)[0]
+    assert -gflow.hessian_spectrum(loss, np.zeros(model.dim)).values[:3] == pytest.approx(np.full(3, rate))
+    path = gflow.gradient_flow(loss, model.random(0, 1e-8))
+    sizes = [np.linalg.svd(model.output(stay.theta), compute_uv=False) for stay in path.plateaus]
+    assert [int(np.sum(size > 1e-2)) for size in sizes] == [0, 1, 2]
+
+
+def test_of_two_heads_of_linear_attention_one_is_used() -> None:
+    problem = gflow.recall_task(2, (1.0, 0.45), (0.6, 0.4))
+    model = gflow.Attention(problem.inputs, 2, 2, 2, heads=2, linear=True, streams=2)
+    path = gflow.gradient_flow(gflow.Objective.of(problem, model), model.random(0, 1e-2), max_evaluations=1200)
+    sizes = np.sort([np.linalg.norm(Q) for Q in model.matrices(path.final).Q])
+    assert path.final_loss < 1e-3 and sizes[0] < 0.1 and sizes[1] > 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((np.eye(3), np.ones(3), 4), ValueError, "at least the kernel 4"),
+        ((np.eye(3), np.ones(2), 2), ValueError, "with n = 3"),
+        ((np.eye(3), np.ones(3), 1.5), TypeError, "kernel must be a positive integer"),
+    ],
+)
+def test_an_impossible_convolution_is_refused(arguments: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        gflow.convolution_sensing(*arguments)
+
+
 def test_inputs_of_model_and_problem_must_be_the_same() -> None:
     problem = gflow.Regression(X, np.ones(7))
     with pytest.raises(ValueError, match="must have the same inputs"):

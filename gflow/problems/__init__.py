@@ -5,6 +5,7 @@ the linear operator ``measure`` and its adjoint, so every model composes with ev
 """
 
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
+from gflow.problems.convolution import convolution_sensing
 from gflow.problems.given import as_completion, as_problem
 from gflow.problems.protocol import Problem
 from gflow.problems.recall import recall_task
@@ -19,6 +20,7 @@ __all__ = [
     "Regression",
     "as_completion",
     "as_problem",
+    "convolution_sensing",
     "power_of_four",
     "recall_task",
 ]

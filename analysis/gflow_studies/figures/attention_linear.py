@@ -172,9 +172,9 @@ def claims(result: Result) -> Sequence[Claim]:
         later = slope(result.stairs, (step[0], int(step[1])), STEPS[0])
         words = f"the delay of {step} after Q1 for each unit of log(1/alpha)"
         found.append(near(f"delay-{step.lower()}", words, later, told, TIME_TOL))
-    told = np.array(predicted_sizes(*LADDER[-1]))
+    final = np.array(predicted_sizes(*LADDER[-1]))
     ends = np.array([last.sizes["Q"][-1].min(), last.sizes["V"][-1].min()])
-    apart = float(np.abs(ends / told - 1.0).max())
+    apart = float(np.abs(ends / final - 1.0).max())
     statement = "the flow ends at the singular values predicted"
     return [*found, Claim.bounded("end", statement, apart, 0.0, TOL, reason="largest relative difference")]
 
@@ -187,7 +187,7 @@ def tables(result: Result) -> Sequence[Table]:
     ]
     head = ("saddle", "loss", "sigma(Q)", "sigma(V)", "rates", "model rank")
     delays = predicted_delays()
-    rows = [
+    rows: list[list[Any]] = [
         [
             s.alpha,
             s.alpha**2 * s.steps[STEPS[0]],

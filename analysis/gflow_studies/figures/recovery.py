@@ -26,7 +26,7 @@ SETTING = (
 PATTERN = (0, 1, 2, 3, 4, 8, 12, 5, 6, 7, 9, 13, 10, 11, 14, 15)
 ROWS = np.array([[40.0, 6, 18, 8], [100, 27, 51, 36], [80, 27, 51, 36], [80, 22, 26, 16]])
 """Ten times the rows of the notebook's matrices, so that ranks are exact."""
-COEFFICIENTS = {
+COEFFICIENTS: Mapping[int, tuple[list[int], list[list[float]]]] = {
     1: ([0], [[1.0], [2], [2], [1.5]]),
     2: ([0, 1], [[1.0, 0], [0, 1], [2, 0], [1.5, 0]]),
     3: ([0, 2, 3], [[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1.5, 0, 0]]),
@@ -108,7 +108,7 @@ def target(rho: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the matrix of this rank, and the parameter (A, B) of width 4 that holds it exactly, with its rank."""
     rows, coefficients = COEFFICIENTS[rho]
     A, B = np.zeros((4, 4)), np.zeros((4, 4))
-    A[:, :rho], B[:rho] = coefficients, ROWS[rows]
+    A[:, :rho], B[:rho] = np.array(coefficients), ROWS[rows]
     return A @ B, A, B
 
 
@@ -190,8 +190,8 @@ def claims(result: Result) -> Sequence[Claim]:
         wrong = (
             int(good.sum()) if n < 3 else int((~good[:, exact]).sum()) + (int(good[:, ~exact].sum()) if n == 3 else 0)
         )
-        words = {2: "two samples never recover one neuron", 3: "three recover it at c = 0 and 1 alone"}
-        told = words.get(n, f"{n} samples recover it at c = 0 and 1")
+        known = {2: "two samples never recover one neuron", 3: "three recover it at c = 0 and 1 alone"}
+        told = known.get(n, f"{n} samples recover it at c = 0 and 1")
         found.append(Claim.bounded(f"neuron-{n}", told, wrong, 0, 0, reason="cells where it is not so"))
     few, enough = result.toys["product", "x2", 2], result.toys["product", "x2", 3]
     found.append(Claim.bounded("toy-x2", "x2 is found from three samples, not from two", enough - few, 0.9, 1.0))
