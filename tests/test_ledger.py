@@ -81,7 +81,7 @@ PUBLISHED = {
     "slides3": ([HOLDS, HOLDS, UNMET], 1, np.sqrt(5 * 10)),
     "slides4": ([HOLDS, HOLDS, UNMET], 1, np.sqrt(5 * 101)),
     "slides5": ([HOLDS, HOLDS, UNMET], 1, 14.0),
-    "zero_coupled": ([UNDECIDED, UNDECIDED, CONTRADICTED], 2, None),
+    "zero_coupled": ([HOLDS, HOLDS, CONTRADICTED], 2, None),
     "c1": ([UNMET, UNMET, UNMET], None, None),
     "c4": ([HOLDS, HOLDS, UNMET], 3, None),
 }

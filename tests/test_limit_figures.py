@@ -266,10 +266,9 @@ def test_a_matrix_with_a_limit_has_all_four_figures(name: str) -> None:
     assert [each.name for each in drawn(name).figures] == NAMES and not drawn(name).left_out
 
 
-@pytest.mark.parametrize(("name", "reason"), [("c1", "the traversal is diverging"), ("zero_coupled", "degenerate")])
-def test_without_a_limit_nothing_is_drawn_and_the_reason_is_given(name: str, reason: str) -> None:
-    assert drawn(name).figures == () and list(drawn(name).left_out) == NAMES
-    assert all(reason in said for said in drawn(name).left_out.values())
+def test_without_a_limit_nothing_is_drawn_and_the_reason_is_given() -> None:
+    assert drawn("c1").figures == () and list(drawn("c1").left_out) == NAMES
+    assert all("the traversal is diverging" in said for said in drawn("c1").left_out.values())
 
 
 CASES: list[tuple[Any, dict[str, Any], list[str], str]] = [

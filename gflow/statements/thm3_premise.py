@@ -156,7 +156,8 @@ def _at_infinity(given: Evidence, chain: gflow.Chain) -> tuple[bool, str]:
     """Return whether a fit of the same rank beats what a stage tends to that runs off to infinity, and in what way."""
     assert chain.infinite is not None
     part = given.problem.restricted(chain.rows, chain.columns)
-    share, k = part.n_observed / given.problem.n_observed, chain.saddles[chain.infinite].rank + 1
+    left = chain.saddles[chain.infinite]
+    share, k = part.n_observed / given.problem.n_observed, left.rank + left.together
     reached = part.unit * (part.unit * chain.orbits[chain.infinite].final_loss) * share
     compared = _compared(part, k, reached, share)
     text = f"critical value at infinity: {'; '.join(map(str, compared))}; {chain.reason}"

@@ -20,7 +20,7 @@ from gflow.traversal.race import Passive
 from gflow.traversal.sectors import MixingUnknown
 from gflow.traversal.sizes import is_large
 from gflow.traversal.stages import LAUNCH
-from gflow.traversal.together import escape, hides_unequal_rates
+from gflow.traversal.together import escape, hides_unequal_rates, unfed
 
 LARGEST_BY_MODE = 60
 """Components with more rows and columns than this are not analysed mode by mode."""
@@ -100,7 +100,8 @@ class RaceClock:
         d1 = self.problem.shape[0]
         self.active = np.concatenate([A, B.T])
         together = self.together and (self.accuracy is not None or not self.active.shape[1])
-        self.race = self.passive.race(self.problem, self.active, together=together)
+        race = self.passive.race(self.problem, self.active, together=together)
+        self.race = unfed(self.passive, race, self.problem, self.active)
         if not self.race.runners:
             return None
         first = self.race.winner

@@ -145,7 +145,7 @@ class Walk:
         """Return the orbit that leaves a point, which may be on its way, by its mode that escapes."""
         self.clock.launch = FAR_LAUNCH if moving else LAUNCH
         options: dict[str, Any] = {"launch": self.clock.launch, "moving": moving, "until": until}
-        found = orbit(self.stage.problem, A, B, saddle.u, saddle.v, self.stage.use, **options)
+        found = orbit(self.stage.problem, A, B, *saddle.launched, self.stage.use, **options)
         if found.path is None:
             raise Unknown(found.reason)
         return found

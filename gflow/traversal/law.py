@@ -30,7 +30,8 @@ def law(shape: tuple[int, int], width: int, chains: tuple[Chain, ...]) -> tuple[
         determined[list(each.rows)], determined[:, list(each.columns)] = False, False
     for each in chains:
         if each.open is not None:
-            std[list(each.rows)], std[:, list(each.columns)] = np.nan, np.nan
+            own = np.isin(np.arange(shape[0]), each.rows), np.isin(np.arange(shape[1]), each.columns)
+            std[np.outer(own[0], columns > 0.0) | np.outer(rows > 0.0, own[1])] = np.nan
             std[np.ix_(each.rows, each.columns)] = np.where(each.open, np.nan, 0.0)
     determined &= std == 0.0
     for array in (determined, std):
@@ -126,6 +127,11 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None)
                 said.append(
                     f"component {number}: at rank {saddle.rank} another singular pair escapes before the top one: "
                     "symmetry of data and mask keeps modes apart"
+                )
+            if saddle.together > 1:
+                said.append(
+                    f"component {number}: at rank {saddle.rank} modes of equal rates escape together; where to depends "
+                    "on the start"
                 )
             if saddle.assumption_2 is False:
                 said.append(f"component {number}: Assumption 2 fails at rank {saddle.rank}")

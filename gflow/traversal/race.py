@@ -58,7 +58,7 @@ class Race:
     @property
     def winner(self) -> Runner:
         """Return the mode that escapes."""
-        return self.runners[0]
+        return self.winners[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

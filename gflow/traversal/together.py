@@ -18,7 +18,7 @@ import numpy as np
 
 from gflow.problems import MatrixCompletion
 from gflow.traversal.elements import NAMES, Runner, Sector
-from gflow.traversal.race import Passive, Race
+from gflow.traversal.race import Passive, Race, escape_together
 from gflow.traversal.sectors import DEPENDENT, MixingUnknown
 
 SAME_EXPONENT = 1e-8
@@ -64,11 +64,24 @@ def escape(passive: Passive, race: Race) -> Escape:
     return Escape(columns, Vt[:count].T, top + float(np.log(sizes[0])))
 
 
+def unfed(passive: Passive, race: Race, problem: MatrixCompletion, active: np.ndarray) -> Race:
+    """Return the race where modes escape together, without what errors of the active columns have fed.
+
+    Of such terms the exponents are known, and their sizes but for a factor. Raises ``MixingUnknown`` where they escape.
+    """
+    if len(race.winners) == 1 or passive.whole is passive.sectors:
+        return race
+    own = replace(passive, whole=passive.sectors, leaks=()).race(problem, active, together=True)
+    if len(own.winners) != len(race.winners) or not escape_together(race.winner, own.winner):
+        raise MixingUnknown("modes escape together that errors of the active columns feed: how large they are is open")
+    return replace(race, winners=own.winners)
+
+
 def row(passive: Passive, runner: Runner, log: float) -> np.ndarray:
     """Return the leading part of a mode's row of Z, with all terms of its exponent, divided by alpha^p e^log; (r,)."""
     if not passive.sectors:
         return passive.start.T @ runner.vector * float(np.exp(-log))
-    sector = passive.whole[runner.sector]
+    sector = passive.sectors[runner.sector]
     same = np.abs(sector.exponents - runner.exponent) <= SAME_EXPONENT
     shares = (runner.vector @ sector.vectors[:, same]) * np.exp(sector.gains[same] - log)
     return np.asarray(sector.directions[:, same] @ shares)

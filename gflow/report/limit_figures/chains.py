@@ -70,7 +70,7 @@ def chain_legs(problem: gflow.MatrixCompletion, chain: gflow.Chain) -> list[Leg]
     reached, legs = 0.0, []
     for k, orbit in enumerate(chain.orbits):
         start, end = chain.saddles[k], chain.saddles[k + 1]
-        W = gflow.Factorization(part.shape, start.rank + 1).output(orbit.states)
+        W = gflow.Factorization(part.shape, start.rank + start.together).output(orbit.states)
         W = np.concatenate([start.matrix[None] / unit, W, end.matrix[None] / unit])
         steps = unit * np.linalg.norm(np.diff(W, axis=0), axis=(1, 2))
         positions = np.cumsum(np.concatenate([[reached], steps]))
