@@ -94,6 +94,21 @@ from gflow.flow import (
     gradient_flow as gradient_flow,
 )
 from gflow.graded import graded_flow as graded_flow
+from gflow.limit import (
+    Chain as Chain,
+    DeepSaddle as DeepSaddle,
+    DeepTraversal as DeepTraversal,
+    Saddle as Saddle,
+    Traversal as Traversal,
+    TraversalStatus as TraversalStatus,
+    greedy_low_rank as greedy_low_rank,
+    saddle_to_saddle as saddle_to_saddle,
+)
+from gflow.limit.symmetric import (
+    SymmetricSaddle as SymmetricSaddle,
+    SymmetricTraversal as SymmetricTraversal,
+    symmetric_traversal as symmetric_traversal,
+)
 from gflow.manifolds import (
     Confinement as Confinement,
     Manifold as Manifold,
@@ -159,21 +174,6 @@ from gflow.symbolic import (
     general_identities as general_identities,
     identities as identities,
     symbolic_flow as symbolic_flow,
-)
-from gflow.symmetric_traversal import (
-    SymmetricSaddle as SymmetricSaddle,
-    SymmetricTraversal as SymmetricTraversal,
-    symmetric_traversal as symmetric_traversal,
-)
-from gflow.traversal import (
-    Chain as Chain,
-    DeepSaddle as DeepSaddle,
-    DeepTraversal as DeepTraversal,
-    Saddle as Saddle,
-    Traversal as Traversal,
-    TraversalStatus as TraversalStatus,
-    greedy_low_rank as greedy_low_rank,
-    saddle_to_saddle as saddle_to_saddle,
 )
 
 __all__: list[str]

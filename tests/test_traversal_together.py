@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from referee import start
 
+from gflow.limit import Traversal, TraversalStatus, saddle_to_saddle
+from gflow.limit.law import together as together_module
+from gflow.limit.law.elements import Sector, paired
+from gflow.limit.law.transport import carried_together
+from gflow.limit.orbit.fine import interpolated
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
-from gflow.traversal import Traversal, TraversalStatus, saddle_to_saddle, together as together_module
-from gflow.traversal.elements import Sector, paired
-from gflow.traversal.fine import interpolated
-from gflow.traversal.transport import carried_together
 
 GAP = np.nan
 CIRCULANT = [[GAP, -3, -1, GAP], [GAP, GAP, -3, -1], [-1, GAP, GAP, -3], [-3, -1, GAP, GAP]]
