@@ -96,6 +96,22 @@ from gflow.flow import (
     gradient_flow as gradient_flow,
 )
 from gflow.graded import graded_flow as graded_flow
+from gflow.limit import (
+    Chain as Chain,
+    DeepSaddle as DeepSaddle,
+    DeepTraversal as DeepTraversal,
+    Saddle as Saddle,
+    Traversal as Traversal,
+    TraversalStatus as TraversalStatus,
+    deep_flow as deep_flow,
+    greedy_low_rank as greedy_low_rank,
+    saddle_to_saddle as saddle_to_saddle,
+)
+from gflow.limit.symmetric import (
+    SymmetricSaddle as SymmetricSaddle,
+    SymmetricTraversal as SymmetricTraversal,
+    symmetric_traversal as symmetric_traversal,
+)
 from gflow.manifolds import (
     Condensed as Condensed,
     Confinement as Confinement,
@@ -186,22 +202,6 @@ from gflow.symbolic import (
     general_identities as general_identities,
     identities as identities,
     symbolic_flow as symbolic_flow,
-)
-from gflow.symmetric_traversal import (
-    SymmetricSaddle as SymmetricSaddle,
-    SymmetricTraversal as SymmetricTraversal,
-    symmetric_traversal as symmetric_traversal,
-)
-from gflow.traversal import (
-    Chain as Chain,
-    DeepSaddle as DeepSaddle,
-    DeepTraversal as DeepTraversal,
-    Saddle as Saddle,
-    Traversal as Traversal,
-    TraversalStatus as TraversalStatus,
-    deep_flow as deep_flow,
-    greedy_low_rank as greedy_low_rank,
-    saddle_to_saddle as saddle_to_saddle,
 )
 
 __all__: list[str]

@@ -19,3 +19,16 @@ def old_names(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(import_module(package), names[name])
 
     return attribute
+
+
+def moved(package: str, to: str) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a package that is called ``to``: every name warns with ``DeprecationWarning``."""
+
+    def attribute(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        told = f"{package} is called {to}; the old name goes in the next version"
+        warnings.warn(told, DeprecationWarning, stacklevel=2)
+        return getattr(import_module(to), name)
+
+    return attribute

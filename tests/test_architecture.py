@@ -58,13 +58,11 @@ ROOMS = {
     "gflow.critical": room(outside="scipy"),
     "gflow.manifolds": room(),
     "gflow.escape": room("gflow.problems gflow.connectivity gflow.objective gflow.flow gflow.critical", "scipy"),
-    "gflow.traversal": room(
+    "gflow.limit": room(
         "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.fast gflow.flow "
         "gflow.critical gflow.escape"
     ),
-    "gflow.symmetric_traversal": room(
-        "gflow.problems gflow.models gflow.objective gflow.flow gflow.critical gflow.traversal"
-    ),
+    "gflow.traversal": room(),
     "gflow.completions": room("gflow.problems gflow.connectivity", "cvxpy scipy sympy"),
     "gflow.operators": room("gflow.problems", "scipy"),
     "gflow.certify": room("gflow.problems gflow.models", "flint"),

@@ -320,7 +320,7 @@ def test_greedy_low_rank_learning_on_large_disconnected_data_is_left_out_with_a_
 
 
 def test_large_limits_are_given_by_their_factors(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("gflow.traversal.records", "gflow.traversal.traversal", "gflow.cli.traversals"):
+    for module in ("gflow.limit.records", "gflow.limit.traversal", "gflow.cli.traversals"):
         monkeypatch.setattr(f"{module}.LARGEST_TABLE", 15)
     found = run("limit", "--example", "fig3", "--json").result
     M = gflow.saddle_to_saddle(example("fig3")).matrix

@@ -11,10 +11,10 @@ from deep_referee import DeepReferee
 
 import gflow
 from gflow.data import example
+from gflow.limit import outside
 from gflow.statements import deep_clock
 from gflow.statements.claims import Verdict
 from gflow.statements.evidence import Evidence
-from gflow.traversal import outside
 
 NOISY = [[2.3, 0.9, 0.2, 1], [3.8, 2.1, 0.1, 2.4], [2.1, 1, -0.3, 1.2], [0.2, 0.3, -0.1, 0.1]]
 SMALL = gflow.MatrixCompletion([[2, 0.3], [0.1, 1]])

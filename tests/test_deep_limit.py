@@ -7,7 +7,7 @@ import pytest
 
 import gflow
 from gflow.data import example
-from gflow.traversal import deep
+from gflow.limit import deep
 
 GAP = np.nan
 X1 = [[2, 1, GAP], [GAP, 3, 1], [1, GAP, 2]]

@@ -27,10 +27,10 @@ from gflow.escape import (
 )
 from gflow.escape.routes import Routes
 from gflow.flow import Status
+from gflow.limit import saddle_to_saddle
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal import saddle_to_saddle
 
 GAP = np.nan
 FIGURE_3 = MatrixCompletion([[4, 0.6, 1.8, 0.8], [6, 0.9, 2.7, GAP], [8, 2.2, 2.6, 1.6], [8, 2.7, 5.1, 3.6]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -247,15 +248,23 @@ def test_a_start_at_the_origin_is_left_to_gradient_flow() -> None:
 def test_compiled_code_is_kept_apart_for_every_version_of_the_sources(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jit, "HERE", tmp_path / "sources")
-    (tmp_path / "sources").mkdir()
+    monkeypatch.setattr(jit, "HERE", tmp_path / "fast")
+    kernel, *engine = paths = [tmp_path / "fast" / "field.py", *(tmp_path / "flow" / f"{n}.py" for n in jit.CONSTANTS)]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x = 1")
     folders = set()
-    for text in ("x = 1", "x = 2", "x = 1"):
-        (tmp_path / "sources" / "field.py").write_text(text)
+    for path, text in ((kernel, "x = 1"), (kernel, "x = 2"), (kernel, "x = 1"), *((path, "x = 2") for path in engine)):
+        path.write_text(text)
         jit._folder.cache_clear()
         folders.add(jit._folder(""))
     jit._folder.cache_clear()
-    assert len(folders) == 2 and all(folder.is_dir() for folder in folders)
+    assert len(folders) == 2 + len(engine) and all(folder.is_dir() for folder in folders)
+
+
+def test_compiled_code_is_made_anew_where_a_constant_of_the_engine_changes() -> None:
+    lines = "\n".join(path.read_text(encoding="utf-8") for path in sorted(jit.HERE.glob("*.py")))
+    assert sorted(set(re.findall(r"from gflow\.flow\.(\w+) import", lines))) == sorted(jit.CONSTANTS)
 
 
 def test_without_numba_the_same_functions_run_as_they_are_written() -> None:

@@ -18,12 +18,12 @@ from gflow import fast
 from gflow.data import example
 from gflow.fast import jit, orbit
 from gflow.flow import Trajectory, rosenbrock
+from gflow.limit.orbit.curvature import Curvature
+from gflow.limit.orbit.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
+from gflow.limit.orbit.sizes import COMPILED_DIM, is_compilable
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
-from gflow.traversal.curvature import Curvature
-from gflow.traversal.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
-from gflow.traversal.sizes import COMPILED_DIM, is_compilable
 
 ROOT = Path(__file__).resolve().parent.parent
 GAP = np.nan

@@ -18,10 +18,10 @@ from gflow.flow import Status, gradient_flow
 from gflow.graded import columns as graded_columns, graded_flow
 from gflow.graded.columns import GradedColumns, orthogonalized, tournament
 from gflow.graded.field import Field
+from gflow.limit import saddle_to_saddle
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion, MatrixSensing
-from gflow.traversal import saddle_to_saddle
 
 GAP = np.nan
 FIG3 = MatrixCompletion([[4, 0.6, 1.8, 0.8], [6, 0.9, 2.7, GAP], [8, 2.2, 2.6, 1.6], [8, 2.7, 5.1, 3.6]])

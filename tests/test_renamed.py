@@ -25,3 +25,11 @@ def test_an_old_name_is_the_new_one_and_says_so(package: str, old: str, new: str
 def test_other_names_are_unknown_as_ever() -> None:
     with pytest.raises(AttributeError, match=r"'gflow\.critical' has no attribute 'Sort'"):
         importlib.import_module("gflow.critical").Sort  # noqa: B018
+
+
+def test_the_old_room_of_the_limit_is_the_new_one_and_says_so() -> None:
+    old, new = importlib.import_module("gflow.traversal"), importlib.import_module("gflow.limit")
+    with pytest.warns(DeprecationWarning, match=r"gflow.traversal is called gflow.limit"):
+        assert old.saddle_to_saddle is new.saddle_to_saddle
+    with pytest.raises(AttributeError, match="has no attribute 'nowhere'"), pytest.warns(DeprecationWarning):
+        old.nowhere  # noqa: B018

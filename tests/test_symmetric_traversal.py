@@ -10,12 +10,12 @@ from hypothesis import given, settings, strategies as st
 
 from gflow import symmetric_traversal as symmetric
 from gflow.flow import gradient_flow
+from gflow.limit import TraversalStatus, saddle_to_saddle
+from gflow.limit.symmetric import SymmetricTraversal, symmetric_traversal
 from gflow.models import SymmetricFactorization
 from gflow.objective import Objective
 from gflow.operators import commuting_measurements, commuting_path, nuclear_norm_counterexample, symmetric_dilation
 from gflow.problems import MatrixCompletion, MatrixSensing
-from gflow.symmetric_traversal import SymmetricTraversal, symmetric_traversal
-from gflow.traversal import TraversalStatus, saddle_to_saddle
 
 symmetric_module = sys.modules[symmetric_traversal.__module__]
 GAP = np.nan

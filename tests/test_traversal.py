@@ -21,30 +21,28 @@ from gflow.flow import Status, Trajectory, gradient_flow
 from gflow.flow.rosenbrock import phi_functions
 from gflow.graded import graded_flow
 from gflow.graded.run import GradedRun
-from gflow.models import Factorization
-from gflow.objective import Objective
-from gflow.problems import MatrixCompletion, MatrixSensing
-from gflow.traversal import (
+from gflow.limit import (
     Chain,
     Saddle,
     Traversal,
     TraversalStatus,
     chain as chain_module,
-    crossing as crossing_module,
-    frames as frames_module,
     greedy_low_rank,
     saddle_to_saddle,
-    settling as settling_module,
-    stages as stages_module,
 )
-from gflow.traversal.curvature import Curvature
-from gflow.traversal.drift import drift
-from gflow.traversal.frames import FrameFailure, frame_of
-from gflow.traversal.orbits import Ending
-from gflow.traversal.polish import completed, krylov_polish, smallest_off_gauge
-from gflow.traversal.rosenbrock import rosenbrock_flow
-from gflow.traversal.settling import Finding, Watch
-from gflow.traversal.uniqueness import flat_directions, locally_unique
+from gflow.limit.law import crossing as crossing_module, frames as frames_module
+from gflow.limit.law.frames import FrameFailure, frame_of
+from gflow.limit.orbit import settling as settling_module, stages as stages_module
+from gflow.limit.orbit.curvature import Curvature
+from gflow.limit.orbit.drift import drift
+from gflow.limit.orbit.orbits import Ending
+from gflow.limit.orbit.polish import completed, krylov_polish, smallest_off_gauge
+from gflow.limit.orbit.rosenbrock import rosenbrock_flow
+from gflow.limit.orbit.settling import Finding, Watch
+from gflow.limit.orbit.uniqueness import flat_directions, locally_unique
+from gflow.models import Factorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion, MatrixSensing
 
 GAP = np.nan
 FIGURE_3 = [[4, 0.6, 1.8, 0.8], [6, 0.9, 2.7, GAP], [8, 2.2, 2.6, 1.6], [8, 2.7, 5.1, 3.6]]

@@ -10,17 +10,17 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow import MatrixCompletion, TraversalStatus, saddle_to_saddle, symmetric_traversal
-from gflow.models import Factorization
-from gflow.objective import Objective
-from gflow.statements import thm3_premise
-from gflow.traversal import (
+from gflow.limit.orbit import (
     curvature as curvature_module,
     drift as drift_module,
     settling as settling_module,
     stages as stages_module,
 )
-from gflow.traversal.curvature import BlockLinearised, Curvature, Linearised
-from gflow.traversal.uniqueness import locally_unique
+from gflow.limit.orbit.curvature import BlockLinearised, Curvature, Linearised
+from gflow.limit.orbit.uniqueness import locally_unique
+from gflow.models import Factorization
+from gflow.objective import Objective
+from gflow.statements import thm3_premise
 
 GAP = np.nan
 CONVERGED, DIVERGING, UNDECIDED = TraversalStatus.CONVERGED, TraversalStatus.DIVERGING, TraversalStatus.UNDECIDED

@@ -14,21 +14,18 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from gflow.graded import graded_flow
-from gflow.models import Factorization
-from gflow.problems import MatrixCompletion
-from gflow.traversal import (
+from gflow.limit import (
     Traversal,
     TraversalStatus,
     chain as chain_module,
-    errors as errors_module,
-    frames as frames_module,
-    passive as passive_module,
-    polish as polish_module,
     saddle_to_saddle,
-    sizes as sizes_module,
     traversal as traversal_module,
 )
-from gflow.traversal.frames import Frame, FrameFailure, frame_of, in_joint_span
+from gflow.limit.law import errors as errors_module, frames as frames_module, passive as passive_module
+from gflow.limit.law.frames import Frame, FrameFailure, frame_of, in_joint_span
+from gflow.limit.orbit import polish as polish_module, sizes as sizes_module
+from gflow.models import Factorization
+from gflow.problems import MatrixCompletion
 
 CONVERGED = TraversalStatus.CONVERGED
 GAP = np.nan

@@ -10,11 +10,11 @@ from referee import Referee
 
 import gflow
 from gflow import MatrixCompletion, TraversalStatus, greedy_low_rank, saddle_to_saddle
+from gflow.limit import infinity
 from gflow.statements import thm3_premise
 from gflow.statements.claims import Verdict
 from gflow.statements.evidence import Evidence
 from gflow.statements.visits import visits
-from gflow.traversal import infinity
 
 GAP = np.nan
 CONVERGED, DIVERGING, UNDECIDED = TraversalStatus.CONVERGED, TraversalStatus.DIVERGING, TraversalStatus.UNDECIDED

@@ -10,28 +10,30 @@ from hypothesis import given, settings, strategies as st
 from scipy import sparse
 
 from gflow.flow.chebyshev import advanced
-from gflow.models import Factorization
-from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
-from gflow.traversal import (
+from gflow.limit import (
     Traversal,
     TraversalStatus,
     chain as chain_module,
-    errors as errors_module,
+    saddle_to_saddle,
+    traversal as traversal_module,
+)
+from gflow.limit.law import errors as errors_module
+from gflow.limit.law.law import drawn_norms, draws
+from gflow.limit.orbit import (
     large as large_module,
     modes as modes_module,
     polish as polish_module,
-    saddle_to_saddle,
     sizes as sizes_module,
-    traversal as traversal_module,
 )
-from gflow.traversal.chebyshev import ChebyshevSteps
-from gflow.traversal.krylov import leading_triples, lowest_eigenvalue
-from gflow.traversal.law import drawn_norms, draws
-from gflow.traversal.polish import balanced, gauge_basis, product_svd, smallest_off_gauge
-from gflow.traversal.sizes import is_isolating, shortage
-from gflow.traversal.stages import Settings
-from gflow.traversal.uniqueness import locally_unique, short_directions
+from gflow.limit.orbit.chebyshev import ChebyshevSteps
+from gflow.limit.orbit.krylov import leading_triples, lowest_eigenvalue
+from gflow.limit.orbit.polish import balanced, gauge_basis, product_svd, smallest_off_gauge
+from gflow.limit.orbit.sizes import is_isolating, shortage
+from gflow.limit.orbit.stages import Settings
+from gflow.limit.orbit.uniqueness import locally_unique, short_directions
+from gflow.models import Factorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion
 
 CONVERGED = TraversalStatus.CONVERGED
 
@@ -262,7 +264,7 @@ def test_an_orbit_too_slow_for_the_method_of_large_problems_is_followed_with_den
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     problem, M = gaussian_completion(40, 0.5, 2)
-    monkeypatch.setattr("gflow.traversal.large_steps.LARGE_ORBIT_BUDGET", 10)
+    monkeypatch.setattr("gflow.limit.orbit.large_steps.LARGE_ORBIT_BUDGET", 10)
     found = by_large_path(problem, monkeypatch)
     assert found.status == CONVERGED and found.matrix == pytest.approx(M, abs=1e-9)
     assert "Runge-Kutta-Chebyshev" not in {path.method for path in found.chains[0].orbits}
@@ -295,7 +297,7 @@ def test_the_free_directions_of_short_rows_and_columns_leave_the_observed_entrie
 
 
 def test_free_directions_that_would_take_too_much_memory_are_not_formed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gflow.traversal.uniqueness.MOST_FREE", 10)
+    monkeypatch.setattr("gflow.limit.orbit.uniqueness.MOST_FREE", 10)
     problem = with_a_short_row(20, 2, 0)
     model = Factorization(problem.shape, 2)
     assert short_directions(problem, model, model.random(np.random.default_rng(0), 1.0)) is None
@@ -328,7 +330,7 @@ def test_a_continuum_that_counting_misses_is_told_by_its_flat_directions(monkeyp
 
 def test_an_orbit_too_slow_for_its_budget_is_undecided_and_names_the_short_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain_module, "LARGE_BUDGET", 200)
-    monkeypatch.setattr("gflow.traversal.large_steps.is_eliminable", lambda problem, rank: False)
+    monkeypatch.setattr("gflow.limit.orbit.large_steps.is_eliminable", lambda problem, rank: False)
     monkeypatch.setattr(chain_module, "DENSE_POLISH", 0)
     found = by_large_path(with_a_short_row(30, 2, 0), monkeypatch)
     assert found.status == TraversalStatus.UNDECIDED and found.matrix is None
@@ -383,7 +385,7 @@ def test_saddles_too_large_for_a_table_give_their_factors(monkeypatch: pytest.Mo
     problem, _ = gaussian_completion(12, 0.7, 1)
     saddle = saddle_to_saddle(problem).saddles[-1]
     assert "factors" not in saddle.to_dict() and saddle.to_dict()["matrix"] is not None
-    monkeypatch.setattr("gflow.traversal.records.LARGEST_TABLE", 100)
+    monkeypatch.setattr("gflow.limit.records.LARGEST_TABLE", 100)
     table = saddle.to_dict()
     assert table["matrix"] is None
     assert np.array(table["factors"][0]) @ np.array(table["factors"][1]) == pytest.approx(saddle.matrix, abs=1e-14)

@@ -12,18 +12,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from referee import Referee, start
 
+from gflow.limit import Traversal, TraversalStatus, saddle_to_saddle
+from gflow.limit.law import race as race_module, sectors as sectors_module
+from gflow.limit.law.frames import frame_of, raced
+from gflow.limit.law.rigid import is_rigid
+from gflow.limit.symmetric import symmetric_traversal
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
-from gflow.symmetric_traversal import symmetric_traversal
-from gflow.traversal import (
-    Traversal,
-    TraversalStatus,
-    race as race_module,
-    saddle_to_saddle,
-    sectors as sectors_module,
-)
-from gflow.traversal.frames import frame_of, raced
-from gflow.traversal.rigid import is_rigid
 
 GAP = np.nan
 CONVERGED = TraversalStatus.CONVERGED

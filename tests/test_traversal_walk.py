@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from gflow.traversal import TraversalStatus
-from gflow.traversal.family import Family, Stop, Stopped, walked
+from gflow.limit import TraversalStatus
+from gflow.limit.family import Family, Stop, Stopped, walked
 
 MET, OPEN = TraversalStatus.CONVERGED, TraversalStatus.UNDECIDED
 

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 HERE = Path(__file__).resolve().parent
+CONSTANTS = ("rosenbrock", "rounding", "saddles")
+"""The modules of ``gflow.flow`` whose constants are compiled in."""
 # sums may be taken in any order, products fused with sums; infinities and NaN keep their meaning
 OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
 
@@ -52,7 +54,7 @@ def _kept(config: Any) -> Iterator[None]:
 @cache
 def _folder(chosen: str) -> Path:
     """Return the first folder that can be written: where the user wants it, beside the sources, or at home."""
-    sources = sorted([*HERE.glob("*.py"), *(HERE.parent / "flow").glob("*.py")])  # constants are compiled in
+    sources = [*sorted(HERE.glob("*.py")), *(HERE.parent / "flow" / f"{name}.py" for name in CONSTANTS)]
     digest = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     beside = HERE / "__pycache__"
     for base in (Path(chosen),) if chosen else (beside, Path.home() / ".cache" / "gflow"):

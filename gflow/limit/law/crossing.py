@@ -1,0 +1,229 @@
+"""What is passive, from one saddle of a chain to the next: elements leave in sectors, leak into others, and arrive.
+
+A perturbation does not stay where symmetry keeps it for ever. The column that escapes carries the largest elements of
+other sectors with it, and such an error of the active columns, alpha^e, couples sectors: an element alpha^p of one
+brings alpha^(e + p) into another, in its own inner direction. Where that is more than what is there, it decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from gflow.limit.law.elements import Leak, Sector, joined, paired
+from gflow.limit.law.race import Passive, Race
+from gflow.limit.law.sectors import (
+    MixingUnknown,
+    couples,
+    kept,
+    matrices,
+    modes_in,
+    nearby_flows,
+    nearly_equal,
+    off_active,
+    perturbed_flow,
+    residual_flow,
+    sectors,
+)
+from gflow.limit.law.together import Escape, escape, gathered, with_rows
+from gflow.limit.law.transport import carried, carried_together, orientations, turned
+from gflow.limit.orbit.polish import complement, gauge_basis
+from gflow.models import Factorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion
+
+TURNED = 8.0
+"""An escape direction is turned by rounding by no more than so many eps times sigma over its distance from the next."""
+MOST_LEAKS = 6
+"""So many errors of the active columns, the largest ones, are followed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crossing:
+    """An orbit between two saddles and what is passive along it.
+
+    Attributes
+    ----------
+    passive, race : Passive, Race
+        At the saddle left.
+    problem : MatrixCompletion, in its own unit
+    active, end : (N, k) and (N, k + m) arrays
+        Active columns [A; B^T] at the saddle left and at the one reached; m = 1 where one mode escapes.
+    times, states : (T,) and (T, N, k + m) arrays
+        The active columns along the orbit.
+    launch : float
+        The amplitude with which the escaping columns start.
+    fine : (T - 1, N, N) array, optional
+        (2 / n) [[0, -E], [-E^T, 0]] in each step of a finely resolved orbit: then terms of one exponent are taken
+        together, as a later escape together depends on them.
+    """
+
+    passive: Passive
+    race: Race
+    problem: MatrixCompletion
+    active: np.ndarray
+    end: np.ndarray
+    times: np.ndarray
+    states: np.ndarray
+    launch: float
+    fine: np.ndarray | None = None
+
+    @property
+    def d1(self) -> int:
+        """Return the number of rows of the matrix."""
+        return self.problem.shape[0]
+
+    @cached_property
+    def began(self) -> np.ndarray:
+        """Return the active columns with those that escape, the longest a unit vector, (N, k + m)."""
+        return np.hstack([self.active, self.escape.columns])
+
+    @cached_property
+    def escape(self) -> Escape:
+        """Return the columns that escape, and their inner directions."""
+        return escape(self.passive, self.race)
+
+    @cached_property
+    def bases(self) -> list[np.ndarray]:
+        """Return the sectors of the orbit; raises ``MixingUnknown`` where rounding hides them and it matters."""
+        noise = None
+        if not self.active.shape[1]:
+            rates = np.linalg.eigvalsh(self.ends_at(self.active))
+            apart = np.sort(np.abs(rates - self.race.winner.rate))[len(self.race.winners) :].min(initial=np.inf)
+            noise = TURNED * float(np.finfo(float).eps * np.abs(rates).max() / max(apart, 1e-300))
+        doubt = self.passive.width == self.escape.columns.shape[1]
+        found = sectors(nearby_flows(self.problem, self.began), doubt=doubt, noise=noise)
+        gaps = self.problem.n_observed < self.problem.shape[0] * self.problem.shape[1]
+        if len(found) > 1 and gaps and not doubt and (near := nearly_equal(self.problem)):
+            raise MixingUnknown(
+                f"sizes of entries that differ by {near:.1e} of the largest may mix modes that equal ones keep apart"
+            )
+        return found
+
+    @cached_property
+    def reached(self) -> np.ndarray:
+        """Return the active columns at the end; what they have outside the sectors where they began is rounding."""
+        return kept(self.bases, self.began, self.end)
+
+    @cached_property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return [[0, -E], [-E^T, 0]] at both saddles."""
+        return self.ends_at(self.active), self.ends_at(self.reached)
+
+    def ends_at(self, columns: np.ndarray) -> np.ndarray:
+        """Return [[0, -E], [-E^T, 0]] at a saddle with these active columns."""
+        return residual_flow(self.problem.residual(matrices(columns, self.d1)))
+
+    @cached_property
+    def flows(self) -> np.ndarray:
+        """Return (2 / n) [[0, -E], [-E^T, 0]] in the middle of each step of the orbit."""
+        if self.fine is not None:
+            return self.fine
+        flows = residual_flow(self.problem.residual(matrices(self.states, self.d1)))
+        return self.problem.weight * (flows[1:] + flows[:-1])
+
+    @cached_property
+    def frame(self) -> np.ndarray:
+        """Return the inner directions that are active at the end, (r, k + m)."""
+        return np.hstack([self.passive.frame, self.escape.directions])
+
+    @cached_property
+    def left(self) -> list[Sector]:
+        """Return the elements that leave in each sector, without what errors have brought before."""
+        given = joined(self.passive.sectors, np.eye(len(self.began))) if self.passive.sectors else None
+        return [self.departed(basis, given) for basis in self.bases]
+
+    def departed(self, basis: np.ndarray, elements: Sector | None) -> Sector:
+        """Return the elements of Z in a sector of the orbit, when what escapes has the amplitude ``launch``.
+
+        They come from the given ones (None at the origin), orthogonal to the inner directions of the winners.
+        """
+        first = self.race.winner
+        rates, modes = modes_in(off_active(basis, self.began, self.d1), self.ends[0])
+        if elements is None:
+            found = self.passive.original(rates, modes)
+        else:
+            elements = elements.without(self.race.winners)
+            found = paired(rates, modes, elements, 0)
+            found = with_rows(found, elements) if self.fine is not None and found else found
+        grown = (np.log(self.launch) - self.escape.gain) / first.rate
+        found = [
+            replace(
+                each,
+                exponent=max(each.exponent - each.rate * first.time, 0.0),
+                gain=each.gain + each.rate * grown,
+                term=each.vector,
+            )
+            for each in found
+        ]
+        return Sector.of(basis, found, len(self.frame))
+
+    def arrived(self, elements: Sector) -> Sector:
+        """Return the elements of a sector at the end of the orbit."""
+        elements = elements.projected(self.frame) if self.fine is None else gathered(elements, self.frame)
+        if not len(elements.exponents):
+            return elements
+        moved = carried if self.fine is None else carried_together
+        found = moved(elements, self.flows, self.times, self.states, self.d1)
+        ends = ((self.ends[0], self.active), (self.ends[1], self.reached))
+        found = replace(found, turned=orientations(elements.basis, self.d1, ends))
+        return turned(found, self.ends[1], self.reached, self.d1)
+
+    def end_state(self) -> Passive:
+        """Return what is passive at the saddle reached.
+
+        Raises ``MixingUnknown`` where rounding hides whether modes meet.
+        """
+        leaks = self.leaks()
+        own = tuple(self.arrived(each) for each in self.left)
+        whole = own
+        earlier = self.passive.whole is not self.passive.sectors
+        if leaks or earlier:
+            before = joined(self.passive.whole, np.eye(len(self.began))) if earlier else None
+            found = []
+            for basis, each in zip(self.bases, self.left, strict=True):
+                parts = [each, each.fed(leaks, self.left, off_active(basis, self.began, self.d1))]
+                parts += [] if before is None else [self.departed(basis, before)]
+                found.append(self.arrived(joined(parts, basis)))
+            whole = tuple(found)
+        return Passive(self.passive.start, self.frame, own, whole, leaks)
+
+    def leaks(self) -> tuple[Leak, ...]:
+        """Return the errors of the active columns along the orbit, as far as they couple its sectors.
+
+        The column that escapes carries the largest element of every other sector with it; earlier errors have relaxed.
+        """
+        if sum(len(each.exponents) > 0 for each in self.left) < 2:
+            return ()
+        found = self.relaxed()
+        least = min(float(each.exponents[0]) for each in self.left if len(each.exponents))
+        limit = 2.0 if sum(basis.shape[1] > 1 for basis in self.bases) > 1 else 1.0
+        for each in self.left:
+            if (
+                len(each.exponents)
+                and each.exponents[0] + least < limit
+                and float(np.linalg.norm(each.basis.T @ self.escape.columns, 2)) < 0.5
+            ):
+                shift = np.hstack([0.0 * self.active, each.vectors[:, :1] * np.ones(self.escape.columns.shape[1])])
+                gain = float(each.gains[0]) - float(np.log(self.launch))
+                found.append(Leak(float(each.exponents[0]), gain, perturbed_flow(self.problem, self.began, shift)))
+        found = [each for each in found if each.exponent < 1.0 and couples(each.coupling, self.bases)]
+        return tuple(sorted(found, key=lambda each: each.exponent)[:MOST_LEAKS])
+
+    def relaxed(self) -> list[Leak]:
+        """Return earlier errors after the stay: they decay like the slowest inside mode that couples sectors."""
+        if not self.passive.leaks:
+            return []
+        model = Factorization(self.problem.shape, self.active.shape[1])
+        theta = model.theta(self.active[: self.d1], self.active[self.d1 :].T)
+        free = complement(gauge_basis(model, theta))
+        rates, modes = np.linalg.eigh(free.T @ Objective.of(self.problem, model).hessian(theta) @ free)
+        for rate, mode in zip(rates / (2.0 * self.problem.weight), (free @ modes).T, strict=True):
+            a, b = model.factors(mode)
+            shift = np.hstack([np.concatenate([a, b.T]), np.zeros_like(self.escape.columns)])
+            if couples(perturbed_flow(self.problem, self.began, shift), self.bases):
+                fall = float(rate) * self.race.winner.time
+                return [replace(each, exponent=max(each.exponent + fall, 0.0)) for each in self.passive.leaks]
+        return []

@@ -1,0 +1,169 @@
+"""The elements of a sector along an orbit: how they turn and grow, and which of them arrive in a decaying direction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from gflow.limit.law.elements import Sector, paired
+from gflow.limit.law.sectors import MixingUnknown, mirrored, modes_in, off_active, spanned
+from gflow.limit.law.together import SAME_EXPONENT, blended
+
+MODE_FOLDINGS = 8.0
+"""Modes are made orthonormal before any has grown by e^8 over another: they lose at most seven digits, e^16."""
+MOST_FOLDINGS = 1e5
+"""Longest orbit, in e-foldings of one mode over another, along which terms of one exponent are followed."""
+
+
+def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> Sector:
+    """Return the elements of a sector at the end of an orbit: vectors orthonormal modulo earlier ones, gains and peaks.
+
+    Parameters
+    ----------
+    elements : Sector
+    flows : (T - 1, N, N) array
+        (2 / n) [[0, -E], [-E^T, 0]] along each step of the orbit.
+    times : (T,) array
+    states : (T, N, k) array
+        Active columns: passive ones are taken modulo these, and keep their zero product with the mirror images.
+    d1 : int
+    """
+    basis, passive = elements.basis, elements.vectors
+    inner = basis.T @ flows @ basis
+    if basis.shape[1] == 1:
+        logs = np.cumsum(inner[:, 0, 0] * np.diff(times))
+        return replace(elements, gains=elements.gains + logs[-1], peaks=elements.gains + max(0.0, float(logs.max())))
+    rates, vectors = np.linalg.eigh(inner)
+    X, logs, spread = basis.T @ passive, np.zeros(passive.shape[1]), 0.0
+    most = logs
+    for h, rate, V, active in zip(np.diff(times), rates, vectors, states[1:], strict=True):
+        reach = float(rate[-1] - rate[0]) * float(h)
+        if reach > MODE_FOLDINGS:
+            X, grown = leap(V, rate * float(h), X)
+        else:
+            X, grown = V @ (np.exp((rate - rate[-1]) * float(h))[:, None] * (V.T @ X)), np.asarray(rate[-1] * h)
+        logs, spread = logs + grown, spread + reach
+        with np.errstate(divide="ignore"):
+            most = np.maximum(most, logs + np.log(np.linalg.norm(X, axis=0)))
+        if spread > MODE_FOLDINGS:
+            X, grown = graded(X, basis, active, d1)
+            logs, spread = logs + grown, 0.0
+    X, grown = graded(X, basis, states[-1], d1)
+    return replace(
+        elements, vectors=basis @ X, gains=elements.gains + logs + grown, peaks=elements.gains + np.maximum(most, logs)
+    )
+
+
+def carried_together(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> Sector:
+    """Return what ``carried`` does, with the inner directions that come together in terms of one exponent.
+
+    Raises ``MixingUnknown`` where these grow too differently, or the orbit is too long for it.
+    """
+    basis, count = elements.basis, len(elements.exponents)
+    rates, vectors = np.linalg.eigh(basis.T @ flows @ basis)
+    reach = (rates[:, -1] - rates[:, 0]) * np.diff(times)
+    if float(reach.sum()) > MOST_FOLDINGS:
+        raise MixingUnknown("terms of one exponent are not followed along an orbit as slow as this")
+    same = np.abs(elements.exponents[:, None] - elements.exponents) <= SAME_EXPONENT
+    X, shares = basis.T @ elements.vectors, np.eye(count)
+    logs, most, spread = np.zeros(count), np.zeros(count), 0.0
+    for i, (h, rate, V) in enumerate(zip(np.diff(times), rates, vectors, strict=True)):
+        for _ in range(pieces := max(1, int(np.ceil(reach[i] / MODE_FOLDINGS)))):
+            X = V @ (np.exp((rate - rate[-1]) * float(h) / pieces)[:, None] * (V.T @ X))
+            logs, spread = logs + rate[-1] * float(h) / pieces, spread + reach[i] / pieces
+            if spread > 0.5 * MODE_FOLDINGS or i == len(flows) - 1:
+                held = spanned(basis, np.hstack([states[i + 1], mirrored(states[i + 1], d1)]))
+                Q, R = np.linalg.qr(X - held @ (held.T @ X))
+                sizes = np.maximum(np.abs(np.diag(R)), 1e-300)
+                X, R = Q * np.sign(np.diag(R)), R * np.sign(np.diag(R))[:, None]
+                ahead = np.exp(np.clip(logs[None, :] - logs[:, None], -700.0, 700.0))
+                shares = np.where(same, R / sizes[:, None] * ahead, 0.0) @ shares
+                logs, spread = logs + np.log(sizes), 0.0
+                most = np.maximum(most, logs)
+    gains = elements.gains + logs
+    directions = blended(elements, elements.directions, shares)
+    return replace(elements, vectors=basis @ X, directions=directions, gains=gains, peaks=elements.gains + most)
+
+
+def leap(V: np.ndarray, growths: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return columns after a long time with constant modes V, each modulo the earlier ones, and how they grew.
+
+    Each column keeps the mode that is then largest in it; the later ones are rid of that mode beforehand.
+    """
+    Y, logs = V.T @ X, np.zeros(X.shape[1])
+    for i in range(X.shape[1]):
+        sizes = np.log(np.maximum(np.abs(Y[:, i]), 1e-300)) + growths
+        p = int(np.argmax(sizes))
+        logs[i] = sizes[p]
+        if Y[p, i] != 0.0:
+            Y[:, i + 1 :] -= np.outer(Y[:, i], Y[p, i + 1 :] / Y[p, i])
+            Y[p, i + 1 :] = 0.0
+        Y[:, i] = np.sign(Y[:, i]) * np.exp(sizes - sizes[p])
+    return V @ Y, logs
+
+
+def graded(X: np.ndarray, basis: np.ndarray, active: np.ndarray, d1: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return columns made orthonormal, each modulo the active ones, their mirror images and those before it.
+
+    The second result holds the logarithms of the lengths that are left.
+    """
+    held = spanned(basis, np.hstack([active, mirrored(active, d1)]))
+    X = X - held @ (held.T @ X)
+    Q, R = np.linalg.qr(X)
+    sizes = np.diag(R)
+    return Q * np.where(sizes < 0.0, -1.0, 1.0), np.log(np.maximum(np.abs(sizes), 1e-300))
+
+
+def orientations(basis: np.ndarray, d1: int, points: tuple[tuple[np.ndarray, np.ndarray], ...]) -> int | None:
+    """Return the number of the element that cannot meet the last growing mode where an orbit ends; None if all do.
+
+    Growing modes (u, -v) and active columns span a subspace on which the conserved form |a|^2 - |b|^2 vanishes: where
+    it is as large as such a subspace can be, the graph of an orthogonal matrix. Where the determinant of that changes
+    sign along the orbit, what is carried along and what it meets have no full set of overlaps: the last one vanishes.
+    """
+    if basis.shape[1] % 2:
+        return None
+    mirror = np.r_[np.ones(d1), -np.ones(len(basis) - d1)]
+    K = basis.T @ (mirror[:, None] * basis)
+    values, sides = np.linalg.eigh(K)
+    half = len(K) // 2
+    if not np.allclose(np.abs(values), 1.0) or int(np.sum(values > 0.0)) != half:
+        return None
+    signs, growing = [], 0
+    for S, X in points:
+        active = spanned(basis, X)
+        rates, modes = modes_in(off_active(basis, X, d1), S)
+        grow = modes[:, rates > 0.0]
+        growing = grow.shape[1]
+        L = np.hstack([active, basis.T @ grow])
+        if L.shape[1] != half:
+            return None
+        signs.append(np.linalg.slogdet(sides[:, :half].T @ L)[0] * np.linalg.slogdet(sides[:, half:].T @ L)[0])
+    return growing - 1 if signs[0] * signs[1] < 0.0 and growing else None
+
+
+def turned(sector: Sector, S: np.ndarray, active: np.ndarray, d1: int) -> Sector:
+    """Return a sector where the last element, if it arrives in a decaying direction alone, is seen in the growing one.
+
+    The product of amplitudes in both directions is conserved, alpha^2: it grows from alpha^(2 - p). Where there are
+    later elements, these take that mode themselves.
+    """
+    last = len(sector.exponents) - 1
+    if sector.turned is None or sector.turned < last:
+        return sector
+    if sector.turned > last:
+        return replace(sector, turned=None)
+    rates, modes = modes_in(off_active(sector.basis, active, d1), S)
+    grow = modes[:, rates > 0.0]
+    taken = [each.vector for each in paired(rates[rates > 0.0], grow, sector.picked(np.arange(last)), 0)]
+    left = grow - np.array(taken).reshape(-1, len(S)).T @ (np.array(taken).reshape(-1, len(S)) @ grow)
+    return replace(
+        sector,
+        vectors=np.c_[sector.vectors[:, :last], np.linalg.svd(left)[0][:, 0]],
+        exponents=np.r_[sector.exponents[:last], 2.0 - sector.exponents[last]],
+        gains=np.r_[sector.gains[:last], -sector.gains[last]],
+        peaks=np.r_[sector.peaks[:last], -sector.gains[last]],
+        both=np.r_[sector.both[:last], True],
+        turned=None,
+    )

@@ -1,0 +1,154 @@
+"""One orbit of a large component: stabilised explicit steps, implicit ones where it is slow, Newton by Krylov."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gflow.critical.spectra import hessian_norm
+from gflow.flow import Status
+from gflow.flow.driver import drive
+from gflow.flow.endings import passed
+from gflow.flow.record import Course, Record
+from gflow.limit.orbit import drift
+from gflow.limit.orbit.chebyshev import ChebyshevSteps
+from gflow.limit.orbit.curvature import Curvature, is_eliminable
+from gflow.limit.orbit.large_end import ExpectedEnd
+from gflow.limit.orbit.orbits import Connection, Ending
+from gflow.limit.settings import Settings
+from gflow.models import Factorization
+from gflow.objective import Objective
+from gflow.problems import MatrixCompletion
+
+LARGE_ORBIT_BUDGET = 5000
+"""Gradients after which an orbit counts as too slow for this method."""
+FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
+"""Newton's iteration is tried from slopes below this fraction of the peak, and again when they have fallen by the
+second factor; once it has led to a point, when they have fallen by the third one without confirming it."""
+IMPLICIT_STEPS = 1000
+"""Implicit steps that follow an orbit too slow for explicit ones, where the longer factor can be eliminated."""
+METHOD = "Runge-Kutta-Chebyshev"
+INSIDE_MINIMUM = "a minimum inside the manifold"
+MET_EXACTLY = "a saddle inside the manifold, met exactly"
+CURVATURE_STEPS, MARGIN = 6, 1.25
+"""Products for an estimate of the largest curvature, and the factor that makes it a bound."""
+
+
+@dataclass
+class LargeOrbit:
+    """One orbit of a large component with steps of one accuracy."""
+
+    problem: MatrixCompletion
+    model: Factorization
+    objective: Objective
+    start: np.ndarray
+    sigma: float
+    use: Settings
+    expected: ExpectedEnd
+    record: Record = field(default_factory=Record)
+    losses: list[float] = field(default_factory=list)
+    slopes: list[float] = field(default_factory=list)
+    peak: float = 0.0
+    next_try: float = 0.0
+
+    def orbit(self) -> Connection:
+        """Return the orbit, with the critical point at its end."""
+        d1, d2 = self.problem.shape
+        size = float(np.sqrt(2.0 * self.sigma * d1 * d2 / self.problem.n_observed))
+        steps = ChebyshevSteps(self.objective.gradient, self.curvature, self.start, self.expected.tol, size)
+        far = self.use.norm_limit * float(np.sqrt(sum(self.problem.shape)))
+        most = min(LARGE_ORBIT_BUDGET, self.use.max_evaluations)
+        self.keep(steps)
+
+        def spent() -> Connection | None:
+            if steps.n_gradients < most:
+                return None
+            reason = f"{steps.n_gradients} gradients led to t = {steps.t:.3g} and the loss {self.losses[-1]:.6g}"
+            return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
+
+        late = partial(self.ended, steps, Status.BUDGET, Ending.UNDECIDED)
+        return drive(partial(self.advance, steps, far), (spent,), stage="orbit of a large component", late=late)
+
+    def advance(self, steps: ChebyshevSteps, far: float) -> Connection | None:
+        """Return the orbit if it ends with one more step, None if it goes on."""
+        if message := steps.step():
+            return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, message)
+        slope = self.keep(steps)
+        if slope > self.peak:
+            self.peak, self.next_try = slope, FIRST_TRY * slope
+        if float(np.linalg.norm(steps.y)) > far:
+            reason = f"{passed(far)[1]} at t = {steps.t:.3g}, loss {self.losses[-1]:.6g}"
+            return self.ended(steps, Status.DIVERGING, Ending.UNDECIDED, reason)
+        if self.expected.settled(steps.y, -steps.f, self.losses[-1]):
+            return self.ended(steps, Status.HORIZON, Ending.MINIMUM, INSIDE_MINIMUM, self.expected.end)
+        if slope <= self.next_try:
+            self.next_try = slope / (PATIENCE if self.expected.polished(steps.y) else AGAIN)
+            self.peak = self.peak if self.expected.saddle is None else slope
+        return self.at_saddle(steps) if self.expected.is_unresolved or self.expected.is_met else None
+
+    def at_saddle(self, steps: ChebyshevSteps) -> Connection:
+        """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
+        if self.expected.is_met:
+            return self.ended(steps, Status.HORIZON, Ending.SADDLE, MET_EXACTLY, self.expected.saddle)
+        return self.ended(steps, Status.HORIZON, Ending.UNDECIDED, self.expected.passing)
+
+    @property
+    def can_drift(self) -> bool:
+        """Return whether the fast part of the orbit is over, no saddle is near, and implicit steps are cheap."""
+        slow = self.slopes[0] < FIRST_TRY * max(self.slopes) and self.slopes[-1] <= FIRST_TRY * max(self.slopes)
+        return slow and not self.expected.is_unresolved and is_eliminable(self.problem, self.model.rank)
+
+    def drifted(self, found: Connection) -> Connection:
+        """Return an orbit too slow for explicit steps with its continuation by implicit ones."""
+        assert found.path is not None
+        self.next_try = self.slopes[-1]
+        self.expected.system = system = Curvature(self.problem, self.model)
+
+        def sees(t: float, theta: np.ndarray, slope: float) -> bool:
+            self.losses.append(self.objective.value(theta))
+            self.slopes.append(slope)
+            if self.expected.settled(theta, self.objective.gradient(theta), self.losses[-1]):
+                return True
+            if slope <= self.next_try:
+                self.next_try = slope / (PATIENCE if self.expected.polished(theta) else AGAIN)
+            return self.expected.is_unresolved or self.expected.is_met
+
+        limits: dict[str, Any] = {"tol": min(drift.TOL, self.expected.tol)}
+        limits["max_steps"] = min(IMPLICIT_STEPS, self.use.max_evaluations // 3 + 1)
+        tail = drift.drift(self.objective, system, found.path, watch=sees, escapes=lambda *_: False, **limits)
+        stopped = tail.status in (Status.ROUNDOFF, Status.CONVERGED)
+        expected = self.expected
+        ends = tail.status == Status.HORIZON or (stopped and expected.rests(tail.final))
+        if ends and expected.end is not None and not expected.runs_off(tail):
+            return Connection(self.model, tail, expected.end, Ending.MINIMUM, INSIDE_MINIMUM, lambda: 0.0)
+        if expected.is_met and expected.saddle is not None:
+            return Connection(self.model, tail, expected.saddle, Ending.SADDLE, MET_EXACTLY, lambda: 0.0)
+        reason = expected.passing if expected.is_unresolved else f"{found.reason}; {tail.message}"
+        return Connection(self.model, tail, tail.final, Ending.UNDECIDED, reason, lambda: np.inf)
+
+    def curvature(self, theta: np.ndarray) -> float:
+        """Return a bound of the largest curvature at theta."""
+        return MARGIN * hessian_norm(self.objective, theta, CURVATURE_STEPS)
+
+    def keep(self, steps: ChebyshevSteps) -> float:
+        """Keep the present state; return its slope."""
+        slope = float(np.linalg.norm(steps.f))
+        self.record.keep(steps.t, steps.y, slope)
+        self.losses.append(self.objective.value(steps.y))
+        self.slopes.append(slope)
+        return slope
+
+    def ended(
+        self, steps: ChebyshevSteps, status: Status, ending: Ending, reason: str, end: np.ndarray | None = None
+    ) -> Connection:
+        """Return the orbit as far as it was followed, with its end where that is known."""
+        states, losses = np.array(self.record.states), np.array(self.losses)
+        drift = max(float(np.abs(self.model.conserved(x) - self.model.conserved(states[0])).max()) for x in states)
+        drift /= float(np.max(np.linalg.norm(states, axis=1))) ** 2
+        course = Course(np.array(self.record.times), states, losses, np.array(self.slopes), drift)
+        path = course.trajectory((status, reason), METHOD, counts=(steps.n_gradients, 0, len(losses) - 1))
+        error = 0.0 if end is not None else np.inf
+        return Connection(self.model, path, steps.y if end is None else end, ending, reason, lambda: error)
