@@ -78,11 +78,20 @@ def test_later_saddles_and_sectors_end_where_the_referee_does(
     assert [(each.rank, each.together) for each in found.saddles] == widths
 
 
-def test_a_narrow_model_takes_as_many_columns_as_it_has() -> None:
-    problem = MatrixCompletion([[1, 0, GAP], [0, 1, 0], [0, 0, 0.5]])
-    narrow = saddle_to_saddle(problem, Factorization((3, 3), 1).random(np.random.default_rng(0)), rank=1)
-    assert narrow.saddles[0].together == 1 and narrow.saddles[0].launch is not None
-    assert narrow.matrix is None or not narrow.determined.all()
+@pytest.mark.parametrize(
+    ("rows", "rank", "where", "value"), [(CIRCULANT, 2, 1, -2.197), ([[0, 1], [1, GAP]], 1, 0, None)]
+)
+def test_a_narrow_model_takes_as_many_columns_as_it_has(
+    rows: list[list[float]], rank: int, where: int, value: float | None
+) -> None:
+    problem = MatrixCompletion(rows)
+    model = Factorization(problem.shape, rank)
+    found = saddle_to_saddle(problem, model.random(np.random.default_rng(0)), rank=rank)
+    assert found.saddles[where].together == 1 and found.saddles[where].launch is not None
+    assert found.chains[0].open is not None and not found.determined.all()
+    if value is not None:  # the flow in graded columns from 1e-40
+        assert found.matrix is not None and found.matrix[0, 0] == pytest.approx(value, abs=1e-3)
+    assert saddle_to_saddle(problem, rank=rank).status == TraversalStatus.DEGENERATE
 
 
 @pytest.mark.parametrize("gap", [1e-13, 1e-10])

@@ -244,7 +244,7 @@ def _dependent(found: gflow.Traversal) -> str:
         return MISSING
     count = int((~found.determined).sum())
     spread = f", with standard deviations up to {found.std.max():.4g} over Gaussian starts" if count else ""
-    if any(saddle.together > 1 for saddle in found.saddles):
+    if any(saddle.launch is not None for saddle in found.saddles):
         spread = ": modes of equal rates escape together, as this start has it"
     return f"{count} of {found.determined.size}{spread}"
 

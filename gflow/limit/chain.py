@@ -218,7 +218,7 @@ class _Stage:
                 return TraversalStatus.DEGENERATE, f"the top singular value of the residual at rank {k} is repeated"
             return TraversalStatus.DEGENERATE, f"two modes would escape at the same time at rank {k}"
         at_once = saddle.inside_rate >= (1.0 - SAME_GROWTH) * saddle.escape_rate
-        if saddle.together > 1 and k and (saddle.assumption_2 is None or at_once):
+        if saddle.launch is not None and k and (saddle.assumption_2 is None or at_once):
             return TraversalStatus.UNDECIDED, f"at rank {k} modes escape together from a point {_unstable(saddle)}"
         touched = self.span(saddle)
         if touched < k and not self.greedy:
@@ -247,7 +247,7 @@ class _Stage:
 
 def _frame(clock: Clock, saddles: list[Saddle]) -> np.ndarray | None:
     """Return the inner directions of the columns where modes escape together, from the start; else None."""
-    together = any(saddle.together > 1 for saddle in saddles)
+    together = any(saddle.launch is not None for saddle in saddles)
     return clock.frame if together and isinstance(clock, RaceClock) else None
 
 

@@ -107,6 +107,8 @@ class RaceClock:
         self.race = unfed(self.passive, race, self.problem, self.active)
         if not self.race.runners:
             return None
+        if self.race.chosen and not together:
+            self.race = replace(self.race, rival=1.0)
         first = self.race.winner
         u, v = np.sqrt(2.0) * first.vector[:d1], -np.sqrt(2.0) * first.vector[d1:]
         overlap = float(first.vector[:d1] @ modes.u - first.vector[d1:] @ modes.v)
@@ -126,7 +128,7 @@ class RaceClock:
             race.rival,
             race.since,
             race.peaks,
-            None if len(race.winners) == 1 else escape(self.passive, race).columns,
+            escape(self.passive, race).columns if race.chosen or len(race.winners) > 1 else None,
         )
 
     def left(self) -> Left:

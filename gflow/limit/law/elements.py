@@ -121,7 +121,8 @@ class Runner:
     """A mode of a saddle and the term of Z that is largest along it.
 
     ``rate`` is that of the mode in units of singular values of the residual, negative where it decays; ``vector`` its
-    unit vector, with the sign that Z has there; ``term`` and ``direction`` are q_i and h_i.
+    unit vector, with the sign that Z has there; ``term`` and ``direction`` are q_i and h_i; ``alike`` counts the modes
+    of its rate in the sector, among which the term has chosen.
     """
 
     rate: float
@@ -134,6 +135,7 @@ class Runner:
     sector: int
     peak: float = 0.0
     both: bool = False
+    alike: int = 1
 
     @property
     def time(self) -> float:
@@ -172,7 +174,8 @@ def paired(
             _reflected(overlaps, sizes, modes, rows, i)
             row = rows[0]
             free[row] = False
-            found.append(_runner(overlaps, rates, modes, elements, row, i, number))
+            runner = _runner(overlaps, rates, modes, elements, row, i, number)
+            found.append(replace(runner, alike=int(np.sum(clusters == cluster))))
             multipliers = overlaps[row, i + 1 :] / overlaps[row, i]
             overlaps[:, i + 1 :] -= np.outer(overlaps[:, i], multipliers)
             sizes[:, i + 1 :] += np.outer(np.abs(overlaps[:, i]), np.abs(multipliers))

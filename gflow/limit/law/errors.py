@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gflow.limit.law.sectors import SAME_RATE
 from gflow.limit.orbit.settling import FLAT
 from gflow.limit.orbit.sizes import LARGE_CELLS
 from gflow.limit.records import Saddle
@@ -39,11 +40,10 @@ def rounding(saddles: list[Saddle], left: float) -> float:
 
 def tilt(saddle: Saddle) -> float:
     """Return by how many eps rounding turns what escapes: the rate over its distance from the next one."""
-    if saddle.together == 1:
+    if saddle.launch is None:
         return float(saddle.escape_rate / saddle.gap) if saddle.gap else 0.0
-    sizes = np.append(saddle.residual_singular_values, 0.0)
-    top = sizes[0]
-    return float(top / max(top - sizes[min(saddle.together, len(sizes) - 1)], EPS * top))
+    top, *others = saddle.residual_singular_values
+    return float(top / (top - max((size for size in others if size < (1.0 - SAME_RATE) * top), default=0.0)))
 
 
 def slip(problem: MatrixCompletion, saddle: Saddle, unit: float, share: float) -> float:

@@ -128,7 +128,7 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None)
                     f"component {number}: at rank {saddle.rank} another singular pair escapes before the top one: "
                     "symmetry of data and mask keeps modes apart"
                 )
-            if saddle.together > 1:
+            if saddle.launch is not None:
                 said.append(
                     f"component {number}: at rank {saddle.rank} modes of equal rates escape together; where to depends "
                     "on the start"

@@ -56,6 +56,11 @@ class Race:
     peaks: tuple[float, ...]
 
     @property
+    def chosen(self) -> bool:
+        """Return whether fewer modes escape than have their rate: in which direction, their terms decide."""
+        return any(each.alike > sum(other.sector == each.sector for other in self.winners) for each in self.winners)
+
+    @property
     def winner(self) -> Runner:
         """Return the mode that escapes."""
         return self.winners[0]
