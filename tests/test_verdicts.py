@@ -157,9 +157,9 @@ def orbit(loss: float, ranks: list[int], **changes: Any) -> dict[str, Any]:
 def test_equal_orbits_are_joined_and_all_stand_in_order() -> None:
     found = joined(
         [
-            orbit(20.0, [2, 2], n_zero=[11, 11]),
+            orbit(20.0 + 1e-12, [2, 2], n_zero=[11, 11]),
             orbit(3e-31, [3, 3], kinds=["global-minimum"]),
-            orbit(20.0 + 1e-12, [1, 1]),
+            orbit(20.0, [1, 1]),
             orbit(20.0, [2, 2], n_zero=[10, 10], zero_modes_on_omega=8),
             orbit(7e-31, [1, 1], kinds=["global-minimum"]),
             orbit(19.9, [1, 1]),

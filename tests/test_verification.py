@@ -92,7 +92,13 @@ def test_the_report_has_the_figures_tables_and_keys_that_readers_rely_on() -> No
     completions = next(table["rows"] for table in data["tables"] if table["name"] == "completions")
     assert {"limit", "greedy low rank"} <= {row[0] for row in completions}
     assert {"saddles", "components", "equations"} <= {table["name"] for table in data["tables"]}
-    assert "theorem: Bai et al. 2024, Proposition 2. It asks that the observation graph has" in report_html(report)
+    page = report_html(report)
+    assert "prop2 · theorem<br>Bai et al. 2024, Proposition 2" in page and "the observation graph has" in page
+    (asked,) = (each for each in data["statements"] if each["id"] == "prop2")
+    assert asked["verdict"] == "holds" and asked["claims"][0] == "prop2.1" and asked["formula"]
+    assert "counted from 0" in data["counting"] and data["answer"]["rank"] == 2
+    graphs = next(table["rows"] for table in data["tables"] if table["name"] == "components")
+    assert graphs[0][1:3] == [[0, 2], [0, 2]] and "<td>1, 3</td>" in page
     assert "| thm1 | theorem | Bai et al. 2024, Theorem 1 |" in report_markdown(report)
     equations = next(table["rows"] for table in data["tables"] if table["name"] == "equations")
     assert {block for block, _ in equations} == {"rows 1, 3; columns 1, 3", "rows 2; columns 2"}
@@ -117,14 +123,14 @@ def test_what_is_too_large_to_be_shown_is_named_with_its_reason(monkeypatch: pyt
     assert left_out["observation-graph"] == "not drawn with 5 edges, which exceed 4"
     assert "states of 3 x 3 take too long" in left_out["singular-values"]
     assert left_out["matrix"] == "not listed with 9 entries, which exceed 8" and report.matrix is None
-    assert {"loss", "gradient-norm"} <= {figure.name for figure in report.figures} and len(left_out) == 3
+    assert {"loss", "gradient-norm"} <= {figure.name for figure in report.figures} and len(left_out) == 4
     assert "not drawn with 5 edges" in report_html(report)
 
 
 def test_a_report_that_is_not_written_has_no_figures_and_the_same_claims() -> None:
     plain = verify(example("fig4"), name="fig4", statements=FEW, drawn=False)
     whole = verify(example("fig4"), name="fig4", statements=FEW)
-    assert plain.figures == () and len(whole.figures) == 8
+    assert plain.figures == () and len(whole.figures) == 9
     assert [claim.to_dict() for claim in plain.claims] == [claim.to_dict() for claim in whole.claims]
     assert set(plain.configuration["figures_left_out"]) == {figure.name for figure in whole.figures}
 

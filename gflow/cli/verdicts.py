@@ -27,6 +27,8 @@ def report_parts(report: Report, page: Any, *, details: bool = False) -> Iterato
 
     doubtful = [claim for claim in report.claims if claim.verdict in (Verdict.CONTRADICTED, Verdict.UNDECIDED)]
     yield report.title if report.answer is None else report.answer.answer()
+    if report.answer is None and report.groups and report.lead:
+        yield Narrow(report.lead)
     if report.groups:
         yield _statements(report.groups)
     if report.loose:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gflow.statements.claims import Claim
+from gflow.statements.claims import Claim, Finding
 from gflow.statements.ledger import aggregated
 from gflow.statements.statement import Statement
 
@@ -88,6 +88,12 @@ class Entry:
     def short(self) -> str:
         """Return the statement in a few words; those of users and packages in their own."""
         return SHORT.get(self.statement.id, self.statement.title)
+
+    @property
+    def hypotheses(self) -> tuple[tuple[str, Finding], ...]:
+        """Return what the statement asks for, in full, each with what was found; once for all of its claims."""
+        asked = {each.name: each.sentence for each in self.statement.hypotheses}
+        return tuple((asked.get(found.name, found.name), found) for found in self.whole.hypotheses)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was checked, by whom it is said, what it asks for, and its verdict, JSON-ready."""

@@ -80,7 +80,8 @@ def _loss_figure(given: Evidence) -> Figure:
 
     def draw(ax: Any) -> None:
         draw_loss(times, losses, ax, plateaus=marks, time_scale="log")
-        ax.set_xlim(left, right)
+        if left < right:
+            ax.set_xlim(left, right)
         ax.margins(y=0.12)
 
     drawing = Drawing.of(draw, alt="Loss against the logarithm of time: it rests at each saddle, then falls.")
@@ -99,7 +100,9 @@ def _value_figure(given: Evidence) -> Figure:
 
     def draw(ax: Any) -> None:
         draw_singular_values(times, seen, ax, label="$W$", time_scale="log", plateaus=stays, legend=False)
-        ax.set_xlim(*_window(given, times))
+        left, right = _window(given, times)
+        if left < right:
+            ax.set_xlim(left, right)
         if values.max(initial=0.0) > 0:
             ax.set_ylim(SMALLEST * values.max(), 20.0 * values.max())
         if 1 < seen.shape[1] <= 10:

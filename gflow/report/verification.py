@@ -99,12 +99,12 @@ def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
     matrix = matrix_view(given)
     if matrix is None:
         left_out["matrix"] = f"not listed with {np.prod(given.problem.shape)} entries, which exceed {LARGEST_VIEW}"
-    tables = [chain_table(given), saddle_table(given), certificate_table(given), component_table(given)]
+    tables = [saddle_table(given), certificate_table(given), component_table(given)]
     tables.append(Table(**given.once(completions)))
     return {
         "lead": _lead(given, name),
         "figures": figures,
-        "tables": [*tables, *equation_tables(given)],
+        "tables": [*tables, *equation_tables(given), chain_table(given)],
         "configuration": _configuration(given, name, left_out),
         "matrix": matrix,
         "answer": explained(given, name),

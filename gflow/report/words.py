@@ -13,8 +13,8 @@ _GREEK = {
     **{"phi": "φ", "omega": "ω", "Omega": "Ω"},
 }
 _SYMBOLS = {"<=": "≤", ">=": "≥", "->": "→", "+-": "±"}
-_UPRIGHT = ("T", "max", "min", "*")
-_INDEX = r"max|min|[A-Za-z](?![A-Za-z])|[0-9]+|\*|\([^()\s][^()]*\)"
+_UPRIGHT = ("T", "max", "min", "inf", "*")
+_INDEX = r"max|min|inf|[A-Za-z](?![A-Za-z])|[0-9]+|\*|\([^()\s][^()]*\)"
 _TOKEN = re.compile(
     r"(?P<power>\b(?:\d+(?:\.\d+)?)e(?P<exponent>[+-]?\d+)\b)"
     rf"|(?<![\w.])(?P<base>{'|'.join(_GREEK)}|d?[A-Za-z]|10)(?P<marks>(?:[_^](?:-?[0-9.]*[0-9]|{_INDEX}))+)(?![\w])"
@@ -63,7 +63,7 @@ def _marked(mark: tuple[str, str]) -> str:
     tag, text = ("sub" if mark[0] == "_" else "sup"), mark[1]
     inner = text.removeprefix("(").removesuffix(")") if text.startswith("(") else text
     plain = inner in _UPRIGHT or not inner.isalpha()
-    inner = inner.replace("-", "−")
+    inner = inner.replace("-", "−").replace("inf", "∞")
     return f"<{tag}>{inner if plain else f'<i>{inner}</i>'}</{tag}>"
 
 
