@@ -49,7 +49,7 @@ QUICK = Config(size=16, rank=2, seen=(160, 90), depths=(2, 3), scales=(1e-3, 1e-
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class AroraCase:
     """One run: entries seen, depth, scale, reconstruction error, effective rank, and loss relative to that of W = 0."""
 
     seen: int
@@ -66,9 +66,9 @@ class Result:
     """All runs."""
 
     config: Config
-    cases: Sequence[Case]
+    cases: Sequence[AroraCase]
 
-    def at(self, seen: int, depth: int, scale: float) -> Case:
+    def at(self, seen: int, depth: int, scale: float) -> AroraCase:
         """Return one run."""
         return next(e for e in self.cases if (e.seen, e.depth, e.scale) == (seen, depth, scale))
 
@@ -86,7 +86,7 @@ def matrix(config: Config) -> np.ndarray:
     return M * config.size / np.linalg.norm(M)
 
 
-def completed(seen: int, depth: int, scale: float, config: Config) -> Case:
+def completed(seen: int, depth: int, scale: float, config: Config) -> AroraCase:
     """Return one run: gradient descent with a step that the curvature at its end can stand."""
     rng, M = np.random.default_rng([config.seed, seen]), matrix(config)
     observed = np.zeros(M.size, dtype=bool)
@@ -105,7 +105,7 @@ def completed(seen: int, depth: int, scale: float, config: Config) -> Case:
     shares = sizes[sizes > 0] / sizes.sum()
     rank = float(np.exp(-np.sum(shares * np.log(shares))))
     error = float(np.linalg.norm(W - M) / np.linalg.norm(M))
-    return Case(seen, depth, scale, error, rank, float(path.losses[-1] / problem.risk(0 * M)), str(path.status))
+    return AroraCase(seen, depth, scale, error, rank, float(path.losses[-1] / problem.risk(0 * M)), str(path.status))
 
 
 def claims(result: Result) -> Sequence[Claim]:

@@ -55,7 +55,7 @@ QUICK = Config(alphas=(1e-3, 1e-4))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class AttentionPlace:
     """A saddle (I, J): loss, rates, singular values of W_Q and W_V, gradient norm and model rank."""
 
     name: tuple[int, int]
@@ -72,7 +72,7 @@ class Result:
 
     config: Config
     stairs: Sequence[Staircase]
-    places: Sequence[Place]
+    places: Sequence[AttentionPlace]
     escape: gflow.DegenerateEscape
 
 
@@ -101,7 +101,7 @@ def predicted_sizes(I: int, J: int) -> tuple[float, float]:  # noqa: E741 - the 
     return (J / (I * C)) ** 0.25 if I else 0.0, (I / (J * C)) ** 0.25 if J else 0.0
 
 
-def place(model: gflow.Attention, loss: gflow.Objective, I: int, J: int) -> Place:  # noqa: E741
+def place(model: gflow.Attention, loss: gflow.Objective, I: int, J: int) -> AttentionPlace:  # noqa: E741
     """Return what is found at the saddle (I, J)."""
     queries, values = predicted_sizes(I, J)
     Q = queries * np.eye(KEYS, WIDTH) * (np.arange(WIDTH) < I)
@@ -110,7 +110,7 @@ def place(model: gflow.Attention, loss: gflow.Objective, I: int, J: int) -> Plac
     values_ = np.linalg.eigvalsh(loss.hessian(theta))
     rates = -values_[values_ < -1e-9]
     slope_ = float(np.linalg.norm(loss.gradient(theta)))
-    return Place((I, J), loss.value(theta), slope_, rates, (queries, values), gflow.model_rank(model, theta))
+    return AttentionPlace((I, J), loss.value(theta), slope_, rates, (queries, values), gflow.model_rank(model, theta))
 
 
 def predicted(I: int, J: int) -> tuple[float, np.ndarray, int]:  # noqa: E741

@@ -50,7 +50,7 @@ QUICK = Config(steps=60)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class OptimizerCase:
     """One optimizer at one depth: the fraction of theta outside Omega_1."""
 
     depth: int
@@ -63,7 +63,7 @@ class Result:
     """All cases, and the completion of the slanted matrix by optimizer."""
 
     config: Config
-    cases: Sequence[Case]
+    cases: Sequence[OptimizerCase]
     completions: Mapping[str, float]
 
 
@@ -88,7 +88,7 @@ def rule_of(name: str, step: float, length: float, entries: float) -> Any:
     return known[name](step) if name in known else others[name](entries)
 
 
-def left(depth: int, name: str, config: Config) -> Case:
+def left(depth: int, name: str, config: Config) -> OptimizerCase:
     """Return how much of theta is outside Omega_1 after the steps."""
     problem = example("fig3").normalized
     model = gflow.Factorization(problem.shape, depth=depth)
@@ -105,7 +105,7 @@ def left(depth: int, name: str, config: Config) -> Case:
     rule = rule_of(name, 2e-3, 1e-2 * size, 1e-2 * size / np.sqrt(model.dim))
     noise = rng if isinstance(loss, gflow.StochasticLoss) else None
     path = gflow.descent(loss, start, rule, callback=lambda t, theta, value: t >= config.steps, rng=noise)
-    return Case(depth, name, manifold.distance(path.final) / float(np.linalg.norm(path.final)))
+    return OptimizerCase(depth, name, manifold.distance(path.final) / float(np.linalg.norm(path.final)))
 
 
 def completion(name: str, config: Config) -> float:

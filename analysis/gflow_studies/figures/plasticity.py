@@ -49,7 +49,7 @@ QUICK = Config(count=3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class PlasticityCase:
     """One data set at one depth: rank of the limit of the first stage, of the second from afresh, and the second
     singular value over the first at the ends of the flows: first stage, cold and warm."""
 
@@ -68,9 +68,9 @@ class Result:
     """All cases."""
 
     config: Config
-    cases: Sequence[Case]
+    cases: Sequence[PlasticityCase]
 
-    def at(self, depth: int) -> list[Case]:
+    def at(self, depth: int) -> list[PlasticityCase]:
         """Return the cases of a depth."""
         return [each for each in self.cases if each.depth == depth]
 
@@ -93,7 +93,7 @@ def stages(rng: np.random.Generator) -> tuple[gflow.MatrixCompletion, gflow.Matr
     return gflow.MatrixCompletion(M, np.eye(4, dtype=bool)), gflow.MatrixCompletion(M, more), M
 
 
-def trained(number: int, depth: int, alpha: float, seed: int) -> Case:
+def trained(number: int, depth: int, alpha: float, seed: int) -> PlasticityCase:
     """Return one case."""
     rng = np.random.default_rng([seed, number])
     few, more, M = stages(rng)
@@ -106,7 +106,7 @@ def trained(number: int, depth: int, alpha: float, seed: int) -> Case:
     sizes = [np.linalg.svd(model.output(theta), compute_uv=False) for theta in ends]
     first, cold, warm = (float(each[1] / each[0]) for each in sizes)
     error = float(np.abs(model.output(ends[2]) - M).max() / np.abs(M).max())
-    return Case(number, depth, limits[0].rank, limits[1].rank, first, cold, warm, error)
+    return PlasticityCase(number, depth, limits[0].rank, limits[1].rank, first, cold, warm, error)
 
 
 def claims(result: Result) -> Sequence[Claim]:

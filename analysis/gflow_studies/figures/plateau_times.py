@@ -53,7 +53,7 @@ QUICK = Config(depths=(3,), starts=1, decades=(-4.0, -12.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class TimedRun:
     """One flow: depth, number of the start, log10 alpha, and the ends of its plateaus times alpha^(L-2), both ways."""
 
     depth: int
@@ -74,7 +74,7 @@ class Result:
     """All runs."""
 
     config: Config
-    runs: Sequence[Run]
+    runs: Sequence[TimedRun]
 
 
 def run(config: Config, *, jobs: int = 1) -> Result:
@@ -83,7 +83,7 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     return Result(config, [each for runs in mapped(timed, tasks, jobs) for each in runs])
 
 
-def timed(depth: int, number: int, config: Config) -> list[Run]:
+def timed(depth: int, number: int, config: Config) -> list[TimedRun]:
     """Return the runs from one start."""
     problem = example("fig3")
     start = gflow.Factorization(problem.shape, depth=depth).random(np.random.default_rng([config.seed, depth, number]))
@@ -95,7 +95,7 @@ def timed(depth: int, number: int, config: Config) -> list[Run]:
     for decades in config.decades:
         path = gflow.deep_flow(problem, start, decades, depth=depth)
         times = np.interp(-np.array(levels), -path.losses, path.times) * 10.0 ** (decades * (depth - 2))
-        found.append(Run(depth, number, decades, np.array(limit.plateau_times), times, str(path.status)))
+        found.append(TimedRun(depth, number, decades, np.array(limit.plateau_times), times, str(path.status)))
     return found
 
 

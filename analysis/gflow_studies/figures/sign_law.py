@@ -52,7 +52,7 @@ QUICK = Config(depths=(3,), starts=12, alphas=(1e-2,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class SignCase:
     """One run: depth, number, pair of signs ('' if it is near none) and its distance, relative to max|M|."""
 
     depth: int
@@ -66,7 +66,7 @@ class Result:
     """All runs, and the largest spread of a singular value of the limit over the signs."""
 
     config: Config
-    cases: Sequence[Case]
+    cases: Sequence[SignCase]
     spread: float
 
     def counts(self, depth: int) -> Counter[str]:
@@ -99,7 +99,7 @@ def ends(depth: int) -> dict[str, np.ndarray]:
     return found
 
 
-def ended(depth: int, number: int, alpha: float, seed: int, forms: Mapping[str, np.ndarray]) -> Case:
+def ended(depth: int, number: int, alpha: float, seed: int, forms: Mapping[str, np.ndarray]) -> SignCase:
     """Return which form the flow from one start ends near."""
     problem = gflow.MatrixCompletion(BLOCKS)
     model = gflow.Factorization(problem.shape, depth=depth)
@@ -107,7 +107,7 @@ def ended(depth: int, number: int, alpha: float, seed: int, forms: Mapping[str, 
     W = model.output(gflow.gradient_flow(gflow.Objective.of(problem, model), start, loss_tol=1e-10).final)
     away = {name: float(np.abs(W - form).max()) / problem.size for name, form in forms.items()}
     nearest = min(away, key=lambda name: away[name])
-    return Case(depth, number, nearest if away[nearest] <= NEAR else "", away[nearest])
+    return SignCase(depth, number, nearest if away[nearest] <= NEAR else "", away[nearest])
 
 
 def claims(result: Result) -> Sequence[Claim]:

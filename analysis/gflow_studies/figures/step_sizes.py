@@ -49,7 +49,7 @@ QUICK = Config(count=4, steps=(0.1, 0.3, 1.1), budget=20_000)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class StepCase:
     """One run: number of the data, step over its edge, distance from the flow relative to max|M|, step over the edge
     at its own end (NaN where it did not finish), and how it ended."""
 
@@ -65,9 +65,9 @@ class Result:
     """All runs."""
 
     config: Config
-    cases: Sequence[Case]
+    cases: Sequence[StepCase]
 
-    def at(self, step: float) -> list[Case]:
+    def at(self, step: float) -> list[StepCase]:
         """Return the runs with this step that finished."""
         return [each for each in self.cases if each.step == step and each.status == "converged"]
 
@@ -89,7 +89,7 @@ def drawn(rng: np.random.Generator) -> gflow.MatrixCompletion:
             return problem
 
 
-def descended(number: int, config: Config) -> list[Case]:
+def descended(number: int, config: Config) -> list[StepCase]:
     """Return the runs on one data set."""
     rng = np.random.default_rng([config.seed, number])
     problem = drawn(rng)
@@ -105,7 +105,7 @@ def descended(number: int, config: Config) -> list[Case]:
         finished = ended.status is gflow.Status.CONVERGED
         away = float(np.abs(model.output(ended.final) - W).max()) / problem.size
         own = step * edge * sharpness(objective, ended.final) / 2.0 if finished else np.nan
-        found.append(Case(number, step, away, own, str(ended.status)))
+        found.append(StepCase(number, step, away, own, str(ended.status)))
     return found
 
 
