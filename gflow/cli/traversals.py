@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.deep import deep_limit
@@ -177,10 +177,12 @@ def _title(payload: dict[str, Any]) -> tuple[str, str]:
 
 
 def _limit_parts(problem: gflow.MatrixCompletion, found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[Any]:
+    from gflow.report.labels import counted, lines_of
+
     yield facts(
         [
             _title(payload),
-            ("status", f"{found.status}: {found.reason}"),
+            ("status", f"{found.status}: {counted(found.reason)}"),
             ("rank", number(found.rank)),
             ("nuclear norm", number(found.nuclear_norm)),
             ("largest error", number(found.error, 2)),
@@ -190,13 +192,11 @@ def _limit_parts(problem: gflow.MatrixCompletion, found: gflow.Traversal, payloa
         ]
     )
     if len(found.chains) > 1:
-        from gflow.report.labels import lines_of
-
-        rows = ((str(i), *map(few, lines_of(problem, each))) for i, each in enumerate(found.chains))
+        rows = ((str(i + 1), *map(few, lines_of(problem, each))) for i, each in enumerate(found.chains))
         yield table(f"coupling components ({LINES})", ["", "rows ", "columns "], rows)
     head = ["component", "rank", "loss", "escape rate", "gap", "mu", "A1", "A2", "plateau time", "exponents "]
     keys = ("component", "rank", "loss", "escape_rate", "gap", "mu", "assumption_1", "assumption_2", "plateau_time")
-    yield table("saddles", head, [[*(s[key] for key in keys), _numbers(s["exponents"], 4)] for s in payload["saddles"]])
+    yield table("saddles", head, [[*_told(s, keys), _numbers(s["exponents"], 4)] for s in payload["saddles"]])
     yield (
         "mu: smallest curvature inside the manifold; A1: sigma_1 of the residual is simple; A2: no negative curvature\n"
         "inside; plateau time: in units of log(1/alpha); exponents p: passive modes of size alpha^p on arrival"
@@ -208,7 +208,12 @@ def _limit_parts(problem: gflow.MatrixCompletion, found: gflow.Traversal, payloa
         yield f"W: {d1} x {d2}, too large to print: --json holds its factors A ({d1} x {k}) and B ({k} x {d2})"
     else:
         yield matrix(f"W ({LINES})", found.matrix, None if found.from_start else found.std, problem)
-    yield from (f"warning: {text}" for text in found.warnings)
+    yield from (f"warning: {counted(text)}" for text in found.warnings)
+
+
+def _told(saddle: dict[str, Any], keys: Iterable[str]) -> list[Any]:
+    """Return what a table shows of a saddle, its component counted from 1."""
+    return [saddle[key] + 1 if key == "component" and saddle[key] is not None else saddle[key] for key in keys]
 
 
 def _escape_parts(problem: gflow.MatrixCompletion, payload: dict[str, Any]) -> Iterator[Any]:
@@ -216,10 +221,10 @@ def _escape_parts(problem: gflow.MatrixCompletion, payload: dict[str, Any]) -> I
     yield facts([_title(payload), *ending])
     keys = ("component", "rank", "loss", "escape_rate", "gap", "multiplicity", "assumption_1", "assumption_2")
     head = [*(key.replace("_", " ") for key in keys[:-2]), "A1", "A2"]
-    yield table("saddles", head, [[saddle[key] for key in keys] for saddle in payload["saddles"]])
+    yield table("saddles", head, [_told(saddle, keys) for saddle in payload["saddles"]])
     yield "A1: sigma_1 of the residual is simple; A2: no negative curvature inside the manifold"
     for saddle in payload["saddles"]:
-        where = "" if saddle["component"] is None else f"component {saddle['component']}, "
+        where = "" if saddle["component"] is None else f"component {saddle['component'] + 1}, "
         yield facts(
             [
                 (f"{where}rank {saddle['rank']}", ""),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,7 +13,7 @@ import numpy as np
 import gflow
 from gflow import watch
 from gflow.report.answer import ASKED, PREMISE, sentences
-from gflow.report.labels import column_label, row_label
+from gflow.report.labels import column_label, counted, row_label
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.ledger import aggregated
@@ -26,7 +25,6 @@ CHECKED_ENTRIES = 10_000
 """Up to this number of entries the statements are checked."""
 PER_CENT = 0.01
 LONGEST_LABEL = 16
-COMPONENT = re.compile(r"component (\d+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +179,7 @@ def _matrix(found: Explanation, room: int) -> Iterator[str]:
     """Yield the matrix with its entries told apart, as far as it fits."""
     W = found.limit.matrix
     if W is None:
-        reason = COMPONENT.sub(lambda match: f"component {int(match[1]) + 1}", found.limit.reason)
+        reason = counted(found.limit.reason)
         yield from _wrapped(f"no limit: {found.limit.status}: {reason}")
         yield ""
         return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+_COMPONENT = re.compile(r"component (\d+)")
 
 
 def row_label(problem: Any, i: int) -> str:
@@ -30,3 +33,8 @@ def line_labels(problem: Any) -> dict[str, tuple[str, ...]]:
 def _label(names: Any, k: int) -> str:
     name = None if names is None else names[k]
     return str(k + 1) if name is None else str(name)
+
+
+def counted(text: str) -> str:
+    """Return a sentence about coupling components, which it counts from 0, with them counted from 1."""
+    return _COMPONENT.sub(lambda match: f"component {int(match[1]) + 1}", text)

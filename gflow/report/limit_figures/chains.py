@@ -51,7 +51,7 @@ def chain_figure(given: Evidence) -> Figure:
         for ax, (chain, legs) in zip(np.atleast_1d(axes).flat, shown, strict=False):
             draw_chain([(leg.positions, leg.losses) for leg in legs], _marks(chain, legs), ax)
             if len(chains) > 1:
-                ax.set_title(f"component {chain.end.component}")
+                ax.set_title(f"component {chain.end.component + 1}")
 
     drawing = Drawing.of(
         draw,
