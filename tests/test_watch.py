@@ -15,8 +15,10 @@ import pytest
 import gflow
 from gflow import watch
 from gflow.cli import main, watching
+from gflow.completions import semidefinite
 from gflow.data import example
 from gflow.statements.claims import Verdict
+from gflow.studies import run_sweep, study_named, study_report, sweep_named
 
 SLACK = 20.0
 """Seconds after which something that should have ended hangs: without a limit it would take hours."""
@@ -218,3 +220,27 @@ def test_a_sweep_keeps_what_it_has_and_says_how_to_go_on(
     main(["sweep", "demo", "--store", "kept.sqlite", "--resume", "--json"])
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert len(rows) == 24 and not any("TimeIsUp" in (row["error"] or "") for row in rows)
+
+
+def test_a_sweep_ends_in_time_with_the_rows_it_has_and_goes_on_with_them(tmp_path: Path, clock: None) -> None:
+    sweep, store = sweep_named("demo"), tmp_path / "demo.sqlite"
+    with pytest.warns(UserWarning, match=r"the time allowed, 0\.05 s, is over: \d+ of \d+ rows are there"):
+        some = run_sweep(sweep, store, timeout=0.05)
+    everything = run_sweep(sweep, store, resume=True)
+    assert 0 < len(some.rows) < len(everything.rows)
+    assert len(everything.rows) == len(list(sweep.configurations()))
+
+
+def test_a_study_that_is_not_finished_in_time_says_so(clock: None) -> None:
+    study = study_named("mixing")
+    report = study_report(study, "mixing", study.QUICK, timeout=0.03)
+    assert not report.claims and "Not finished: the time allowed, 0.03 s, is over" in report.lead
+    assert "is over" in str(report.configuration["left out"])
+
+
+def test_a_conic_solver_gets_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    problem = gflow.MatrixCompletion(np.where(rng.random((20, 20)) < 0.5, rng.standard_normal((20, 20)), np.nan))
+    monkeypatch.setitem(semidefinite.OPTIONS, "scs", {"eps_abs": 1e-300, "eps_rel": 1e-300, "max_iters": 10**9})
+    with watch.watching(timeout=0.2), pytest.raises(watch.TimeIsUp):
+        gflow.minimum_nuclear_norm(problem, solver="scs")

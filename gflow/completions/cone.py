@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from gflow import watch
 from gflow.policy import EPS
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "clarabel": {"tol_gap_rel": 1e-12, "tol_gap_abs": 1e-12, "tol_feas": 1e-12},
     "scs": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 5000},
 }
+TIME_LIMITS, SHORTEST = {"clarabel": "time_limit", "scs": "time_limit_secs"}, 1e-3
+"""How the solvers call the seconds that they may take, and the fewest."""
 UNBOUNDED = 1e8
 """Where the trace passes this many times the size of the values, the search for an X that fits is given up."""
 NO_NEARER = 8
@@ -38,7 +41,7 @@ def conic_pair(B: np.ndarray, b: np.ndarray, solver: str) -> Pair | None:
     columns = B.reshape(len(b), -1).T
     cone = cvxpy.reshape(np.eye(d).ravel() - columns @ mu, (d, d), order="C") >> 0
     task = cvxpy.Problem(cvxpy.Maximize(b @ mu), [cone])
-    if not _solved(task, solver) or mu.value is None or cone.dual_value is None:
+    if not solved(task, solver, OPTIONS[solver]) or mu.value is None or cone.dual_value is None:
         return None
     X, y = np.asarray(cone.dual_value), np.asarray(mu.value)
     return (X / 2 + X.T / 2, y) if np.isfinite(X).all() and np.isfinite(y).all() else None
@@ -55,21 +58,29 @@ def separating(B: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     mu = cvxpy.Variable(len(b))
     cone = cvxpy.reshape(-(B.reshape(len(b), -1).T @ mu), (d, d), order="C") >> 0
     task = cvxpy.Problem(cvxpy.Maximize(b @ mu), [cone, cvxpy.norm(mu) <= 1])
-    if not _solved(task, "clarabel") or mu.value is None:
+    if not solved(task, "clarabel", OPTIONS["clarabel"]) or mu.value is None:
         return None
     size = float(np.linalg.norm(mu.value))
     return np.asarray(mu.value) / size if 0 < size < np.inf else None
 
 
-def _solved(task: Any, solver: str) -> bool:
+def solved(task: Any, solver: str, options: dict[str, Any]) -> bool:
+    """Return whether a conic solver ended without an error; it ends in the time that is left (see ``gflow.watch``).
+
+    Raises ``TimeIsUp`` where that was the reason.
+    """
     import cvxpy
 
+    left = watch.remaining()
+    limit = {} if left is None else {TIME_LIMITS[solver]: max(left, SHORTEST)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            task.solve(solver=solver.upper(), **OPTIONS[solver])
+            task.solve(solver=solver.upper(), **options, **limit)
         except cvxpy.SolverError:
+            watch.tick("conic solver")
             return False
+    watch.tick("conic solver")
     return True
 
 
@@ -87,6 +98,7 @@ def interior_pair(B: np.ndarray, b: np.ndarray, gap_tol: float, max_iterations: 
     X, mu = unit * np.eye(d), np.zeros(len(b))
     best, least, since = (X, mu), np.inf, 0
     for _ in range(max_iterations):
+        watch.tick("interior point")
         trace, missing = float(np.trace(X)), b - np.tensordot(B, X, 2)
         error = max(abs(trace - float(b @ mu)) / trace, float(np.linalg.norm(missing)) / unit)
         since += 1

@@ -6,13 +6,14 @@ Z = [[., -W/2], [-W^T/2, .]] holds the completion W.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from gflow import watch
+from gflow.completions.cone import solved
 from gflow.problems import MatrixCompletion
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -42,13 +43,7 @@ def conic_solution(problem: MatrixCompletion, solver: str) -> Pair | None:
     y = cvxpy.Variable(n)
     cone = cvxpy.reshape(spread @ y + np.eye(D).ravel(), (D, D), order="F") >> 0
     task = cvxpy.Problem(cvxpy.Maximize(problem.targets @ y), [cone])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            task.solve(solver=solver.upper(), **OPTIONS[solver])
-        except cvxpy.SolverError:
-            return None
-    if y.value is None or cone.dual_value is None:
+    if not solved(task, solver, OPTIONS[solver]) or y.value is None or cone.dual_value is None:
         return None
     W, Y = -2 * cone.dual_value[:d1, d1:], problem.adjoint(np.asarray(y.value))
     return (W, Y) if np.isfinite(W).all() and np.isfinite(Y).all() else None
@@ -66,6 +61,7 @@ def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: in
     y, F = np.zeros(len(b)), np.eye(D)
     Z = _modulus(problem.values, 0.5 * float(np.linalg.norm(problem.values, 2)))
     for _ in range(max_iterations):
+        watch.tick("interior point")
         if np.trace(Z) - b @ y <= gap_tol * np.trace(Z):
             break
         try:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 
+from gflow import watch
 from gflow.studies.store import Store
 from gflow.studies.sweep import RowStatus, Sweep, SweepProgress, SweepTable, plain
 from gflow.studies.workers import Task, rows_of
 
 
+@watch.watched
 def run_sweep(
     sweep: Sweep,
     path: str | os.PathLike[str],
@@ -22,6 +25,8 @@ def run_sweep(
     scheduler: str | None = None,
     resume: bool = False,
     on_progress: Callable[[SweepProgress], None] | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> SweepTable:
     """Return the table of a sweep, every row of which is committed to the store as it arrives.
 
@@ -43,6 +48,8 @@ def run_sweep(
         Go on with a store that holds results; failed rows are results and are kept.
     on_progress : function of a SweepProgress, or None
         Called at the start and after every row.
+    progress, timeout : see ``gflow.watch.watching``
+        When the time is over a warning says how many rows there are; ``resume`` goes on with them.
 
     Raises
     ------
@@ -68,9 +75,18 @@ def run_sweep(
         failed = sum(row.status is RowStatus.FAILED for row in rows.values())
         begin, told = time.monotonic(), on_progress or (lambda progress: None)
         told(SweepProgress(len(rows), len(configurations), failed, 0, 0.0))
-        for computed, row in enumerate(rows_of(sweep, tasks, jobs=jobs, scheduler=scheduler) if tasks else (), 1):
-            store.add(row)
-            rows[row.index] = row
-            failed += row.status is RowStatus.FAILED
-            told(SweepProgress(len(rows), len(configurations), failed, computed, time.monotonic() - begin))
+        try:
+            with watch.whole():
+                for computed, row in enumerate(
+                    rows_of(sweep, tasks, jobs=jobs, scheduler=scheduler) if tasks else (), 1
+                ):
+                    store.add(row)
+                    rows[row.index] = row
+                    failed += row.status is RowStatus.FAILED
+                    told(SweepProgress(len(rows), len(configurations), failed, computed, time.monotonic() - begin))
+                    watch.tick("row", len(rows), len(configurations))
+        except watch.TimeIsUp as up:
+            if not watch.ends_early():
+                raise
+            warnings.warn(f"{up}: {len(rows)} of {len(configurations)} rows are there", stacklevel=3)
         return SweepTable(sweep, store.seed, tuple(row for _, row in sorted(store.rows().items())), len(tasks))

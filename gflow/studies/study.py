@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gflow import MatrixCompletion
+from gflow import MatrixCompletion, watch
 from gflow.plots import Drawing, composite
 from gflow.report import Figure, Report, Table
 from gflow.statements.claims import Claim
@@ -88,12 +88,32 @@ def accepts_matrix(study: FigureStudy) -> bool:
     return any(field.name == "problem" for field in fields(study.Config))
 
 
-def study_report(study: FigureStudy, name: str, config: Any, *, jobs: int = 1, drawn: bool = True) -> Report:
+@watch.watched
+def study_report(
+    study: FigureStudy,
+    name: str,
+    config: Any,
+    *,
+    jobs: int = 1,
+    drawn: bool = True,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
+) -> Report:
     """Return the report on one run of a study; claims, figures and tables are led by its name.
 
-    Without ``drawn`` it has no figures, which a report that is not written does not need.
+    Without ``drawn`` it has no figures, which a report that is not written does not need. When the ``timeout`` is over
+    (see ``gflow.watch.watching``) there are no claims, and the report says so.
     """
-    result = study.run(config, jobs=jobs)
+    settings = {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
+    try:
+        with watch.whole(), watch.stage(name):
+            watch.tick()
+            result = study.run(config, jobs=jobs)
+    except watch.TimeIsUp as up:
+        if not watch.ends_early():
+            raise
+        told = f"{study.SETTING} Not finished: {up}."
+        return Report(study.TITLE, told, [], configuration=settings | {"left out": str(up)}, seed=config.seed)
     data = study.data(result) if drawn else {}
     shown = {panel: _drawing(study, panel, result) for panel in study.PANELS if panel in data}
     letters = _letters([study.PANELS[panel].caption for panel in shown])
@@ -108,7 +128,7 @@ def study_report(study: FigureStudy, name: str, config: Any, *, jobs: int = 1, d
         ],
         composites={name: composite(parts, study.TITLE)} if parts else {},
         tables=[replace(table, name=f"{name}-{table.name}") for table in study.tables(result)],
-        configuration={field.name: _plain(getattr(config, field.name)) for field in fields(config)},
+        configuration=settings,
         seed=config.seed,
     )
 
