@@ -266,3 +266,17 @@ def test_bad_input_is_named() -> None:
         plots.draw_matrix([[1.0]], [["guessed"]], ax)
     with pytest.raises(ValueError, match=r"rows must be \(T, d1, 2\)"):
         plots.draw_polar(np.ones((4, 2, 3)), np.ones((4, 3, 2)), ax)
+
+
+def test_powers_of_ten_are_plain_text_that_says_the_same() -> None:
+    from matplotlib.figure import Figure
+
+    from gflow.plots.powers import PlainPowers, write_plainly
+
+    (ax, near) = Figure().subplots(1, 2)
+    ax.loglog([1e-3, 1e4], [1e-12, 1.0])
+    near.semilogy([1, 2], [2.0, 5.0])
+    write_plainly((ax, near))
+    labels = ax.yaxis.get_major_formatter().format_ticks([1e-12, 1e-3, 1.0])
+    assert isinstance(ax.xaxis.get_major_formatter(), PlainPowers) and labels == ["10⁻¹²", "10⁻³", "10⁰"]
+    assert "3 × 10⁰" in near.yaxis.get_minor_formatter().format_ticks(near.yaxis.get_minorticklocs())

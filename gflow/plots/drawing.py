@@ -83,6 +83,8 @@ class Drawing:
         from cycler import cycler
         from matplotlib.figure import Figure
 
+        from gflow.plots.powers import write_plainly
+
         scale, stream = 1.0 if width is None else width / self.figsize[0], io.BytesIO()
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
@@ -90,6 +92,7 @@ class Drawing:
             matplotlib.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
             figure = Figure(figsize=(scale * self.figsize[0], scale * self.figsize[1]), layout="constrained")
             self.paint(figure)
+            write_plainly(figure.axes)
             paper: dict[str, Any] = {"transparent": True} if kind == "svg" else {"facecolor": "white"}
             figure.savefig(stream, format=kind, dpi=72 if kind == "svg" else DPI, metadata=_UNSIGNED[kind], **paper)
         return stream.getvalue()
