@@ -21,7 +21,6 @@ class PlainPowers(Formatter):  # type: ignore[misc]
 
     def set_locs(self, locs: Any) -> None:
         """Tell where all ticks are, on which it depends which of them have labels."""
-        self.locs = locs
         self.inner.set_locs(locs)
 
     def __call__(self, x: float, pos: int | None = None) -> str:
