@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
+from gflow import watch
 from gflow.completions.semidefinite import Pair
 from gflow.problems import MatrixCompletion
 
@@ -38,6 +39,7 @@ def barrier_solution(problem: MatrixCompletion, gap_tol: float, max_iterations: 
     mu = float(np.linalg.norm(W, 2))
     lower, best = -np.inf, np.zeros(W.shape)
     for _ in range(max_iterations):
+        watch.tick("Newton step")
         try:
             point = _Point(W, mu)
             factor = scipy.linalg.cho_factor(point.hessian(i, j), overwrite_a=True)

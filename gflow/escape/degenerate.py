@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow import watch
+
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
@@ -210,6 +212,7 @@ def _on_sphere(slope: Slope, p: int, x: np.ndarray, size: float) -> tuple[np.nda
 
     y, passed = np.concatenate([x, [np.log(size), 0.0]]), 0.0
     while True:
+        watch.tick("degenerate escape")
         at = y[:n] / np.linalg.norm(y[:n])
         g = slope(at)
         rate, speed = float(at @ g), float(np.linalg.norm(g))

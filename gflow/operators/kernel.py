@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.search import Operator, extreme
 from gflow.plain import plain
@@ -152,6 +153,7 @@ def _linearised(space: Operator, A: np.ndarray, B: np.ndarray, signs: np.ndarray
 def _polished(space: Operator, A: np.ndarray, B: np.ndarray, signs: np.ndarray, max_steps: int = 20) -> _Factors:
     """Return the factors after Gauss-Newton steps on V(A B) = 0, as long as they help."""
     for _ in range(max_steps):
+        watch.tick("kernel")
         F, J = _linearised(space, A, B, signs)
         h = np.linalg.lstsq(J, -F)[0]
         dA = h[: A.size].reshape(A.shape)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.operators.commuting import commuting, operator
 from gflow.plain import plain
 from gflow.policy import DEPENDENCE
@@ -264,6 +265,7 @@ def _newton(
     """Return the sigma with rows x = b for x = exp(level + 2 rows^T sigma); None if it is not reached."""
     size, best, least = float(np.linalg.norm(b)), None, np.inf
     for _ in range(steps):
+        watch.tick("path")
         x = np.exp(np.minimum(level + 2.0 * rows.T @ sigma, 300.0))
         missing = b - rows @ x
         error = float(np.linalg.norm(missing)) / size

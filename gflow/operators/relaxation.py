@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gflow import watch
 from gflow.operators.search import Operator
 from gflow.policy import EPS
 
@@ -56,6 +57,7 @@ def _largest_eigenvalue_bound(H: np.ndarray, forms: np.ndarray, gap: float = 1e-
     z[-1] = best - 1.0
     weight = float(dim)
     while weight * gap < dim:
+        watch.tick("relaxation")
         z, settled = _centred(H, generators, z, weight)
         values, vectors = np.linalg.eigh(H + np.tensordot(z[:-1], forms, 1))
         if values[0] > best:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gflow import watch
 from gflow.policy import EPS
 from gflow.problems import MatrixSensing, power_of_four
 
@@ -103,6 +104,7 @@ def descended(operator: Operator, start: np.ndarray, rank: int, sign: int, max_s
     slope, value = _slope(operator, X, U, V, sign)
     step, idle = 1.0, 0
     for _ in range(max_steps):
+        watch.tick("search")
         size = float(np.sum(slope * slope))
         if size <= EPS**2 or idle == 5:
             break
