@@ -6,9 +6,9 @@ tolerances are relative: to max|M|, to the largest singular value, or to the nor
 
 from __future__ import annotations
 
-import numpy as np
+import sys
 
-EPS = float(np.finfo(float).eps)
+EPS = sys.float_info.epsilon
 """Distance from 1 to the next double: what one rounding costs."""
 
 HESSIAN_ROUNDING = 64.0 * EPS

@@ -22,13 +22,14 @@ def old_names(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
 
 
 def moved(package: str, to: str) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a package that is called ``to``: every name warns with ``DeprecationWarning``."""
+    """Return the ``__getattr__`` of a package that is called ``to``: its names warn with ``DeprecationWarning``."""
 
     def attribute(name: str) -> Any:
-        if name.startswith("__"):
+        new = import_module(to)
+        if name.startswith("__") or not hasattr(new, name):
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         told = f"{package} is called {to}; the old name goes in the next version"
         warnings.warn(told, DeprecationWarning, stacklevel=2)
-        return getattr(import_module(to), name)
+        return getattr(new, name)
 
     return attribute

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from gflow_studies.benchmarks.growth import Growth, growth, growth_table
+from gflow_studies.benchmarks.growth import CostGrowth, growth, growth_table
 from gflow_studies.benchmarks.scale import SCALE_CASES, low_rank
 from gflow_studies.benchmarks.timing import measure
 
@@ -17,7 +17,7 @@ def test_problems_are_low_rank_sparse_and_the_same_each_time() -> None:
 
 
 def test_an_exponent_is_the_slope_of_the_logarithms() -> None:
-    row = Growth("gradient seconds", "n", (10, 20, 40), (3.0, 12.0, 48.0), 1.0)
+    row = CostGrowth("gradient seconds", "n", (10, 20, 40), (3.0, 12.0, 48.0), 1.0)
     assert row.exponent == pytest.approx(2.0)
     assert "2.00" in growth_table([row]) and json.loads(json.dumps(row.to_dict()))["expected"] == 1.0
 

@@ -11,7 +11,7 @@ from deep_referee import DeepReferee
 
 import gflow
 from gflow.data import example
-from gflow.limit import outside
+from gflow.limit.orbit import outside
 from gflow.statements import deep_clock
 from gflow.statements.claims import Verdict
 from gflow.statements.evidence import Evidence

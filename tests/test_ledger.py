@@ -177,7 +177,7 @@ def test_components_that_leave_at_one_time_have_no_saddle_between(values: Any, r
 
 def test_a_traversal_that_stops_leaves_only_the_saddles_before() -> None:
     assert [visit.rank for visit in visits(published("c1").traversal)] == [0, 1]
-    assert [visit.rank for visit in visits(published("zero_coupled").traversal)] == [0]
+    assert [visit.rank for visit in visits(published("zero_coupled").traversal)] == [0, 2], "two escape together"
 
 
 # Edges

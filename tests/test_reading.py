@@ -153,7 +153,7 @@ def test_names_survive_writing_and_reading(tmp_path: Path, suffix: str, data) ->
     values = np.array([[0.5, NAN, 3.0], [4.0, 5.0, NAN], [7.0, 8.0, -0.0]])[: shape[0], : shape[1]]
     problem = MatrixCompletion(values, row_names=rows, column_names=columns)
     write_matrix(problem, tmp_path / f"m{suffix}")
-    found = read_matrix(tmp_path / f"m{suffix}", header=True if suffix != ".npz" else None, index=True)
+    found = read_matrix(tmp_path / f"m{suffix}", **({} if suffix == ".npz" else {"header": True, "index": True}))
     assert found == problem
     assert (found.row_names, found.column_names) == (problem.row_names, problem.column_names)
 

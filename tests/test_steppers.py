@@ -9,10 +9,10 @@ import pytest
 from scipy.integrate import DOP853, LSODA, RK23, OdeSolver, solve_ivp
 
 import gflow
+from gflow.flow import driver
 from gflow.flow.driver import drive
 from gflow.flow.run import Run
 from gflow.flow.steppers import BDF2, RKC, ExponentialRosenbrock, LinearPhase
-from gflow.flow.trajectory import Ending
 from gflow.graded.run import GradedRun
 
 POINTS = 24
@@ -225,29 +225,31 @@ def test_neither_the_package_nor_a_small_limit_loads_the_solvers_of_scipy() -> N
 # The driver
 
 
-def test_the_driver_asks_endings_in_their_order_and_its_watch_only_after_a_step_that_was_taken() -> None:
+def test_the_driver_asks_endings_in_their_order_and_the_watch_before_every_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     told: list[str] = []
 
     def question(name: str, at: int) -> Any:
-        def asked() -> str | None:
+        def asked(*_: Any) -> str | None:
             told.append(name)
             return name if told.count(name) > at else None
 
         return asked
 
-    assert drive(question("step", 9), (question("one", 2), question("two", 9)), question("watch", 9)) == "one"
-    assert told == ["one", "two", "step", "one", "two", "watch", "step", "one"]
+    monkeypatch.setattr(driver.watch, "spent", question("watch", 9))
+    assert drive(question("step", 9), (question("one", 2), question("two", 9))) == "one"
+    assert told == ["one", "two", "watch", "step", "one", "two", "watch", "step", "one"]
     for name in ("step", "two", "watch"):
         told.clear()
         limits = {"step": 9, "two": 9, "watch": 9} | {name: 1}
-        found = drive(
-            question("step", limits["step"]), (question("two", limits["two"]),), question("watch", limits["watch"])
-        )
+        monkeypatch.setattr(driver.watch, "spent", question("watch", limits["watch"]))
+        found = drive(question("step", limits["step"]), (question("two", limits["two"]),), late=lambda said: said)
         assert found == name and told.count(name) == 2
 
 
 @pytest.mark.parametrize("graded", [False, True])
-def test_a_watch_passes_every_step_of_a_flow_and_may_end_it(graded: bool) -> None:
+def test_the_watch_passes_every_step_of_a_flow_and_may_end_it(graded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     problem, model = gflow.MatrixCompletion(DATA), gflow.Factorization((3, 3))
     limits = {"loss_tol": 1e-20, "gradient_tol": 1e-12, "norm_limit": 1e4}
     run: Any
@@ -257,12 +259,12 @@ def test_a_watch_passes_every_step_of_a_flow_and_may_end_it(graded: bool) -> Non
         objective = gflow.Objective.of(problem, model)
         run = Run(objective, START, None, "LSODA", 1e-8, None, max_evaluations=1000, **limits)
     seen: list[float] = []
-    late: Ending = gflow.Status.BUDGET, "too late"
 
-    def watch() -> Ending | None:
+    def spent(stage: str, taken: int) -> str | None:
         seen.append(run.flow.t)
-        return late if len(seen) == 7 else None
+        return "too late" if taken == 7 else None
 
-    path = run.trajectory(watch=watch) if graded else run.trajectory(None, None, watch)
-    assert (path.status, path.message) == late and path.n_steps == len(seen) == 7
-    assert np.allclose(path.times[1:], np.array(seen) * run.units[1], rtol=1e-12)
+    monkeypatch.setattr(driver.watch, "spent", spent)
+    path = run.trajectory() if graded else run.trajectory(None, None)
+    assert (path.status, path.message) == (gflow.Status.BUDGET, "too late") and path.n_steps == len(seen) - 1 == 7
+    assert np.allclose(path.times, np.array(seen) * run.units[1], rtol=1e-12)

@@ -38,7 +38,7 @@ from gflow.limit.orbit.drift import drift
 from gflow.limit.orbit.orbits import Ending
 from gflow.limit.orbit.polish import completed, krylov_polish, smallest_off_gauge
 from gflow.limit.orbit.rosenbrock import rosenbrock_flow
-from gflow.limit.orbit.settling import Finding, Watch
+from gflow.limit.orbit.settling import Sighting, Watch
 from gflow.limit.orbit.uniqueness import flat_directions, locally_unique
 from gflow.models import Factorization
 from gflow.objective import Objective
@@ -798,7 +798,7 @@ def test_a_watch_stops_at_a_minimum_and_not_at_a_saddle_inside() -> None:
     side = np.sqrt(2.0 / MatrixCompletion([[0.0, 1.0], [2.0, GAP]]).unit)
     saddle = model.theta(np.array([[0.0], [side]]), np.array([[side, 0.0]]))
     assert classify(objective, saddle).index == 1
-    assert watch.polished(saddle + 1e-5 * np.array([1.0, 0, 0, 1.0]), 0.1) == Finding.NEAR_SADDLE
+    assert watch.polished(saddle + 1e-5 * np.array([1.0, 0, 0, 1.0]), 0.1) == Sighting.NEAR_SADDLE
     assert 1e-6 < watch.distance < 1e-4
 
 

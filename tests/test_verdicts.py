@@ -16,7 +16,7 @@ import gflow
 from gflow.cli.columns import Columns
 from gflow.cli.output import Outcome, table
 from gflow.cli.survey import joined
-from gflow.cli.verdicts import WIDTH, report_parts
+from gflow.cli.verdicts import FOLD_WIDTH, report_parts
 from gflow.data import example
 from gflow.report import Report
 from gflow.report.groups import GROUPS, SHORT, grouped
@@ -103,7 +103,7 @@ def test_the_same_words_at_80_and_120_columns_in_a_pipe_and_without_colour(
                 Path(wanted, f"verify-{width}{'-details' * details}.txt").write_text(text)
         assert "\x1b[" in wide[0] and "\x1b[" not in wide[2]
         assert len({plain(text) for text in wide}) == 1
-        assert max(map(len, plain(wide[0]).splitlines())) <= WIDTH
+        assert max(map(len, plain(wide[0]).splitlines())) <= FOLD_WIDTH
     narrow = printed(lambda: report_parts(report(answer), None), monkeypatch, 60)
     assert plain(narrow).split() == printed(lambda: report_parts(report(answer), None), monkeypatch, None).split()
 

@@ -16,7 +16,7 @@ from gflow.statements.saddles import saddle_at
 if TYPE_CHECKING:
     from gflow.cli.inputs import TrajectoryRequest
 
-SAME, TINY = 1e-9, 1e-15
+EQUAL_LOSS, TINY_LOSS = 1e-9, 1e-15
 """Losses of two orbits are equal within the first, relative to each other, or the second, relative to the largest."""
 ON_OMEGA = 1e-3
 """A point lies on an Omega_k, up to the size of the start, if at most this fraction of [A; B^T] lies outside."""
@@ -127,7 +127,7 @@ def joined(orbits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     largest, level = max((orbit["loss"] for orbit in orbits), default=0.0), -1.0
     families: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for orbit in sorted(orbits, key=lambda each: -each["loss"]):
-        if level < 0.0 or level - orbit["loss"] > SAME * level + TINY * largest:
+        if level < 0.0 or level - orbit["loss"] > EQUAL_LOSS * level + TINY_LOSS * largest:
             level = orbit["loss"]
         families.setdefault((-level, *orbit["ranks"], *orbit["kinds"]), []).append(orbit)
     return [_family(families[key]) for key in sorted(families)]

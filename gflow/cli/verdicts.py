@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gflow.report.groups import TheoremGroup
     from gflow.statements.claims import Claim
 
-WIDTH = 80
+FOLD_WIDTH = 80
 """Everything here has at most so many characters a line: the same in a wide terminal, a narrow one and a pipe."""
 VERDICT = 19
 """The longest verdict in words: fails on these data."""
@@ -116,4 +116,4 @@ class Narrow:
     inside: Any
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from console.render(self.inside, options.update(max_width=min(WIDTH, options.max_width)))
+        yield from console.render(self.inside, options.update(max_width=min(FOLD_WIDTH, options.max_width)))

@@ -11,7 +11,7 @@ from typing import Any
 
 from gflow import watch
 
-EVERY = 10.0
+LINE_SECONDS = 10.0
 """Seconds between two lines where standard error is no terminal."""
 
 
@@ -43,8 +43,8 @@ def _lines() -> Iterator[watch.Report]:
 
     def told() -> None:
         seconds = 0.0
-        while not done.wait(EVERY):
-            seconds += EVERY
+        while not done.wait(LINE_SECONDS):
+            seconds += LINE_SECONDS
             with suppress(OSError, ValueError):  # a log that has gone away stops no command
                 print(f"gflow: {line(latest[0]._replace(elapsed=seconds))}", file=sys.stderr, flush=True)
 

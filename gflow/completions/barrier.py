@@ -18,7 +18,7 @@ from gflow.problems import MatrixCompletion
 
 REDUCTION = 0.1
 """How much smaller the next mu is, once a Newton step at this one is short enough to land close to the minimum."""
-LANDS, FAR = 0.3, 0.5
+LANDS, FAR_STEP = 0.3, 0.5
 """Newton decrements below which mu is reduced, and above which the step is damped, which then cannot fail."""
 NUMBERS = 2**22
 """Numbers held while a block of rows of the Hessian is made."""
@@ -57,7 +57,7 @@ def barrier_solution(problem: MatrixCompletion, gap_tol: float, max_iterations: 
         if point.norm - lower <= gap_tol * point.norm:
             break
         decrement = float(np.sqrt(max(-slope @ step, 0.0) / mu))
-        W[i, j] += step / (1 + decrement) if decrement > FAR else step
+        W[i, j] += step / (1 + decrement) if decrement > FAR_STEP else step
         if decrement < LANDS:
             W[i, j] += (1 - REDUCTION) * mu * scipy.linalg.cho_solve(factor, drift)
             mu *= REDUCTION

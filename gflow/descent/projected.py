@@ -105,6 +105,7 @@ def projected_gradient(
         Diverging when |X|_F > norm_limit * max(unit, |start|_F).
     max_evaluations, max_states, callback
         As for ``gradient_descent``; times are the sums of the steps.
+    progress, timeout : see ``gflow.watch.watching``
 
     ``gradient_norms`` holds |X - X_next|_F / step. The step scales as 1 and X as s when y is multiplied by s.
 

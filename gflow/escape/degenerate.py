@@ -30,7 +30,7 @@ TAIL_STRETCH, LONGEST = 50.0, 1e9
 """The flow on the sphere is followed in pieces of this length over the rate, up to this many of them together."""
 TAIL_FROM = 1e4
 """Size to which the second route integrates before the tail is added."""
-KERNEL_TOL = 1e-8
+HESSIAN_KERNEL_TOL = 1e-8
 """Eigenvalues of the Hessian up to this fraction of its norm are those of its kernel."""
 TAIL_ORDERS = range(3, 9)
 INTEGER_TOL = 1e-3
@@ -154,13 +154,13 @@ def _in_kernel(local: Objective, direction: np.ndarray, order: int) -> Objective
     H = local.hessian(np.zeros(local.dim))
     values, vectors = np.linalg.eigh(H)
     norm = float(np.abs(values).max())
-    stiff = vectors[:, np.abs(values) > KERNEL_TOL * norm] if norm > 0.0 else vectors[:, :0]
+    stiff = vectors[:, np.abs(values) > HESSIAN_KERNEL_TOL * norm] if norm > 0.0 else vectors[:, :0]
     if not stiff.shape[1]:
         return local
     along = float(np.linalg.norm(stiff.T @ direction))
     near = 1e-3
     force = float(np.linalg.norm(stiff.T @ local.gradient(near * (direction - stiff @ (stiff.T @ direction)))))
-    if along > KERNEL_TOL or (order > 3 and force > near ** (order - 1) * norm):
+    if along > HESSIAN_KERNEL_TOL or (order > 3 and force > near ** (order - 1) * norm):
         raise ValueError("start does not lie in the kernel of the Hessian, or what is outside answers at second order")
 
     def kept(x: np.ndarray) -> np.ndarray:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from gflow.objective import Objective
     from gflow.problems import MatrixCompletion
 
-LAUNCH = 1e-9
+HOMOGENEOUS_LAUNCH = 1e-9
 """Start on the ray, relative to the size of the saddle, to the power of the order: the error of the path."""
-SMALLEST, SPREAD, SHIFT_TOL = 1e-3, np.array([10.0, 10.0**0.5, 1.0]), 1e-4
+SMALLEST_START, SPREAD, SHIFT_TOL = 1e-3, np.array([10.0, 10.0**0.5, 1.0]), 1e-4
 """Default starts: multiples of the smallest one, or of one at which errors of s* move the time by so little more."""
 CHANNEL = 1e-6
 """Singular values of the saddle's W above this fraction of the largest are channels in use."""
-LEAST_ORDER = 0.05
+LEAST_POWER = 0.05
 """Smallest order in alpha with which the direct route is extrapolated."""
 MESSAGE, FINEST = "the limit along the ray of the homogeneous escape", 1e-11
 WARY = 4.0
@@ -65,7 +65,7 @@ def homogeneous_limit(
     except (NoBlowUp, ValueError):
         return None
     size = max(float(np.linalg.norm(saddle)), objective.theta_unit)
-    least = max(SMALLEST, SHIFT_TOL ** (1.0 / (escape.order - 2)))
+    least = max(SMALLEST_START, SHIFT_TOL ** (1.0 / (escape.order - 2)))
     starts = SPREAD * least * size / float(np.linalg.norm(direction)) if alphas is None else alphas
     order = _order(problem, model, saddle) if problem is not None and model is not None else 1.0
     try:
@@ -163,7 +163,7 @@ def _compared(
 ) -> EscapeLimit:
     """Return the record with both routes at the times at which the path on the ray moves."""
     escape, saddle = ways.escape, ways.saddle
-    epsilon, power = LAUNCH ** (1.0 / escape.order) * size, escape.order - 2
+    epsilon, power = HOMOGENEOUS_LAUNCH ** (1.0 / escape.order) * size, escape.order - 2
     path = ways.flow(epsilon * escape.direction)
     path = replace(path, times=path.times + ways.onset(epsilon), plateaus=(), message=MESSAGE)
     index = moving_times(path, n_times)
@@ -173,7 +173,7 @@ def _compared(
     manifold_error = WARY * distance(nearer, limit) / scale
     runs = [ways.states(alpha * direction, times + escape.plateau_time(float(alpha))) for alpha in alphas]
     errors = np.array([distance(each, limit) / scale for each in runs])
-    shrink = float(alphas[-1] / alphas[-2]) ** max(LEAST_ORDER, order)
+    shrink = float(alphas[-1] / alphas[-2]) ** max(LEAST_POWER, order)
     direct_error = distance(runs[-1], runs[-2]) / scale * shrink / (1.0 - shrink)
     agreement = distance(runs[-1] + (runs[-1] - runs[-2]) * (shrink / (1.0 - shrink)), limit) / scale
     late = escape.error * float(alphas[-1]) ** -power * float(path.gradient_norms.max()) / scale

@@ -12,9 +12,10 @@ import numpy as np
 
 from gflow.flow.run import IntegrationFailed
 from gflow.flow.trajectory import Status, Trajectory
+from gflow.policy import EPS
 
 FINEST = 1e-13
-EPS, TINY = float(np.finfo(float).eps), 1e-300
+SMALLEST = 1e-300
 
 
 def end_to_end_rate(W: np.ndarray, G: np.ndarray, depth: int) -> np.ndarray:
@@ -77,7 +78,7 @@ def end_to_end_flow(
     y = np.concatenate([X.ravel(), Y.ravel()])
     sizes = np.linalg.norm(X, axis=0), np.linalg.norm(Y, axis=1)  # of columns that may differ by many orders
     atol = rtol * np.concatenate([np.tile(sizes[0], len(X)), np.repeat(sizes[1], Y.shape[1])])
-    solver = LSODA(found.rate, 0.0, y, t_end, rtol=max(rtol, FINEST), atol=np.maximum(atol, TINY))
+    solver = LSODA(found.rate, 0.0, y, t_end, rtol=max(rtol, FINEST), atol=np.maximum(atol, SMALLEST))
     found.keep(0.0, y)
     status, message = Status.HORIZON, "t_end was reached"
     while solver.status == "running":
@@ -137,7 +138,7 @@ class _Seen:
         for j in range(self.depth):
             before, after = (sizes ** (2.0 * i / self.depth) for i in (j, self.depth - 1 - j))
             total += before[:, None] * inner * after
-        share = sizes / np.maximum(sizes[:, None] + sizes, TINY)
+        share = sizes / np.maximum(sizes[:, None] + sizes, SMALLEST)
         turns = (G @ V - U @ inner) * sizes**power, (U.T @ G - inner @ V.T) * (sizes**power)[:, None]
         X_rate = -(turns[0] + U @ (total * share)) @ np.linalg.solve(Ry, right.T).T
         Y_rate = -np.linalg.solve(Rx, left) @ (turns[1] + (total * share.T) @ V.T)

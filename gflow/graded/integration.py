@@ -68,6 +68,7 @@ def graded_flow(
         estimate is only recorded.
     max_evaluations : int
         Budget of gradient evaluations.
+    progress, timeout : see ``gflow.watch.watching``
 
     Returns
     -------
@@ -75,7 +76,6 @@ def graded_flow(
         With states in the basis of ``start``. Rotating back mixes the columns: W = A B is as accurate as its largest
         entries, while what is smaller than 1e-16 of them stays visible only in ``losses`` and ``gradient_norms``.
         The method is LSODA with the closed-form Jacobian up to dimension 1000, DOP853 above.
-    progress, timeout : see ``gflow.watch.watching``
 
     Raises
     ------

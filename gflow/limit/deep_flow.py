@@ -19,18 +19,19 @@ from gflow.escape.degenerate import NoBlowUp
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.record import Course, Record
 from gflow.limit.orbit.deep_orbits import TOLD, Place, orbit, widened
-from gflow.limit.orbit.outside import FAR, Outside, refined, single_grown, turning
+from gflow.limit.orbit.outside import GROWN_FAR, Outside, refined, single_grown, turning
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.policy import ZERO_LOSS
 from gflow.problems import as_completion
 
 JOINED = 1e-12
 """A channel joins the others at layers of size eps, eps^L = JOINED in the unit: what it does to them before is lost."""
-GROWTH, LEAST_GROWTH, LARGEST = 1e3, 30.0, 0.05
+GROWTH, LEAST_GROWTH, LARGEST_JOIN = 1e3, 30.0, 0.05
 """But it must have grown so much, or at least so much, by then: later if need be, at layers no larger than this."""
-REACH, ZERO_LOSS = 1e-2, 1e-18
-"""Longest way from the end of an orbit to the critical point, relative to |theta|; losses up to this are zero."""
+REACH = 1e-2
+"""Longest way from the end of an orbit to the critical point, relative to |theta|."""
 MOST_DECADES = 280.0
 METHOD = "channels and what is outside them apart"
 
@@ -185,10 +186,10 @@ class _Run:
         self.require_open()
         assert self.outside is not None
         G, size = self.drive(), float(np.linalg.norm(self.outside.D))
-        join = max(JOINED ** (1.0 / self.depth) / self.alpha, min(GROWTH * size, LARGEST / self.alpha))
+        join = max(JOINED ** (1.0 / self.depth) / self.alpha, min(GROWTH * size, LARGEST_JOIN / self.alpha))
         if join < LEAST_GROWTH * size:
             raise ValueError(f"alpha = {self.alpha:.3g} is too large for channels to stand out: use gradient_flow")
-        growth = min(FAR, join / size)
+        growth = min(GROWN_FAR, join / size)
         self.error = max(self.error, 1.0 / growth, (join * self.alpha) ** self.depth, self.alpha * size)
         try:
             times, layers = self.outside.grown(G, growth * size)

@@ -40,7 +40,13 @@ def identity_start(model: Factorization, scale: float = 1.0) -> np.ndarray:
     """Return the start with every factor ``scale`` times the identity, cut to the shape of the factor, (dim,).
 
     For symmetric data it stays diagonal in their eigenbasis, an exception among starts: every mode grows by itself.
-    Gissin, Shalev-Shwartz and Daniely 2020. Raises ``ValueError`` unless ``scale`` is positive and finite.
+    Gissin, Shalev-Shwartz and Daniely 2020.
+
+    Parameters
+    ----------
+    model : Factorization
+    scale : float
+        Positive and finite, else ``ValueError``. Scales as s^(1/L) when M is multiplied by s.
     """
     size = positive_number(scale, "scale")
     return np.concatenate([size * np.eye(*layer).ravel() for layer in model.layers])

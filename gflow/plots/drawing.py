@@ -15,7 +15,7 @@ FORMATS = ("svg", "pdf", "png")
 DPI = 300
 SMALLEST_TEXT = 0.75
 """Text shrinks with the width of a figure down to this part of its size, 9 points."""
-WIDE, LARGE = 1.9, 6.0
+WIDE, LARGE_INCHES = 1.9, 6.0
 """Drawings wider than the first times their height, or than the second in inches, have a row for themselves."""
 ROW = 2.6
 """Sum of width / height of the drawings in a row of a composite; rows with less leave room at the right."""
@@ -156,7 +156,7 @@ def _aspect(drawing: Drawing) -> float:
 
 
 def _alone(drawing: Drawing) -> bool:
-    return _aspect(drawing) > WIDE or drawing.figsize[0] > LARGE
+    return _aspect(drawing) > WIDE or drawing.figsize[0] > LARGE_INCHES
 
 
 def _letter(axes: Sequence[Any], letters: str) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 
 from gflow.models import Model, completed
 from gflow.objective import Objective
+from gflow.policy import EPS
 from gflow.problems import Problem, as_problem
 from gflow.rank.minors import proven_rank, rational_bounds
 from gflow.rank.records import LinearStability, ModelRank
 
-EPS = float(np.finfo(float).eps)
 SAMPLES = 4
 """Sampled values for each parameter."""
-LOSS_TOL = 1e-10
+INTERPOLATES_TOL = 1e-10
 """An interpolating parameter has at most this fraction of the loss of zero outputs."""
 
 
@@ -120,7 +120,7 @@ def linear_stability(
     """
     problem = as_problem(problem)
     loss = float(Objective.of(problem, model).value(_point(model, theta)))
-    allowed = LOSS_TOL * float(problem.risk(np.zeros(problem.shape)))
+    allowed = INTERPOLATES_TOL * float(problem.risk(np.zeros(problem.shape)))
     if not loss <= allowed:
         raise ValueError(f"theta must interpolate the data; its loss is {loss:.3g}, allowed {allowed:.3g}")
     return LinearStability(

@@ -11,7 +11,7 @@ from gflow.certify import FlintMissing
 from gflow.certify.balls import exact, flint
 from gflow.models.functions import rational_rank
 
-PRECISION = 400
+BALL_BITS = 400
 """Bits of the balls: what differs by 2^-40 between two neurons leaves minors near 2^-300."""
 
 
@@ -32,7 +32,7 @@ def proven_rank(jacobian: Callable[[np.ndarray], np.ndarray], theta: np.ndarray,
         tools = flint()
     except FlintMissing:
         return 0
-    with tools.ctx.workprec(PRECISION):
+    with tools.ctx.workprec(BALL_BITS):
         try:
             rows = jacobian(exact(np.asarray(theta, dtype=float)))
         except (TypeError, ValueError, AttributeError):

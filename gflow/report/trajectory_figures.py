@@ -20,7 +20,7 @@ MOST_EDGES = 2000
 """Observation graphs with more edges are not drawn: nobody could follow one of them."""
 BEFORE = 0.1
 """The first rest is shown from this part of its end on."""
-SMALLEST = 1e-12
+SMALLEST_DRAWN = 1e-12
 """Singular values below this part of the largest are not shown beside the loss."""
 MOST_WORK = 1e10
 """Up to this many multiplications, states times d1 d2 min(d1, d2), the singular values of W are computed and drawn."""
@@ -96,7 +96,7 @@ def _value_figure(given: Evidence) -> Figure:
     shown, times = _moments(given)
     values = given.unit * np.array([singular_values(given.model, theta) for theta in given.trajectory.states[shown]])
     stays = [(start, end) for start, end in _stays(given, times) if start < end]
-    seen = values[:, values.max(axis=0) > SMALLEST * values.max()]
+    seen = values[:, values.max(axis=0) > SMALLEST_DRAWN * values.max()]
 
     def draw(ax: Any) -> None:
         draw_singular_values(times, seen, ax, label="$W$", time_scale="log", plateaus=stays, legend=False)
@@ -104,7 +104,7 @@ def _value_figure(given: Evidence) -> Figure:
         if left < right:
             ax.set_xlim(left, right)
         if values.max(initial=0.0) > 0:
-            ax.set_ylim(SMALLEST * values.max(), 20.0 * values.max())
+            ax.set_ylim(SMALLEST_DRAWN * values.max(), 20.0 * values.max())
         if 1 < seen.shape[1] <= 10:
             ax.legend(loc="lower right")
 

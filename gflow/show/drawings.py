@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import gflow
 
-LARGEST_NUMBERED = 14
+MOST_NUMBERED = 14
 """Matrices with more rows or columns are drawn without numbers and names."""
 
 
@@ -135,7 +135,7 @@ def _steps(ax: Axes, times: list[float], losses: list[float], **style: Any) -> N
 
 def _image(values: np.ndarray, ax: Axes, names: tuple[Any, Any], **style: Any) -> Axes:
     shown = ax.imshow(values, **{"cmap": "viridis", "aspect": "auto", **style})
-    if max(values.shape) <= LARGEST_NUMBERED:
+    if max(values.shape) <= MOST_NUMBERED:
         for (i, j), value in np.ndenumerate(values):
             if not np.isnan(value):
                 light = float(np.asarray(shown.norm(np.array([value])), dtype=float)[0]) > 0.6
@@ -152,7 +152,7 @@ def _cells(ax: Axes, shape: tuple[int, ...], names: tuple[Any, Any]) -> Axes:
         for given, size in zip(names, shape, strict=True)
     )
     ax.grid(False)
-    if max(shape) <= LARGEST_NUMBERED:
+    if max(shape) <= MOST_NUMBERED:
         ax.set_yticks(range(shape[0]), [name[:16] for name in rows])
         ax.set_xticks(range(shape[1]), [name[:16] for name in columns])
     ax.xaxis.tick_top()

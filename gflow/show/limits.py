@@ -11,9 +11,9 @@ import gflow
 from gflow.report import format_number
 from gflow.show import drawings
 from gflow.show.elements import facts, matrix, page, picture, table
-from gflow.show.matrices import LARGEST
+from gflow.show.matrices import LARGEST_SHOWN_CELLS
 
-SMALLEST = -300.0
+SMALLEST_EXPONENT = -300.0
 """Powers of ten above this are written as numbers."""
 CHAIN = "Loss of the limit as it steps from saddle to saddle"
 
@@ -28,7 +28,7 @@ def limit(record: gflow.Traversal) -> str:
     ]
     exponent = record.log10_alpha(0.01) if record.factors is not None else None
     if exponent is not None:
-        small = format_number(10.0**exponent, 2) if exponent > SMALLEST else f"10^{exponent:.4g}"
+        small = format_number(10.0**exponent, 2) if exponent > SMALLEST_EXPONENT else f"10^{exponent:.4g}"
         known.append(("1 % below", f"alpha = {small}"))
     known += [("note", text) for text in record.warnings]
     several = len(record.chains) > 1
@@ -39,7 +39,7 @@ def limit(record: gflow.Traversal) -> str:
     ]
     chain = table(head if several else head[1:], [row if several else row[1:] for row in rows], caption="saddles")
     shown = ""
-    if record.factors is not None and np.prod(record.shape) <= LARGEST:
+    if record.factors is not None and np.prod(record.shape) <= LARGEST_SHOWN_CELLS:
         W = record.factors[0] @ record.factors[1]
         std = None if record.from_start else record.std
         shown = _matrix(record, W, record.determined | record.from_start, std)

@@ -11,7 +11,7 @@ from gflow.report import format_number
 from gflow.show import drawings
 from gflow.show.elements import facts, matrix, page, picture, table
 
-LARGEST = 10**6
+LARGEST_SHOWN_CELLS = 10**6
 """Matrices of more entries are described, not shown."""
 
 
@@ -19,7 +19,7 @@ def problem(record: gflow.MatrixCompletion) -> str:
     """Return the observed entries and what is known of the file they come from."""
     (d1, d2), n = record.shape, record.n_observed
     summary = f"{d1} × {d2}, {n} of {d1 * d2} entries observed" + "".join(f"; {note}" for note in record.notes)
-    if d1 * d2 > LARGEST:
+    if d1 * d2 > LARGEST_SHOWN_CELLS:
         return page("Partially observed matrix", summary, facts([("largest entry", format_number(record.size))]))
     kinds = np.where(record.observed, "observed", "gap")
     return page(
@@ -46,7 +46,7 @@ def completion(record: gflow.Completion) -> str:
         ("the only one", unique),
         ("solver", record.solver),
     ]
-    shown = "" if record.matrix.size > LARGEST else _plain(record.matrix)
+    shown = "" if record.matrix.size > LARGEST_SHOWN_CELLS else _plain(record.matrix)
     return page("Completion", f"of least {record.objective}", shown, facts(known))
 
 
@@ -57,7 +57,7 @@ def bracket(record: gflow.RankBracket) -> str:
         (f"at least {record.lower}", record.lower_reason),
         (f"at most {record.upper}", record.upper_reason + ("" if record.certified else " (not certified)")),
     ]
-    shown = "" if record.completion.size > LARGEST else _plain(record.completion)
+    shown = "" if record.completion.size > LARGEST_SHOWN_CELLS else _plain(record.completion)
     return page("Least rank", ends, shown, facts(known))
 
 
@@ -79,7 +79,9 @@ def connectivity(record: gflow.Connectivity) -> str:
         if found
     ]
     blocks = f"Rows and columns joined by the {record.n_coupling_components} coupling components, by colour"
-    shown = picture(partial(drawings.connectivity, record), blocks, (2.6, 2.2)) if d1 * d2 <= LARGEST else ""
+    shown = (
+        picture(partial(drawings.connectivity, record), blocks, (2.6, 2.2)) if d1 * d2 <= LARGEST_SHOWN_CELLS else ""
+    )
     return page("Connectivity", summary, parts + (facts(missing) if missing else ""), shown)
 
 

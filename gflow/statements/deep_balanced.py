@@ -19,13 +19,13 @@ from gflow.statements.statement import Answer, Hypothesis, Statement
 N_POINTS = 4
 RATE_TOL = 1e-9
 """Rates agree within this fraction of |W'|."""
-LAUNCH = 1e-6
+CHANNEL_START = 1e-6
 """Square root of the singular value with which an orbit begins, in the unit: its error is of order two."""
-LARGEST = 36
+LARGEST_DIM_BALANCED = 36
 """Up to this number of entries the equation of W is followed."""
-LARGEST_START, DURATION = 0.5, 30.0
+BALANCED_SCALE, DURATION = 0.5, 30.0
 """Entries of the balanced starts, in the unit, and how long they are followed in units of n / (2 max|M|)."""
-CLEAR = 1e-6
+CLEAR_RATIO = 1e-6
 """The sign of det W is looked at while the least singular value is above this fraction of the largest."""
 
 
@@ -52,9 +52,9 @@ def rates(given: Evidence) -> Iterator[Claim]:
 def orbits(given: Evidence) -> Claim:
     """Return the claim, measured by the largest difference of the end of an orbit from the next saddle of the chain."""
     found, problem = given.once(limit), given.problem
-    if problem.shape[0] * problem.shape[1] > LARGEST:
+    if problem.shape[0] * problem.shape[1] > LARGEST_DIM_BALANCED:
         return Claim.undecided(
-            ORBITS.id, ORBITS.title, f"no equation of W is followed with more than {LARGEST} entries"
+            ORBITS.id, ORBITS.title, f"no equation of W is followed with more than {LARGEST_DIM_BALANCED} entries"
         )
     worst, count = 0.0, 0
     for here, there in zip(found.saddles, found.saddles[1:], strict=False):
@@ -85,8 +85,8 @@ def orbit_end(problem: gflow.MatrixCompletion, saddle: gflow.DeepSaddle, depth: 
     """
     U, sizes, Vt = np.linalg.svd(saddle.matrix / problem.unit, full_matrices=False)
     roots = np.sqrt(sizes[: saddle.rank])
-    X = np.column_stack([U[:, : saddle.rank] * roots, LAUNCH * saddle.u])
-    Y = np.vstack([roots[:, None] * Vt[: saddle.rank], LAUNCH * saddle.v])
+    X = np.column_stack([U[:, : saddle.rank] * roots, CHANNEL_START * saddle.u])
+    Y = np.vstack([roots[:, None] * Vt[: saddle.rank], CHANNEL_START * saddle.v])
     path = gflow.end_to_end_flow(problem.normalized, (X, Y), depth)
     ended = path.status is gflow.Status.CONVERGED
     return path.final.reshape(problem.shape) * problem.unit if ended else None
@@ -103,11 +103,11 @@ SQUARE = Hypothesis("square at full width", "the matrix is square and the width 
 def signs(given: Evidence) -> Claim:
     """Return the claim, measured by the number of states whose det W has not the sign of the start."""
     model, (d1, d2) = given.model, given.problem.shape
-    if d1 != d2 or model.rank < d1 or d1 * d2 > LARGEST:
+    if d1 != d2 or model.rank < d1 or d1 * d2 > LARGEST_DIM_BALANCED:
         text = f"shape {d1} x {d2}, width {model.rank}: not followed"
         return SIGN.judged(given, (None, text), lambda reason: Claim.undecided(SIGN.id, SIGN.title, reason))
     rng, wrong, looked = given.rng(SIGN.id), 0, []
-    start = gflow.balanced_start(model, rng, LARGEST_START)
+    start = gflow.balanced_start(model, rng, BALANCED_SCALE)
     first, *rest = model.factors(start)
     t_end = DURATION / (2.0 * given.normalized.weight * (given.normalized.size or 1.0))
     for factors in ((first, *rest), (first, *rest[:-1], rest[-1] * np.r_[-1.0, np.ones(d2 - 1)])):
@@ -117,7 +117,7 @@ def signs(given: Evidence) -> Claim:
             return Claim.undecided(SIGN.id, SIGN.title, f"a run failed: {failure}")
         W = model.output(path.states)
         sizes = np.linalg.svd(W, compute_uv=False)
-        hidden = sizes[:, -1] <= CLEAR * sizes[:, 0]
+        hidden = sizes[:, -1] <= CLEAR_RATIO * sizes[:, 0]
         known = int(np.argmax(hidden)) if hidden.any() else len(W)
         found = np.linalg.slogdet(W[:known]).sign
         wrong += int(np.sum(found != found[0])) if known else 0

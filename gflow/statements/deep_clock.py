@@ -17,7 +17,7 @@ from gflow.statements.statement import Statement
 
 CLOCK_TOL = 2e-2
 """Predicted and seen times agree within this fraction: the start is not infinitely small."""
-RESOLVED = 0.1
+RESOLVED_SHARE = 0.1
 """The clock is resolved where the conserved quantity has drifted by no more than this fraction of |start|^2."""
 SHARP = 1e-3
 """Predictions that may be off by more than this fraction are not compared."""
@@ -54,7 +54,7 @@ def clock(given: Evidence) -> Claim:
     reason = (
         f"largest relative difference of {len(seen)} plateaus; the conserved quantity drifted by {drift:.2g} |start|^2"
     )
-    if drift > RESOLVED:
+    if drift > RESOLVED_SHARE:
         reason += ": the clock of this trajectory is not resolved, that of deep_flow is"
         if worst > CLOCK_TOL:
             return Claim.undecided(CLOCK.id, CLOCK.title, reason, worst)

@@ -13,7 +13,7 @@ from gflow.statements.evidence import Evidence
 from gflow.statements.networks import OURS, applies as is_network
 from gflow.statements.statement import Answer, Hypothesis, Statement
 
-LARGEST = 40
+LARGEST_DIM_RANKED = 40
 """Largest dimension at which ranks are proven for a statement."""
 SHRUNK = 2.0**-60
 """Outer weights as small as this change no function space, but the sizes of its columns."""
@@ -21,7 +21,9 @@ SHRUNK = 2.0**-60
 
 def applies(problem: Any, model: Any) -> bool:
     """Return whether this is regression by a small model with a closed form of its rank."""
-    return isinstance(problem, gflow.Regression) and hasattr(model, "structural_rank") and model.dim <= LARGEST
+    return (
+        isinstance(problem, gflow.Regression) and hasattr(model, "structural_rank") and model.dim <= LARGEST_DIM_RANKED
+    )
 
 
 def _proofs(given: Evidence) -> Answer:
@@ -78,6 +80,6 @@ SCALE = Statement(
     "check",
     "",
     (),
-    lambda problem, model: is_network(problem, model) and model.dim <= LARGEST,
+    lambda problem, model: is_network(problem, model) and model.dim <= LARGEST_DIM_RANKED,
 )
 STATEMENTS: tuple[Statement, ...] = (FORMULA, SCALE)

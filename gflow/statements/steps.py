@@ -28,7 +28,7 @@ KEPT_SAFETY, LEAST_LEFT = 10.0, 1e-9
 N_POINTS = 3
 PRODUCTS = 10
 """Hessian products of a power iteration: the curvature is good to some ten per cent."""
-TINY, GROWING, RATE_TOL = 1e-60, 60, 1e-9
+TINY_START, GROWING, RATE_TOL = 1e-60, 60, 1e-9
 """Length of the start at the origin, steps made there, and the agreement of log r."""
 BESIDE, DISTANCE, GREW, MANY = (0.98, 1.02), 1e-7, 100.0, 150
 """Steps beside the threshold; distance from the minimum, the growth that shows instability, and the steps made."""
@@ -154,7 +154,7 @@ def escape(given: Evidence) -> Claim:
     if not sizes[0] > 0:
         return Claim.unmet(ESCAPE.id, ESCAPE.title, "all observed entries are zero: nothing escapes")
     w = random_span(given.rng("steps.escape"), model.rank, 1)[:, 0]
-    start = TINY * model.theta(np.outer(U[:, 0], w), -np.outer(w, Vt[0]))
+    start = TINY_START * model.theta(np.outer(U[:, 0], w), -np.outer(w, Vt[0]))
     step, worst = 0.2 / sizes[0], 0.0
     for rule in (gflow.GradientStep(step), *(method(step, 0.9) for method in (gflow.HeavyBall, gflow.Nesterov))):
         path = gflow.descent(given.objective, start, rule, callback=lambda t, theta, value: t >= GROWING)

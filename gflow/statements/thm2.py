@@ -33,7 +33,7 @@ ESCAPE_DIM = 100
 """Up to this dimension escape limits are computed."""
 POWERS = (3.5, 4.5, 5.5, 6.5)
 """The errors at which the direct route starts, -log10, by the predicted order."""
-SMALLEST = 1e-100
+SMALLEST_ALPHA = 1e-100
 AGREEMENT_TOL = 1e-3
 ORDER_TOL = 0.05
 OMEGA_TOL = 1e-6
@@ -164,7 +164,7 @@ def _escape(given: Evidence, visit: Visit, rng: np.random.Generator) -> EscapeSe
     try:
         order = gflow.escape_directions(given.objective, theta).order
         near = max(float(np.linalg.norm(theta)), 1.0) / float(np.linalg.norm(direction))
-        sizes = np.unique(np.maximum(10.0 ** (-np.array(POWERS) / max(order, 1e-3)), SMALLEST))[::-1]
+        sizes = np.unique(np.maximum(10.0 ** (-np.array(POWERS) / max(order, 1e-3)), SMALLEST_ALPHA))[::-1]
         alphas = near * sizes if len(sizes) == len(POWERS) else None
         limit = gflow.escape_limit(
             given.objective, theta, direction, problem=given.normalized, model=given.model, alphas=alphas

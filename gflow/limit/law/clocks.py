@@ -27,7 +27,7 @@ from gflow.problems import MatrixCompletion
 
 LARGEST_BY_MODE = 60
 """Components with more rows and columns than this are not analysed mode by mode."""
-FEW = 4
+FOLLOWED_MODES = 4
 """Growing modes of large data that are followed where a symmetry may keep them apart."""
 MET = 1e-7
 """A mode meets another one if a pivot of their overlaps exceeds this fraction of its row: symmetry leaves rounding."""
@@ -232,9 +232,9 @@ def clock_of(
 
 
 def growing_modes(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """Return the growing modes [u; -v] of the residual in columns, the fastest first; of large data ``FEW`` of them."""
+    """Return the growing modes [u; -v] of the residual in columns, fastest first; of large data a few."""
     if is_large(problem):
-        found = leading_triples(problem.scattered(errors_at(problem, A, B)), min(FEW, *problem.shape))
+        found = leading_triples(problem.scattered(errors_at(problem, A, B)), min(FOLLOWED_MODES, *problem.shape))
         U, sigma, V = found.U, found.sigma, found.V
     else:
         U, sigma, Vt = np.linalg.svd(problem.residual(A @ B), full_matrices=False)

@@ -1,7 +1,7 @@
 """What a deep flow keeps outside its channels: layers D1, ..., DL of size alpha, as variables of their own.
 
 They follow the homogeneous flow of an origin with the data -E in the time s = alpha^(L-2) t, in numbers of order one
-however small alpha is. Once one channel of them has grown by ``FAR`` it is taken out: beside it the others would drown
+however small alpha is. Once one of their channels has grown by ``GROWN_FAR`` it is taken out: the others would drown
 in rounding. The outer layers of what is left are carried in parallel with the spaces that they are orthogonal to.
 """
 
@@ -16,7 +16,7 @@ from gflow.limit.law.deep_times import carried
 from gflow.models import Factorization
 from gflow.objective import Objective
 
-FAR = float(np.exp(12.0))
+GROWN_FAR = float(np.exp(12.0))
 """Growth at which a channel is taken out: smaller, others still grow with it; larger, cancellation spoils them."""
 LIMIT = 1e15
 """Growth at which a single channel stands for its limit."""
@@ -124,7 +124,7 @@ def plateau_end(
         is made up for in parallel, and the error is of the order of its square.
     """
     before, size = Outside(model, D), float(np.linalg.norm(D))
-    times, layers = before.grown(G, FAR * size)
+    times, layers = before.grown(G, GROWN_FAR * size)
     channel, rest, _ = before.split(layers[-1])
     later, grown = single_grown(model.shape, model.depth, channel, G, far * size)
     one = Factorization(model.shape, 1, model.depth)
@@ -136,7 +136,7 @@ def plateau_end(
     columns.append(U[:, :1] * np.sign(U[:, 0] @ columns[-1][:, 0]))
     rows.append(Vt[:1].T * np.sign(Vt[0] @ rows[-1][:, 0]))
     left = None if rest is None else rest.moved(G, float(later[-1]) + tail).carried(columns, rows)
-    return float(times[-1] + later[-1]) + tail, left, 2.0 * missing + 1.0 / FAR
+    return float(times[-1] + later[-1]) + tail, left, 2.0 * missing + 1.0 / GROWN_FAR
 
 
 def turning(model: Factorization, states: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -21,7 +21,7 @@ SQUARED_TOL = 1e-4
 """Ratios of singular values below this cannot be told from zero by their squares."""
 MOST_FREE = 10_000_000
 """Free directions with more entries than this are never formed."""
-LARGE = 4_000_000
+LARGE_SYSTEM = 4_000_000
 """Jacobians with more entries than this are never formed."""
 
 
@@ -41,7 +41,7 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
         return False
     model = Factorization(problem.shape, k)
     theta = model.theta(A / _lengths(A)[:, None], B / _lengths(B.T))
-    if model.dim * problem.n_observed > LARGE or is_large(problem):
+    if model.dim * problem.n_observed > LARGE_SYSTEM or is_large(problem):
         return True if _ratio_of_squares(problem, model, theta) > max(SQUARED_TOL, rank_tol) else None
     sizes = np.linalg.svd(problem.measure(model.jacobian(theta)), compute_uv=False)
     ratio = float(sizes[wanted - 1] / sizes[0]) if sizes[0] > 0.0 else 0.0

@@ -18,7 +18,7 @@ SMALLEST_POWER = -100.0
 N_SCALES = 3
 FIRST_ACCURACY = 1e-2
 """The largest scale of a completion is where the law of its approach begins to promise this accuracy."""
-LARGER, TRIALS, CLEAR = 1.0, 8, 3.0
+LARGER, TRIALS, CLEAR_FACTOR = 1.0, 8, 3.0
 """Scales are raised by so many powers of 10 in the predicted error, so often, until the least error is that many times
 what the integration may have left."""
 MINDFUL = 1e-9
@@ -90,7 +90,7 @@ def completion_runs(given: Evidence, theta: np.ndarray) -> list[LimitRun]:
     for _ in range(TRIALS):
         if powers == FAR_POWERS or last is None or last.matrix is None:
             break
-        if np.abs(last.matrix - given.matrix).max() > CLEAR * left_over(given):
+        if np.abs(last.matrix - given.matrix).max() > CLEAR_FACTOR * left_over(given):
             break
         powers = tuple(power + LARGER / (given.traversal.order or 1.0) for power in powers)
         last = _graded(given, theta, powers[-1], completion=True)
