@@ -301,10 +301,12 @@ def test_an_observed_zero_lets_the_limit_depend_on_the_start() -> None:
 # properties
 
 
-@settings(max_examples=8)
-@given(SEEDS, st.sampled_from([(2, 3), (3, 3), (4, 2)]), st.sampled_from([1e-3, 1e-30, 1e-150]))
+@settings(max_examples=4)
+@given(
+    SEEDS, st.sampled_from([(2, 3), (3, 3), (4, 2)]), st.sampled_from([1e-3, 1e-30, 1e-150]), st.sampled_from([1, -1])
+)
 def test_permuted_transposed_rotated_and_rescaled_problems_have_the_corresponding_flow(
-    seed: int, shape: tuple[int, int], alpha: float
+    seed: int, shape: tuple[int, int], alpha: float, sign: int
 ) -> None:
     rng = np.random.default_rng(seed)
     model, t = Factorization(shape), 40.0 + 60.0 * abs(np.log10(alpha))
@@ -313,13 +315,12 @@ def test_permuted_transposed_rotated_and_rescaled_problems_have_the_correspondin
     problem, (A, B) = MatrixCompletion(values), model.factors(alpha * model.random(rng))
     W = model.output(graded_flow(problem, model.theta(A, B), t_end=t, rtol=1e-10).final)
     i, j, Q = rng.permutation(shape[0]), rng.permutation(shape[1]), orthogonal(rng, model.rank)
-    permuted = MatrixCompletion(values[i][:, j])
+    permuted, far = MatrixCompletion(values[i][:, j]), 10.0 ** (140 * sign)
     for other, factors, expected, time in (
         (permuted, (A[i], B[:, j]), W[i][:, j], t),
         (problem.transpose, (B.T, A.T), W.T, t),
         (problem, (A @ Q, Q.T @ B), W, t),
-        (problem.rescaled(1e140), (1e70 * A, 1e70 * B), 1e140 * W, t * 1e-140),
-        (problem.rescaled(1e-140), (1e-70 * A, 1e-70 * B), 1e-140 * W, t * 1e140),
+        (problem.rescaled(far), (np.sqrt(far) * A, np.sqrt(far) * B), far * W, t / far),
     ):
         model = Factorization(other.shape)
         got = model.output(graded_flow(other, model.theta(*factors), t_end=time, rtol=1e-10).final)
