@@ -11,7 +11,7 @@ import numpy as np
 
 from gflow import fast, watch
 from gflow.ensemble.compiled import compiled as compiled_end
-from gflow.ensemble.record import FlowEnd, FlowRun, followed
+from gflow.ensemble.record import FlowEnd, FlowRun, followed, unfollowed
 from gflow.ensemble.workers import apart
 from gflow.flow import gradient_flow
 from gflow.models import DirectMatrix, Factorization
@@ -155,6 +155,5 @@ def _fill(
 
 def _one(follow: Any, run: FlowRun, settings: Any, k: int, count: int) -> Any:
     """Return the end of one run; where the time allowed is over, its start with the status ``budget``."""
-    if watch.spent("flow", k + 1, count):
-        return followed(run, {"method": "auto"} | settings)
-    return follow(run, settings)
+    late = watch.spent("flow", k + 1, count)
+    return unfollowed(run, late) if late else follow(run, settings)

@@ -32,7 +32,7 @@ class FlowEnd:
     method : str
         What integrated it: ``compiled DOP853 and Rodas5P``, ``LSODA``, ...
     loss, gradient_norm : float or None
-        At the last state; None if the run failed.
+        At the last state; None if the run failed, and the norm where it was not followed.
     conservation_drift : float or None
         Change of the conserved quantity relative to the largest |theta|^2: an accuracy gauge.
     error : float or None
@@ -101,6 +101,13 @@ class FlowRun:
     def objective(self) -> Objective:
         """Return the function whose flow is followed."""
         return self.subject if self.model is None else Objective.of(self.subject, self.model)
+
+
+def unfollowed(run: FlowRun, reason: str) -> FlowEnd:
+    """Return the start as the end of a run for which there was no time."""
+    whole = run.model is None
+    loss = run.objective.value(run.start) if whole else run.subject.risk(run.model.output(run.start))
+    return FlowEnd(run.start, 0.0, Status.BUDGET, reason, "not followed", loss=float(loss))
 
 
 def followed(run: FlowRun, settings: Any) -> FlowEnd:
