@@ -19,6 +19,7 @@ extensions = [
     "numpydoc",
     "myst_nb",
     "sphinx_copybutton",
+    "sphinx_design",
     "mathml",
     "generated",
 ]
@@ -51,4 +52,5 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
-suppress_warnings = ["config.cache"]
+# docstrings are plain text with |A| and a* in it, and the links of CONTRIBUTING.md are those of the repository
+suppress_warnings = ["config.cache", "docutils", "myst.xref_missing", "autosummary"]

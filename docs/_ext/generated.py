@@ -247,6 +247,6 @@ def copied(app: Any, error: Exception | None) -> None:
 
 def setup(app: Any) -> dict[str, Any]:
     """Write the pages before the site is read, copy the pictures after it is built."""
-    app.connect("builder-inited", pages)
+    app.connect("builder-inited", pages, priority=100)
     app.connect("build-finished", copied)
     return {"parallel_read_safe": True}
