@@ -23,7 +23,8 @@ extensions = [
     "mathml",
     "generated",
 ]
-exclude_patterns = ["_build", "_ext", "**.ipynb_checkpoints"]
+templates_path = ["_templates"]
+exclude_patterns = ["_templates", "_build", "_ext", "jupyter_execute", "**.ipynb_checkpoints"]
 html_theme = "pydata_sphinx_theme"
 html_title = "gflow"
 html_static_path = ["_static"]
@@ -54,3 +55,4 @@ copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 # docstrings are plain text with |A| and a* in it, and the links of CONTRIBUTING.md are those of the repository
 suppress_warnings = ["config.cache", "docutils", "myst.xref_missing", "autosummary"]
+nb_execution_show_tb = True
