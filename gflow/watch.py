@@ -172,7 +172,8 @@ def watching(progress: Wish = None, timeout: float | None = None, *, strict: boo
     """
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise TypeError(f"progress must be True or a function of one argument; got {progress!r}")
-    if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is not None and not (number and math.isfinite(timeout) and timeout > 0):
         raise ValueError(f"timeout must be a positive number of seconds; got {timeout!r}")
     outer = _CURRENT.get()
     if progress is True and outer is not None and outer.report is not None:

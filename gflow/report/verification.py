@@ -13,7 +13,7 @@ from gflow.plots import EntryStatus
 from gflow.policy import SHOWN_RANK_TOL
 from gflow.report import Figure, MatrixView, Report, Table, format_number
 from gflow.report.certificates import certificate_table
-from gflow.report.explanation import explained
+from gflow.report.explanation import Explanation, explained
 from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
 from gflow.report.tables import chain_table, component_table, equation_tables, loss_of, saddle_table
@@ -72,11 +72,12 @@ def evidence_report(
 ) -> Report:
     """Return the report on evidence that is at hand."""
     listed = [registry.statement_named(each) if isinstance(each, str) else each for each in chosen or ()]
+    known = factored_completion(given.problem, given.model)
+    answer = _answer(given, name) if known else None
     claims = checked(given, registry.statements(Page.REPORT) if chosen is None else listed)
     try:
         with watch.whole(), watch.stage("figures and tables"):
             watch.tick()
-            known = factored_completion(given.problem, given.model)
             parts = _completion(given, name, drawn) if known else _other(given, name)
     except watch.TimeIsUp as up:
         if not watch.ends_early():
@@ -89,8 +90,19 @@ def evidence_report(
         statements=tuple(claims),
         claim_ids={each.id: [claim.id for claim in found] for each, found in claims.items()},
         seed=given.seed,
+        answer=answer,
         **parts,
     )
+
+
+def _answer(given: Evidence, name: str) -> Explanation | None:
+    """Return the answer, which comes first; None where there was no time for it."""
+    try:
+        return explained(given, name)
+    except watch.TimeIsUp:
+        if not watch.ends_early():
+            raise
+        return None
 
 
 def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
@@ -107,7 +119,6 @@ def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
         "tables": [*tables, *equation_tables(given), chain_table(given)],
         "configuration": _configuration(given, name, left_out),
         "matrix": matrix,
-        "answer": explained(given, name),
     }
 
 
