@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.completions.barrier import barrier_solution
 from gflow.completions.records import Completion, InaccurateSolution, frozen
 from gflow.completions.semidefinite import Pair, conic_solution, interior_point
@@ -24,7 +25,15 @@ FEW_OBSERVED = 4
 CLOSED_FORM = "closed form"
 
 
-def minimum_nuclear_norm(problem: Any, *, solver: str = "auto", gap_tol: float = 1e-8) -> Completion:
+@watch.watched
+def minimum_nuclear_norm(
+    problem: Any,
+    *,
+    solver: str = "auto",
+    gap_tol: float = 1e-8,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
+) -> Completion:
     """Return a completion of minimum nuclear norm, the dual matrix and the bounds that certify it.
 
     Parameters
@@ -39,6 +48,8 @@ def minimum_nuclear_norm(problem: Any, *, solver: str = "auto", gap_tol: float =
         entries is unobserved, else "interior point". ``Completion.solver`` names every method that contributed.
     gap_tol : float
         The result satisfies upper - lower <= gap_tol * upper.
+    progress, timeout : see ``gflow.watch.watching``
+        There is no half of a certificate: when the time is over it raises ``TimeIsUp``.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.completions.cone import Pair, conic_pair, interior_pair, separating
 from gflow.completions.records import Completion, InaccurateSolution, frozen
 from gflow.policy import DEPENDENCE, EPS
@@ -25,12 +26,15 @@ RANGE_TOL = 1e-6
 """Eigenvalues of X below this fraction of the largest are outside the range that complementarity speaks of."""
 
 
+@watch.watched
 def minimum_trace(
     problem: Any,
     *,
     solver: str = "auto",
     gap_tol: float = 1e-8,
     fit_tol: float = 1e-10,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Completion:
     """Return the X >= 0 of least trace, that is least nuclear norm, with A(X) = y, and the bounds that certify it.
 
@@ -46,6 +50,8 @@ def minimum_trace(
     fit_tol : float
         It satisfies |A(X) - y| <= fit_tol |y|: X = U U^T is polished by Newton's method, to rounding where it
         converges, so X >= 0 holds by construction.
+    progress, timeout : see ``gflow.watch.watching``
+        There is no half of a certificate: when the time is over it raises ``TimeIsUp``.
 
     Returns
     -------
