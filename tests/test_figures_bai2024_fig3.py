@@ -11,6 +11,7 @@ from gflow_studies.figures.variances import learned, random_starts
 
 import gflow
 from gflow import fast
+from gflow.cli import main
 from gflow.data import example
 from gflow.statements.claims import Claim, Verdict
 from gflow.studies import study_report
@@ -147,3 +148,9 @@ def test_holes_are_distinct_entries_and_a_hole_hides_one_entry() -> None:
     assert len(set(chosen_holes((5, 7), 16, 0))) == 16
     assert chosen_holes((1, 1), 16, 0) == ()
     assert with_hole(np.ones((2, 2)), (0, 1)).observed.tolist() == [[True, False], [True, True]]
+
+
+@pytest.mark.parametrize("setting", ["variances=-1", "variances=0", "variance=-1"])
+def test_a_variance_that_is_not_positive_is_one_sentence(setting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figure", "bai2024-fig3", "--quick", "--set", setting]) == 2
+    assert "--set: variances must be positive and finite; got" in capsys.readouterr().err

@@ -27,7 +27,7 @@ from gflow_studies.figures.expectations import (
 from gflow_studies.figures.masks import MaskRun, mask_runs
 from gflow_studies.figures.one_hole import chosen_holes, hole_claims, with_hole
 from gflow_studies.figures.passages import Journey, journey
-from gflow_studies.figures.variances import Learned, learned, random_starts
+from gflow_studies.figures.variances import Learned, learned, random_starts, sizes_of
 
 TITLE = "Bai et al. 2024, Figure 3: connected data, from saddle to saddle at increasing rank"
 RANK_TOL = 1e-3
@@ -112,7 +112,7 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     starts = random_starts(model, (config.seed, 0), config.repeats)
     every = np.broadcast_to(starts, (len(config.variances), *starts.shape))
     ends = learned(problem, config.variances, every, rtol=config.rtol, jobs=jobs)
-    scale = float(np.sqrt(config.variance))
+    scale = float(sizes_of(config.variance))
     limit = gflow.saddle_to_saddle(problem, starts[0])
     others = () if limit.determined.all() else starts[1:]
     limits = [limit.matrix, *(gflow.saddle_to_saddle(problem, start).matrix for start in others)]

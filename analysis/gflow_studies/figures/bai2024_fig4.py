@@ -26,7 +26,7 @@ from gflow_studies.figures.expectations import (
 from gflow_studies.figures.masks import MaskRun, mask_runs
 from gflow_studies.figures.nine_masks import mask_claims, nine_masks
 from gflow_studies.figures.passages import Journey, journey
-from gflow_studies.figures.variances import Learned, learned, random_starts
+from gflow_studies.figures.variances import Learned, learned, random_starts, sizes_of
 
 TITLE = "Bai et al. 2024, Figure 4: disconnected data, a smaller manifold and entries left to the start"
 RANK_TOL = 1e-3
@@ -125,7 +125,7 @@ class Result:
 def run(config: Config, *, jobs: int = 1) -> Result:
     """Return the runs of all panels."""
     problem, model = config.problem, gflow.Factorization(config.problem.shape)
-    scale, v = float(np.sqrt(config.variance)), len(config.variances)
+    scale, v = float(sizes_of(config.variance)), len(config.variances)
     starts = random_starts(model, (config.seed, 0), config.repeats)
     limits = [gflow.saddle_to_saddle(problem, start) for start in starts]
     ends = learned(problem, config.variances, np.broadcast_to(starts, (v, *starts.shape)), rtol=config.rtol, jobs=jobs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,11 +53,19 @@ class Learned:
         return f"Learned({v} variances, {m} runs each, {self.unfinished} not converged)"
 
 
+def sizes_of(variances: Any) -> np.ndarray:
+    """Return standard deviations; raises ``ValueError`` for a variance that is not positive and finite."""
+    found = np.asarray(variances, dtype=float)
+    if not (np.isfinite(found) & (found > 0.0)).all():
+        raise ValueError(f"variances must be positive and finite; got {variances!r}")
+    return np.sqrt(found)
+
+
 def learned(
     problem: gflow.MatrixCompletion, variances: Sequence[float], starts: np.ndarray, *, rtol: float, jobs: int = 1
 ) -> Learned:
     """Return what is learned from the square root of every variance times its starts, shape (v, m, dim)."""
-    scales = np.sqrt(np.asarray(variances, dtype=float))
+    scales = sizes_of(variances)
     tasks = [(problem, scale * start, scale, rtol) for scale, row in zip(scales, starts, strict=True) for start in row]
     ends = mapped(_end, tasks, jobs)
     shape = (len(scales), starts.shape[1])
