@@ -51,6 +51,14 @@ def test_entries_that_depend_on_the_start_are_told_apart() -> None:
     assert described["statements"]["thm4"]["verdict"] == "holds"
 
 
+def test_long_names_are_cut_so_that_they_differ() -> None:
+    names = [f"a name that is long {k} and ends alike everywhere" for k in range(3)]
+    frame = gflow.MatrixCompletion(np.eye(3) + 1, row_names=names, column_names=[f"a long column name, {k}" for k in "xyz"])
+    for shown in (str(gflow.explain(frame)), gflow.explain(frame).problem._repr_html_()):
+        assert "column name, x" not in shown and "me, y" in shown
+        assert "2 a name" in shown and "3 a name" in shown
+
+
 def test_a_contradicted_statement_and_a_missing_limit_are_said() -> None:
     said = str(gflow.explain(example("zero_coupled")))
     assert "no limit: degenerate: component 1" in said and "Theorem 4 IS CONTRADICTED" in said

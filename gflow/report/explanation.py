@@ -14,7 +14,7 @@ import numpy as np
 import gflow
 from gflow import watch
 from gflow.report.answer import ASKED, PREMISE, sentences
-from gflow.report.labels import column_label, counted, row_label
+from gflow.report.labels import clipped, column_label, counted, row_label
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.ledger import aggregated
@@ -188,8 +188,8 @@ def _matrix(found: Explanation, room: int) -> Iterator[str]:
         return
     cells = _cells(found)
     rows, columns = min(len(W), max(room, 2)), W.shape[1]
-    heads = [_clipped(column_label(found.problem, j)) for j in range(columns)]
-    sides = [_clipped(row_label(found.problem, i)) for i in range(rows)]
+    heads = clipped([column_label(found.problem, j) for j in range(columns)], LONGEST_LABEL)
+    sides = clipped([row_label(found.problem, i) for i in range(rows)], LONGEST_LABEL)
     side = max(5, *map(len, sides))
     widths = [max(len(heads[j]), *(len(row[j]) for row in cells[:rows])) for j in range(columns)]
     while columns > 1 and side + sum(width + 2 for width in widths[:columns]) > WIDTH:
@@ -225,10 +225,6 @@ def _cells(found: Explanation) -> list[list[str]]:
         return f"[{value}]" if fixed[i, j] else f"{value} ± {std[i, j]:.2g}"
 
     return [[cell(i, j) for j in range(W.shape[1])] for i in range(W.shape[0])]
-
-
-def _clipped(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 3]}..."
 
 
 def _answer(found: Explanation) -> list[str]:

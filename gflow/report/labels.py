@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 _COMPONENT = re.compile(r"component (\d+)")
@@ -28,6 +29,18 @@ def line_labels(problem: Any) -> dict[str, tuple[str, ...]]:
     d1, d2 = problem.shape
     rows, columns = (row_label(problem, i) for i in range(d1)), (column_label(problem, j) for j in range(d2))
     return {"rows": tuple(rows), "columns": tuple(columns)}
+
+
+def clipped(labels: Sequence[str], longest: int) -> list[str]:
+    """Return labels of at most ``longest`` characters that differ as the labels do: cut in the middle, or numbered."""
+
+    def cut(label: str, room: int) -> str:
+        return label if len(label) <= room else f"{label[: room // 2 - 1]}...{label[len(label) - (room - 1) // 2 + 1 :]}"
+
+    short = [cut(label, longest) for label in labels]
+    if len(set(short)) == len(set(labels)):
+        return short
+    return [f"{k + 1} {cut(label, longest - len(str(k + 1)) - 1)}" for k, label in enumerate(labels)]
 
 
 def _label(names: Any, k: int) -> str:
