@@ -62,8 +62,8 @@ def explain(arguments: Namespace) -> Outcome:
         from gflow.statements.claims import exit_code
 
         problem, name = problem_of(arguments)
-        with refusing("--rank"), progress("following the saddles"):
-            found = explained(problem, name=name, rank=arguments.rank)
+        with refusing("--rank or --depth"), progress("following the saddles"):
+            found = explained(problem, name=name, rank=arguments.rank, depth=arguments.depth)
     return Outcome(found.to_dict(), lambda: iter([str(found)]), exit_code(found.claims.values()))
 
 
@@ -151,7 +151,7 @@ _REPORT = ("--names", "--list", "--folder", *_FILES, "--lettered", "--seed", "--
 _FIGURE = ("--name", *_REPORT[1:], "--matrix", "--set")
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
 COMMANDS = (
-    Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
+    Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank", "--depth")),
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
     Command(
         "flow",

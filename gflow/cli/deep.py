@@ -40,7 +40,7 @@ def _parts(problem: gflow.MatrixCompletion, found: gflow.DeepTraversal, what: di
         f"{what['name']}, {d1} x {d2}, {what['n_observed']} observed, inner width {found.width}, depth {found.depth}"
     )
     dependent = int((~found.determined).sum())
-    signs = f", by {len(found.reflections)} independent signs" if dependent else ""
+    signs = f", {found.law}" if dependent else ""
     yield facts(
         [
             ("matrix", title),

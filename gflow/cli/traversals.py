@@ -248,7 +248,7 @@ def _dependent(found: gflow.Traversal) -> str:
     if found.matrix is None:
         return MISSING
     count = int((~found.determined).sum())
-    spread = f", with standard deviations up to {found.std.max():.4g} over Gaussian starts" if count else ""
+    spread = f", with standard deviations up to {found.std.max():.4g} over Gaussian starts; {found.law}" if count else ""
     if any(saddle.launch is not None for saddle in found.saddles):
         spread = ": modes of equal rates escape together, as this start has it"
     return f"{count} of {found.determined.size}{spread}"
@@ -257,7 +257,7 @@ def _dependent(found: gflow.Traversal) -> str:
 def _order(found: gflow.Traversal) -> str:
     """Return what the order says about a small alpha."""
     if found.order is None:
-        return MISSING
+        return "every start that is small enough ends at the limit itself" if found.exact else MISSING
     known = f"{found.order:.6g}: alpha = 1e-10 leaves about 10^({-10 * found.order:.3g})"
     exponent = found.log10_alpha(ASKED_ACCURACY) if found.order else None
     if exponent is not None:

@@ -14,7 +14,7 @@ from gflow.critical.degenerate import beyond_second_order, zero_below
 from gflow.critical.spectra import Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
 from gflow.plain import plain
 from gflow.policy import DENSE_LIMIT, EPS, HESSIAN_ROUNDING
-from gflow.showing import Shown
+from gflow.showing import Drawn, Tabular
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -46,7 +46,7 @@ class NotConverged(RuntimeError):
 
 
 @dataclass(frozen=True, eq=False)
-class CriticalPoint(Shown):
+class CriticalPoint(Drawn, Tabular):
     """A point with its value, gradient norm, Hessian spectrum and classification.
 
     Attributes

@@ -15,7 +15,7 @@ from gflow.plots import Drawing, EntryStatus
 from gflow.report.figures import Figure, check_name, frozen
 from gflow.report.groups import TheoremGroup, grouped
 from gflow.report.numbers import json_ready
-from gflow.showing import Tabular
+from gflow.showing import Drawn, Tabular
 from gflow.statements.claims import Claim, summary
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class MatrixView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Report(Tabular):
+class Report(Drawn, Tabular):
     """Everything a report shows.
 
     Parameters

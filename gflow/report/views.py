@@ -155,7 +155,10 @@ def _learned(found: Explanation) -> ShownEntries:
 
     caption = "The matrix that gradient flow from smaller and smaller starts tends to."
     if not fixed.all():
-        caption += " Where it depends on the start: mean ± standard deviation over random starts."
+        caption += (
+            " Where it depends on the start: mean ± standard deviation over random starts; the law of such an entry is "
+            f"{found.limit.law}."
+        )
     return _entries(caption, statuses, cell, found.problem)
 
 

@@ -39,6 +39,14 @@ def law(shape: tuple[int, int], width: int, chains: tuple[Chain, ...]) -> tuple[
     return determined, std
 
 
+def law_in_words(width: int) -> str:
+    """Return the name of the law of an entry between components, that of a cosine in R^r, with its ends."""
+    if width == 1:
+        return "a fair sign"
+    name = {2: "arcsine", 3: "uniform", 4: "semicircle"}.get(width, f"cosine in R^{width}")
+    return f"{name} within {np.sqrt(width):.3g} deviations"
+
+
 def crosses(chains: tuple[Chain, ...]) -> bool:
     """Return whether entries lie between active components, and so depend on the start."""
     return sum(each.end.rank > 0 for each in chains) > 1
