@@ -53,6 +53,7 @@ class Ran(types.SimpleNamespace):
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that runs `gflow` in an empty folder, in this process."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     def call(*argv: object) -> Ran:
         code = main([str(word) for word in argv])
@@ -550,9 +551,18 @@ def test_warnings_are_shown_in_one_line_after_the_results(
     assert (ran.code, ran.out, ran.err) == (0, "{}\n", "gflow: warning: the step is small\n")
 
 
-def test_tables_are_plain_and_do_not_depend_on_the_terminal_settings(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_tables_depend_on_columns_alone(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     printed = run("critical", "--example", "m2").out
-    for name, value in {"COLUMNS": "40", "FORCE_COLOR": "1", "TERM": "dumb", "TTY_COMPATIBLE": "1"}.items():
+    narrow = run("limit", "--example", "fig3").out
+    assert "left out" not in narrow
+    for columns, dropped in (("80", True), ("120", False), ("0", False), ("wide", False)):
+        monkeypatch.setenv("COLUMNS", columns)
+        said = run("limit", "--example", "fig3").out
+        assert ("left out at 80 characters a line: plateau time, exponents" in said) == dropped
+        assert max(map(len, said.splitlines())) <= (int(columns) if dropped else PLAIN_WIDTH)
+    monkeypatch.delenv("COLUMNS")
+    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "TTY_COMPATIBLE": "1"}.items():
         monkeypatch.setenv(name, value)
     assert run("critical", "--example", "m2").out == printed
     assert printed.isascii() and "\x1b" not in printed

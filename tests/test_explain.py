@@ -75,7 +75,9 @@ def test_the_law_that_is_named_is_that_of_the_draws(width: int) -> None:
         law = stats.beta((r - 1) / 2, (r - 1) / 2, loc=-1, scale=2)
         return float(stats.kstest(draws, law.cdf).statistic)
 
-    assert law_in_words(3) == "uniform within 1.73 deviations" and law_in_words(6).startswith("cosine in R^6 within 2.45")
+    assert law_in_words(3) == "uniform within 1.73 deviations" and law_in_words(6).startswith(
+        "cosine in R^6 within 2.45"
+    )
     assert limit.law == law_in_words(width)
     if width == 1:
         assert set(np.round(draws, 9)) == {-1.0, 1.0} and abs(draws.mean()) < 0.05 and limit.law == "a fair sign"

@@ -151,7 +151,12 @@ _REPORT = ("--names", "--list", "--folder", *_FILES, "--lettered", "--seed", "--
 _FIGURE = ("--name", *_REPORT[1:], "--matrix", "--set")
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
 COMMANDS = (
-    Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank", "--depth")),
+    Command(
+        "explain",
+        "the answer on one screen: what is learned, and what the theorems say",
+        explain,
+        ("--rank", "--depth"),
+    ),
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
     Command(
         "flow",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gflow.statements.claims import Claim
 
 PLAIN_WIDTH = 132
-"""Columns of the output where it does not go to a terminal."""
+"""Columns of the output where it does not go to a terminal, and COLUMNS does not say how many."""
 LARGEST_SHOWN = (24, 10)
 """Rows and columns up to which a matrix is printed."""
 LISTED = 20
@@ -46,7 +46,7 @@ class Outcome:
         return json.dumps(_finite(self.payload), allow_nan=False) + "\n"
 
     def text(self) -> str:
-        """Return tables and lines, styled for a terminal and plain in 132 columns for anything else."""
+        """Return tables and lines, styled for a terminal and plain for anything else, there in COLUMNS or 132 columns."""
         return _rendered(self.parts())
 
 
@@ -193,7 +193,9 @@ def _rendered(parts: Iterable[Any]) -> str:
     if sys.stdout is not None and sys.stdout.isatty():
         settings |= {"width": Console().width, "force_terminal": True}
     else:
-        settings |= {"width": PLAIN_WIDTH, "force_terminal": False, "color_system": None, "_environ": {}}
+        asked = os.environ.get("COLUMNS", "")
+        width = int(asked) if asked.isdecimal() and int(asked) else PLAIN_WIDTH
+        settings |= {"width": width, "force_terminal": False, "color_system": None, "_environ": {}}
     console = Console(**settings)
     for k, part in enumerate(parts):
         if k:

@@ -70,6 +70,11 @@ class RestrictedIsometry:
         return _delta(self.smallest[0], self.largest[1])
 
     @property
+    def ends(self) -> str:
+        """Return both bounds on delta as text, or one where they print alike."""
+        return " to ".join(dict.fromkeys(f"{delta:.6g}" for delta in (self.delta_lower, self.delta_upper)))
+
+    @property
     def scale(self) -> float | None:
         """Return the factor sqrt(2 / (a + b)) of A for the certified ends of a and b, None for the zero operator."""
         total = self.smallest[0] + self.largest[1]
@@ -87,7 +92,7 @@ class RestrictedIsometry:
         return plain(self, "rank symmetric holds delta_lower delta_upper scale smallest largest kernel method")
 
     def __repr__(self) -> str:
-        return f"RestrictedIsometry(rank {self.rank}, delta in [{self.delta_lower:.6g}, {self.delta_upper:.6g}])"
+        return f"RestrictedIsometry(rank {self.rank}, delta {self.ends})"
 
 
 def restricted_isometry(

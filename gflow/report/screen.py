@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import gflow
-from gflow.report.labels import clipped, column_label, counted, row_label
+from gflow.policy import ROUNDED_LOSS
+from gflow.report.labels import clipped, column_label, row_label
 
 if TYPE_CHECKING:
     from gflow.report.explanation import Explanation
@@ -19,8 +20,6 @@ WIDTH, HEIGHT = 80, 24
 FEWEST_ROWS = 2
 PER_CENT = 0.01
 LONGEST_LABEL = 16
-ROUNDING = 1e-12
-"""Losses up to this fraction of the first one are shown as zero."""
 
 
 def screen(found: Explanation, beside: Sequence[str] = ()) -> str:
@@ -46,7 +45,7 @@ def matrix(found: Explanation, rows: int) -> list[str]:
     """Return the first rows of the matrix, its entries told apart, with as many columns as fit, and a blank line."""
     W = found.limit.matrix
     if W is None:
-        return [*wrapped(f"no limit: {found.limit.status}: {counted(found.limit.reason)}"), ""]
+        return [*wrapped(f"no limit: {found.limit.status}: {found.limit.reason}"), ""]
     cells, columns = _cells(found), W.shape[1]
     heads = clipped([column_label(found.problem, j) for j in range(columns)], LONGEST_LABEL)
     sides = clipped([row_label(found.problem, i) for i in range(rows)], LONGEST_LABEL)
@@ -113,7 +112,7 @@ def chains_of(limit: gflow.Traversal | gflow.DeepTraversal) -> list[tuple[Any, .
 
 
 def _stop(saddle: gflow.Saddle | gflow.DeepSaddle, first: float) -> str:
-    loss = saddle.loss if saddle.loss > ROUNDING * first else 0.0
+    loss = saddle.loss if saddle.loss > ROUNDED_LOSS * first else 0.0
     rate = getattr(saddle, "escape_rate", 0.0)
     return f"{loss:.3g} (rank {saddle.rank}" + (f", rate {rate:.3g})" if rate and loss else ")")
 

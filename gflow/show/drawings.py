@@ -8,6 +8,7 @@ import numpy as np
 
 from gflow.plots import INK, PALETTE, draw_loss
 from gflow.plots.style import RC
+from gflow.policy import ROUNDED_LOSS
 from gflow.report.labels import clipped
 from gflow.statements.claims import Verdict, summary
 from gflow.statements.ledger import Ledger
@@ -106,7 +107,9 @@ def claim(record: gflow.Claim, ax: Axes, **style: Any) -> Axes:
         inside = ends[0] if low is None else low, ends[1] if high is None else high
         ax.axvspan(*inside, color=PALETTE[5], alpha=0.25, label="allowed")
     look = {"color": VERDICT_COLORS[record.verdict], "marker": "o", "linestyle": "none", "label": str(record.verdict)}
-    ax.plot([] if record.measured is None else [record.measured], [] if record.measured is None else [0], **look | style)
+    ax.plot(
+        [] if record.measured is None else [record.measured], [] if record.measured is None else [0], **look | style
+    )
     ax.set(xlim=ends, yticks=[], xlabel=f"measured: {record.id}")
     ax.legend()
     return ax
@@ -117,7 +120,9 @@ def report(record: Any, ax: Axes, **style: Any) -> Axes:
     claims = record.claims.values() if isinstance(record, Ledger) else record.claims
     counts = summary(claims)
     colors = [VERDICT_COLORS[Verdict(verdict)] for verdict in counts]
-    bars = ax.barh([verdict.replace("-", " ") for verdict in counts], list(counts.values()), **{"color": colors, **style})
+    bars = ax.barh(
+        [verdict.replace("-", " ") for verdict in counts], list(counts.values()), **{"color": colors, **style}
+    )
     ax.bar_label(bars, padding=2)
     ax.invert_yaxis()
     ax.set_xlabel("claims")
@@ -154,7 +159,7 @@ def staircase(record: gflow.Traversal) -> tuple[list[float], list[float]] | None
     for time, step in sorted(falls):
         times.append(time)
         losses.append(losses[-1] + step)
-    small = 1e-12 * first
+    small = ROUNDED_LOSS * first
     return times, [loss if loss > small else 0.0 for loss in losses]
 
 

@@ -163,7 +163,9 @@ def _legend(kinds: np.ndarray) -> str:
 
 def _names(given: Sequence[str | None] | None, size: int) -> list[str]:
     """Return short names, numbers from 1 where there is none."""
-    return clipped([name or str(k + 1) for k, name in enumerate([None] * size if given is None else given[:size])], NAME)
+    return clipped(
+        [name or str(k + 1) for k, name in enumerate([None] * size if given is None else given[:size])], NAME
+    )
 
 
 def picture(draw: Callable[[Any], Any], alt: str, figsize: tuple[float, float] = (3.6, 2.2)) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.policy import ROUNDED_LOSS
 from gflow.report import format_number
 from gflow.report.answer import paragraph
 from gflow.show import drawings
@@ -104,4 +105,4 @@ def _matrix(record: Any, values: np.ndarray, determined: np.ndarray, std: np.nda
 
 def _loss(loss: float, first: float) -> float:
     """Return the loss, 0 where it is rounding."""
-    return loss if loss > 1e-12 * first else 0.0
+    return loss if loss > ROUNDED_LOSS * first else 0.0

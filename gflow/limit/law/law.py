@@ -128,8 +128,8 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None)
     """Return what a reader of the limit should be warned of."""
     said = []
     for name, lost in (("row", parts.unobserved_rows), ("column", parts.unobserved_columns)):
-        said += [f"{name} {index} (counted from 0) has no observation: its entries tend to 0" for index in lost]
-    for number, each in enumerate(chains):
+        said += [f"{name} {index + 1} has no observation: its entries tend to 0" for index in lost]
+    for number, each in enumerate(chains, 1):
         for saddle in each.saddles:
             if saddle.mixing is False:
                 said.append(
