@@ -46,7 +46,7 @@ class Outcome:
         return json.dumps(_finite(self.payload), allow_nan=False) + "\n"
 
     def text(self) -> str:
-        """Return tables and lines, styled for a terminal and plain for anything else, there in COLUMNS or 132 columns."""
+        """Return tables and lines, styled for a terminal; plain and in COLUMNS, or 132, columns for anything else."""
         return _rendered(self.parts())
 
 

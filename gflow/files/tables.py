@@ -110,7 +110,7 @@ def _refuse(rows: list[list[str]], where: tuple[int, ...], labels: Labels, comma
                 raise ValueError(f"{name}: row {i + 1}, column {j + 1} (line {where[i]}) {error}{help_}") from None
 
 
-def decimal_commas(rows: list[list[str]], where: Sequence[int], layout: Layout, name: str) -> bool:
+def decimal_commas(rows: list[list[str]], where: Sequence[int] | np.ndarray, layout: Layout, name: str) -> bool:
     """Return whether commas are the marks of decimals; ``ValueError`` where they may be something else."""
     if layout.decimal is not None:
         return layout.decimal == ","

@@ -37,7 +37,7 @@ def lines(data: bytes, name: str, comment: str) -> list[tuple[int, str]]:
 def separator_of(numbered: list[tuple[int, str]], decimal: str | None, name: str) -> str | None:
     """Return the first of tab, semicolon and comma that occurs outside quotes, or None for blanks.
 
-    A comma that is the mark of decimals is no separator, unless numbers stand in quotes. ``ValueError`` above 5e7 cells.
+    A comma that marks decimals is no separator, unless numbers stand in quotes. ``ValueError`` above 5e7 cells.
     """
     plain = decimal == "," and not any(_COMMA_IN_QUOTES.search(line) for _, line in numbered)
     marks = [mark for mark in _SEPARATORS if not (plain and mark == ",")]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import gflow
 from gflow.plots import INK, PALETTE, draw_loss
 from gflow.plots.style import RC
 from gflow.policy import ROUNDED_LOSS
@@ -15,8 +16,6 @@ from gflow.statements.ledger import Ledger
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    import gflow
 
 VERDICT_COLORS = {
     Verdict.HOLDS: PALETTE[2],
@@ -111,7 +110,8 @@ def claim(record: gflow.Claim, ax: Axes, **style: Any) -> Axes:
         [] if record.measured is None else [record.measured], [] if record.measured is None else [0], **look | style
     )
     ax.set(xlim=ends, yticks=[], xlabel=f"measured: {record.id}")
-    ax.legend()
+    if known != [0.0] or record.measured is not None:
+        ax.legend()
     return ax
 
 
@@ -131,7 +131,9 @@ def report(record: Any, ax: Axes, **style: Any) -> Axes:
 
 def explanation(record: gflow.Explanation, ax: Axes, **style: Any) -> Axes:
     """Return ``ax`` with the way of the limit from saddle to saddle."""
-    return (limit if record.depth == 2 else chain)(record.limit, ax, **style)
+    if isinstance(record.limit, gflow.Traversal):
+        return limit(record.limit, ax, **style)
+    return chain(record.limit, ax, **style)
 
 
 def limit(record: gflow.Traversal, ax: Axes, **style: Any) -> Axes:

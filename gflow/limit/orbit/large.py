@@ -84,7 +84,7 @@ def large_orbit(
 
 
 def growing(model: Factorization, path: Trajectory, rows: tuple[int, ...], columns: tuple[int, ...]) -> str:
-    """Return which row or column of the factors grew most over the last decade of time, by its number from 1, or nothing.
+    """Return which row or column of the factors grew most over the last decade of time, counted from 1; or nothing.
 
     An orbit that is too slow for its budget may be on its way to infinity, or to a minimum far away.
     """
