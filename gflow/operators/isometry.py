@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.kernel import KernelElement, kernel_element
 from gflow.operators.relaxation import rank_one_bound
@@ -95,6 +96,7 @@ class RestrictedIsometry:
         return f"RestrictedIsometry(rank {self.rank}, delta {self.ends})"
 
 
+@watch.watched
 def restricted_isometry(
     problem: Any,
     rank: int,
@@ -102,6 +104,8 @@ def restricted_isometry(
     symmetric: bool = False,
     starts: int = 8,
     rng: np.random.Generator | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> RestrictedIsometry:
     """Return bounds on the restricted isometry constant of the operator at ``rank``, for its best scaling.
 
@@ -121,6 +125,8 @@ def restricted_isometry(
         Number of random starts of each search.
     rng : numpy.random.Generator, optional
         Default: ``numpy.random.default_rng(0)``.
+    progress, timeout : see ``gflow.watch.watching``
+        The bounds are those found when the time is over, and ``method`` says so.
 
     Raises
     ------
@@ -147,7 +153,8 @@ def restricted_isometry(
         low, high, method = kernel.matrix, kernel.matrix, "zero operator"
     factor = given.unit**2
     ends = (smallest[0] * factor, smallest[1] * factor), (largest[0] * factor, largest[1] * factor)
-    return RestrictedIsometry(rank, symmetric, *ends, low, high, kernel, method)
+    told = "; ".join(filter(None, [method, watch.over()]))
+    return RestrictedIsometry(rank, symmetric, *ends, low, high, kernel, told)
 
 
 def _delta(a: float, b: float) -> float:
