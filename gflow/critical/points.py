@@ -185,10 +185,8 @@ def classify(
         falls, reason = beyond_second_order(inner, point, gradient, spectrum, gauge or 0)
         kind = PointKind.DEGENERATE_SADDLE if falls else kind
     unit, bend = objective.unit / inner.unit, inner.time_unit / objective.time_unit
-    known_there = kind, bend * zero_cut, gauge, reason
-    return CriticalPoint(
-        theta, objective.value(theta), unit * (unit / root) * slope, spectrum.scaled(bend), *known_there
-    )
+    known_there = spectrum.scaled(bend), kind, bend * zero_cut, gauge, reason
+    return CriticalPoint(theta, objective.value(theta), unit * (unit / root) * slope, *known_there)
 
 
 def _newton_decrement(spectrum: Spectrum, gradient: np.ndarray) -> float:
