@@ -127,6 +127,8 @@ class Report(Drawn, Tabular):
         Those that were checked: pages say who says so, and under which hypotheses.
     claim_ids : mapping of str to sequence of str
         The ids of the claims of each statement by its own id; by default those that begin with it.
+    formula : str
+        TeX of what it is about, shown by pages; the empty text for none.
     answer : Explanation, optional
         What is learned: pages and the command line begin with it.
     figures : sequence of Figure
@@ -148,6 +150,7 @@ class Report(Drawn, Tabular):
     claims: Sequence[Claim]
     statements: Sequence[Statement] = field(default=(), kw_only=True)
     claim_ids: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
+    formula: str = field(default="", kw_only=True)
     answer: Explanation | None = field(default=None, kw_only=True)
     figures: Sequence[Figure] = field(default=(), kw_only=True)
     tables: Sequence[Table] = field(default=(), kw_only=True)

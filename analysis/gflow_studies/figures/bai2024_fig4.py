@@ -29,6 +29,7 @@ from gflow_studies.figures.passages import Journey, journey
 from gflow_studies.figures.variances import Learned, learned, random_starts, sizes_of
 
 TITLE = "Bai et al. 2024, Figure 4: disconnected data, a smaller manifold and entries left to the start"
+FORMULA = r"\omega_k \subset \Omega_k, \quad A[I^c] = 0, \; B[:, J^c] = 0"
 RANK_TOL = 1e-3
 SETTING = (
     "Exact gradient flow (no learning rate; LSODA with relative tolerance 1e-10) from Gaussian A and B of the stated "

@@ -35,6 +35,7 @@ from gflow_studies.figures.plane_runs import (
 )
 
 TITLE = "Bai et al. 2024, Figure 5: two sub-manifolds of rank 1, and the directions of escape"
+FORMULA = r"\theta(0) = \alpha \theta_0, \quad \alpha^p \theta_0 \text{ on the faster component}"
 SETTING = (
     "Coordinates of the plane are the norms of the parts of theta on the two components that escape first: its axes "
     "are the two sub-Omega_1. Runs are gradient flow at full width from alpha theta_0, theta_0 Gaussian, but alpha^p "
@@ -46,7 +47,8 @@ SETTING = (
 PANELS = {
     "plane": Panel(
         "Norms of theta on the two components. Each run keeps to one sub-Omega_1 (an axis) up to its saddle, then "
-        "leaves for the sum of both. Discs: saddles; star: the end.",
+        "leaves for the sum of both. The slower component starts from alpha, the faster one from a power of it. Discs: "
+        "saddles; star: the end.",
         "Paths in a plane run along one of the two axes to a saddle there and turn towards the sum of both.",
         figsize=(5.4, 4.0),
     ),

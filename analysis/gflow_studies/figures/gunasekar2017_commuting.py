@@ -16,6 +16,7 @@ from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 
 TITLE = "Gunasekar et al. 2017, Theorem 1: commuting measurements and the minimum nuclear norm"
+FORMULA = r"A_i A_j = A_j A_i \Rightarrow U U^\top \to \operatorname{argmin} \|X\|_*"
 SETTING = (
     "Random measurements with common eigenvectors of a random positive definite matrix with the same eigenvectors, so "
     "that the hypothesis holds; X = U U^T starts at alpha I. The rectangular problems have measurements "

@@ -17,6 +17,7 @@ from gflow.studies.study import Columns, Panel
 from gflow_studies.figures.attention_linear import LADDER, predicted, predicted_sizes
 
 TITLE = "Model rank at special points: singular values, proven bounds and closed forms"
+FORMULA = r"\dim \operatorname{span} \{\partial_{\theta_1} f_\theta, \ldots, \partial_{\theta_m} f_\theta\}"
 SETTING = (
     "Two tanh neurons with bias whose function is tanh(x + 1), or near it, at 24 points of [-2, 2]; matrices of rank "
     "1, 2 and 3; attention with ranks I of queries and keys and J of values. Tangent functions are sampled and their "

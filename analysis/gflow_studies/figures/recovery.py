@@ -16,6 +16,7 @@ from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 
 TITLE = "Recovery against sample size: matrices, one neuron and two toys"
+FORMULA = r"n \ge \min_{f_\theta = f^*} \operatorname{rank} \theta"
 SETTING = (
     "Targets of low model rank R, and models that could fit anything. Matrices (notebook of Zhang et al. 2023) with "
     "entries observed in the order of its pattern: recovery begins at n = R = 7, 12, 15. Random masks: where the "
