@@ -22,7 +22,7 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow import critical, files, flow
-from gflow.cli import arguments, commands, inputs, main, survey
+from gflow.cli import arguments, commands, inputs, main, survey, watching
 from gflow.cli.arguments import Command, parsed
 from gflow.cli.output import PLAIN_WIDTH, Outcome
 from gflow.data import example, example_names
@@ -54,6 +54,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     """A function that runs `gflow` in an empty folder, in this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(watching, "LINE_SECONDS", 1e6)  # a slow machine tells how far it is
 
     def call(*argv: object) -> Ran:
         code = main([str(word) for word in argv])

@@ -22,6 +22,8 @@ LARGEST_SHOWN = (24, 10)
 LISTED = 20
 """Singular values, and indices of a long list, that are printed."""
 MISSING = "-"
+ROUNDED_ENTRY = 1e-9
+"""Entries of a matrix up to this fraction of the largest are rounding: people see 0."""
 COLORS = {"holds": "green", "contradicted": "bold red", "hypothesis-not-met": "yellow", "undecided": "blue"}
 NEWS = "bold magenta"
 """Colours of the verdicts on a terminal, and of a premise or a conjecture that fails on the data."""
@@ -160,15 +162,18 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     return Columns(title, columns, cells)
 
 
-def matrix(title: str, W: Any, std: Any = None, problem: Any = None) -> Any:
+def matrix(title: str, W: Any, std: Any = None, problem: Any = None, zero: float = ROUNDED_ENTRY) -> Any:
     """Return a matrix as a table, or a line where it is too large.
 
     Rows and columns have the names that ``problem`` gives them, or are counted from 1. Where the standard deviations
-    ``std`` are not zero they follow the entries, as in 0 ± 1.29.
+    ``std`` are not zero they follow the entries, as in 0 ± 1.29. Entries up to ``zero`` times the largest are shown as
+    0, unless other numbers are observed there.
     """
     d1, d2 = W.shape
     if d1 > LARGEST_SHOWN[0] or d2 > LARGEST_SHOWN[1]:
         return f"{title}: {d1} x {d2}, see --json"
+    given = False if problem is None else problem.observed & (problem.values != 0)
+    W = W * (given | (abs(W) > zero * abs(W).max())) + 0.0
     spread = [[0.0] * d2] * d1 if std is None else std.tolist()
     from gflow.report.labels import column_label, row_label
 
