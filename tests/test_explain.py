@@ -85,6 +85,14 @@ def test_the_law_that_is_named_is_that_of_the_draws(width: int) -> None:
         assert distance(width) < 0.03 < distance(width + 1)
 
 
+def test_many_components_leave_room_for_the_sentences() -> None:
+    blocks = np.full((14, 14), GAP)
+    for k in range(7):
+        blocks[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = np.random.default_rng(k).standard_normal((2, 2))
+    said = str(gflow.explain(blocks, name="a matrix with a name that is long enough to need another line of its own"))
+    assert fits(said) and "... more: gflow limit" in said and "Theorem 4" in said and said.endswith("gflow verify")
+
+
 def test_complete_data_need_no_small_alpha_but_a_start_that_is_small() -> None:
     found = gflow.explain([[1.5, 2.5], [3, 4.25]])
     assert "every start that is small enough ends at the limit itself" in str(found)

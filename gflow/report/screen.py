@@ -24,12 +24,15 @@ LONGEST_LABEL = 16
 
 def screen(found: Explanation, beside: Sequence[str] = ()) -> str:
     """Return what is learned, and below it the lines ``beside``; the matrix has the rows that the screen leaves."""
-    head, rest = [*wrapped(_title(found)), ""], [*answer(found), *([""] if beside else []), *beside]
-    shown = matrix(found, found.problem.shape[0])
-    excess = len(head) + len(shown) + len(rest) - HEIGHT
-    if excess > 0:
-        shown = matrix(found, max(found.problem.shape[0] - excess, FEWEST_ROWS))
-    return "\n".join([*head, *shown, *rest])
+    head, told, rest = [*wrapped(_title(found)), ""], answer(found), ["", *beside] if beside else []
+    rows = found.problem.shape[0]
+    room = HEIGHT - len(head) - len(rest)
+    shown = matrix(found, rows)
+    if (excess := len(shown) + len(told) - room) > 0:
+        shown = matrix(found, min(rows, max(rows - excess, FEWEST_ROWS)))
+    if len(shown) + len(told) > room:
+        told = [*told[: room - len(shown) - 1], "... more: gflow limit"]
+    return "\n".join([*head, *shown, *told, *rest])
 
 
 def _title(found: Explanation) -> str:
@@ -103,7 +106,7 @@ def answer(found: Explanation) -> list[str]:
         lines += wrapped(f"{where}: " + " -> ".join(_stop(saddle, saddles[0].loss) for saddle in saddles))
     if limit.matrix is not None:
         lines += wrapped(approach(limit))
-    return lines if len(lines) <= HEIGHT // 3 else [*lines[: HEIGHT // 3 - 1], "... more: gflow limit"]
+    return lines
 
 
 def chains_of(limit: gflow.Traversal | gflow.DeepTraversal) -> list[tuple[Any, ...]]:
