@@ -108,7 +108,7 @@ QUICK = Config(repeats=3, runs=10, fits=20)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """Learned matrices for equal and independent starts, their ``limits`` or None, a journey, masks, greedy learning."""
+    """Learned matrices for equal and independent starts, ``limits`` or None, a journey, masks, greedy learning."""
 
     config: Config
     limits: tuple[np.ndarray | None, ...]
