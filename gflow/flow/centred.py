@@ -7,10 +7,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
-from gflow.critical.spectra import hessian_norm
-from gflow.flow.monitor import norm
-from gflow.flow.saddles import curvature_at
+from gflow.critical.spectra import curvature_at, hessian_norm
 from gflow.flow.solvers import Solvers
 from gflow.policy import EPS
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
-from gflow.flow.monitor import norm, plateaus
+from gflow.flow.monitor import plateaus
 from gflow.flow.trajectory import Ending, Plateau, Status, Trajectory
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
-from gflow.flow.monitor import norm
 from gflow.flow.outcome import LARGEST_SETTLED, Output
 from gflow.flow.trajectory import Status, Trajectory
 from gflow.policy import EPS

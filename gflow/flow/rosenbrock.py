@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
-from gflow.flow.monitor import norm
 from gflow.policy import EPS
 
 NOISE = 16 * EPS

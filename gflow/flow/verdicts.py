@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
 from gflow.critical import SpectrumNotConverged, hessian_spectrum
 from gflow.critical.degenerate import higher_descent
 from gflow.flow.endings import MINIMUM, passed_in_vain
-from gflow.flow.monitor import norm
 from gflow.flow.saddles import FLATNESS, PassedSaddle, saddle_at
 from gflow.flow.trajectory import Ending, Status
 from gflow.policy import DENSE_LIMIT, EPS

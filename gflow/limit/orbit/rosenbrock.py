@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
 from gflow.flow import Trajectory
 from gflow.flow.driver import drive
 from gflow.flow.endings import ROUNDED, STOPPED, passed
-from gflow.flow.monitor import norm
 from gflow.flow.record import Course, Record
 from gflow.flow.rosenbrock import Rosenbrock
 from gflow.flow.trajectory import Ending, Status
