@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg.blas import dnrm2 as norm
 
 from gflow.critical import Spectrum, hessian_spectrum, stationary_point
 from gflow.critical.spectra import curvature_at
@@ -61,7 +60,7 @@ class PassedSaddle:
     @property
     def size(self) -> float:
         """Return |center|, or the natural unit 1 if that is larger."""
-        return max(1.0, norm(self.center))
+        return max(1.0, float(np.linalg.norm(self.center)))
 
 
 def saddle_near(objective: Objective, theta: np.ndarray) -> PassedSaddle:
@@ -71,7 +70,7 @@ def saddle_near(objective: Objective, theta: np.ndarray) -> PassedSaddle:
     """
     if objective.dim > DENSE_LIMIT:
         return saddle_at(objective, theta)
-    radius = NEIGHBOURHOOD * max(1.0, norm(theta))
+    radius = NEIGHBOURHOOD * max(1.0, float(np.linalg.norm(theta)))
     point = stationary_point(objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12)
     spectrum = hessian_spectrum(objective, point)
     return _saddle(objective, _polished(objective, point, spectrum), spectrum, critical=True)
@@ -85,7 +84,7 @@ def _polished(objective: Objective, point: np.ndarray, spectrum: Spectrum) -> np
     """
     for _ in range(POLISHES):
         slope = objective.gradient(point)
-        rates, modes = unstable(spectrum, norm(slope), point)
+        rates, modes = unstable(spectrum, float(np.linalg.norm(slope)), point)
         point = point + modes @ (modes.T @ slope / rates)
     return point
 
@@ -111,13 +110,13 @@ def _candidates(objective: Objective, theta: np.ndarray) -> Spectrum | None:
     H = products @ modes
     values, rotation = np.linalg.eigh((H + H.T) / 2)
     spectrum = Spectrum(values, modes @ rotation, False, max(curvature_at(objective, theta), bound))
-    slope = norm(objective.gradient(theta))
+    slope = float(np.linalg.norm(objective.gradient(theta)))
     excluded = bound <= _zero_cut(spectrum, slope, theta) or (-values[:1] >= ATTAINED * bound).any()
     return spectrum if excluded or unstable(spectrum, slope, theta)[0].size else None
 
 
 def _saddle(objective: Objective, theta: np.ndarray, spectrum: Spectrum, critical: bool) -> PassedSaddle:
-    residual = norm(objective.gradient(theta))
+    residual = float(np.linalg.norm(objective.gradient(theta)))
     rates, modes = unstable(spectrum, residual, theta)
     if not rates.size:
         return PassedSaddle(theta, residual, rates, modes, rates)
@@ -138,7 +137,7 @@ def unstable(spectrum: Spectrum, slope: float, theta: np.ndarray) -> tuple[np.nd
 
 def _zero_cut(spectrum: Spectrum, slope: float, theta: np.ndarray) -> float:
     flat = FLATNESS if spectrum.complete else LANCZOS_TOL
-    return flat * spectrum.norm + 2.0 * slope / max(1.0, norm(theta))
+    return flat * spectrum.norm + 2.0 * slope / max(1.0, float(np.linalg.norm(theta)))
 
 
 def shifted(objective: Objective, origin: np.ndarray) -> Objective:
