@@ -11,6 +11,7 @@ from gflow.connectivity import Connectivity, connectivity
 from gflow.limit.chain import chain
 from gflow.limit.deep import deep_limit
 from gflow.limit.deep_records import DeepTraversal
+from gflow.limit.law.clocks import LARGEST_BY_MODE
 from gflow.limit.law.frames import Frame, FrameFailure, frame_of, in_joint_span, raced
 from gflow.limit.law.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.limit.orbit.sizes import is_large
@@ -222,8 +223,8 @@ def _factors(
         if each.frame is not None:
             frames.append(Frame(each, each.frame))
         elif each.end.rank:
-            generic = all(saddle.mixing is not False for saddle in each.saddles)
-            found = frame_of(problem, model, each, theta, simple_tol) if generic else raced(problem, model, each, theta)
+            small = len(each.rows) + len(each.columns) <= LARGEST_BY_MODE
+            found = raced(problem, model, each, theta) if small else frame_of(problem, model, each, theta, simple_tol)
             frames.append(found)
     if is_large(problem):
         frames = in_joint_span(frames)

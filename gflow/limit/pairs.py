@@ -15,10 +15,15 @@ from gflow.limit.law.clocks import Clock
 from gflow.limit.law.exponents import remembered
 from gflow.limit.law.sectors import MixingUnknown
 from gflow.limit.orbit.modes import loss_at
-from gflow.limit.orbit.orbits import Ending
+from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.polish import balanced
+from gflow.limit.orbit.sizes import is_large
 from gflow.limit.records import Saddle, TraversalStatus
 from gflow.policy import ZERO_LOSS
+
+ASIDE, SAME_END = 1e-9, 1e-3
+"""A displacement that rounding might have made, in the component's unit, and by how much it may change an end."""
+UNSTEADY = "where the orbit ends depends on displacements as small as rounding errors"
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -59,6 +64,8 @@ class FactorPairs:
         if reached.ending in (Ending.DIVERGING, Ending.UNDECIDED):
             self.infinite = len(self.orbits) - 1 if reached.ending == Ending.DIVERGING else None
             return self.beyond()
+        if not self.is_steady(saddle, place, reached):
+            raise Stopped(TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {UNSTEADY}")
         A, B = balanced(*reached.model.factors(reached.end))
         self.memory = remembered(saddle, self.memory)
         try:
@@ -68,6 +75,19 @@ class FactorPairs:
                 raise Stopped(TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}") from unknown
             self.lost = True  # the end is known, what stays passive there is not
         return A, B
+
+    def is_steady(self, saddle: Saddle, place: Pair, reached: Connection) -> bool:
+        """Return whether an orbit leads a displaced start to the same end.
+
+        It is asked where the saddle is unstable inside, or symmetries keep modes apart: these may hold an orbit on its
+        way from one saddle inside to another, and what it does when rounding breaks them is not what the flow does.
+        """
+        if not (saddle.inside_rate > 0.0 or self.clock.keeps_apart) or is_large(self.stage.problem):
+            return True
+        rng = np.random.default_rng(0)
+        aside = self.stage.orbit(saddle, *(each + ASIDE * rng.standard_normal(each.shape) for each in place))
+        one, other = (each.model.output(each.end) for each in (reached, aside))
+        return float(np.abs(one - other).max()) <= SAME_END * max(1.0, float(np.abs(one).max()))
 
     def beyond(self) -> Pair:
         """Return what follows the last orbit, which runs to infinity, where another mode brings the flow back."""
