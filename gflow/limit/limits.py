@@ -11,7 +11,6 @@ from gflow.connectivity import Connectivity, connectivity
 from gflow.limit.chain import chain
 from gflow.limit.deep import deep_limit
 from gflow.limit.deep_records import DeepTraversal
-from gflow.limit.law.clocks import LARGEST_BY_MODE
 from gflow.limit.law.frames import Frame, FrameFailure, frame_of, in_joint_span, raced
 from gflow.limit.law.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.limit.orbit.sizes import is_large
@@ -189,6 +188,7 @@ def _combined(
     idle = sum(len(each.rows) + len(each.columns) for each in reached) < sum(problem.shape)
     order, safe_order = orders(chains, crosses(chains), idle) if limit else (None, None)
     error = max((each.error for each in chains), default=0.0)
+    slow = limit and order is None and problem.density < 1.0
     for factor in factors or ():
         factor.setflags(write=False)
     return Traversal(
@@ -202,7 +202,7 @@ def _combined(
         order=order,
         safe_order=safe_order,
         error=error if limit and np.isfinite(error) else None,
-        warnings=remarks(graphs, chains, order),
+        warnings=remarks(graphs, chains, order, slow),
         observed=(problem.rows, problem.columns),
         row_names=problem.row_names,
         column_names=problem.column_names,
@@ -223,8 +223,8 @@ def _factors(
         if each.frame is not None:
             frames.append(Frame(each, each.frame))
         elif each.end.rank:
-            small = len(each.rows) + len(each.columns) <= LARGEST_BY_MODE
-            found = raced(problem, model, each, theta) if small else frame_of(problem, model, each, theta, simple_tol)
+            generic = not each.apart and all(saddle.mixing is not False for saddle in each.saddles)
+            found = frame_of(problem, model, each, theta, simple_tol) if generic else raced(problem, model, each, theta)
             frames.append(found)
     if is_large(problem):
         frames = in_joint_span(frames)

@@ -17,7 +17,9 @@ from gflow.limit.law.sectors import MixingUnknown
 from gflow.limit.orbit.modes import loss_at
 from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.polish import balanced
+from gflow.limit.orbit.settling import DENSE_POLISH
 from gflow.limit.orbit.sizes import is_large
+from gflow.limit.orbit.uniqueness import completed
 from gflow.limit.records import Saddle, TraversalStatus
 from gflow.policy import ZERO_LOSS
 
@@ -33,7 +35,7 @@ class FactorPairs:
 
     def __init__(self, stage: Stage, clock: Clock) -> None:
         self.stage, self.clock, self.memory = stage, clock, np.inf
-        self.lost = False
+        self.lost = self.apart = False
         self.infinite: int | None = None
         self.unmixed: Stop | None = None
         self.spreads: list[Callable[[], float]] = []
@@ -57,6 +59,7 @@ class FactorPairs:
     def departed(self, place: Pair, saddles: Sequence[Saddle]) -> Pair:
         """Return the end of the orbit along the pair that escapes, and carry what stays passive along it."""
         saddle, (A, B) = saddles[-1], place
+        self.apart |= self.clock.keeps_apart
         reached = self.stage.orbit(saddle, A, B)
         self.orbits += [] if reached.path is None else [reached.path]
         self.spreads.append(reached.spread)
@@ -67,6 +70,9 @@ class FactorPairs:
         if not self.is_steady(saddle, place, reached):
             raise Stopped(TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {UNSTEADY}")
         A, B = balanced(*reached.model.factors(reached.end))
+        problem = self.stage.problem
+        if reached.model.dim <= DENSE_POLISH and not is_large(problem) and loss_at(problem, A, B) <= ZERO_LOSS:
+            A, B = completed(problem, A, B)
         self.memory = remembered(saddle, self.memory)
         try:
             return self.clock.cross(self.orbits[-1], A, B)
@@ -82,7 +88,9 @@ class FactorPairs:
         It is asked where the saddle is unstable inside, or symmetries keep modes apart: these may hold an orbit on its
         way from one saddle inside to another, and what it does when rounding breaks them is not what the flow does.
         """
-        if not (saddle.inside_rate > 0.0 or self.clock.keeps_apart) or is_large(self.stage.problem):
+        if reached.ending != Ending.MINIMUM or is_large(self.stage.problem):
+            return True
+        if not (saddle.inside_rate > 0.0 or self.apart):
             return True
         rng = np.random.default_rng(0)
         aside = self.stage.orbit(saddle, *(each + ASIDE * rng.standard_normal(each.shape) for each in place))

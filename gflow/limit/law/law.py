@@ -134,7 +134,7 @@ def demanded(chains: tuple[Chain, ...], order: float | None, accuracy: float) ->
                 needed.append((float(np.log(10.0)) + saddle.companion_gain) / saddle.companion)
             if saddle.peaks is not None:
                 falling = zip(saddle.exponents, saddle.peaks, strict=True)
-                needed += [(peak + share * wanted) / p for p, peak in falling]
+                needed += [(peak + share * wanted) / p if p > 0.0 else np.inf for p, peak in falling]
             if saddle is not each.end:
                 memory = remembered(saddle, memory)
         if order is None and each.unique is False and 0.0 < memory < np.inf:
@@ -142,8 +142,8 @@ def demanded(chains: tuple[Chain, ...], order: float | None, accuracy: float) ->
     return max(needed, default=0.0)
 
 
-def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None) -> tuple[str, ...]:
-    """Return what a reader of the limit should be warned of."""
+def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None, unknown: bool) -> tuple[str, ...]:
+    """Return what a reader of the limit should be warned of; ``unknown``: that it is not known how it is approached."""
     said = []
     for name, lost in (("row", parts.unobserved_rows), ("column", parts.unobserved_columns)):
         said += [f"{name} {index} (counted from 0) has no observation: its entries tend to 0" for index in lost]
@@ -173,7 +173,8 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None)
                 said.append(
                     f"component {number}: the orbit to rank {saddle.rank} is so slow that no start shows its end"
                 )
-    if order is None and any(each.end.rank and (each.unique is not True or not each.end.exponents) for each in chains):
+    lost = (each.end.peaks is None and not each.end.exponents for each in chains if each.end.rank)
+    if unknown and (any(lost) or any(each.unique is not True for each in chains if each.end.rank)):
         least = demanded(chains, order, 0.01) / float(np.log(10.0))
         said.append(f"how small alpha must be is not known: an error of 1 % asks for one below 1e{-least:.3g} at least")
     if order is not None and 0.0 < order < SLOW:
