@@ -173,8 +173,9 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None,
                 said.append(
                     f"component {number}: the orbit to rank {saddle.rank} is so slow that no start shows its end"
                 )
-    lost = (each.end.peaks is None and not each.end.exponents for each in chains if each.end.rank)
-    if unknown and (any(lost) or any(each.unique is not True for each in chains if each.end.rank)):
+    active = [each for each in chains if each.end.rank]
+    vague = any(each.unique is not True or (each.end.peaks is None and not each.end.exponents) for each in active)
+    if unknown and vague:
         least = demanded(chains, order, 0.01) / float(np.log(10.0))
         said.append(f"how small alpha must be is not known: an error of 1 % asks for one below 1e{-least:.3g} at least")
     if order is not None and 0.0 < order < SLOW:

@@ -81,9 +81,9 @@ def completed(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> tuple[
     model = Factorization(problem.shape, A.shape[1])
     theta = model.theta(A, B)
     step = np.linalg.lstsq(problem.measure(model.jacobian(theta)), -left, rcond=EPS * model.dim)[0]
-    found = model.factors(theta + step)
-    nearer = float(np.abs(problem.measure(problem.residual(found[0] @ found[1]))).max()) < float(np.abs(left).max())
-    return found if nearer else (A, B)
+    near, next_to = model.factors(theta + step)
+    nearer = float(np.abs(problem.measure(problem.residual(near @ next_to))).max()) < float(np.abs(left).max())
+    return (near, next_to) if nearer else (A, B)
 
 
 def _lengths(A: np.ndarray) -> np.ndarray:
