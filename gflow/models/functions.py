@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+
+
+class LastPoint:
+    """A function of theta that keeps its last value: parts of a model or of a loss share what they can.
+
+    Below ``least`` parameters a comparison costs as much as it spares, and nothing is kept.
+    """
+
+    def __init__(self, function: Callable[[np.ndarray], Any], least: int = 0) -> None:
+        self.function, self.least = function, least
+        self.last: tuple[np.ndarray, Any] | None = None
+
+    def __call__(self, theta: np.ndarray) -> Any:
+        if theta.size < self.least:
+            return self.function(theta)
+        last = self.last
+        if last is None or not np.array_equal(last[0], theta):
+            last = self.last = theta.copy(), self.function(theta)
+        return last[1]
 
 
 def checked_inputs(inputs: Any, ndim: int) -> np.ndarray:

@@ -60,11 +60,11 @@ class Config:
 
     alphas: tuple[float, ...] = (1e-8, 1e-12, 1e-16)
     head_alphas: tuple[float, ...] = (1e-2, 1e-3)
-    seeds: tuple[int, ...] = (0, 1, 13)
+    seeds: tuple[int, ...] = (0, 1, 3)
     seed: int = 0
 
 
-QUICK = Config(alphas=(1e-8, 1e-16), head_alphas=(1e-2,), seeds=(13,))
+QUICK = Config(alphas=(1e-8, 1e-16), head_alphas=(1e-2,), seeds=(0,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

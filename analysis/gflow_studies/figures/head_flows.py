@@ -10,8 +10,8 @@ import numpy as np
 import gflow
 from gflow_studies.figures.staircases import crossing
 
-TASK, HEADS, WIDE = gflow.recall_task(2, (1.0, 0.45), (0.6, 0.4)), 6, 2
-MODES = np.outer((0.6, 0.4), np.square((1.0, 0.45)))
+TASK, HEADS, WIDE = gflow.recall_task(2, (1.0, 0.8), (0.6, 0.4)), 6, 2
+MODES = np.outer((0.6, 0.4), np.square((1.0, 0.8)))
 """What the head of query q and value j takes from twice the loss: omega_q s_j^2."""
 FAR, LASTS = 1e4, 1.2
 """A head has blown up at this size; flows last this many times the last time predicted."""
@@ -48,7 +48,9 @@ def predicted_heads(start: np.ndarray) -> list[tuple[float, tuple[int, int]]]:
     """Return alpha^2 times the times at which heads of rank one leave, and the modes (q, j) that they learn.
 
     Small heads move on their own, by the gradient of c sum omega_q s_j^2 a_q b_q u_j w_j over the modes not yet
-    learned, until one of them blows up: it learns a mode, and the others go on from where they are without it.
+    learned, until one of them blows up: it learns a mode, and the others go on from where they are without it. A mode
+    that shares its query or value with a larger one is a strict saddle, from which the head itself turns to that one in
+    a time like log(1/alpha).
     """
     from scipy.integrate import solve_ivp
 
@@ -69,9 +71,11 @@ def predicted_heads(start: np.ndarray) -> list[tuple[float, tuple[int, int]]]:
         end = solve_ivp(field, (0.0, 1e9), idle.ravel(), method="DOP853", rtol=1e-10, atol=1e-10, events=blown)
         idle, now = end.y[:, -1].reshape(-1, 4, 2), now + float(end.t[-1])
         head = int(np.abs(idle).max(axis=(1, 2)).argmax())
-        mode = int(np.abs(idle[head, 0]).argmax()), int(np.abs(idle[head, 2]).argmax())
-        found.append((now, mode))
-        left = left * ~np.isin(np.arange(4), 2 * mode[0] + mode[1]).reshape(2, 2)
+        q, j = int(np.abs(idle[head, 0]).argmax()), int(np.abs(idle[head, 2]).argmax())
+        while left[q, j] < max(left[q].max(), left[:, j].max()):
+            q, j = (q, int(left[q].argmax())) if left[q].max() > left[:, j].max() else (int(left[:, j].argmax()), j)
+        found.append((now, (q, j)))
+        left[q, j] = 0.0
         idle = np.delete(idle, head, axis=0)
     return found
 
