@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.models.functions import checked_inputs
 from gflow.models.protocol import Model, normal_start, positive
 
 REQUIRED = ("shape", "dim", "output")
@@ -128,25 +129,40 @@ class AutodiffModel:
 
     Parameters
     ----------
-    function : theta -> array
-        Smooth; its value, of any shape, is the output W.
+    function : theta -> array, or theta, inputs -> array
+        Smooth; its value, of any shape, is the output W. With ``inputs`` the first axis is theirs.
     dim : int
         The number of parameters.
     degree : int, optional
         The function is homogeneous of this degree, hence a polynomial.
+    inputs : (n, ...) array, optional
+        Where the function is evaluated, those of the ``Regression``; the model then has ``at(inputs)``, the same
+        function elsewhere, and ``gflow.model_rank`` samples it.
 
     Raises
     ------
     ValueError
-        If ``dim`` is not a positive integer.
+        If ``dim`` is not a positive integer, or the inputs are empty or not finite.
     TypeError
-        If the function cannot be differentiated: it is not written with ``autograd.numpy``.
+        If the function cannot be differentiated: it is not written with ``autograd.numpy``; or inputs are no numbers.
+
+    >>> import gflow
+    >>> slope = gflow.AutodiffModel(lambda theta, x: theta[0] * theta[1] * x, dim=2, inputs=[1.0, 2.0, 3.0])
+    >>> gflow.model_rank(slope, [1.0, 0.5]).rank
+    1
     """
 
-    def __init__(self, function: Callable[[Any], Any], dim: int, degree: int | None = None) -> None:
-        self.output, self.dim = function, positive(dim, "dim")
+    def __init__(self, function: Callable[..., Any], dim: int, degree: int | None = None, inputs: Any = None) -> None:
+        self.function, self.output, self.dim = function, function, positive(dim, "dim")
         self.degree = None if degree is None else positive(degree, "degree")
+        if inputs is not None:
+            self.inputs = checked_inputs(inputs, np.ndim(inputs))
+            self.output, self.at = (lambda theta: function(theta, self.inputs)), self._elsewhere
         self.shape = self._shape()
+
+    def _elsewhere(self, inputs: Any) -> AutodiffModel:
+        """Return the model of the same function at other inputs."""
+        return AutodiffModel(self.function, self.dim, self.degree, inputs)
 
     def _shape(self) -> tuple[int, ...]:
         from autograd import make_vjp
@@ -165,4 +181,4 @@ class AutodiffModel:
         return normal_start(self.dim, rng, scale)
 
     def __repr__(self) -> str:
-        return f"AutodiffModel({getattr(self.output, '__name__', 'function')}, dim={self.dim})"
+        return f"AutodiffModel({getattr(self.function, '__name__', 'function')}, dim={self.dim})"

@@ -171,8 +171,9 @@ class ConvolutionalNetwork:
         """Return the model rank at theta, exact for its doubles; None for s other than tanh and linear.
 
         Tangent functions are combinations of tanh(z), x_j tanh'(z) and tanh'(z), one set for each class of rows up to
-        sign, and of 1 and x_j, all independent; the rank is that of their coefficients in rational arithmetic. For one
-        class of kernels: places + size**D in D dimensions (d + 1 for signals), and 1 with bias; docs/develop/mathematics.md, section 14.
+        sign, and of 1 and x_j, all independent; the rank is that of their coefficients in rational arithmetic. One
+        class of kernels has as many as places and taps (d + 1 for signals), and one more with bias;
+        docs/develop/mathematics.md, section 14.
         """
         if self.activation.name not in ("tanh", "linear"):
             return None

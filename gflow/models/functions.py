@@ -50,7 +50,7 @@ def checked_inputs(inputs: Any, ndim: int) -> np.ndarray:
     if array.ndim == 1 and ndim == 2:
         array = array[:, None]
     if array.ndim != ndim or array.size == 0:
-        axes = ("(n, d)", "(n, L, d)")[ndim - 2]
+        axes = {2: "(n, d)", 3: "(n, L, d)"}.get(ndim, "(n, ...)")
         raise ValueError(f"inputs must have shape {axes} with at least one number; got {array.shape}")
     if not np.isfinite(array).all():
         bad = int(np.argwhere(~np.isfinite(array))[0][0])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.plots import INK, PALETTE
+from gflow.plots import PALETTE
 from gflow.plots.style import DASHES
 from gflow.report import Table
 from gflow.statements.claims import Claim
@@ -223,7 +223,9 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
             told = FILTERS[name]().slopes if panel == "kernels" else [t for t, _ in result.predicted[int(name)]]
             latest = max(latest, float(told[-1]))
             for time in told:
-                ax.axvline(time, color=PALETTE[k] if panel == "heads" else INK, linestyle=":", linewidth=0.8)
+                ax.axvline(time, color=PALETTE[k], linestyle=":", linewidth=0.8)
         time = r"$t / \log(1/\alpha)$" if panel == "kernels" else r"$\alpha^2 t$"
         ax.set(xlabel=time, ylabel="loss, relative to the origin", xlim=(0.0, 1.2 * latest))
+        if panel == "kernels":
+            ax.set(yscale="log", ylim=(1e-4, 2.0))
         ax.legend(fontsize="small")
