@@ -224,6 +224,16 @@ def test_a_model_of_automatic_differentiation_has_no_upper_bound_but_its_paramet
         gflow.model_rank(model, np.ones(5), X)
 
 
+def test_a_function_of_ones_own_is_sampled_at_gaussian_inputs() -> None:
+    model = gflow.AutodiffModel(lambda t, x: t[0] * t[1] * x + t[2] * t[3] * x**2, 4, 2, X)
+    ranks = [gflow.model_rank(model, theta) for theta in ([1.0, 2.0, 0.0, 0.0], [1.0, 2.0, 0.0, 3.0], np.zeros(4))]
+    assert [(found.rank, found.n_values) for found in ranks] == [(1, 16), (2, 16), (0, 16)]
+    waves = gflow.AutodiffModel(lambda t, x: t[0] * anp.sin(t[1] * x) + t[2] * anp.sin(t[3] * x), 4, inputs=X)
+    assert [gflow.model_rank(waves, theta).rank for theta in ([0.5, 1, 0.5, 1], [0.5, 1, 0.5, 2])] == [2, 4]
+    with pytest.raises(ValueError, match="inputs must be finite"):
+        gflow.AutodiffModel(lambda t, x: t * x, 1, inputs=[np.nan])
+
+
 @pytest.mark.parametrize(
     ("theta", "settings", "message"),
     [(np.ones(5), {}, "shape"), (np.full(6, np.nan), {}, "finite"), (np.ones(6), {"tol": 2.0}, "tol must lie between")],

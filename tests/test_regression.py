@@ -32,6 +32,8 @@ MODELS = [
     gflow.ConvolutionalNetwork(TOKENS, 2, 2, activation="linear"),
     *(gflow.DeepDiagonal(X, depth) for depth in (1, 2, 4)),
     gflow.AffineModel(X),
+    gflow.AutodiffModel(lambda t, x: t[0] * anp.sin(t[1] * x[:, 0]) + t[2] * x[:, 1], 3, inputs=X),
+    gflow.AutodiffModel(lambda t, x: t[0] * t[1] * x + t[2] * t[3] * x**2, 4, 2, X[:, 0]),
     gflow.ProductToy(X[:, :2]),
     *(gflow.Attention(TOKENS, 2, 3, 2, linear=linear, heads=heads) for linear in (True, False) for heads in (1, 2)),
     *(gflow.Attention(TOKENS, 2, 3, 2, linear=linear, heads=2, streams=3) for linear in (True, False)),

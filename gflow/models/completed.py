@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from gflow.models.protocol import Model, normal_start, positive
 
 REQUIRED = ("shape", "dim", "output")
 DERIVED = ("tangent", "pullback", "bend", "increment", "jacobian", "bend_matrix")
-GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
-"""Gauss's rule on [-1, 1] for integrals along a step, exact for polynomials of degree 15."""
+NODES = 8
+"""Nodes of Gauss's rule along a step where the degree is not known: it is exact for polynomials of degree 15."""
 ROUNDING = 1e2 * float(np.finfo(float).eps)
 """A difference and the integral of the derivative agree within this fraction of what is subtracted."""
 
@@ -37,9 +38,15 @@ def completed(model: Any) -> Model:
     return model if all(hasattr(model, name) for name in DERIVED) else Completed(model)
 
 
-def along(derivative: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
+gauss = cache(np.polynomial.legendre.leggauss)
+
+
+def along(
+    derivative: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, variation: np.ndarray, nodes: int = NODES
+) -> np.ndarray:
     """Return the integral of a derivative along the step from theta to theta + variation, by Gauss's rule."""
-    steps = zip((1 + GAUSS_NODES) / 2, GAUSS_WEIGHTS / 2, strict=True)
+    points, weights = gauss(nodes)
+    steps = zip((1 + points) / 2, weights / 2, strict=True)
     return sum(weight * derivative(theta + s * variation) for s, weight in steps)
 
 
@@ -106,7 +113,9 @@ class Completed:
 
     def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
         """Return W(theta + v) - W(theta): the integral of the tangent, which cancels nothing, where it is accurate."""
-        near = along(lambda at: self.tangent(at, variation), theta, variation)
+        degree = getattr(self.model, "degree", None)
+        nodes = NODES if degree is None else max(1, -(-degree // 2))  # exact: the tangent has the degree L - 1
+        near = along(lambda at: self.tangent(at, variation), theta, variation, nodes)
         return agreed(near, self.output(theta + variation), self.output(theta))
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
