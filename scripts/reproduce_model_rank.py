@@ -14,15 +14,8 @@ from gflow.report import write_index, write_report
 from gflow.statements.claims import exit_code, summary
 from gflow.studies import configured, study_named, study_report
 
-STUDIES = (
-    "model-rank",
-    "recovery",
-    "network-samples",
-    "networks",
-    "attention-softmax",
-    "attention-linear",
-    "architectures",
-)
+STUDIES = "model-rank recovery network-samples networks attention-softmax attention-linear architectures".split()
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -19,7 +19,7 @@ from gflow.workers import mapped
 from gflow_studies.figures.head_flows import (
     HEADS,
     MODES,
-    Learned,
+    UnitFlow,
     head_flow,
     head_levels,
     head_model,
@@ -83,8 +83,8 @@ class Result:
     """Flows of convolutions and of heads, predicted times and modes of the heads by seed, and the idle wide head."""
 
     config: Config
-    kernels: Sequence[Learned]
-    heads: Sequence[Learned]
+    kernels: Sequence[UnitFlow]
+    heads: Sequence[UnitFlow]
     predicted: Mapping[int, Sequence[tuple[float, tuple[int, int]]]]
     idle: float
 
@@ -142,7 +142,7 @@ FILTERS = {
 }
 
 
-def kernel_flow(name: str, alpha: float, seed: int) -> Learned:
+def kernel_flow(name: str, alpha: float, seed: int) -> UnitFlow:
     """Return the flow of a convolution from alpha theta_0."""
     told = FILTERS[name]()
     path = gflow.gradient_flow(told.loss, alpha * np.random.default_rng(seed).standard_normal(told.loss.dim))

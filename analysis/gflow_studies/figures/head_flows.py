@@ -18,7 +18,7 @@ FAR, LASTS = 1e4, 1.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Learned:
+class UnitFlow:
     """A flow: its start, states that are drawn, times of escape, losses of its stays, and kernels or heads used."""
 
     name: str
@@ -30,12 +30,12 @@ class Learned:
     used: int
 
 
-def learned(name: str, alpha: float, path: gflow.Trajectory, levels: Sequence[float], used: int) -> Learned:
+def learned(name: str, alpha: float, path: gflow.Trajectory, levels: Sequence[float], used: int) -> UnitFlow:
     """Return what is kept of a flow; it escapes when its loss is half way to the next level."""
     halves = (np.array(levels[:-1]) + levels[1:]) / 2
     escapes = [crossing(path.times, -path.losses, -half) for half in halves]
     stays = [stay.loss for stay in path.plateaus]
-    return Learned(name, alpha, path.times, path.losses, escapes, stays, used)
+    return UnitFlow(name, alpha, path.times, path.losses, escapes, stays, used)
 
 
 def head_model(heads: int, width: int) -> tuple[gflow.Attention, gflow.Objective]:
@@ -85,7 +85,7 @@ def head_levels(told: Sequence[tuple[float, tuple[int, int]]]) -> list[float]:
     return [*(MODES.sum() - np.cumsum([0.0, *(MODES[mode] for _, mode in told[:-1])])) / 2, 0.0]
 
 
-def head_flow(seed: int, alpha: float) -> Learned:
+def head_flow(seed: int, alpha: float) -> UnitFlow:
     """Return the flow of six heads of rank one from alpha theta_0."""
     model, loss = head_model(HEADS, 1)
     start = model.random(seed)

@@ -36,9 +36,8 @@ COEFFICIENTS: Mapping[int, tuple[list[int], list[list[float]]]] = {
 SIZES = {1: 7, 2: 12, 3: 15}
 """R by the rank of the matrix."""
 TRANSITIONS = (8, 9, 12, 11, 12, 13)
-"""The numbers of entries from which the target of rank one is linearly stable, in six sequences of all of them."""
 COLUMN = (1.0, 1.5, 2.0, 4.5)
-"""The target of the sequences is this column times the first row."""
+"""Six sequences of the entries of this column times the first row, linearly stable from so many entries on."""
 START, RECOVERED, LIMIT_TOL, SEQUENCE_TOL, MISSED = 1e-7, 1e-5, 1e-6, 1e-12, 1e-3
 NEURON_TOL = 1e-8
 TOY_START = 1e-8
@@ -156,8 +155,7 @@ def sequence(seed: int, row: int) -> np.ndarray:
     wanted = next(places)
     while True:
         order = rng.permutation(16)
-        connected = [spans(seen(order[:n])) for n in (wanted - 1, wanted)]
-        if connected == [False, True]:
+        if [spans(seen(order[:n])) for n in (wanted - 1, wanted)] == [False, True]:
             wanted = next(places, 0)
             if not wanted:
                 return order
@@ -171,12 +169,10 @@ def spans(mask: np.ndarray) -> bool:
 def transition(seed: int, row: int) -> tuple[bool, bool, float, float]:
     """Return linear stability and relative error of the limit, one entry before the transition and at it."""
     model, M, order = gflow.Factorization((4, 4)), np.outer(COLUMN, ROWS[0]), sequence(seed, row)
-    A, B = np.zeros((4, 4)), np.zeros((4, 4))
-    A[:, 0], B[0] = COLUMN, ROWS[0]
-    stable, errors = [], []
+    theta, stable, errors = model.theta(np.outer(COLUMN, np.eye(4)[0]), np.outer(np.eye(4)[0], ROWS[0])), [], []
     for count in (TRANSITIONS[row] - 1, TRANSITIONS[row]):
         problem = gflow.MatrixCompletion(M, seen(order[:count]))
-        stable.append(gflow.linear_stability(problem, model, model.theta(A, B)).stable)
+        stable.append(gflow.linear_stability(problem, model, theta).stable)
         limit = gflow.saddle_to_saddle(problem, model.random(np.random.default_rng([seed, row])))
         errors.append(
             float(np.linalg.norm(limit.matrix - M) / np.linalg.norm(M)) if limit.matrix is not None else np.inf
