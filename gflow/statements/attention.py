@@ -29,7 +29,7 @@ def _linear(given: Evidence) -> Answer:
     return given.model.linear, str(given.model)  # type: ignore[attr-defined]
 
 
-def _recalls(given: Evidence) -> Answer:
+def _recalls(given: Evidence) -> tuple[bool, str]:
     """Every target is the value of the one token whose key is that of the last token, among others."""
     problem: Any = given.problem
     X, y = problem.inputs, problem.values
@@ -42,12 +42,12 @@ def _recalls(given: Evidence) -> Answer:
     return met, "targets are values of single tokens" if met else "targets are not the values of single tokens"
 
 
-def _exact_recall(given: Evidence) -> Answer:
+def _exact_recall(given: Evidence) -> tuple[bool, str]:
     """The data are those of ``gflow.recall_task``, and there is one head that the closed forms are for."""
     problem: Any = given.problem
     model: Any = given.model
     sizes, frequencies = _task(problem)
-    if _recalls(given)[0] is not True or len(frequencies) * len(sizes) > 14 or not sizes.all():
+    if not _recalls(given)[0] or len(frequencies) * len(sizes) > 14 or not sizes.all():
         return False, "targets are not the values of single tokens, in all their signs"
     task = gflow.recall_task(len(frequencies), sizes, frequencies)
     same = all(
@@ -55,7 +55,7 @@ def _exact_recall(given: Evidence) -> Answer:
         for mine, theirs in zip(_parts(problem), _parts(task), strict=True)
     )
     fits = model.heads == 1 and (model.streams == len(frequencies) if model.linear else model.streams is None)
-    return same and fits, f"{'all' if same else 'not all'} sequences of the recall task; {model!r}"
+    return bool(same and fits), f"{'all' if same else 'not all'} sequences of the recall task; {model!r}"
 
 
 def _parts(problem: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -110,7 +110,7 @@ def escape(given: Evidence) -> Iterator[Claim]:
 def saddle(given: Evidence) -> Iterator[Claim]:
     """Yield the claims on the first saddle of exact recall: critical, and left at the rates of the closed form."""
     ids, title = (f"{SADDLE.id}.critical", f"{SADDLE.id}.rates"), SADDLE.title
-    if _exact_recall(given)[0] is not True:
+    if not _exact_recall(given)[0]:
         yield from (Claim.undecided(id, title, "this is no exact recall task for one head") for id in ids)
         return
     model: Any = given.model

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,9 @@ def two_outputs() -> Filters:
     model = gflow.Factorization(problem.shape, KERNELS)
     rates = np.linalg.svd(problem.gradient(np.zeros(problem.shape)), compute_uv=False)[:2]
     norms = np.sum(signs**2, axis=1) / signs.size
-    return Filters(gflow.Objective.of(problem, model), model.output, (norms.sum(), norms[1], 0.0), 1.0 / rates)
+    return Filters(
+        gflow.Objective.of(problem, model), model.output, (norms.sum(), norms[1], 0.0), (1.0 / rates).tolist()
+    )
 
 
 def one_output(filter: np.ndarray, size: int) -> Filters:
@@ -135,9 +137,9 @@ def one_output(filter: np.ndarray, size: int) -> Filters:
     return Filters(gflow.Objective.of(problem, model), output, levels, slopes)
 
 
-FILTERS = {
+FILTERS: Mapping[str, Callable[[], Filters]] = {
     "two outputs": two_outputs,
-    "no real root": partial(one_output, reduce(np.convolve, ([1.0, 0, 1], [1.0, 1, 1], [2.0, 1, 1])), 2),
+    "no real root": partial(one_output, np.convolve(np.convolve([1.0, 0, 1], [1.0, 1, 1]), [2.0, 1, 1]), 2),
     "sum of two": partial(one_output, 1.0 + 0.5 * (-1.0) ** np.arange(8), 4),
 }
 
@@ -165,11 +167,11 @@ def claims(result: Result) -> Sequence[Claim]:
         off = _off(last.stays, told.levels)
         found.append(Claim.bounded(f"{id}-stays", f"{name}: the stays have the predicted losses", off, 0.0, LEVEL_TOL))
     for run in result.heads:
-        told = result.predicted[int(run.name)]
-        off = max(abs(run.alpha**2 * t / s - 1.0) for t, (s, _) in zip(run.escapes, told, strict=True))
+        modes = result.predicted[int(run.name)]
+        off = max(abs(run.alpha**2 * t / s - 1.0) for t, (s, _) in zip(run.escapes, modes, strict=True))
         id, words = f"seed-{run.name}-{run.alpha:g}", f"seed {run.name}, alpha {run.alpha:g}"
         found.append(Claim.bounded(f"times-{id}", f"{words}: heads leave at the predicted times", off, 0.0, TIME_TOL))
-        level = _off(run.stays, head_levels(told))
+        level = _off(run.stays, head_levels(modes))
         found.append(Claim.bounded(f"stays-{id}", f"{words}: they learn the predicted modes", level, 0.0, LEVEL_TOL))
         found.append(Claim.bounded(f"heads-{id}", f"{words}: one head for each mode", run.used, MODES.size, MODES.size))
     words = "of two wide heads one stays near its start"
@@ -224,8 +226,8 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
             latest = max(latest, float(told[-1]))
             for time in told:
                 ax.axvline(time, color=PALETTE[k], linestyle=":", linewidth=0.8)
-        time = r"$t / \log(1/\alpha)$" if panel == "kernels" else r"$\alpha^2 t$"
-        ax.set(xlabel=time, ylabel="loss, relative to the origin", xlim=(0.0, 1.2 * latest))
+        clock = r"$t / \log(1/\alpha)$" if panel == "kernels" else r"$\alpha^2 t$"
+        ax.set(xlabel=clock, ylabel="loss, relative to the origin", xlim=(0.0, 1.2 * latest))
         if panel == "kernels":
             ax.set(yscale="log", ylim=(1e-4, 2.0))
         ax.legend(fontsize="small")

@@ -114,7 +114,8 @@ def convolutions(config: Config) -> list[Point]:
                 np.zeros((1, 5)), count, len(KERNEL), bias=bias, shared=ties != "not shared"
             )
             rows = np.broadcast_to([*KERNEL, *[0.5] * bias], net.parts(np.zeros(net.dim))[1].shape)
-            theta, model = net.theta(np.full((count, PLACES), 1.0 / count), rows), net
+            theta = net.theta(np.full((count, PLACES), 1.0 / count), rows)
+            model: Any = net
             if ties == "connected":
                 theta, model = net.ties @ theta, net.network
             name = f"{ties}, bias={bias}, {count}"

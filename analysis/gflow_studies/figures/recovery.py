@@ -236,11 +236,11 @@ def claims(result: Result) -> Sequence[Claim]:
         missed = int((result.neuron[config.samples.index(5) :, 2:] >= NEURON_TOL).sum())
         words = "from five samples on the last three draws recover it at every imbalance"
         found.append(Claim.bounded("neuron-all", words, missed, 0, 0, reason="cells where they do not"))
-    for k, (n, (before, at, lost, error)) in enumerate(zip(TRANSITIONS, result.sequences, strict=True), start=1):
-        exact = (before, at) == (False, True) and lost > MISSED and error < SEQUENCE_TOL
+    for k, (n, (early, late, lost, error)) in enumerate(zip(TRANSITIONS, result.sequences, strict=True), start=1):
+        met = (early, late) == (False, True) and lost > MISSED and error < SEQUENCE_TOL
         words = f"a sequence that connects at n = {n} is stable and recovered from there on, not before"
         reason = f"1 where it is so; relative errors {lost:.3g} and {error:.3g}"
-        found.append(Claim.bounded(f"sequence-{k}", words, int(exact), 1, 1, reason=reason))
+        found.append(Claim.bounded(f"sequence-{k}", words, int(met), 1, 1, reason=reason))
     few, enough = result.toys["product", "x2", 2], result.toys["product", "x2", 3]
     found.append(Claim.bounded("toy-x2", "x2 is found from three samples, not from two", enough - few, 0.9, 1.0))
     gain = result.toys["product", "1", 2] - result.toys["linear", "1", 2]
