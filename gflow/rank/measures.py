@@ -142,8 +142,8 @@ def optimistic_sample_size(model: Any, target: np.ndarray) -> int:
     model : Model
         One with ``sample_size``: a formula is known.
     target : (...) array of the shape that the model asks for
-        The matrix (d1, d2) of a ``Factorization``, a parameter (dim,) of a ``TanhNetwork``, the coefficients (d,) of a
-        ``DeepDiagonal``.
+        The matrix (d1, d2) of a ``Factorization``, a parameter (dim,) of a ``TanhNetwork`` or
+        ``ConvolutionalNetwork``, the coefficients (d,) of a ``DeepDiagonal``.
 
     Raises
     ------
