@@ -11,6 +11,7 @@ from deep_referee import DeepReferee
 
 import gflow
 from gflow.data import example
+from gflow.flow import run
 from gflow.limit.orbit import outside
 from gflow.statements import deep_clock
 from gflow.statements.claims import Verdict
@@ -75,6 +76,25 @@ def test_beyond_the_wall_the_times_are_those_of_the_referee(
         10.0**log10_alpha * start_of(SMALL, depth),
     )
     assert with_rounding.status == "roundoff"
+
+
+def clocked(log10_alpha: float) -> tuple[str, list[float]]:
+    """Return how a flow in doubles ended, and by how much the times of its plateaus differ from the predicted ones."""
+    model, start = gflow.Factorization((2, 2), depth=3), start_of(SMALL, 3)
+    path = gflow.gradient_flow(gflow.Objective.of(SMALL, model), 10.0**log10_alpha * start)
+    predicted = gflow.saddle_to_saddle(SMALL, start, depth=3).plateau_times
+    return path.status, (np.array(arrivals(path, halves(SMALL), 10.0**log10_alpha)) / predicted - 1.0).tolist()
+
+
+def test_the_drift_outside_the_channels_says_whether_rounding_has_set_the_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status, errors = clocked(-7.0)
+    assert status == "converged" and np.abs(errors).max() < 1e-3
+    assert clocked(-7.5)[0] == "roundoff"
+    monkeypatch.setattr(run, "hidden_drift", lambda layers, states: 0.0)
+    status, errors = clocked(-7.5)
+    assert status == "converged" and abs(errors[1]) > 1e-2  # right end, wrong time, and no word of it
 
 
 def test_the_referee_itself_agrees_where_doubles_do() -> None:

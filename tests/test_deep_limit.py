@@ -47,6 +47,36 @@ def test_limits_that_remember_the_way(
     assert found.determined.all()
 
 
+@pytest.mark.parametrize(
+    ("values", "entries"),
+    [
+        (X1, (-0.2557741951, 2.9029651471, 2.9029651471)),
+        (X2, (0.4854094016, 0.2445670404, 19.4939551504)),
+    ],
+)
+def test_two_factors_with_the_top_pair_first_have_their_references(
+    values: list[list[float]], entries: tuple[float, ...]
+) -> None:
+    problem, gaps = gflow.MatrixCompletion(values), np.isnan(values)
+    greedy = gflow.greedy_low_rank(problem, rtol=1e-10).end.matrix
+    np.testing.assert_allclose(greedy[gaps], entries, rtol=0, atol=1e-7)
+    found = gflow.saddle_to_saddle(problem, rtol=1e-10).matrix
+    if values is X2:
+        np.testing.assert_allclose(found[gaps], entries, rtol=0, atol=1e-7)
+        return
+    # a symmetry of X1 keeps its modes apart, and another than the top pair wins the race; so do flows from 1e-50
+    model = gflow.Factorization((3, 3))
+    path = gflow.graded_flow(problem, model.random(0), log_scale=-50 * np.log(10.0))
+    assert np.abs(found - greedy).max() > 2.0 and np.abs(model.output(path.final) - found).max() < 0.2
+
+
+def test_m3_has_one_limit_at_every_depth() -> None:
+    entries = (1.0613114276, 2.3991493564, 8.5140294631)
+    for depth in (2, 3, 4):
+        found = gflow.saddle_to_saddle(example("m3"), depth=depth)
+        np.testing.assert_allclose(found.matrix[~example("m3").observed], entries, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("depth", [3, 4])
 def test_figure_3_has_the_limit_and_the_losses_of_two_factors(depth: int) -> None:
     found, shallow = limit("fig3", depth), gflow.saddle_to_saddle(example("fig3"))

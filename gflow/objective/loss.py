@@ -24,7 +24,7 @@ SPARSE_CELLS = 90_000
 """unless the matrix has fewer entries than this."""
 BLOCKS = 100
 """Above this dimension the Hessian of a masked loss is put together from its blocks."""
-HERE = ("escape_modes", "output", "columns", "drive", "signature", "mirror")
+HERE = ("escape_modes", "output", "columns", "drive", "layers", "signature", "mirror")
 """Parts of an objective that are said of theta itself and not of a deviation from a center."""
 
 
@@ -173,13 +173,18 @@ def _either(quick: Callable[[Array], Array] | None, general: Callable[[Array], A
 def _structure(problem: Any, model: Any) -> dict[str, Any]:
     """Return what the objective says of its columns and its symmetry."""
     if not hasattr(model, "drive") or getattr(model, "degree", None) != 2:
-        return {"mirror": _mirror(problem, model)}
+        return {"mirror": _mirror(problem, model), "layers": _layers(model)}
     return {
         "columns": model.stacked,
         "drive": lambda theta: model.drive(problem.gradient(model.output(theta))),
         "signature": getattr(model, "signature", None),
         "mirror": _mirror(problem, model),
     }
+
+
+def _layers(model: Any) -> Any:
+    """Return the map from theta to the factors of a product of more than two of them, None for other models."""
+    return model.factors if isinstance(model, Factorization) and model.depth > 2 else None
 
 
 def _pair(problem: Any, model: Any, slope: Callable[[Array], Any], large: bool) -> dict[str, Any]:
