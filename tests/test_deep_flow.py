@@ -86,7 +86,7 @@ def clocked(log10_alpha: float) -> tuple[str, list[float]]:
     return path.status, (np.array(arrivals(path, halves(SMALL), 10.0**log10_alpha)) / predicted - 1.0).tolist()
 
 
-def test_the_drift_outside_the_channels_says_whether_rounding_has_set_the_times(
+def test_the_drift_outside_the_channels_says_whether_rounding_set_the_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     status, errors = clocked(-7.0)

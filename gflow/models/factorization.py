@@ -134,10 +134,10 @@ class Factorization:
             return self.pullback(variation, G)
         factors, moves = self.factors(theta), self.factors(variation)
         left, right = products_before(factors), [*products_after(factors), None]
-        backwards = [factor.mT for factor in factors[::-1]]
-        turned = moved_products(backwards, [move.mT for move in moves[::-1]], backwards)
-        left_moves = [None, *moved_products(factors, moves, factors)[:-1]]
-        right_moves = [*(move.mT for move in turned[-2::-1]), None]
+        forwards, backwards = factors[:-1], [factor.mT for factor in factors[:0:-1]]
+        turned = moved_products(backwards, [move.mT for move in moves[:0:-1]], backwards)
+        left_moves = [None, *moved_products(forwards, moves[:-1], forwards)]
+        right_moves = [*(move.mT for move in turned[::-1]), None]
         result = np.zeros(np.broadcast_shapes(theta.shape, variation.shape))
         for j, part in enumerate(self.factors(result)):
             if left_moves[j] is not None:
