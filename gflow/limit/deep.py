@@ -28,7 +28,7 @@ from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import ZERO_LOSS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, WeightedCompletion, without_weights
 
 CHANNEL_LAUNCH = 1e-12
 """A new channel begins with layers of size eps, eps^L = CHANNEL_LAUNCH in the unit: the orbit errs by as much."""
@@ -40,13 +40,11 @@ ROUNDED_TIME = 1e-9
 """Relative error of a blow-up time by itself."""
 
 
-def deep_limit(
-    problem: MatrixCompletion, model: Factorization, start: np.ndarray | None, use: Settings
-) -> DeepTraversal:
+def deep_limit(problem: EntryProblem, model: Factorization, start: np.ndarray | None, use: Settings) -> DeepTraversal:
     """Return the limit alpha -> 0 of a model W1 ... WL with L >= 3, with the plateau times of a start theta_0."""
     family = DeepFactors(problem, model, start, use)
     walk = walked(family)
-    limit, end = walk.converged, walk.saddles[-1]
+    limit, end, seen = walk.converged, walk.saddles[-1], without_weights(problem)
     return DeepTraversal(
         shape=problem.shape,
         width=model.rank,
@@ -61,9 +59,9 @@ def deep_limit(
         error=family.error * family.unit if limit else None,
         plateau_times=tuple((np.cumsum(family.times) * (family.root / family.unit) ** 2).tolist()),
         plateau_errors=tuple((np.cumsum(family.missed) * (family.root / family.unit) ** 2).tolist()),
-        observed=(problem.rows, problem.columns),
-        row_names=problem.row_names,
-        column_names=problem.column_names,
+        observed=(seen.rows, seen.columns),
+        row_names=seen.row_names,
+        column_names=seen.column_names,
     )
 
 
@@ -74,9 +72,7 @@ class DeepFactors:
     last end.
     """
 
-    def __init__(
-        self, problem: MatrixCompletion, model: Factorization, start: np.ndarray | None, use: Settings
-    ) -> None:
+    def __init__(self, problem: EntryProblem, model: Factorization, start: np.ndarray | None, use: Settings) -> None:
         self.problem, self.unit, self.use = problem.normalized, problem.unit, use
         self.width, self.depth, self.root = model.rank, model.depth, problem.unit ** (1.0 / model.depth)
         self.orbits, self.symmetries = DeepOrbits(self.problem, use), reflections(self.problem)
@@ -210,7 +206,9 @@ class DeepFactors:
         Complete components that share channels are met with an error of order 1; others that do are not understood.
         """
         if any(saddle.leaves == "inside" for saddle in saddles):
-            return 1.0 if connectivity(self.problem).kind == Kind.COMPLETE_BIPARTITE else None
+            weighted = isinstance(self.problem, WeightedCompletion)
+            complete = connectivity(without_weights(self.problem)).kind == Kind.COMPLETE_BIPARTITE
+            return 1.0 if complete and not weighted else None
         if saddles[-1].flat == 0:
             return float(self.depth)
         last = [saddle for saddle in saddles if saddle.leaves == "rank"]

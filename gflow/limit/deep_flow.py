@@ -24,7 +24,7 @@ from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import ZERO_LOSS
-from gflow.problems import as_completion
+from gflow.problems import as_entries
 
 JOINED = 1e-12
 """A channel joins the others at layers of size eps, eps^L = JOINED in the unit: what it does to them before is lost."""
@@ -57,7 +57,7 @@ def deep_flow(
 
     Parameters
     ----------
-    problem : MatrixCompletion, or a matrix with NaN
+    problem : MatrixCompletion or WeightedCompletion, or a matrix with NaN
     start : (dim,) array
         theta_0 of ``Factorization(problem.shape, rank, depth)``, of order one.
     log10_alpha : float
@@ -82,7 +82,7 @@ def deep_flow(
     ``converged``: the data are met, or the width is used up. ``roundoff``: a saddle is left inside its manifold by
     parts that rounding hides. ``diverging`` and ``budget`` as for ``gradient_flow``.
     """
-    problem = as_completion(problem)
+    problem = as_entries(problem)
     model = Factorization(problem.shape, rank, depth)
     if model.depth < 3:
         raise ValueError(f"depth must be at least 3, for two factors there is graded_flow; got {depth!r}")

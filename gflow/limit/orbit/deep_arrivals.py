@@ -19,7 +19,7 @@ from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import EPS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 FINER_BY = 3.0
 """How much smaller the first step is, and its fourth power the tolerance, of a second orbit where the end remembers."""
@@ -41,7 +41,7 @@ class Arrival(NamedTuple):
 class DeepOrbits:
     """Orbits of one problem, in its own unit."""
 
-    problem: MatrixCompletion
+    problem: EntryProblem
     use: Settings
 
     def arrived(self, model: Factorization, center: np.ndarray, launched: Launch, where: str) -> Arrival:

@@ -13,7 +13,7 @@ from gflow.limit.orbit.rosenbrock import rosenbrock_flow
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, without_weights
 
 EIGENBASIS_DIM = 200
 """Up to this dimension orbits are followed in the eigenbasis of the Hessian."""
@@ -87,15 +87,15 @@ def channel(model: Factorization, u: np.ndarray, v: np.ndarray, size: float) -> 
     return model.theta(*factors)
 
 
-def reflections(problem: MatrixCompletion) -> list[Reflection]:
+def reflections(problem: EntryProblem) -> list[Reflection]:
     """Return reflections (R, S) with R W S observed as W is: of a coupling component, of a mode of a complete one."""
-    d1, d2 = problem.shape
+    (d1, d2), seen = problem.shape, without_weights(problem)
     found = []
-    for part in connectivity(problem).coupling_components:
+    for part in connectivity(seen).coupling_components:
         rows, columns = np.array(part.rows), np.array(part.columns)
-        block = problem.values[np.ix_(rows, columns)]
+        block = seen.values[np.ix_(rows, columns)]
         pairs = [(None, None)]
-        if problem.observed[np.ix_(rows, columns)].all():
+        if seen.observed[np.ix_(rows, columns)].all():
             U, sizes, Vt = np.linalg.svd(block, full_matrices=False)
             pairs += [(u, v) for u, size, v in zip(U.T, sizes, Vt, strict=True) if size > TOLD * sizes[0]]
         for u, v in pairs:
@@ -103,7 +103,15 @@ def reflections(problem: MatrixCompletion) -> list[Reflection]:
             R[np.ix_(rows, rows)] -= 2 * (np.eye(len(rows)) if u is None else np.outer(u, u))
             S[np.ix_(columns, columns)] -= 2 * (np.eye(len(columns)) if v is None else np.outer(v, v))
             found.append((R, S))
-    return found
+    return [each for each in found if keeps_risk(problem, each)]
+
+
+def keeps_risk(problem: EntryProblem, reflection: Reflection) -> bool:
+    """Return whether the risk of R W S is that of W: weights may forbid it."""
+    R, S = reflection
+    W = np.random.default_rng(0).standard_normal(problem.shape)
+    here, there = problem.gradient(W), R @ problem.gradient(R @ W @ S) @ S
+    return bool(np.abs(here - there).max() <= TOLD * np.abs(here).max())
 
 
 def turns(model: Factorization, reflection: Reflection, theta: np.ndarray, v: np.ndarray) -> bool:
