@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 HOMOGENEOUS_LAUNCH = 1e-9
 """Start on the ray, relative to the size of the saddle, to the power of the order: the error of the path."""
-SMALLEST_START, SPREAD, SHIFT_TOL = 1e-3, np.array([10.0, 10.0**0.5, 1.0]), 1e-4
-"""Default starts: multiples of the smallest one, or of one at which errors of s* move the time by so little more."""
+SMALLEST_START, SPREAD = 1e-5, np.array([10.0, 10.0**0.5, 1.0])
+SHIFT_TOL, LEAST_ERROR = 1e-5, 1e-11
+"""Default starts: multiples of the smallest one, or of one at which the error of s*, relative at least the last, moves
+the time by no more than the first, in units of the time in which the ray grows at the size of the saddle."""
 CHANNEL = 1e-6
 """Singular values of the saddle's W above this fraction of the largest are channels in use."""
 LEAST_POWER = 0.05
@@ -65,7 +67,10 @@ def homogeneous_limit(
     except (NoBlowUp, ValueError):
         return None
     size = max(float(np.linalg.norm(saddle)), objective.theta_unit)
-    least = max(SMALLEST_START, SHIFT_TOL ** (1.0 / (escape.order - 2)))
+    power = escape.order - 2
+    error = max(escape.error, LEAST_ERROR * escape.time)
+    moved = error * escape.rate * float(np.linalg.norm(direction)) ** power
+    least = max(SMALLEST_START, (moved / SHIFT_TOL) ** (1.0 / power))
     starts = SPREAD * least * size / float(np.linalg.norm(direction)) if alphas is None else alphas
     order = _order(problem, model, saddle) if problem is not None and model is not None else 1.0
     try:

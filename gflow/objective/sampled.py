@@ -89,8 +89,13 @@ class EntriesModel:
         """Return the derivative of ``pullback`` along ``variation``, shape (dim,)."""
         return self.model.bend(theta, variation, self.problem.scattered(weights))
 
-    def jacobian(self, theta: Array) -> Any:
-        """Return the derivative of the observed entries, a CSR array of shape (n, dim).
+    def jacobian(self, theta: Array) -> Array:
+        """Return the derivative of the observed entries, shape (n, dim)."""
+        found: Array = self.sparse_jacobian(theta).toarray()
+        return found
+
+    def sparse_jacobian(self, theta: Array) -> Any:
+        """Return the same as a CSR array.
 
         Row e of entry (i, j) holds a_i b_j^T for every layer, with row i of the product before and column j of that
         after it, for the outer layers in their own row or column alone.
@@ -121,7 +126,7 @@ def product_hessian(problem: Any, model: Any, theta: Array) -> Array:
     """Return the Hessian of the loss of a factorisation of any depth from its observed entries, shape (dim, dim)."""
     require_formable(model)
     entries, risk = EntriesModel(problem, model), EntriesProblem(problem)
-    J = entries.jacobian(theta)
+    J = entries.sparse_jacobian(theta)
     slope = risk.gradient(entries.output(theta))
     return 2.0 * problem.weight * (J.T @ J).toarray() + entries.bend_matrix(theta, slope)
 
