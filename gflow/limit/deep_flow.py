@@ -18,7 +18,7 @@ from gflow.critical.points import stationary_point
 from gflow.escape.degenerate import NoBlowUp
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.record import Course, Record
-from gflow.limit.orbit.deep_orbits import TOLD, Place, orbit, widened
+from gflow.limit.orbit.deep_orbits import SOFT, Place, orbit, widened
 from gflow.limit.orbit.outside import GROWN_FAR, Outside, refined, single_grown, turning
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
@@ -115,6 +115,7 @@ class _Run:
 
     def trajectory(self) -> Trajectory:
         """Go from saddle to saddle until something ends it."""
+        self.keep(0.0, self.place.theta, None if self.outside is None else self.outside.D)
         try:
             while True:
                 self.new_channel()
@@ -174,7 +175,7 @@ class _Run:
         model, theta = self.place
         if model is not None:
             values = np.linalg.eigvalsh(Objective.of(self.problem, model).hessian(theta))
-            if values[0] < -TOLD * np.abs(values).max():
+            if values[0] < -SOFT * np.abs(values).max():
                 raise Ended(
                     Status.ROUNDOFF, f"at rank {self.channels} a mode inside grows from parts hidden by rounding"
                 )
@@ -238,7 +239,7 @@ class _Run:
             wide[-1, -1] = part[0, 0]
         objective, where = Objective.of(self.problem, model), f"from rank {self.channels}"
         try:
-            path = orbit(objective, center, model.theta(*launch), self.use.rtol, self.use)
+            path = orbit(self.problem, model, center, model.theta(*launch), self.use.rtol, self.use)
         except IntegrationFailed as failure:
             raise Ended(Status.BUDGET, f"{where}: {failure}") from failure
         self.place, self.outside = Place(model, path.final), rest

@@ -150,7 +150,9 @@ def saddle_to_saddle(
         if theta.shape != (model.dim,) or not np.isfinite(theta).all():
             raise ValueError(f"start must be finite and of shape ({model.dim},); got shape {theta.shape}")
     if depth > 2:
-        return deep_limit(problem, model, theta, Settings(rtol, simple_tol, norm_limit, max_evaluations))
+        return deep_limit(
+            problem, model, theta, Settings(rtol, simple_tol, norm_limit, max_evaluations, False, compiled)
+        )
     graphs = connectivity(problem)
     parts = graphs.coupling_components
     tight = theta is not None and len(parts) > 1

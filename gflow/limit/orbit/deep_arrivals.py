@@ -12,7 +12,7 @@ from gflow.critical import NotConverged
 from gflow.critical.points import stationary_point
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.limit.family import Stopped
-from gflow.limit.orbit.deep_orbits import TOLD, orbit
+from gflow.limit.orbit.deep_orbits import SOFT, orbit
 from gflow.limit.orbit.growth import grows, growth, peak_time
 from gflow.limit.records import TraversalStatus
 from gflow.limit.settings import Settings
@@ -51,25 +51,25 @@ class DeepOrbits:
         ``Stopped`` where the orbit runs to infinity or its end is not told.
         """
         objective = Objective.of(self.problem, model)
-        theta, path = self.followed(objective, model.depth, center, launched(1.0), self.use.rtol, where)
+        theta, path = self.followed(model, center, launched(1.0), self.use.rtol, where)
         values = np.abs(np.linalg.eigvalsh(objective.hessian(theta)))
         W, size = model.output(theta), float(values.max())
-        if int(np.sum(values <= TOLD * size)) <= model.gauge_dimension(theta):
-            return Arrival(theta, path, EPS * size / float(values[values > TOLD * size].min()) * float(np.abs(W).max()))
+        if int(np.sum(values <= SOFT * size)) <= model.gauge_dimension(theta):
+            return Arrival(theta, path, EPS * size / float(values[values > SOFT * size].min()) * float(np.abs(W).max()))
         finer, rtol = launched(1.0 / FINER_BY), self.use.rtol / FINER_BY**4
-        theta, path = self.followed(objective, model.depth, center, finer, rtol, where)
+        theta, path = self.followed(model, center, finer, rtol, where)
         return Arrival(theta, path, float(np.abs(W - model.output(theta)).max()))
 
     def followed(
-        self, objective: Objective, depth: int, center: np.ndarray, launch: np.ndarray, rtol: float, where: str
+        self, model: Factorization, center: np.ndarray, launch: np.ndarray, rtol: float, where: str
     ) -> tuple[np.ndarray, Trajectory]:
         """Return the critical point at which an orbit comes to rest, and the orbit."""
         try:
-            path = orbit(objective, center, launch, rtol, self.use)
+            path = orbit(self.problem, model, center, launch, rtol, self.use)
         except IntegrationFailed as failure:
             raise Stopped(TraversalStatus.UNDECIDED, f"{where}: {failure}") from failure
         reached = f"{where}: |theta| is {np.linalg.norm(path.final):.3g} at t = {path.times[-1]:.3g}, in the unit"
-        slow = 0.5 / (depth + 1)
+        slow = 0.5 / (model.depth + 1)
         if grows(path.times, path.states, peak_time(path), slow / 2):
             power = growth(path.times, path.states)
             raise Stopped(TraversalStatus.DIVERGING, f"{reached}, and grows as t^{power:.2f}")
@@ -77,6 +77,6 @@ class DeepOrbits:
             raise Stopped(TraversalStatus.UNDECIDED, f"{reached}: {path.message}")
         try:
             radius = DEEP_REACH * float(np.linalg.norm(path.final))
-            return stationary_point(objective, path.final, radius=radius), path
+            return stationary_point(Objective.of(self.problem, model), path.final, radius=radius), path
         except NotConverged as failure:
             raise Stopped(TraversalStatus.UNDECIDED, f"{reached}; {failure}") from failure

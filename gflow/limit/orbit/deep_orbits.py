@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from gflow.connectivity import connectivity
 from gflow.flow import Trajectory, gradient_flow
 from gflow.limit.orbit.growth import grows
 from gflow.limit.orbit.rosenbrock import rosenbrock_flow
+from gflow.limit.orbit.sizes import is_compilable
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
@@ -26,6 +27,8 @@ FAR_POWER = 0.05
 MOST_STEPS = 4000
 TOLD = 1e-6
 """What is larger than this, relative to the largest, is not zero."""
+SOFT = 1e-8
+"""The same for eigenvalues of the Hessian at a critical point polished to rounding."""
 SAME = 1e-5
 """Two ends are one if no entry differs by more than this, relative to the largest."""
 
@@ -39,11 +42,14 @@ class Place(NamedTuple):
     theta: np.ndarray
 
 
-def orbit(objective: Objective, center: np.ndarray, launch: np.ndarray, rtol: float, use: Settings) -> Trajectory:
+def orbit(
+    problem: EntryProblem, model: Factorization, center: np.ndarray, launch: np.ndarray, rtol: float, use: Settings
+) -> Trajectory:
     """Return the gradient flow from center + launch until its slope has fallen, or it grows as a power of time.
 
-    Raises ``IntegrationFailed`` where the solver gives up at once.
+    The problem is in its own unit. Raises ``IntegrationFailed`` where the solver gives up at once.
     """
+    objective = Objective.of(problem, model)
     times, states, peak = [0.0], [center + launch], (0.0, 0.0)
 
     def watch(t: float, theta: np.ndarray, slope: float) -> bool:
@@ -56,8 +62,10 @@ def orbit(objective: Objective, center: np.ndarray, launch: np.ndarray, rtol: fl
         return far or slope <= SLOPE_LEFT * peak[0]
 
     if objective.dim <= EIGENBASIS_DIM:
-        limits = {"norm_limit": use.norm_limit, "max_steps": MOST_STEPS}
-        return rosenbrock_flow(objective, center, launch, rtol=rtol, watch=watch, **limits)  # type: ignore[arg-type]
+        limits: dict[str, Any] = {"norm_limit": use.norm_limit, "max_steps": MOST_STEPS}
+        if use.compiled and is_compilable(problem, model):
+            limits["compiled_for"] = problem, model
+        return rosenbrock_flow(objective, center, launch, rtol=rtol, watch=watch, **limits)
     return gradient_flow(
         objective,
         launch,
