@@ -151,6 +151,35 @@ def test_a_width_that_is_used_up_ends_at_its_minimum() -> None:
         assert abs(shallow.saddles[-1].loss - loss) < 1e-9
 
 
+@pytest.mark.parametrize("depth", [3, 4])
+def test_a_run_towards_infinity_is_no_convergence(depth: int) -> None:
+    """Its channels grow as a power of time; at four factors it once ended as a minimum with a loss left."""
+    gap = np.nan
+    problem = gflow.MatrixCompletion(
+        [[-1.12, 1.81, 0, 0], [0.81, 1.65, gap, gap], [0, 0, gap, gap], [0, 0, gap, 2.17]],
+    )
+    path = gflow.deep_flow(problem, start_of(problem, depth), -12, depth=depth)
+    assert path.status == "budget" and path.losses[-1] > 1e-10
+
+
+def test_data_that_are_zero_are_met_at_once() -> None:
+    problem = gflow.MatrixCompletion([[0.0, np.nan], [0.0, 0.0]])
+    path = gflow.deep_flow(problem, start_of(problem, 3), -12)
+    assert path.status == "converged" and path.times.tolist() == [0.0] and path.losses[0] < 1e-60
+
+
+def test_modes_that_are_equal_are_followed_along_the_start() -> None:
+    """The limit itself depends on the start there, and is not given."""
+    gap = np.nan
+    problem = gflow.MatrixCompletion([[2, 1, gap], [gap, 2, 1], [1, gap, 2]])
+    start, gaps = start_of(problem, 3, 1), np.isnan(problem.with_gaps())
+    assert gflow.saddle_to_saddle(problem, depth=3).status == "degenerate"
+    model = gflow.Factorization((3, 3), depth=3)
+    found = model.output(gflow.deep_flow(problem, start, -12).final)[gaps]
+    near = gflow.gradient_flow(gflow.Objective.of(problem, model), 1e-4 * start, error_tol=None)
+    np.testing.assert_allclose(model.output(near.final)[gaps], found, atol=3e-5)
+
+
 def test_times_scale_with_the_data() -> None:
     start, factor = start_of(SMALL, 3), 1e-20
     one = gflow.deep_flow(SMALL, start, -9)

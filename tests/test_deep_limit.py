@@ -172,6 +172,14 @@ def test_runs_to_infinity_are_told(depth: int) -> None:
         found.sample(np.random.default_rng(0), 1)
 
 
+def test_a_soft_curvature_inside_is_told_from_zero() -> None:
+    """A curvature of 5e-7 of the largest one: the completion of rank two is that of the flow from 1e-4."""
+    values = [[0.18647882, -0.12790027, 0.0], [-1.11660257, GAP, -0.03071992], [GAP, GAP, -1.58924193]]
+    found = limit(values)
+    assert found.status == "converged" and found.rank == 2
+    np.testing.assert_allclose(found.end[1:, 1], (0.766406068, 40.7520968), rtol=1e-4)
+
+
 def test_equal_singular_values_are_degenerate() -> None:
     assert limit([[1, GAP], [GAP, 1]]).status == "degenerate"
 

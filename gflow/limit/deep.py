@@ -20,7 +20,7 @@ from gflow.limit.deep_records import DeepSaddle, DeepTraversal
 from gflow.limit.family import Stop, Stopped, walked
 from gflow.limit.law.deep_inside import first_mode, require_any_order
 from gflow.limit.law.deep_times import along_orbit
-from gflow.limit.orbit.deep_arrivals import Arrival, DeepOrbits, Launch
+from gflow.limit.orbit.deep_arrivals import NO_MINIMUM, Arrival, DeepOrbits, Launch
 from gflow.limit.orbit.deep_orbits import SOFT, Place, Reflection, alike, channel, reflections, turns, widened
 from gflow.limit.orbit.outside import plateau_end, refined
 from gflow.limit.records import TraversalStatus
@@ -115,6 +115,8 @@ class DeepFactors:
         if last.leaves is not None:
             return None
         met = last.loss / self.unit / self.unit <= ZERO_LOSS
+        if not met and last.rank >= min(self.problem.shape):
+            return TraversalStatus.UNDECIDED, f"{NO_MINIMUM} of rank {last.rank}, which would meet the data"
         reason = "the data are met" if met else f"a minimum of rank {last.rank} at the full width"
         return TraversalStatus.CONVERGED, reason
 

@@ -18,6 +18,7 @@ from gflow.critical.points import stationary_point
 from gflow.escape.degenerate import NoBlowUp
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.record import Course, Record
+from gflow.limit.orbit.deep_arrivals import NO_MINIMUM, power_of_growth
 from gflow.limit.orbit.deep_orbits import SOFT, Place, orbit, widened
 from gflow.limit.orbit.outside import GROWN_FAR, Outside, refined, single_grown, turning
 from gflow.limit.settings import Settings
@@ -179,6 +180,8 @@ class _Run:
                 raise Ended(
                     Status.ROUNDOFF, f"at rank {self.channels} a mode inside grows from parts hidden by rounding"
                 )
+        if self.outside is None and self.channels >= min(self.problem.shape):
+            raise Ended(Status.BUDGET, f"{NO_MINIMUM} of rank {self.channels}, which would meet the data")
         if self.outside is None:
             raise Ended(Status.CONVERGED, f"a minimum of rank {self.channels} at the full width")
 
@@ -246,6 +249,8 @@ class _Run:
         self.n_gradients += path.n_gradients
         for t, theta in zip(path.times, path.states, strict=True):
             self.keep(self.t + t, theta, None if rest is None else rest.D)
+        if power := power_of_growth(path, self.depth):
+            raise Ended(Status.BUDGET, f"{where} |theta| grows as t^{power:.2f}, and what ends that is not followed")
         if path.status not in (Status.HORIZON, Status.ROUNDOFF, Status.CONVERGED):
             raise Ended(path.status, f"{where}: {path.message}")
         try:

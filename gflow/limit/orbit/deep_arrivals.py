@@ -25,6 +25,8 @@ FINER_BY = 3.0
 """How much smaller the first step is, and its fourth power the tolerance, of a second orbit where the end remembers."""
 DEEP_REACH = 1e-2
 """Longest way from the end of an orbit to the critical point, relative to |theta|."""
+NO_MINIMUM = "full width is used up without a minimum"
+"""What there is to say of a critical point of full width that leaves a loss: all minima meet the data (Kawaguchi 2016)."""
 
 Launch = Callable[[float], np.ndarray]
 
@@ -69,9 +71,7 @@ class DeepOrbits:
         except IntegrationFailed as failure:
             raise Stopped(TraversalStatus.UNDECIDED, f"{where}: {failure}") from failure
         reached = f"{where}: |theta| is {np.linalg.norm(path.final):.3g} at t = {path.times[-1]:.3g}, in the unit"
-        slow = 0.5 / (model.depth + 1)
-        if grows(path.times, path.states, peak_time(path), slow / 2):
-            power = growth(path.times, path.states)
+        if power := power_of_growth(path, model.depth):
             raise Stopped(TraversalStatus.DIVERGING, f"{reached}, and grows as t^{power:.2f}")
         if path.status not in (Status.HORIZON, Status.ROUNDOFF, Status.CONVERGED):
             raise Stopped(TraversalStatus.UNDECIDED, f"{reached}: {path.message}")
@@ -80,3 +80,12 @@ class DeepOrbits:
             return stationary_point(Objective.of(self.problem, model), path.final, radius=radius), path
         except NotConverged as failure:
             raise Stopped(TraversalStatus.UNDECIDED, f"{reached}; {failure}") from failure
+
+
+def power_of_growth(path: Trajectory, depth: int) -> float:
+    """Return the power of time with which |theta| grows at the end of an orbit that runs to infinity, 0 elsewhere.
+
+    Layers of a product of L factors grow like t^(1 / (2 L + 2)) there; half of that is growth.
+    """
+    slow = 0.25 / (depth + 1)
+    return growth(path.times, path.states) if grows(path.times, path.states, peak_time(path), slow) else 0.0
