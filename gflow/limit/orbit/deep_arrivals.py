@@ -26,7 +26,7 @@ FINER_BY = 3.0
 DEEP_REACH = 1e-2
 """Longest way from the end of an orbit to the critical point, relative to |theta|."""
 NO_MINIMUM = "full width is used up without a minimum"
-"""What there is to say of a critical point of full width that leaves a loss: all minima meet the data (Kawaguchi 2016)."""
+"""Said of a critical point of full width that leaves a loss: all minima meet the data (Kawaguchi 2016)."""
 
 Launch = Callable[[float], np.ndarray]
 
