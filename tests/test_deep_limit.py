@@ -162,6 +162,21 @@ def test_the_flow_from_small_starts_approaches_the_limit_with_the_predicted_orde
     assert abs(np.log10(missed[0] / missed[1]) - 0.7846) < 0.03
 
 
+@pytest.mark.parametrize(
+    ("values", "depth", "alphas"),
+    [([[1, 2], [3, GAP]], 3, (1e-2, 3e-3)), ([[1, 2], [3, GAP]], 4, (5e-2, 2e-2)), ("m3", 3, (1e-3, 3e-4))],
+)
+def test_orders_are_seen_to_three_per_cent(values: object, depth: int, alphas: tuple[float, float]) -> None:
+    problem = example(values) if isinstance(values, str) else gflow.MatrixCompletion(values)
+    model, found = gflow.Factorization(problem.shape, depth=depth), limit(values, depth)
+    objective, start = gflow.Objective.of(problem, model), model.random(0)
+    fine = {"loss_tol": 1e-29, "gradient_tol": 1e-15, "rtol": 1e-9, "error_tol": None}
+    ends = [model.output(gflow.gradient_flow(objective, alpha * start, **fine).final) for alpha in alphas]
+    missed = [float(np.abs(W - found.end).max()) for W in ends]
+    seen = np.log(missed[0] / missed[1]) / np.log(alphas[0] / alphas[1])
+    assert abs(seen / found.order - 1.0) < 0.03
+
+
 @pytest.mark.parametrize("depth", [3, 4])
 def test_runs_to_infinity_are_told(depth: int) -> None:
     found = limit([[0, 1], [2, GAP]], depth)
