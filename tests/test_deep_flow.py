@@ -78,6 +78,24 @@ def test_beyond_the_wall_the_times_are_those_of_the_referee(
     assert with_rounding.status == "roundoff"
 
 
+@pytest.mark.parametrize(
+    ("values", "depth", "log10_alpha", "times"),
+    [
+        ([[2, 0.3], [0.1, np.nan], [0.5, 1.0]], 3, -9, (0.8519770810, 13.501607545)),
+        ([[2, 0.3], [0.1, np.nan], [0.5, 1.0]], 4, -6, (0.3324448253, 55.5587077914)),
+        ([[2, 0.3, np.nan], [0.1, 1.2, 0.4], [np.nan, 0.3, 0.7]], 3, -8, (1.3496397324, 5.4808217782)),
+    ],
+)
+def test_beyond_the_wall_matrices_with_gaps_have_the_times_of_the_referee(
+    values: list[list[float]], depth: int, log10_alpha: int, times: tuple[float, ...]
+) -> None:
+    """Found by ``DeepReferee`` at tolerances of 1e-3 alpha and 3e-3 alpha."""
+    problem = gflow.MatrixCompletion(values)
+    path = gflow.deep_flow(problem, start_of(problem, depth), log10_alpha, depth=depth)
+    found = arrivals(path, halves(problem, depth), 10.0 ** (log10_alpha * (depth - 2)))
+    np.testing.assert_allclose(found, times, rtol=5e-4)
+
+
 def clocked(log10_alpha: float) -> tuple[str, list[float]]:
     """Return how a flow in doubles ended, and by how much the times of its plateaus differ from the predicted ones."""
     model, start = gflow.Factorization((2, 2), depth=3), start_of(SMALL, 3)
