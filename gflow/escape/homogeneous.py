@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HOMOGENEOUS_LAUNCH = 1e-9
 """Start on the ray, relative to the size of the saddle, to the power of the order: the error of the path."""
-SMALLEST_START, LARGEST_START, SPREAD = 1e-5, 1e-3, np.array([10.0, 10.0**0.5, 1.0])
+SMALLEST_START, FARTHEST_LAUNCH, SPREAD = 1e-5, 1e-3, np.array([10.0, 10.0**0.5, 1.0])
 SHIFT_TOL, LEAST_ERROR = 1e-5, 1e-11
 """Default starts: multiples of the smallest one, or of one at which the error of s*, relative at least the last, moves
 the time by no more than the first, in units of the time in which the ray grows at the size of the saddle."""
@@ -72,7 +72,7 @@ def homogeneous_limit(
     power = escape.order - 2
     error = max(escape.error, LEAST_ERROR * escape.time)
     moved = error * escape.rate * float(np.linalg.norm(direction)) ** power
-    least = min(max(SMALLEST_START, (moved / SHIFT_TOL) ** (1.0 / power)), LARGEST_START ** (1.0 / power))
+    least = min(max(SMALLEST_START, (moved / SHIFT_TOL) ** (1.0 / power)), FARTHEST_LAUNCH ** (1.0 / power))
     starts = SPREAD * least * size / float(np.linalg.norm(direction)) if alphas is None else alphas
     order = _order(problem, model, saddle) if problem is not None and model is not None else 1.0
     try:
