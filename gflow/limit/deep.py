@@ -21,7 +21,7 @@ from gflow.limit.family import Stop, Stopped, walked
 from gflow.limit.law.deep_inside import first_mode, require_any_order
 from gflow.limit.law.deep_times import along_orbit
 from gflow.limit.orbit.deep_arrivals import NO_MINIMUM, Arrival, DeepOrbits, Launch
-from gflow.limit.orbit.deep_orbits import SOFT, Place, Reflection, alike, channel, reflections, turns, widened
+from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, Place, Reflection, alike, channel, reflections, turns, widened
 from gflow.limit.orbit.outside import plateau_end, refined
 from gflow.limit.records import TraversalStatus
 from gflow.limit.settings import Settings
@@ -35,7 +35,7 @@ CHANNEL_LAUNCH = 1e-12
 INSIDE = 1e-6
 """The first step along a growing mode inside; the error is of the order of its square."""
 ZERO = 1e-10
-"""Eigenvalues inside up to this, relative to the largest, are zero; beyond ``SOFT`` they are not."""
+"""Eigenvalues inside up to this, relative to the largest, are zero; beyond ``SOFT_CURVATURE`` they are not."""
 ROUNDED_TIME = 1e-9
 """Relative error of a blow-up time by itself."""
 
@@ -130,8 +130,11 @@ class DeepFactors:
         """Return the largest growth rate inside, how many modes grow, and how many are flat beyond the gauge."""
         values = np.linalg.eigvalsh(Objective.of(self.problem, model).hessian(theta))
         size = float(np.abs(values).max())
-        growing, flat = int(np.sum(values < -SOFT * size)), int(np.sum(np.abs(values) <= SOFT * size))
-        doubtful = np.abs(values[(np.abs(values) > ZERO * size) & (np.abs(values) <= SOFT * size)])
+        growing, flat = (
+            int(np.sum(values < -SOFT_CURVATURE * size)),
+            int(np.sum(np.abs(values) <= SOFT_CURVATURE * size)),
+        )
+        doubtful = np.abs(values[(np.abs(values) > ZERO * size) & (np.abs(values) <= SOFT_CURVATURE * size)])
         if doubtful.size and not growing and loss > ZERO_LOSS:
             told = f"an eigenvalue of relative size {doubtful.max() / size:.2g} cannot be told from 0"
             raise Stopped(TraversalStatus.UNDECIDED, f"at rank {model.rank} {told}")

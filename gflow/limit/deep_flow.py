@@ -19,7 +19,7 @@ from gflow.escape.degenerate import NoBlowUp
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.record import Course, Record
 from gflow.limit.orbit.deep_arrivals import NO_MINIMUM, power_of_growth
-from gflow.limit.orbit.deep_orbits import SOFT, Place, orbit, widened
+from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, Place, orbit, widened
 from gflow.limit.orbit.outside import GROWN_FAR, Outside, refined, single_grown, turning
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
@@ -176,7 +176,7 @@ class _Run:
         model, theta = self.place
         if model is not None:
             values = np.linalg.eigvalsh(Objective.of(self.problem, model).hessian(theta))
-            if values[0] < -SOFT * np.abs(values).max():
+            if values[0] < -SOFT_CURVATURE * np.abs(values).max():
                 raise Ended(
                     Status.ROUNDOFF, f"at rank {self.channels} a mode inside grows from parts hidden by rounding"
                 )

@@ -12,7 +12,7 @@ from gflow.critical import NotConverged
 from gflow.critical.points import stationary_point
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.limit.family import Stopped
-from gflow.limit.orbit.deep_orbits import SOFT, orbit
+from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, orbit
 from gflow.limit.orbit.growth import grows, growth, peak_time
 from gflow.limit.records import TraversalStatus
 from gflow.limit.settings import Settings
@@ -56,8 +56,10 @@ class DeepOrbits:
         theta, path = self.followed(model, center, launched(1.0), self.use.rtol, where)
         values = np.abs(np.linalg.eigvalsh(objective.hessian(theta)))
         W, size = model.output(theta), float(values.max())
-        if int(np.sum(values <= SOFT * size)) <= model.gauge_dimension(theta):
-            return Arrival(theta, path, EPS * size / float(values[values > SOFT * size].min()) * float(np.abs(W).max()))
+        if int(np.sum(values <= SOFT_CURVATURE * size)) <= model.gauge_dimension(theta):
+            return Arrival(
+                theta, path, EPS * size / float(values[values > SOFT_CURVATURE * size].min()) * float(np.abs(W).max())
+            )
         finer, rtol = launched(1.0 / FINER_BY), self.use.rtol / FINER_BY**4
         theta, path = self.followed(model, center, finer, rtol, where)
         return Arrival(theta, path, float(np.abs(W - model.output(theta)).max()))

@@ -27,7 +27,7 @@ FAR_POWER = 0.05
 MOST_STEPS = 4000
 TOLD = 1e-6
 """What is larger than this, relative to the largest, is not zero."""
-SOFT = 1e-8
+SOFT_CURVATURE = 1e-8
 """The same for eigenvalues of the Hessian at a critical point polished to rounding."""
 SAME = 1e-5
 """Two ends are one if no entry differs by more than this, relative to the largest."""
