@@ -168,6 +168,7 @@ from gflow.problems import (
     MatrixSensing as MatrixSensing,
     Problem as Problem,
     Regression as Regression,
+    WeightedCompletion as WeightedCompletion,
     as_completion as as_completion,
     convolution_sensing as convolution_sensing,
     recall_task as recall_task,

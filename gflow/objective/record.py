@@ -53,6 +53,8 @@ class Objective:
     columns, drive : theta -> (m, r) array, theta -> linear map of such arrays, optional
         For a factorised model, whose flow is Z' = drive(theta)(Z) with Z = columns(theta): what is too small to change
         the output, rounding errors included, moves likewise.
+    layers : theta -> (W1, ..., WL), optional
+        For a product of more than two factors; leading axes of theta are kept.
     signature : (m,) array, optional
         Signs s with Z^T diag(s) Z constant along the flow.
     mirror : theta -> theta, optional
@@ -76,6 +78,7 @@ class Objective:
     output: Callable[[Array], Array] | None = None
     columns: Callable[[Array], Array] | None = None
     drive: Callable[[Array], Callable[[Array], Array]] | None = None
+    layers: Callable[[Array], tuple[Array, ...]] | None = None
     signature: Array | None = None
     mirror: Callable[[Array], Array] | None = None
 
@@ -178,6 +181,7 @@ class Objective:
             output=None,
             columns=None,
             drive=None,
+            layers=None,
             signature=None,
             mirror=None,
         )

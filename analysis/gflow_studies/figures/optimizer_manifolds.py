@@ -25,7 +25,8 @@ SETTING = (
 )
 STEPS_OUT = 1e-3
 """Fraction outside that has left Omega_1."""
-KEPT = 1e-11
+KEPT = 1e-9
+"""Rounding outside Omega_1 that unstable modes may have amplified: steps of one length pass saddles repeatedly."""
 PANELS = {
     "outside": Panel(
         "Fraction of theta outside Omega_1 after the steps, by optimizer and depth.",

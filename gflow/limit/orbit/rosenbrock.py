@@ -111,9 +111,11 @@ class CompiledSteps:
         from gflow.fast.orbit import start, step
 
         self.y, self.advance, self.tol = launch, partial(in_time, step), tol
-        places = model.stacked(np.arange(model.dim)).ravel()
+        first, *inner, last = model.factors(np.arange(model.dim))
+        places = np.concatenate([first.ravel(), last.T.ravel(), *(hidden.ravel() for hidden in inner)])
         self.order = np.argsort(places)
-        self.entries, self.memory, self.now = start(problem, model.rank, center[places], launch[places])
+        begin = center[places], launch[places]
+        self.entries, self.memory, self.now = start(problem, model.rank, *begin, model.depth - 2)
         self.look()
 
     def step(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, MatrixCompletion
 
 LARGE_CELLS = 20_000
 """Components with more entries than this, observed or not, are large."""
@@ -46,7 +46,7 @@ def shortage(
     return ""
 
 
-def is_compilable(problem: MatrixCompletion, model: Factorization) -> bool:
+def is_compilable(problem: EntryProblem, model: Factorization) -> bool:
     """Return whether compiled steps cover the problem and pay; a subclass may have changed the loss."""
     exact = type(problem) is MatrixCompletion and type(model) is Factorization
     return exact and problem.unit == 1.0 and model.dim <= COMPILED_DIM
