@@ -1,0 +1,126 @@
+"""The orbits found so far: points are polished, compared up to gauge and symmetry, and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gflow.critical import CriticalPoint, NotConverged, classify, stationary_point
+from gflow.landscape.spaces import Space
+from gflow.policy import ZERO_LOSS
+
+SAME_PLACE = 1e-5
+"""Places of one orbit differ by at most this, in the unit of the problem."""
+SAME_VALUE = 1e-9
+"""Losses of one continuum agree within this, in units squared, relative to the largest of the landscape."""
+NEARBY = 0.05
+"""Longest way of a polish, and the step along a zero mode that must lead to another critical point, relative to the
+size of the point."""
+MOVED = 1e-3
+"""A step along a continuum changes the place by more than this."""
+FAR = 400.0
+"""Points farther out than this, in units of theta, are not told from runs to infinity."""
+
+
+@dataclass(eq=False)
+class Found:
+    """An orbit in the unit of the problem: a point of rank k, what it is there, and how it was met."""
+
+    k: int
+    theta: np.ndarray
+    place: np.ndarray
+    value: float
+    point: CriticalPoint | None
+    flat: int
+    hits: Counter[str] = field(default_factory=Counter)
+
+
+class Catalog:
+    """Every orbit once.
+
+    Isolated orbits are equal where their places are. Points of a continuum are equal where rank, loss, dimension and
+    index agree: symmetric images of one family, and pieces of one level set, count as one.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.orbits: list[Found] = [] if 0 in space.ranks() else [self._origin()]
+
+    def _origin(self) -> Found:
+        zero = np.zeros(self.space.objective(1).dim)
+        value = self.space.objective(1).value(zero)
+        return Found(0, np.zeros(0), self.space.place(0, zero), value, None, 0, Counter(origin=1))
+
+    def file(self, k: int, theta: np.ndarray, how: str) -> Found | None:
+        """Return the orbit of a point near a critical one, known or new; None where there is no critical point."""
+        k, theta = self.space.reduced(k, theta)
+        if (known := self.known(k, theta)) is None:
+            known = self._examined(k, theta)
+        if known is not None:
+            known.hits[how] += 1
+        return known
+
+    def known(self, k: int, theta: np.ndarray) -> Found | None:
+        """Return the orbit whose place is that of the point, None where there is none."""
+        place = self.space.place(k, theta)
+        same = (each for each in self.orbits if each.k == k)
+        return next((each for each in same if self.space.apart(each.place, place) <= SAME_PLACE), None)
+
+    def _examined(self, k: int, theta: np.ndarray) -> Found | None:
+        if (polished := self.polished(k, theta)) is None:
+            return None
+        rank, theta = self.space.reduced(k, polished)
+        if rank != k:
+            return self._examined(rank, theta) if rank else self.orbits[0]
+        if (again := self.known(k, theta)) is not None:
+            return again
+        point = classify(self.space.objective(k), theta, higher_orders=False)
+        flat = self._flat(k, theta, point)
+        new = Found(k, theta, self.space.place(k, theta), point.value, point, flat)
+        if flat and (family := self._family(new)) is not None:
+            return family
+        self.orbits.append(new)
+        return new
+
+    def polished(self, k: int, theta: np.ndarray) -> np.ndarray | None:
+        """Return the critical point close to a point of rank k, None where Newton's method finds none."""
+        objective = self.space.objective(k)
+        radius = NEARBY * max(float(np.linalg.norm(theta)), objective.theta_unit)
+        try:
+            found = stationary_point(objective, theta, radius=radius)
+        except NotConverged:
+            return None
+        return found if float(np.linalg.norm(found)) <= FAR * objective.theta_unit else None
+
+    def _flat(self, k: int, theta: np.ndarray, point: CriticalPoint) -> int:
+        """Return the number of zero modes beyond the gauge, where a step along them ends at other critical points."""
+        assert point.n_zero is not None
+        flat = point.n_zero - self.space.gauge(k, theta)
+        if flat <= 0:
+            return 0
+        zero = point.spectrum.vectors[:, np.abs(point.spectrum.values) <= point.zero_cut]
+        objective, here = self.space.objective(k), self.space.place(k, theta)
+        size = max(float(np.linalg.norm(theta)), objective.theta_unit)
+        moves = np.array([self.space.place(k, theta + 1e-4 * size * v) - here for v in zero.T])
+        way = zero @ np.linalg.svd(moves.T)[2][0]
+        for sign in (1.0, -1.0):
+            end = self.polished(k, theta + sign * NEARBY / 2 * size * way)
+            if end is None or abs(objective.value(end) - point.value) > SAME_VALUE:
+                continue
+            rank, end = self.space.reduced(k, end)
+            if rank == k and self.space.apart(self.space.place(k, end), here) > MOVED:
+                return flat
+        return 0
+
+    def _family(self, new: Found) -> Found | None:
+        for each in self.orbits:
+            if each.k == new.k and each.flat:
+                assert each.point is not None and new.point is not None
+                level = max(ZERO_LOSS, SAME_VALUE * each.value)
+                both_zero = max(each.value, new.value) <= ZERO_LOSS
+                alike = each.flat == new.flat and each.point.index == new.point.index
+                if both_zero or (alike and abs(each.value - new.value) <= level):
+                    return each
+        return None
