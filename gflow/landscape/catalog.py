@@ -22,6 +22,9 @@ MOVED = 1e-3
 """A step along a continuum changes the place by more than this."""
 FAR = 400.0
 """Points farther out than this, in units of theta, are not told from runs to infinity."""
+FLAT_OUT = 6.0
+"""Nor are points farther out than this with zero modes beyond the gauge that lead to no other critical point: slopes on
+the way to infinity sink below what a gradient can resolve."""
 
 
 @dataclass(eq=False)
@@ -78,6 +81,9 @@ class Catalog:
             return again
         point = classify(self.space.objective(k), theta, higher_orders=False)
         flat = self._flat(k, theta, point)
+        extra = (point.n_zero or 0) - self.space.gauge(k, theta) > flat
+        if extra and float(np.linalg.norm(theta)) > FLAT_OUT * self.space.objective(k).theta_unit:
+            return None
         new = Found(k, theta, self.space.place(k, theta), point.value, point, flat)
         if flat and (family := self._family(new)) is not None:
             return family
