@@ -9,12 +9,13 @@ import numpy as np
 
 from gflow.critical import CriticalPoint, NotConverged, classify, stationary_point
 from gflow.landscape.spaces import Space
-from gflow.policy import ZERO_LOSS
 
 SAME_PLACE = 1e-5
 """Places of one orbit differ by at most this, in the unit of the problem."""
 SAME_VALUE = 1e-9
-"""Losses of one continuum agree within this, in units squared, relative to the largest of the landscape."""
+"""Losses of one continuum agree within this fraction,"""
+NO_LOSS = 1e-13
+"""or this, in units squared: where continua cross, Newton's method comes to rest early."""
 NEARBY = 0.05
 """Longest way of a polish, and the step along a zero mode that must lead to another critical point, relative to the
 size of the point."""
@@ -29,7 +30,10 @@ the way to infinity sink below what a gradient can resolve."""
 
 @dataclass(eq=False)
 class Found:
-    """An orbit in the unit of the problem: a point of rank k, what it is there, and how it was met."""
+    """An orbit in the unit of the problem: a point of rank k, what it is there, and how it was met.
+
+    ``extra`` counts zero modes beyond the gauge, and ``flat`` those of a continuum that was seen.
+    """
 
     k: int
     theta: np.ndarray
@@ -37,14 +41,16 @@ class Found:
     value: float
     point: CriticalPoint | None
     flat: int
+    extra: int
     hits: Counter[str] = field(default_factory=Counter)
 
 
 class Catalog:
     """Every orbit once.
 
-    Isolated orbits are equal where their places are. Points of a continuum are equal where rank, loss, dimension and
-    index agree: symmetric images of one family, and pieces of one level set, count as one.
+    Isolated orbits are equal where their places are. Points with zero modes beyond the gauge lie on continua, which may
+    cross, so that dimensions differ from point to point: of equal rank and loss they count as one, symmetric images
+    and pieces of one level set too.
     """
 
     def __init__(self, space: Space) -> None:
@@ -54,7 +60,7 @@ class Catalog:
     def _origin(self) -> Found:
         zero = np.zeros(self.space.objective(1).dim)
         value = self.space.objective(1).value(zero)
-        return Found(0, np.zeros(0), self.space.place(0, zero), value, None, 0, Counter(origin=1))
+        return Found(0, np.zeros(0), self.space.place(0, zero), value, None, 0, 0, Counter(origin=1))
 
     def file(self, k: int, theta: np.ndarray, how: str) -> Found | None:
         """Return the orbit of a point near a critical one, known or new; None where there is no critical point."""
@@ -80,12 +86,12 @@ class Catalog:
         if (again := self.known(k, theta)) is not None:
             return again
         point = classify(self.space.objective(k), theta, higher_orders=False)
-        flat = self._flat(k, theta, point)
-        extra = (point.n_zero or 0) - self.space.gauge(k, theta) > flat
-        if extra and float(np.linalg.norm(theta)) > FLAT_OUT * self.space.objective(k).theta_unit:
+        flat, extra = self._flat(k, theta, point), (point.n_zero or 0) - self.space.gauge(k, theta)
+        if extra > flat and float(np.linalg.norm(theta)) > FLAT_OUT * self.space.objective(k).theta_unit:
             return None
-        new = Found(k, theta, self.space.place(k, theta), point.value, point, flat)
-        if flat and (family := self._family(new)) is not None:
+        new = Found(k, theta, self.space.place(k, theta), point.value, point, flat, extra)
+        if extra > 0 and (family := self._family(new)) is not None:
+            family.flat = max(family.flat, flat)
             return family
         self.orbits.append(new)
         return new
@@ -113,7 +119,7 @@ class Catalog:
         way = zero @ np.linalg.svd(moves.T)[2][0]
         for sign in (1.0, -1.0):
             end = self.polished(k, theta + sign * NEARBY / 2 * size * way)
-            if end is None or abs(objective.value(end) - point.value) > SAME_VALUE:
+            if end is None or abs(objective.value(end) - point.value) > max(NO_LOSS, SAME_VALUE * point.value):
                 continue
             rank, end = self.space.reduced(k, end)
             if rank == k and self.space.apart(self.space.place(k, end), here) > MOVED:
@@ -121,12 +127,9 @@ class Catalog:
         return 0
 
     def _family(self, new: Found) -> Found | None:
+        """Return the known continuum, of equal rank and loss, that a point with zero modes belongs to."""
         for each in self.orbits:
-            if each.k == new.k and each.flat:
-                assert each.point is not None and new.point is not None
-                level = max(ZERO_LOSS, SAME_VALUE * each.value)
-                both_zero = max(each.value, new.value) <= ZERO_LOSS
-                alike = each.flat == new.flat and each.point.index == new.point.index
-                if both_zero or (alike and abs(each.value - new.value) <= level):
-                    return each
+            level = max(NO_LOSS, SAME_VALUE * each.value)
+            if each.k == new.k and each.extra > 0 and abs(each.value - new.value) <= level:
+                return each
         return None
