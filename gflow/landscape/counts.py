@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
 
 from gflow.certify.balls import FlintMissing, exact_rank
-from gflow.landscape.catalog import Catalog
+from gflow.landscape.catalog import SAME_VALUE, Catalog
+from gflow.landscape.corank_one import corank_one_points, determinant_values
+from gflow.landscape.rank_one import NotCounted, rank_one_points
 from gflow.landscape.spaces import Columns, Space
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 
+MOST_LINES = 3
+"""Rows or columns, whichever are fewer, up to which orbits of problems with gaps are counted."""
 APART = 1e-6
 """Singular values count as distinct, and as not zero, from this fraction of the largest on: a thousand million times
 what rounding does to them."""
@@ -40,7 +46,75 @@ def counted(catalog: Catalog) -> list[Count]:
         return unknown(space, "orbits of this problem are not counted")
     if problem.observed.all():
         return _fully_observed(catalog, problem)
-    return unknown(space, "no proof is known")
+    if min(problem.shape) > MOST_LINES:
+        return unknown(space, f"no proof is known for more than {MOST_LINES} rows and columns")
+    counts = unknown(space, "no proof is known")
+    for k in space.ranks():
+        try:
+            counts[k] = _of_rank(catalog, problem, k)
+        except (NotCounted, FlintMissing) as why:
+            counts[k] = Count(None, str(why))
+    return counts
+
+
+def _of_rank(catalog: Catalog, problem: MatrixCompletion, k: int) -> Count:
+    """Return the count at rank k of a problem with gaps; raises ``NotCounted`` where there is no proof."""
+    if k == 1 and min(problem.shape) > 1:
+        return _rank_one(catalog, problem)
+    if k == min(problem.shape):
+        return _full_rank(problem)
+    if problem.shape != (k + 1, k + 1):
+        raise NotCounted("no proof is known at this rank of matrices that are not square")
+    return _corank_one(catalog, problem)
+
+
+def _rank_one(catalog: Catalog, problem: MatrixCompletion) -> Count:
+    """Return the count by exclusion with intervals."""
+    flipped = problem.shape[0] > problem.shape[1]
+    M, P = (problem.values.T, problem.observed.T) if flipped else (problem.values, problem.observed)
+    found = [ray.matrix.T if flipped else ray.matrix for ray in rank_one_points(M, P.astype(float))]
+    for W in found:
+        _filed(catalog, W, 1)
+    return Count(len(found), "exclusion with interval arithmetic, Euler characteristic checked")
+
+
+def _full_rank(problem: MatrixCompletion) -> Count:
+    """Return the count at full rank, where only completions are critical: one family, if the data allow that rank."""
+    M, P = problem.values, problem.observed
+    drawn = np.random.default_rng(0).integers(1, 1000, size=M.shape).astype(float)
+    if exact_rank(np.where(P, M, drawn)) == min(M.shape):
+        return Count(1, "at full rank only completions are critical; an exact one of that rank was drawn")
+    if M.shape[0] == M.shape[1] and not any(determinant_values(M, P)):
+        return Count(0, "every completion is singular, by exact arithmetic")
+    raise NotCounted("whether a completion of full rank exists was not decided")
+
+
+def _corank_one(catalog: Catalog, problem: MatrixCompletion) -> Count:
+    """Return the count at rank d - 1: singular pairs of observed blocks, and completions of that rank."""
+    M, P = problem.values, problem.observed
+    found = corank_one_points(M, P)
+    losses: list[float] = []
+    isolated = 0
+    for W, dimension in found:
+        _filed(catalog, W, len(M) - 1)
+        value = float(np.mean((W - M)[P] ** 2))
+        if dimension and not any(abs(value - each) <= SAME_VALUE * value for each in losses):
+            losses.append(value)
+        isolated += dimension == 0
+    dets = determinant_values(M, P)
+    if len(set(dets)) == 1 and not dets[0]:
+        raise NotCounted("every completion is singular")
+    fits = int(len(set(dets)) > 1)
+    how = f"closed form: {len(found)} singular pairs of observed blocks, and {fits or 'no'} set of completions"
+    return Count(isolated + len(losses) + fits, how)
+
+
+def _filed(catalog: Catalog, W: np.ndarray, k: int) -> None:
+    """File a point that algebra found; ``NotCounted`` where numbers do not confirm its rank."""
+    assert isinstance(catalog.space, Columns)
+    rank, theta = catalog.space.factored(W)
+    if rank != k or catalog.file(rank, theta, "algebra") is None:
+        raise NotCounted(f"a point of rank {k} that algebra found was not confirmed")
 
 
 def _fully_observed(catalog: Catalog, problem: MatrixCompletion) -> list[Count]:
@@ -60,8 +134,6 @@ def _fully_observed(catalog: Catalog, problem: MatrixCompletion) -> list[Count]:
     gaps = -np.diff(sizes[:rank]) if rank > 1 else np.ones(1)
     if gaps.min() <= APART * sizes[0] or (rank and sizes[rank - 1] <= APART * sizes[0]):
         return unknown(catalog.space, "singular values of M coincide, or nearly")
-    from itertools import combinations
-
     counts = [Count(1, "W = 0 is critical")]
     for k in catalog.space.ranks():
         assert isinstance(catalog.space, Columns)
