@@ -19,6 +19,7 @@ from gflow.cli.inputs import (
     one_blas_thread,
     problem_of,
 )
+from gflow.cli.landscapes import landscape
 from gflow.cli.output import (
     LINES,
     LISTED,
@@ -150,6 +151,7 @@ _VERIFY = (*_START, "--depth", *_INTEGRATION, "--details", "--report", *_FILES)
 _REPORT = ("--names", "--list", "--folder", *_FILES, "--lettered", "--seed", "--quick", "--jobs")
 _FIGURE = ("--name", *_REPORT[1:], "--matrix", "--set")
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
+_LANDSCAPE = ("--seed", "--rank", "--report", *_FILES)
 COMMANDS = (
     Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
@@ -165,6 +167,7 @@ COMMANDS = (
     ),
     Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
+    Command("landscape", "every critical orbit, and the flow between them", landscape, _LANDSCAPE),
     Command("verify", "the answer, then every theorem checked", verify, _VERIFY),
     Command(
         "ledger",

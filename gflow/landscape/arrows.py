@@ -14,21 +14,21 @@ from gflow.flow.rosenbrock import Rosenbrock
 from gflow.landscape.catalog import FAR, Catalog, Found
 from gflow.objective import Objective
 
-LAUNCH = 1e-3
+DEPARTING = 1e-3
 """Distance at which an orbit leaves, relative to the size of the critical point."""
-SAME_RATE = 1e-6
+CLASS_TOL = 1e-6
 """Rates of one class agree within this fraction of the largest."""
-SAMPLES = 24
+DIRECTIONS = 24
 """Directions in which a class of several dimensions is left."""
-TOL = 1e-5
+ORBIT_TOL = 1e-5
 """Error estimate of a step, of order 4, relative to the deviation; the error itself is of order 6."""
-MOST_STEPS = 600
-SLOW = 1e-2
+ORBIT_STEPS = 600
+PASSING = 1e-2
 """Speeds below this fraction of the largest on the way may belong to a critical point that is passed."""
 ARRIVED = 1e-3
 """An orbit that comes so close to a critical point, relative to its size, leads there: an orbit within one class stays
 on the stable manifold of its end but for rounding, and leaves it again only by that."""
-SETTLED = 1e-13
+AT_REST = 1e-13
 """Speeds, relative to the largest, at which an orbit has come to rest."""
 
 
@@ -48,7 +48,7 @@ class UnstableClass(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Runaway:
     """The end of an orbit that runs to infinity, or does not end in time."""
 
     k: int
@@ -78,7 +78,7 @@ def _groups(rates: np.ndarray, cut: float) -> Iterator[list[int]]:
     """Yield the places of equal rates above ``cut``; rates fall."""
     group: list[int] = []
     for place in np.flatnonzero(rates > cut):
-        if group and rates[group[0]] - rates[place] > SAME_RATE * rates[0]:
+        if group and rates[group[0]] - rates[place] > CLASS_TOL * rates[0]:
             yield group
             group = []
         group.append(int(place))
@@ -99,13 +99,13 @@ def launches(
     q = each.directions
     if each.outside:
         wide = min(q, max(space.ranks()) - k)
-        for _ in range(1 if q == 1 else SAMPLES):
+        for _ in range(1 if q == 1 else DIRECTIONS):
             columns = each.vectors if q == 1 else each.vectors @ _sphere(rng, q, wide)
-            yield k + wide, *space.widened(k, orbit.theta, LAUNCH * size * columns)
+            yield k + wide, *space.widened(k, orbit.theta, DEPARTING * size * columns)
         return
-    ways = np.array([[1.0], [-1.0]]) if q == 1 else [_sphere(rng, q, 1)[:, 0] for _ in range(SAMPLES)]
+    ways = np.array([[1.0], [-1.0]]) if q == 1 else [_sphere(rng, q, 1)[:, 0] for _ in range(DIRECTIONS)]
     for way in ways:
-        yield k, orbit.theta, LAUNCH * size * (each.vectors @ way)
+        yield k, orbit.theta, DEPARTING * size * (each.vectors @ way)
 
 
 def _sphere(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
@@ -113,22 +113,25 @@ def _sphere(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
     return drawn / np.linalg.norm(drawn)
 
 
-def followed(catalog: Catalog, k: int, center: np.ndarray, launch: np.ndarray, start: Found) -> Found | Run:
+def followed(catalog: Catalog, k: int, center: np.ndarray, launch: np.ndarray, start: Found) -> Found | Runaway:
     """Return where the orbit of the flow from ``center + launch`` ends, as a known or a new orbit, or a run."""
     objective = catalog.space.objective(k)
     steps = Rosenbrock(
-        objective.around(center).gradient, lambda y: objective.hessian(center + y), launch, lambda size: TOL * size
+        objective.around(center).gradient,
+        lambda y: objective.hessian(center + y),
+        launch,
+        lambda size: ORBIT_TOL * size,
     )
     fastest, before, rising, time = steps.speed, np.inf, True, 0.0
-    for _ in range(MOST_STEPS):
+    for _ in range(ORBIT_STEPS):
         watch.tick("following the flow")
-        if steps.at_rest or (not rising and steps.speed <= SETTLED * fastest):
+        if steps.at_rest or (not rising and steps.speed <= AT_REST * fastest):
             break
         last, speed = center + steps.y, steps.speed
         time += steps.step()
         fastest = max(fastest, steps.speed)
         rising = rising and steps.speed >= 0.5 * fastest
-        if steps.speed > speed and before > speed and speed <= SLOW * fastest and not rising:
+        if steps.speed > speed and before > speed and speed <= PASSING * fastest and not rising:
             if (passed := _arrival(catalog, k, last, start, ARRIVED)) is not None:
                 return passed
         if float(np.linalg.norm(center + steps.y)) > FAR / 2 * objective.theta_unit:
@@ -149,10 +152,10 @@ def _arrival(catalog: Catalog, k: int, theta: np.ndarray, start: Found, reach: f
     return None if found is None or found is start or found.value > start.value else found
 
 
-def _end(catalog: Catalog, k: int, theta: np.ndarray, start: Found, objective: Objective) -> Found | Run:
+def _end(catalog: Catalog, k: int, theta: np.ndarray, start: Found, objective: Objective) -> Found | Runaway:
     for reach in (0.05, 1.0):
         found = _arrival(catalog, k, theta, start, reach)
         if found is not None and found.value <= objective.value(theta) + 1e-9 * start.value:
             return found
     far = float(np.linalg.norm(theta)) > 2.0 * max(float(np.linalg.norm(start.theta)), 2.0 * objective.theta_unit)
-    return Run(k, objective.value(theta), theta, far)
+    return Runaway(k, objective.value(theta), theta, far)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.landscape.records import LOSS_TOL, Arrow, Landscape, Node
+from gflow.landscape.records import SEEN_FALL, Arrow, Landscape, Node
 
 if TYPE_CHECKING:
     from gflow.landscape.records import Level
@@ -61,7 +61,7 @@ def _count_faults(landscape: Landscape, level: Level) -> Iterator[str]:
 def _arrow_faults(landscape: Landscape, arrow: Arrow) -> Iterator[str]:
     source, target = landscape.nodes[arrow.source], landscape.nodes[arrow.target]
     largest = max((node.value for node in landscape.nodes), default=0.0)
-    if not target.value < source.value - LOSS_TOL * (largest if landscape.width is not None else 0.0):
+    if not target.value < source.value - SEEN_FALL * (largest if landscape.width is not None else 0.0):
         yield f"the loss does not fall from node {arrow.source + 1} to node {arrow.target + 1}"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from gflow.landscape.rank_one import NotCounted
 
-MARGIN = 1e-6
+ABOVE_ROUNDING = 1e-6
 """Numbers are told from zero, and singular values from each other, by this fraction of the largest: a thousand million
 roundings."""
 MOST_GAPS = 10
@@ -52,17 +52,17 @@ def _of_block(
     U, sizes, Vt = np.linalg.svd(values[np.ix_(rows, columns)])
     largest = float(np.abs(values).max())
     for n, sigma in enumerate(sizes):
-        if sigma <= MARGIN * largest:
+        if sigma <= ABOVE_ROUNDING * largest:
             if sigma > 1e-14 * largest:
                 raise NotCounted("a block of the data is nearly singular")
             continue
-        if len(sizes) > 1 and np.abs(np.delete(sizes, n) - sigma).min() <= MARGIN * largest:
+        if len(sizes) > 1 and np.abs(np.delete(sizes, n) - sigma).min() <= ABOVE_ROUNDING * largest:
             raise NotCounted("a block of the data has equal singular values")
         u, v = U[:, n], Vt[n]
         least = min(float(np.abs(u).min()), float(np.abs(v).min()))
         if least <= 1e-14:
             continue
-        if least <= MARGIN:
+        if least <= ABOVE_ROUNDING:
             raise NotCounted("a singular vector of a block nearly vanishes in an entry")
         W = np.where(observed, values, 0.0)
         W[np.ix_(rows, columns)] -= sigma * np.outer(u, v)
@@ -93,7 +93,7 @@ def _closed(W: np.ndarray, observed: np.ndarray, u: np.ndarray, rows: list[int],
         open_rows = [n for n, i in enumerate(rows) if not observed[i, j]]
         total = float(sum(u[n] * W[i, j] for n, i in enumerate(rows) if observed[i, j]))
         if not open_rows:
-            if abs(total) > MARGIN * scale:
+            if abs(total) > ABOVE_ROUNDING * scale:
                 return None
             if abs(total) > 1e-14 * scale:
                 raise NotCounted("a column is nearly orthogonal to a singular vector of a block")
@@ -113,10 +113,10 @@ def _generic(W: np.ndarray, free: np.ndarray) -> np.ndarray:
 
 def _rank(W: np.ndarray) -> int:
     sizes = np.linalg.svd(W, compute_uv=False)
-    unsure = (sizes > 1e-13 * sizes[0]) & (sizes <= MARGIN * sizes[0])
+    unsure = (sizes > 1e-13 * sizes[0]) & (sizes <= ABOVE_ROUNDING * sizes[0])
     if unsure.any():
         raise NotCounted("the rank of a critical point is not clear")
-    return int(np.sum(sizes > MARGIN * sizes[0]))
+    return int(np.sum(sizes > ABOVE_ROUNDING * sizes[0]))
 
 
 def determinant_values(values: np.ndarray, observed: np.ndarray) -> list[Fraction]:

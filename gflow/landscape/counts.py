@@ -12,13 +12,13 @@ from gflow.certify.balls import FlintMissing, exact_rank
 from gflow.landscape.catalog import SAME_VALUE, Catalog
 from gflow.landscape.corank_one import corank_one_points, determinant_values
 from gflow.landscape.rank_one import NotCounted, rank_one_points
-from gflow.landscape.spaces import Columns, Space
+from gflow.landscape.spaces import FactorColumns, Space
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 
 MOST_LINES = 3
 """Rows or columns, whichever are fewer, up to which orbits of problems with gaps are counted."""
-APART = 1e-6
+TOLD_APART = 1e-6
 """Singular values count as distinct, and as not zero, from this fraction of the largest on: a thousand million times
 what rounding does to them."""
 
@@ -32,14 +32,14 @@ class Count(NamedTuple):
 
 def unknown(space: Space, why: str) -> list[Count]:
     """Return counts of which nothing is known, one for each rank."""
-    origin = Count(1, "W = 0 is critical") if isinstance(space, Columns) else Count(None, why)
+    origin = Count(1, "W = 0 is critical") if isinstance(space, FactorColumns) else Count(None, why)
     return [origin, *(Count(None, why) for k in space.ranks() if k)]
 
 
 def counted(catalog: Catalog) -> list[Count]:
     """Return the count at every rank, from 0; orbits that algebra finds are filed in the catalog."""
     space = catalog.space
-    if not isinstance(space, Columns):
+    if not isinstance(space, FactorColumns):
         return unknown(space, "critical points of a general function are not counted")
     problem = space.problem
     if not isinstance(problem, MatrixCompletion) or not isinstance(space.model, Factorization):
@@ -111,7 +111,7 @@ def _corank_one(catalog: Catalog, problem: MatrixCompletion) -> Count:
 
 def _filed(catalog: Catalog, W: np.ndarray, k: int) -> None:
     """File a point that algebra found; ``NotCounted`` where numbers do not confirm its rank."""
-    assert isinstance(catalog.space, Columns)
+    assert isinstance(catalog.space, FactorColumns)
     rank, theta = catalog.space.factored(W)
     if rank != k or catalog.file(rank, theta, "algebra") is None:
         raise NotCounted(f"a point of rank {k} that algebra found was not confirmed")
@@ -124,19 +124,17 @@ def _fully_observed(catalog: Catalog, problem: MatrixCompletion) -> list[Count]:
     k) where its singular values are distinct (Eckart and Young 1936; Ottaviani, Spaenlehauer and Sturmfels 2014,
     example 2.3).
     """
-    from math import comb
-
     U, sizes, Vt = np.linalg.svd(problem.values)
     try:
         rank = exact_rank(problem.values)
     except FlintMissing:
         return unknown(catalog.space, "the rank of M is proven with python-flint, which is not installed")
     gaps = -np.diff(sizes[:rank]) if rank > 1 else np.ones(1)
-    if gaps.min() <= APART * sizes[0] or (rank and sizes[rank - 1] <= APART * sizes[0]):
+    if gaps.min() <= TOLD_APART * sizes[0] or (rank and sizes[rank - 1] <= TOLD_APART * sizes[0]):
         return unknown(catalog.space, "singular values of M coincide, or nearly")
     counts = [Count(1, "W = 0 is critical")]
     for k in catalog.space.ranks():
-        assert isinstance(catalog.space, Columns)
+        assert isinstance(catalog.space, FactorColumns)
         for chosen in map(list, combinations(range(rank), k)):
             W = U[:, chosen] * sizes[chosen] @ Vt[chosen]
             catalog.file(*catalog.space.factored(W), "algebra")

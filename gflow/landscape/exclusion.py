@@ -10,15 +10,15 @@ import numpy as np
 from gflow import watch
 from gflow.landscape.intervals import Interval, Jet
 
-REACH = 1.0 + 2.0**-6
+HALF_WIDTH = 1.0 + 2.0**-6
 """The charts are squares of this half-width: they overlap."""
 INFLATED = 1.125
 """Boxes are tested a little larger than they tile, so that no zero lies on a border."""
-FIRST = 8
+FIRST_BOXES = 8
 """Boxes along each side at the beginning."""
 MOST_BOXES, DEEPEST = 60_000, 40
 """Boxes alive at once, and halvings, at which the proof is given up."""
-SHARPENINGS = 6
+ROOT_SHARPENINGS = 6
 
 Function = Callable[[list[Interval]], Jet]
 
@@ -42,9 +42,9 @@ def isolated_roots(function: Function, m: int) -> list[Root] | None:
     A box is excluded where a component of the gradient, in its natural or its mean-value form, cannot vanish, or the
     Krawczyk operator leads out of it; it is done where the operator maps it into itself (Krawczyk 1969; Neumaier 1990).
     """
-    side = REACH * (2.0 * np.arange(FIRST) + 1.0 - FIRST) / FIRST
+    side = HALF_WIDTH * (2.0 * np.arange(FIRST_BOXES) + 1.0 - FIRST_BOXES) / FIRST_BOXES
     centers = np.stack(np.meshgrid(*[side] * m, indexing="ij"), axis=-1).reshape(-1, m)
-    radius, roots = REACH / FIRST, []
+    radius, roots = HALF_WIDTH / FIRST_BOXES, []
     for _ in range(DEEPEST):
         watch.tick("excluding boxes")
         if not len(centers):
@@ -115,7 +115,7 @@ def _inverse(H: np.ndarray) -> np.ndarray:
 
 def _sharpened(function: Function, box: np.ndarray) -> list[Interval]:
     """Return a smaller box around the same zero."""
-    for _ in range(SHARPENINGS):
+    for _ in range(ROOT_SHARPENINGS):
         _, image, _ = _tested(function, box[None, :, 0], box[None, :, 1])
         if not len(image):
             break

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from gflow import watch
-from gflow.landscape.arrows import Run
+from gflow.landscape.arrows import Runaway
 from gflow.landscape.catalog import Catalog, Found
 from gflow.landscape.counts import Count, counted, unknown
 from gflow.landscape.nodes import certificate, orbit_node, run_node, scaled_arrow, scaled_node
 from gflow.landscape.paths import Path, traversed
 from gflow.landscape.records import Arrow, Landscape, Level, Node
-from gflow.landscape.spaces import Columns, Parameters, Space
+from gflow.landscape.spaces import FactorColumns, Parameters, Space
 from gflow.landscape.survey import Survey
 from gflow.models import Factorization, SymmetricFactorization
 from gflow.objective import Objective
 from gflow.problems import as_problem
 
-LARGEST_DIM = 400
+LARGEST_SEARCHED = 400
 """Parameters at full width up to which landscapes are searched: every step takes a dense Hessian."""
 
 
@@ -76,12 +77,12 @@ def landscape(
     (4, True, (0, 2, 3))
     """
     space, outer = _space(problem, model, symmetries)
-    if outer.dim > LARGEST_DIM:
-        raise ValueError(f"a landscape is searched in up to {LARGEST_DIM} parameters; got {outer.dim}")
+    if outer.dim > LARGEST_SEARCHED:
+        raise ValueError(f"a landscape is searched in up to {LARGEST_SEARCHED} parameters; got {outer.dim}")
     survey = Survey(Catalog(space), np.random.default_rng(0) if rng is None else rng)
     counts, path, late = _worked(survey, start)
     found = _record(survey, outer, counts, path, late)
-    return _certified(problem, found, late) if certify and isinstance(space, Columns) else found
+    return _certified(problem, found, late) if certify and isinstance(space, FactorColumns) else found
 
 
 def _worked(survey: Survey, start: np.ndarray | None) -> tuple[list[Count], Path, str | None]:
@@ -114,19 +115,21 @@ def _space(problem: Any, model: Any, symmetries: Sequence[tuple[Any, Any]]) -> t
     if isinstance(model, SymmetricFactorization) or (isinstance(model, Factorization) and model.depth == 2):
         if symmetries:
             raise ValueError("symmetries are for objectives and for models without a gauge")
-        return Columns(problem.normalized, model), outer
+        return FactorColumns(problem.normalized, model), outer
     return Parameters(outer, symmetries or getattr(model, "symmetries", ())), outer
 
 
 def _record(survey: Survey, outer: Objective, counts: list[Count], path: Path, late: str | None) -> Landscape:
     """Return the landscape in the caller's units, its nodes by rank and falling loss."""
     space = survey.catalog.space
-    columns = isinstance(space, Columns)
-    listed: list[Found | Run] = [*survey.catalog.orbits, *survey.runs]
-    listed.sort(key=lambda each: (each.k, isinstance(each, Run), -each.value))
+    columns = isinstance(space, FactorColumns)
+    listed: list[Found | Runaway] = [*survey.catalog.orbits, *survey.runs]
+    listed.sort(key=lambda each: (each.k, isinstance(each, Runaway), -each.value))
     inner = outer.normalized or outer
     nodes = [
-        scaled_node(outer, run_node(survey.catalog, n, each) if isinstance(each, Run) else _node(survey, inner, n, each))
+        scaled_node(
+            outer, run_node(survey.catalog, n, each) if isinstance(each, Runaway) else _node(survey, inner, n, each)
+        )
         for n, each in enumerate(listed)
     ]
     number = {each: n for n, each in enumerate(listed)}
@@ -148,7 +151,7 @@ def _record(survey: Survey, outer: Objective, counts: list[Count], path: Path, l
     steps = _to_infinity(steps, arrows, nodes) if path.escapes else steps
     notes = tuple(filter(None, [late, _undecided(survey.undecided)]))
     return Landscape(
-        shape=space.model.shape if isinstance(space, Columns) else None,
+        shape=space.model.shape if isinstance(space, FactorColumns) else None,
         width=space.width if columns else None,
         nodes=tuple(nodes),
         arrows=tuple(scaled_arrow(outer, arrow) for arrow in _marked(arrows, steps)),
@@ -171,7 +174,7 @@ def _undecided(count: int) -> str:
 def _marked(arrows: list[Arrow], steps: list[int]) -> list[Arrow]:
     """Return the arrows with those that the path takes marked: of several between two nodes, the fastest outside."""
     marked: set[int] = set()
-    for pair in zip(steps, steps[1:], strict=False):
+    for pair in pairwise(steps):
         fits = [n for n, arrow in enumerate(arrows) if (arrow.source, arrow.target) == pair]
         fits.sort(key=lambda n: (not arrows[n].outside, arrows[n].label))
         marked |= set(fits[:1])
@@ -189,7 +192,7 @@ def _to_infinity(steps: list[int], arrows: list[Arrow], nodes: list[Node]) -> li
 
 def _level(survey: Survey, k: int, count: Count) -> Level:
     met = [orbit.hits["start"] for orbit in survey.catalog.orbits if orbit.k == k]
-    columns = isinstance(survey.catalog.space, Columns)
+    columns = isinstance(survey.catalog.space, FactorColumns)
     return Level(k if columns else None, count.number, count.how, sum(met), met.count(1), met.count(2))
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from gflow.certify import Certificate, FlintMissing, certified_critical_point
 from gflow.connectivity import connectivity
 from gflow.critical import PointKind, classify
-from gflow.landscape.arrows import Run
+from gflow.landscape.arrows import Runaway
 from gflow.landscape.catalog import Catalog, Found
 from gflow.landscape.records import Arrow, Node
-from gflow.landscape.spaces import Columns
+from gflow.landscape.spaces import FactorColumns
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
@@ -38,7 +38,7 @@ def orbit_node(catalog: Catalog, whole: Objective, number: int, orbit: Found) ->
     outside = space.outside(k, orbit.theta)[0]
     cut = ZERO_OUTSIDE * max(1.0, float(np.abs(outside).max(initial=0.0)))
     inside = np.zeros(0) if orbit.point is None else orbit.point.spectrum.values
-    matrix = orbit.place.reshape(space.model.shape) if isinstance(space, Columns) else None
+    matrix = orbit.place.reshape(space.model.shape) if isinstance(space, FactorColumns) else None
     gauge = point.gauge_dimension
     growing = (space.width - k) * int(np.sum(outside > cut))
     index_inside = 0 if orbit.point is None else orbit.point.index
@@ -47,7 +47,7 @@ def orbit_node(catalog: Catalog, whole: Objective, number: int, orbit: Found) ->
         kind = PointKind.STRICT_SADDLE
     return Node(
         number=number,
-        rank=k if isinstance(space, Columns) else None,
+        rank=k if isinstance(space, FactorColumns) else None,
         value=orbit.value,
         matrix=matrix,
         theta=theta,
@@ -65,16 +65,16 @@ def orbit_node(catalog: Catalog, whole: Objective, number: int, orbit: Found) ->
     )
 
 
-def run_node(catalog: Catalog, number: int, run: Run) -> Node:
+def run_node(catalog: Catalog, number: int, run: Runaway) -> Node:
     """Return the node of a run to infinity."""
     space = catalog.space
-    columns = isinstance(space, Columns)
+    columns = isinstance(space, FactorColumns)
     nothing = np.zeros(0)
     return Node(
         number=number,
         rank=run.k if columns else None,
         value=run.value,
-        matrix=space.place(run.k, run.theta).reshape(space.model.shape) if isinstance(space, Columns) else None,
+        matrix=space.place(run.k, run.theta).reshape(space.model.shape) if isinstance(space, FactorColumns) else None,
         theta=space.whole(run.k, run.theta),
         kind=None,
         spectrum=None,
@@ -90,7 +90,7 @@ def run_node(catalog: Catalog, number: int, run: Run) -> Node:
 
 
 def _omega(space: object, W: np.ndarray | None) -> str:
-    if W is None or not isinstance(space, Columns) or not isinstance(space.problem, MatrixCompletion):
+    if W is None or not isinstance(space, FactorColumns) or not isinstance(space.problem, MatrixCompletion):
         return ""
     parts = connectivity(space.problem).coupling_components
     active = [np.abs(W[np.ix_(part.rows, part.columns)]).max(initial=0.0) > INACTIVE for part in parts]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gflow.landscape.catalog import SAME_VALUE, Catalog, Found
-from gflow.landscape.spaces import Columns
+from gflow.landscape.spaces import FactorColumns
 from gflow.limit import Traversal, saddle_to_saddle
 from gflow.limit.symmetric import symmetric_traversal
 from gflow.models import Factorization, SymmetricFactorization
@@ -24,12 +24,10 @@ class Path:
     status: str
 
 
-def traversed(
-    catalog: Catalog, start: np.ndarray | None = None, rng: np.random.Generator | None = None
-) -> Path:
+def traversed(catalog: Catalog, start: np.ndarray | None = None, rng: np.random.Generator | None = None) -> Path:
     """Return the path of the limit alpha -> 0 from the origin; an empty one where there is no such limit to follow."""
     space = catalog.space
-    if not isinstance(space, Columns):
+    if not isinstance(space, FactorColumns):
         return Path((), False, "")
     if isinstance(space.model, SymmetricFactorization):
         limit = symmetric_traversal(space.problem, width=space.width)
@@ -86,7 +84,7 @@ def _path(catalog: Catalog, matrices: list[np.ndarray], escapes: bool, status: s
 def _orbit(catalog: Catalog, W: np.ndarray) -> Found | None:
     """Return the orbit of W; where components share inner directions and W is no point of it, that of its loss."""
     space = catalog.space
-    assert isinstance(space, Columns)
+    assert isinstance(space, FactorColumns)
     k, theta = space.factored(W)
     if k == 0:
         return catalog.orbits[0]

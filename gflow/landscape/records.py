@@ -13,7 +13,7 @@ from gflow.plain import plain, value_of
 from gflow.showing import Drawn, Shown, Tabular
 
 INFINITY = "infinity"
-LOSS_TOL = 1e-12
+SEEN_FALL = 1e-12
 """A loss must fall along an arrow by more than this fraction of the largest loss, what rounding can hide."""
 
 

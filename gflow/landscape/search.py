@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.critical import NotConverged, stationary_point
 from gflow.landscape.catalog import Catalog, Found
-from gflow.landscape.spaces import Columns
+from gflow.landscape.spaces import FactorColumns
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
@@ -115,7 +115,7 @@ def _steps(objective: Objective, theta: np.ndarray, uphill: int) -> np.ndarray:
 def images(catalog: Catalog) -> int:
     """Return how many new orbits the symmetries of the data make of the known ones; they are kept."""
     space, before = catalog.space, len(catalog.orbits)
-    if not isinstance(space, Columns) or not isinstance(space.problem, MatrixCompletion):
+    if not isinstance(space, FactorColumns) or not isinstance(space.problem, MatrixCompletion):
         return 0
     if not isinstance(space.model, Factorization):
         return 0

@@ -55,7 +55,7 @@ class Space(Protocol):
         """Return the point in the model of full width."""
 
 
-class Columns:
+class FactorColumns:
     """The factors Z = [A; B^T], or U, of a model of degree two, with one column for each rank."""
 
     def __init__(self, problem: Any, model: Factorization | SymmetricFactorization) -> None:
@@ -76,8 +76,9 @@ class Columns:
 
     def _pair(self, k: int) -> tuple[Any, Objective]:
         if k not in self._known:
-            symmetric = isinstance(self.model, SymmetricFactorization)
-            model = SymmetricFactorization(self.model.size, k) if symmetric else Factorization(self.model.shape, k)
+            whole = self.model
+            symmetric = isinstance(whole, SymmetricFactorization)
+            model = SymmetricFactorization(whole.size, k) if symmetric else Factorization(whole.shape, k)
             self._known[k] = model, Objective.of(self.problem, model)
         return self._known[k]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gflow import watch
 from gflow.landscape import search
-from gflow.landscape.arrows import Run, UnstableClass, classes, followed, launches
+from gflow.landscape.arrows import Runaway, UnstableClass, classes, followed, launches
 from gflow.landscape.catalog import Catalog, Found
 
 ROUND, MOST_ROUNDS = 24, 8
@@ -24,11 +24,11 @@ SAME_VALLEY = 0.02
 """Runs to infinity at one rank whose losses agree within this fraction are one node."""
 
 
-class Connection(NamedTuple):
+class Departure(NamedTuple):
     """What one class of an orbit leads to, and the fraction of its directions that go there."""
 
     source: Found
-    target: Found | Run
+    target: Found | Runaway
     kind: UnstableClass
     share: float
 
@@ -39,8 +39,8 @@ class Survey:
 
     catalog: Catalog
     rng: np.random.Generator
-    runs: list[Run] = field(default_factory=list)
-    connections: list[Connection] = field(default_factory=list)
+    runs: list[Runaway] = field(default_factory=list)
+    connections: list[Departure] = field(default_factory=list)
     undecided: int = 0
     climbed: int = 0
 
@@ -96,21 +96,21 @@ class Survey:
 
     def _left(self, orbit: Found, each: UnstableClass) -> None:
         """Add where the orbits of one class end."""
-        ends: Counter[Found | Run] = Counter()
+        ends: Counter[Found | Runaway] = Counter()
         tried = 0
         for k, center, launch in launches(self.catalog, orbit, each, self.rng):
             tried += 1
             end = followed(self.catalog, k, center, launch, orbit)
-            if isinstance(end, Run):
+            if isinstance(end, Runaway):
                 if not end.decided:
                     self.undecided += 1
                     continue
                 end = self._valley(end)
             ends[end] += 1
         for target, count in ends.items():
-            self.connections.append(Connection(orbit, target, each, count / tried))
+            self.connections.append(Departure(orbit, target, each, count / tried))
 
-    def _valley(self, run: Run) -> Run:
+    def _valley(self, run: Runaway) -> Runaway:
         """Return the node of a run: that of an earlier one at the same rank and loss, or a new one."""
         for each in self.runs:
             if each.k == run.k and abs(each.value - run.value) <= SAME_VALLEY * each.value:

@@ -23,6 +23,8 @@ RENDERERS = {
     "Trajectory": "points.trajectory",
     "CriticalPoint": "points.critical_point",
     "Spectrum": "points.spectrum",
+    "Landscape": "landscapes.landscape",
+    "Node": "landscapes.node",
     "Claim": "verdicts.claim",
     "Report": "verdicts.report",
     "Ledger": "verdicts.ledger",
@@ -38,6 +40,7 @@ DRAWINGS = {
     "SymmetricTraversal": "drawings.chain",
     "Trajectory": "drawings.trajectory",
     "Spectrum": "drawings.spectrum",
+    "Landscape": "landscapes.drawn",
 }
 """What draws a record on axes."""
 TABLES = {
@@ -48,6 +51,7 @@ TABLES = {
     "SymmetricTraversal": "frames.symmetric_limit",
     "Trajectory": "frames.trajectory",
     "Spectrum": "frames.spectrum",
+    "Landscape": "landscapes.columns",
     "Report": "frames.claims",
     "Ledger": "frames.ledger",
 }

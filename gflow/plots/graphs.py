@@ -1,0 +1,101 @@
+"""The landscape of a problem as a graph: orbits by rank and loss, the flow between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from gflow.plots.style import INK, PALETTE
+from gflow.plots.svg import HOVER
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LOOKS = {
+    "global-minimum": (PALETTE[2], "o", "global minimum"),
+    "second-order": (PALETTE[4], "o", "minimum of positive loss"),
+    "degenerate-saddle": (PALETTE[3], "o", "degenerate saddle"),
+    "strict-saddle": (PALETTE[0], "o", "saddle"),
+    "infinity": (PALETTE[5], "^", "run to infinity"),
+}
+"""Colour, marker and name of each kind of node."""
+PATH = PALETTE[1]
+
+
+class GraphNode(NamedTuple):
+    """A node: its place, its kind, whether it lies on a continuum and on the path, and what it says when pointed at."""
+
+    x: float
+    y: float
+    kind: str
+    wide: bool
+    on_path: bool
+    title: str
+
+
+def draw_landscape(
+    nodes: Sequence[GraphNode],
+    arrows: Iterable[tuple[int, int, float, bool, bool, str]],
+    ax: Axes,
+    *,
+    floor: float | None = None,
+    label: str = "rank of W",
+) -> Axes:
+    """Return ``ax`` with nodes by rank (across) and loss (up, logarithmic), and the connections between them.
+
+    Parameters
+    ----------
+    nodes : sequence of GraphNode
+        All y positive; squares stand for continua.
+    arrows : (source, target, strength, outside, on the path, title)
+        Strengths between 0 and 1 are widths; those inside a rank are dashed, those of the path in colour.
+    floor : float, optional
+        The y at which nodes of loss zero stand.
+    label : str
+        Of the horizontal axis.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import FancyArrowPatch
+
+    ax.set_yscale("log")
+    for source, target, strength, outside, on_path, title in arrows:
+        patch = FancyArrowPatch(
+            nodes[source][:2],
+            nodes[target][:2],
+            arrowstyle="-|>",
+            mutation_scale=9 if on_path else 6,
+            connectionstyle="arc3,rad=0.12",
+            shrinkA=4,
+            shrinkB=4,
+            color=PATH if on_path else INK,
+            alpha=1.0 if on_path else 0.12 + 0.28 * strength,
+            linewidth=2.2 if on_path else 0.4 + 1.2 * strength,
+            linestyle="-" if outside else (0, (3, 2)),
+            zorder=3 if on_path else 2,
+        )
+        patch.set_gid(HOVER + title)
+        ax.add_patch(patch)
+    for node in nodes:
+        color, marker, _ = LOOKS[node.kind]
+        shape = "s" if node.wide else marker
+        edge = {"markeredgecolor": PATH, "markeredgewidth": 1.8} if node.on_path else {"markeredgewidth": 0.0}
+        (drawn,) = ax.plot(node.x, node.y, shape, color=color, markersize=7, zorder=4, **edge)
+        drawn.set_gid(HOVER + node.title)
+    if floor is not None:
+        ax.axhline(floor, color=INK, alpha=0.25, linewidth=0.8, linestyle=":", zorder=1)
+        ax.annotate("loss 0", (0.0, floor), (2, 3), ax.get_yaxis_transform(), "offset points", size=8)
+    kinds = [kind for kind in LOOKS if any(node.kind == kind for node in nodes)]
+    handles = [Line2D([], [], color=LOOKS[k][0], marker=LOOKS[k][1], linestyle="", label=LOOKS[k][2]) for k in kinds]
+    if any(node.wide for node in nodes):
+        handles.append(Line2D([], [], color=PALETTE[5], marker="s", linestyle="", label="continuum"))
+    handles.append(Line2D([], [], color=PATH, linewidth=2.2, label="path of small starts"))
+    handles.append(Line2D([], [], color=INK, alpha=0.5, linewidth=1, label="raises the rank"))
+    handles.append(Line2D([], [], color=INK, alpha=0.5, linewidth=1, linestyle=(0, (3, 2)), label="within the rank"))
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8)
+    ax.set(xlabel=label, ylabel="loss")
+    if nodes:
+        from matplotlib.ticker import MultipleLocator
+
+        ax.xaxis.set_major_locator(MultipleLocator(1))
+        ax.margins(0.08)
+    return ax
