@@ -16,8 +16,8 @@ from gflow.landscape.spaces import FactorColumns, Space
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 
-MOST_LINES = 3
-"""Rows or columns, whichever are fewer, up to which orbits of problems with gaps are counted."""
+MOST_ROWS, MOST_LINES = 3, 5
+"""Rows or columns, whichever are fewer, up to which orbits of rank one, and of rank d - 1, are counted."""
 TOLD_APART = 1e-6
 """Singular values count as distinct, and as not zero, from this fraction of the largest on: a thousand million times
 what rounding does to them."""
@@ -46,8 +46,6 @@ def counted(catalog: Catalog) -> list[Count]:
         return unknown(space, "orbits of this problem are not counted")
     if problem.observed.all():
         return _fully_observed(catalog, problem)
-    if min(problem.shape) > MOST_LINES:
-        return unknown(space, f"no proof is known for more than {MOST_LINES} rows and columns")
     counts = unknown(space, "no proof is known")
     for k in space.ranks():
         try:
@@ -59,13 +57,14 @@ def counted(catalog: Catalog) -> list[Count]:
 
 def _of_rank(catalog: Catalog, problem: MatrixCompletion, k: int) -> Count:
     """Return the count at rank k of a problem with gaps; raises ``NotCounted`` where there is no proof."""
-    if k == 1 and min(problem.shape) > 1:
+    lines = min(problem.shape)
+    if 1 == k < lines <= MOST_ROWS:
         return _rank_one(catalog, problem)
-    if k == min(problem.shape):
+    if k == lines:
         return _full_rank(problem)
-    if problem.shape != (k + 1, k + 1):
-        raise NotCounted("no proof is known at this rank of matrices that are not square")
-    return _corank_one(catalog, problem)
+    if problem.shape == (k + 1, k + 1) and lines <= MOST_LINES:
+        return _corank_one(catalog, problem)
+    raise NotCounted(f"no proof is known at rank {k} of this shape")
 
 
 def _rank_one(catalog: Catalog, problem: MatrixCompletion) -> Count:

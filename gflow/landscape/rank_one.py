@@ -2,9 +2,9 @@
 
 For W = a b^T the best b is b_j = l_j / q_j, l_j = sum_i w_ij m_ij a_i, q_j = sum_i w_ij a_i^2, which leaves the
 function g(a) = -sum_j l_j^2 / q_j on the projective line or plane. Its critical points are isolated by subdivision with
-interval arithmetic. Where a vanishes on the rows of a column, g is not smooth: at a point e_i the plane is blown up, which
-makes it smooth there, and columns with a single entry, fitted everywhere else, drop out. Critical points where a does
-vanish on the rows of some columns Z come from the matrix without these rows and columns, and the b_j, j in Z, then
+interval arithmetic. Where a vanishes on the rows of a column, g is not smooth: at a point e_i the plane is blown up,
+which makes it smooth there, and columns with a single entry, fitted everywhere else, drop out. Critical points where a
+does vanish on the rows of some columns Z come from the matrix without these rows and columns, and the b_j, j in Z, then
 solve a linear system.
 """
 

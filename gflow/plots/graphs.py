@@ -23,10 +23,11 @@ PATH = PALETTE[1]
 
 
 class GraphNode(NamedTuple):
-    """A node: its place, its kind, whether it lies on a continuum and on the path, and what it says when pointed at."""
+    """A node: place, name and kind, whether it lies on a continuum and on the path, and what pointing at it tells."""
 
     x: float
     y: float
+    name: str
     kind: str
     wide: bool
     on_path: bool
@@ -79,8 +80,10 @@ def draw_landscape(
         color, marker, _ = LOOKS[node.kind]
         shape = "s" if node.wide else marker
         edge = {"markeredgecolor": PATH, "markeredgewidth": 1.8} if node.on_path else {"markeredgewidth": 0.0}
-        (drawn,) = ax.plot(node.x, node.y, shape, color=color, markersize=7, zorder=4, **edge)
+        (drawn,) = ax.plot(node.x, node.y, shape, color=color, markersize=9, zorder=4, **edge)
         drawn.set_gid(HOVER + node.title)
+        inside = {"color": "white", "size": 5.5, "ha": "center", "va": "center_baseline"}
+        ax.annotate(node.name, node[:2], zorder=5, **inside)
     if floor is not None:
         ax.axhline(floor, color=INK, alpha=0.25, linewidth=0.8, linestyle=":", zorder=1)
         ax.annotate("loss 0", (0.0, floor), (2, 3), ax.get_yaxis_transform(), "offset points", size=8)

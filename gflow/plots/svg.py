@@ -16,7 +16,7 @@ _HREF = "{http://www.w3.org/1999/xlink}href"
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 HOVER = "hover: "
-"""An artist whose ``gid`` begins so has the rest as its title: text that appears under the pointer, without a script."""
+"""An artist whose ``gid`` begins so has the rest as its title: text that appears under the pointer, no script."""
 
 ElementTree.register_namespace("", SVG)
 

@@ -75,6 +75,7 @@ def drawn(record: gflow.Landscape, ax: Axes, **style: Any) -> Axes:
         GraphNode(
             across[n] + _offset(across, n),
             loss if loss > 0.0 else floor,
+            str(node.number + 1),
             node.name,
             node.flat > 0,
             node.number in record.path,
