@@ -41,7 +41,7 @@ def subset(found: gflow.Landscape, node: gflow.Node) -> frozenset[int]:
     """Return which of the singular values 8, 4, 2, 1 a node holds."""
     assert node.matrix is not None
     sizes = np.linalg.svd(node.matrix, compute_uv=False)
-    return frozenset(int(round(size)) for size in sizes if size > 0.5)
+    return frozenset(round(size) for size in sizes if size > 0.5)
 
 
 def test_a_fully_observed_matrix_has_one_orbit_for_every_choice_of_singular_pairs(full: gflow.Landscape) -> None:

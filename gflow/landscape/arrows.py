@@ -20,7 +20,7 @@ CLASS_TOL = 1e-6
 """Rates of one class agree within this fraction of the largest."""
 DIRECTIONS = 24
 """Directions in which a class of several dimensions is left."""
-ORBIT_TOL = 1e-5
+ORBIT_TOL = 1e-3
 """Error estimate of a step, of order 4, relative to the deviation; the error itself is of order 6."""
 ORBIT_STEPS = 600
 PASSING = 1e-2

@@ -92,9 +92,9 @@ def _worked(survey: Survey, start: np.ndarray | None) -> tuple[list[Count], Path
     try:
         with watch.stage("the path from the origin"):
             path = traversed(catalog, start)
-        survey.searched()
         with watch.stage("counting"):
             counts = counted(catalog)
+        survey.searched([count.number for count in counts])
         survey.connected()
     except watch.TimeIsUp as up:
         if not watch.ends_early():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -44,15 +45,17 @@ class Survey:
     undecided: int = 0
     climbed: int = 0
 
-    def searched(self) -> None:
-        """Search in rounds until one meets nothing new."""
+    def searched(self, known: Sequence[int | None]) -> None:
+        """Search in rounds until one meets nothing new, or all orbits that there are; ``known`` counts them by rank."""
         orbits = self.catalog.orbits
         for turn in range(MOST_ROUNDS):
             before = len(orbits)
             with watch.stage(f"round {turn + 1}, {before} orbits"):
                 self._round()
             once = sum(orbit.hits["start"] == 1 for orbit in orbits)
-            if len(orbits) == before and once <= 1:
+            found = Counter(orbit.k for orbit in orbits)
+            whole = all(number == found[k] for k, number in enumerate(known))
+            if whole or (len(orbits) == before and once <= 1):
                 return
 
     def _round(self) -> None:
