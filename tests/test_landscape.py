@@ -229,6 +229,36 @@ def test_figure_4_walks_over_a_point_of_a_sub_omega() -> None:
     assert passed[-1].flat == 4 and not found.complete and not found.faults and found.verdict == "estimated"
 
 
+CIRCULANT = [[np.nan, -3, -1, np.nan], [np.nan, np.nan, -3, -1], [-1, np.nan, np.nan, -3], [-3, -1, np.nan, np.nan]]
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("name", ["fig3", "c1", "c4", "circulant"])
+def test_the_marked_path_is_the_chain_of_the_limit(name: str) -> None:
+    problem = gflow.MatrixCompletion(CIRCULANT) if name == "circulant" else gflow.data.example(name)
+    start = gflow.Factorization(problem.shape).random(0) if name == "circulant" else None
+    found, limit = gflow.landscape(problem, start=start), gflow.saddle_to_saddle(problem, start)
+    passed = [found.nodes[n] for n in found.path]
+    orbits = [node for node in passed if not node.at_infinity]
+    assert [node.rank for node in orbits] == [saddle.rank for saddle in limit.saddles]
+    assert [node.value for node in orbits] == pytest.approx([s.loss for s in limit.saddles], rel=1e-8, abs=1e-12)
+    assert passed[-1].at_infinity is (name == "c1") and not found.faults
+    if name == "fig3":
+        assert [len(found.at_rank(k)) for k in range(5)] == [1, 5, 9, 7, 1]
+        assert [level.expected for level in found.levels] == [1, None, None, 7, 1]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_three_by_three_with_two_gaps_is_complete_by_proof(seed: int) -> None:
+    M = np.random.default_rng(seed).standard_normal((3, 3))
+    M[1, 2] = M[2, 1] = np.nan
+    found = gflow.landscape(M, certify=False)
+    assert found.complete and "interval" in found.levels[1].how and "closed form" in found.levels[2].how
+    limit = gflow.saddle_to_saddle(gflow.MatrixCompletion(M))
+    passed = [found.nodes[n] for n in found.path if not found.nodes[n].at_infinity]
+    assert [node.value for node in passed] == pytest.approx([s.loss for s in limit.saddles], abs=1e-10)
+
+
 def test_reduced_width_shows_minima_of_positive_loss() -> None:
     M = [[3.0, 0.0], [0.0, 1.0]]
     found = gflow.landscape(M, gflow.Factorization((2, 2), 1))

@@ -20,7 +20,7 @@ CLASS_TOL = 1e-6
 """Rates of one class agree within this fraction of the largest."""
 DIRECTIONS = 24
 """Directions in which a class of several dimensions is left."""
-ORBIT_TOL = 1e-3
+ORBIT_ERROR = 1e-3
 """Error estimate of a step, of order 4, relative to the deviation; the error itself is of order 6."""
 ORBIT_STEPS = 600
 PASSING = 1e-2
@@ -28,7 +28,7 @@ PASSING = 1e-2
 ARRIVED = 1e-3
 """An orbit that comes so close to a critical point, relative to its size, leads there: an orbit within one class stays
 on the stable manifold of its end but for rounding, and leaves it again only by that."""
-AT_REST = 1e-13
+ORBIT_REST = 1e-13
 """Speeds, relative to the largest, at which an orbit has come to rest."""
 
 
@@ -120,12 +120,12 @@ def followed(catalog: Catalog, k: int, center: np.ndarray, launch: np.ndarray, s
         objective.around(center).gradient,
         lambda y: objective.hessian(center + y),
         launch,
-        lambda size: ORBIT_TOL * size,
+        lambda size: ORBIT_ERROR * size,
     )
     fastest, before, rising, time = steps.speed, np.inf, True, 0.0
     for _ in range(ORBIT_STEPS):
         watch.tick("following the flow")
-        if steps.at_rest or (not rising and steps.speed <= AT_REST * fastest):
+        if steps.at_rest or (not rising and steps.speed <= ORBIT_REST * fastest):
             break
         last, speed = center + steps.y, steps.speed
         time += steps.step()

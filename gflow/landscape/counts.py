@@ -16,7 +16,7 @@ from gflow.landscape.spaces import FactorColumns, Space
 from gflow.models import Factorization
 from gflow.problems import MatrixCompletion
 
-MOST_ROWS, MOST_LINES = 3, 5
+COUNTED_ROWS, COUNTED_LINES = 3, 5
 """Rows or columns, whichever are fewer, up to which orbits of rank one, and of rank d - 1, are counted."""
 TOLD_APART = 1e-6
 """Singular values count as distinct, and as not zero, from this fraction of the largest on: a thousand million times
@@ -58,11 +58,11 @@ def counted(catalog: Catalog) -> list[Count]:
 def _of_rank(catalog: Catalog, problem: MatrixCompletion, k: int) -> Count:
     """Return the count at rank k of a problem with gaps; raises ``NotCounted`` where there is no proof."""
     lines = min(problem.shape)
-    if 1 == k < lines <= MOST_ROWS:
+    if 1 == k < lines <= COUNTED_ROWS:
         return _rank_one(catalog, problem)
     if k == lines:
         return _full_rank(problem)
-    if problem.shape == (k + 1, k + 1) and lines <= MOST_LINES:
+    if problem.shape == (k + 1, k + 1) and lines <= COUNTED_LINES:
         return _corank_one(catalog, problem)
     raise NotCounted(f"no proof is known at rank {k} of this shape")
 

@@ -44,7 +44,8 @@ def isolated_roots(function: Function, m: int) -> list[Root] | None:
     """
     side = HALF_WIDTH * (2.0 * np.arange(FIRST_BOXES) + 1.0 - FIRST_BOXES) / FIRST_BOXES
     centers = np.stack(np.meshgrid(*[side] * m, indexing="ij"), axis=-1).reshape(-1, m)
-    radius, roots = HALF_WIDTH / FIRST_BOXES, []
+    radius = HALF_WIDTH / FIRST_BOXES
+    roots: list[Root] = []
     for _ in range(DEEPEST):
         watch.tick("excluding boxes")
         if not len(centers):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -76,7 +77,8 @@ class Ray:
     @property
     def matrix(self) -> np.ndarray:
         """Return W = a b^T at the midpoints."""
-        return np.outer(*([0.5 * float(x.low[0] + x.high[0]) for x in vector] for vector in (self.a, self.b)))
+        a, b = (np.array([0.5 * float(x.low[0] + x.high[0]) for x in vector]) for vector in (self.a, self.b))
+        return np.outer(a, b)
 
 
 def rank_one_points(values: np.ndarray, weights: np.ndarray) -> list[Ray]:
@@ -93,13 +95,14 @@ def rank_one_points(values: np.ndarray, weights: np.ndarray) -> list[Ray]:
     NotCounted
         Where points are not isolated, or too close to decide, or a row or column has no weight.
     """
-    d1, observed = len(values), weights > 0
+    d1 = len(values)
+    observed = np.asarray(weights > 0)
     if not (observed.any(axis=0).all() and observed.any(axis=1).all()):
         raise NotCounted("a row or a column is not observed")
     found = _regular(values, weights)
     for size in range(1, d1):
         for zero in map(list, combinations(range(d1), size)):
-            free = ~observed[[i for i in range(d1) if i not in zero]].any(axis=0)
+            free = np.logical_not(observed[[i for i in range(d1) if i not in zero]].any(axis=0))
             if free.any() and observed[zero][:, free].any(axis=1).all():
                 found += _vanishing(values, weights, zero, free)
     return found
@@ -117,7 +120,7 @@ def _regular(values: np.ndarray, weights: np.ndarray) -> list[Ray]:
     roots: list[tuple[Chart, Root]] = []
     charts = list(_charts(weights[:, used]))
     for chart in charts:
-        found = isolated_roots(lambda box, chart=chart: reduced(values, weights, used, chart, box), d1 - 1)
+        found = isolated_roots(partial(reduced, values, weights, used, chart), d1 - 1)
         if found is None:
             raise NotCounted("critical points of rank one are not isolated, or too close to be told apart")
         roots += [(chart, root) for root in found]
@@ -195,7 +198,7 @@ def _vanishing(values: np.ndarray, weights: np.ndarray, zero: list[int], free: n
     rest, bound = [i for i in range(d1) if i not in zero], np.flatnonzero(~free)
     loose = np.flatnonzero(free)
     found = []
-    block = np.ix_(rest, bound)
+    block = np.ix_(np.array(rest), bound)
     for ray in _regular(values[block], weights[block]):
         ball = flint().arb
         scaled = weights * values
@@ -212,7 +215,7 @@ def _vanishing(values: np.ndarray, weights: np.ndarray, zero: list[int], free: n
         square = np.array(left, dtype=object)
         if len(zero) != len(loose) or rank_at_least(square, len(loose)) < len(loose):
             raise NotCounted("critical points of rank one that vanish on some rows are not isolated")
-        solution = np.linalg.solve(scaled[np.ix_(zero, loose)], [float(each.mid()) for each in right])
+        solution = np.linalg.solve(scaled[zero][:, loose], np.array([float(each.mid()) for each in right]))
         a, b = [Interval.of(0.0, 1)] * d1, [Interval.of(0.0, 1)] * d2
         for n, i in enumerate(rest):
             a[i] = ray.a[n]

@@ -236,7 +236,7 @@ class Landscape(Drawn, Tabular):
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Return, in words, what in the record contradicts theory or itself: none in a sound one."""
+        """Return in words what in the record contradicts theory or itself: nothing in a sound one."""
         from gflow.landscape.completeness import faults
 
         return faults(self)

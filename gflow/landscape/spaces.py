@@ -77,8 +77,9 @@ class FactorColumns:
     def _pair(self, k: int) -> tuple[Any, Objective]:
         if k not in self._known:
             whole = self.model
-            symmetric = isinstance(whole, SymmetricFactorization)
-            model = SymmetricFactorization(whole.size, k) if symmetric else Factorization(whole.shape, k)
+            model: Any = Factorization(whole.shape, k)
+            if isinstance(whole, SymmetricFactorization):
+                model = SymmetricFactorization(whole.size, k)
             self._known[k] = model, Objective.of(self.problem, model)
         return self._known[k]
 
@@ -187,7 +188,7 @@ class Parameters:
         return np.zeros(0), np.zeros((0, 0))
 
     def widened(self, k: int, theta: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Raise: there are no columns to add."""
+        """Raise ``ValueError``: there are no columns to add."""
         raise ValueError("an objective without ranks cannot be widened")
 
     def whole(self, k: int, theta: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ SAME_VALLEY = 0.02
 """Runs to infinity at one rank whose losses agree within this fraction are one node."""
 
 
-class Departure(NamedTuple):
+class Leaving(NamedTuple):
     """What one class of an orbit leads to, and the fraction of its directions that go there."""
 
     source: Found
@@ -41,12 +41,12 @@ class Survey:
     catalog: Catalog
     rng: np.random.Generator
     runs: list[Runaway] = field(default_factory=list)
-    connections: list[Departure] = field(default_factory=list)
+    connections: list[Leaving] = field(default_factory=list)
     undecided: int = 0
     climbed: int = 0
 
     def searched(self, known: Sequence[int | None]) -> None:
-        """Search in rounds until one meets nothing new, or all orbits that there are; ``known`` counts them by rank."""
+        """Add orbits in rounds, until one meets nothing new or all are found that there are; ``known`` counts them."""
         orbits = self.catalog.orbits
         for turn in range(MOST_ROUNDS):
             before = len(orbits)
@@ -85,7 +85,7 @@ class Survey:
                     search.climbed(self.catalog, orbit, mode, sign)
 
     def connected(self) -> None:
-        """Follow the flow along every unstable class of every orbit, those included that it meets."""
+        """Add where the flow leads along every unstable class of every orbit, those included that it meets."""
         orbits = self.catalog.orbits
         done = 0
         while done < len(orbits):
@@ -111,7 +111,7 @@ class Survey:
                 end = self._valley(end)
             ends[end] += 1
         for target, count in ends.items():
-            self.connections.append(Departure(orbit, target, each, count / tried))
+            self.connections.append(Leaving(orbit, target, each, count / tried))
 
     def _valley(self, run: Runaway) -> Runaway:
         """Return the node of a run: that of an earlier one at the same rank and loss, or a new one."""

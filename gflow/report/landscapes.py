@@ -16,9 +16,9 @@ from gflow.statements.claims import Claim
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROUNDED = 1e-14
+VANISHING = 1e-14
 """Losses below this fraction of the largest are shown as zero."""
-SPREAD = 0.34
+SIDEWAYS = 0.34
 """Nodes of one rank are spread so far to both sides, by falling loss."""
 FLOOR = 0.2
 """Where loss zero is drawn, as a fraction of the least positive loss."""
@@ -28,7 +28,7 @@ HEAD = ("node", "rank", "loss", "kind", "index", "inside", "zero modes", "gauge"
 def shown_loss(record: gflow.Landscape, node: gflow.Node) -> float:
     """Return the loss of a node, 0.0 where it is rounding."""
     largest = max(each.value for each in record.nodes)
-    return node.value if node.value > ROUNDED * largest or record.width is None else 0.0
+    return node.value if node.value > VANISHING * largest or record.width is None else 0.0
 
 
 def rows(record: gflow.Landscape) -> list[tuple[Any, ...]]:
@@ -94,7 +94,7 @@ def drawn(record: gflow.Landscape, ax: Axes, **style: Any) -> Axes:
 
 def _offset(across: list[int], n: int) -> float:
     same = [k for k, each in enumerate(across) if each == across[n]]
-    return 0.0 if len(same) == 1 else SPREAD * (2.0 * same.index(n) / (len(same) - 1) - 1.0)
+    return 0.0 if len(same) == 1 else SIDEWAYS * (2.0 * same.index(n) / (len(same) - 1) - 1.0)
 
 
 def _node_title(node: gflow.Node, loss: float) -> str:
