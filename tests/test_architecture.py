@@ -51,7 +51,7 @@ ROOMS = {
     "gflow.fast": room("gflow.flow", "numba scipy"),
     "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
     "gflow.workers": room(outside="joblib scipy threadpoolctl"),
-    "gflow.descent": room("gflow.flow gflow.objective"),
+    "gflow.descent": room("gflow.critical gflow.flow gflow.objective", "scipy"),
     "gflow.graded": room(
         "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
     ),
@@ -94,7 +94,7 @@ ROOMS = {
     ),
     "scripts": room(
         "gflow gflow.cli gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow_studies",
-        "court machines threadpoolctl distributed",
+        "court machines reproduction threadpoolctl distributed",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""
