@@ -300,13 +300,22 @@ def test_neurons_of_a_tanh_net_are_exchanged_and_reflected() -> None:
     assert found.orbits and not any(np.allclose(a, -b, atol=1e-6) for a, b in combinations(places, 2))
 
 
+def test_what_is_missing_is_estimated_by_capture_and_recapture() -> None:
+    alike = {"rank": 1, "expected": None, "how": ""}
+    assert gflow.Level(**alike, starts=100, once=0, twice=0, sampled=9, searched=9, shared=9).unseen == 0.0
+    halves = gflow.Level(**alike, starts=100, once=0, twice=0, sampled=7, searched=7, shared=3)
+    assert halves.unseen == pytest.approx(64 / 4 - 1 - 11) and halves.coverage == 1.0
+    rare = gflow.Level(**alike, starts=10, once=5, twice=1, sampled=7, searched=7, shared=7)
+    assert rare.unseen == pytest.approx(5.0) and rare.coverage == 0.5
+
+
 def test_time_that_is_over_leaves_what_was_found() -> None:
     found = gflow.landscape(gflow.data.example("c1"), timeout=0.3)
     assert not found.exhausted and not found.complete and "time" in found.notes[0] and found.orbits
 
 
 def test_a_landscape_shows_itself(gap: gflow.Landscape) -> None:
-    assert "5 orbits, 1 runs to infinity" in repr(gap)
+    assert "5 orbits, 1 run to infinity" in repr(gap)
     page = gap._repr_html_()
     assert "<title>" in page and "raises the rank" in page and "<script" not in page
     assert "proven" in page and "global minimum" in gap.nodes[-1]._repr_html_()

@@ -82,7 +82,8 @@ def sentence(landscape: Landscape) -> str:
     unseen = sum(level.unseen for level in open_levels)
     once = sum(level.once for level in open_levels)
     starts = sum(level.starts for level in open_levels)
-    share = f", which met {once} orbits only once" if once else ", which met every orbit they met twice or more"
+    never = sum(len(landscape.at_rank(level.rank)) - level.sampled for level in open_levels)
+    share = f", which met {once} orbits only once and {never} of those that are known never"
     where = _listed([level.rank for level in open_levels])
     return f"not proven{where}: about {unseen:.2g} orbits missing by the estimate from {starts} random starts{share}"
 

@@ -191,9 +191,13 @@ def _to_infinity(steps: list[int], arrows: list[Arrow], nodes: list[Node]) -> li
 
 
 def _level(survey: Survey, k: int, count: Count) -> Level:
-    met = [orbit.hits["start"] for orbit in survey.catalog.orbits if orbit.k == k]
-    columns = isinstance(survey.catalog.space, FactorColumns)
-    return Level(k if columns else None, count.number, count.how, sum(met), met.count(1), met.count(2))
+    here = [orbit for orbit in survey.catalog.orbits if orbit.k == k]
+    met = [orbit.hits["start"] for orbit in here]
+    others = [orbit.hits["deflation"] + orbit.hits["climb"] > 0 for orbit in here]
+    both = sum(start > 0 and other for start, other in zip(met, others, strict=True))
+    rank = k if isinstance(survey.catalog.space, FactorColumns) else None
+    captures = len(met) - met.count(0), sum(others), both
+    return Level(rank, count.number, count.how, sum(met), met.count(1), met.count(2), *captures)
 
 
 def _certified(problem: Any, found: Landscape, late: str | None) -> Landscape:

@@ -165,6 +165,8 @@ class Level:
         Independent random starts that ended at an orbit of this rank.
     once, twice : int
         Orbits that they met exactly once and twice.
+    sampled, searched, shared : int
+        Orbits that random starts met, that deflation and climbs met, and that both did.
     """
 
     rank: int | None
@@ -173,11 +175,20 @@ class Level:
     starts: int
     once: int
     twice: int
+    sampled: int
+    searched: int
+    shared: int
 
     @property
     def unseen(self) -> float:
-        """Return an estimate of the orbits still missing, f1 (f1 - 1) / (2 (f2 + 1)) (Chao 1984, bias-corrected)."""
-        return self.once * (self.once - 1) / (2.0 * (self.twice + 1))
+        """Return an estimate of the orbits still missing, the larger of two.
+
+        From how often starts met each, f1 (f1 - 1) / (2 (f2 + 1)) (Chao 1984, bias-corrected); and from two ways of
+        searching as capture and recapture, (n1 + 1) (n2 + 1) / (m + 1) - 1 in all (Chapman 1951).
+        """
+        often = self.once * (self.once - 1) / (2.0 * (self.twice + 1))
+        total = (self.sampled + 1) * (self.searched + 1) / (self.shared + 1) - 1.0
+        return max(often, total - (self.sampled + self.searched - self.shared))
 
     @property
     def coverage(self) -> float | None:
@@ -186,7 +197,7 @@ class Level:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the level for JSON."""
-        return plain(self, "rank expected how starts once twice unseen coverage")
+        return plain(self, "rank expected how starts once twice sampled searched shared unseen coverage")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -283,5 +294,5 @@ class Landscape(Drawn, Tabular):
 
     def __repr__(self) -> str:
         ends = sum(node.at_infinity for node in self.nodes)
-        more = f", {ends} runs to infinity" if ends else ""
+        more = f", {ends} run{'s' * (ends != 1)} to infinity" if ends else ""
         return f"Landscape({len(self.orbits)} orbits{more}, {len(self.arrows)} connections, {self.verdict})"
