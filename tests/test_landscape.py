@@ -7,12 +7,14 @@ from dataclasses import replace
 from functools import reduce
 from itertools import combinations
 from math import comb
+from pathlib import Path
 
 import autograd.numpy as anp
 import numpy as np
 import pytest
 
 import gflow
+from gflow.cli import main
 from gflow.critical import Spectrum
 from gflow.landscape.corank_one import corank_one_points
 from gflow.landscape.exclusion import isolated_roots
@@ -136,7 +138,7 @@ def test_a_wrong_spectrum_turns_it_red(gap: gflow.Landscape, bent: str) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 2), (2, 3), (3, 2)])
 def test_weighted_points_of_rank_one_are_the_real_roots_of_the_polynomial(shape: tuple[int, int]) -> None:
-    """Their complex number is 6 for 2 x 2 and 10 for 2 x 3 (Ottaviani, Spaenlehauer and Sturmfels 2014, table 1)."""
+    """Their complex number is 6 for 2 x 2 and 10 for 2 x 3 (Ottaviani, Spaenlehauer and Sturmfels 2014)."""
     rng = np.random.default_rng(3)
     weights, values = rng.integers(1, 9, shape) / 4.0, rng.integers(-16, 17, shape) / 8.0
     w, m = (weights, values) if shape[0] == 2 else (weights.T, values.T)
@@ -154,7 +156,7 @@ def test_weighted_points_of_rank_one_are_the_real_roots_of_the_polynomial(shape:
 def test_weighted_three_by_three_has_no_more_points_than_complex_ones_and_the_euler_characteristic_of_the_plane() -> (
     None
 ):
-    """Thirty-nine complex ones: Ottaviani, Spaenlehauer and Sturmfels 2014, table 1; of real ones an odd number."""
+    """Thirty-nine complex ones: Ottaviani, Spaenlehauer and Sturmfels 2014; of real ones an odd number."""
     rng = np.random.default_rng(1)
     weights, values = rng.integers(1, 64, (3, 3)) / 8.0, rng.integers(-16, 17, (3, 3)) / 8.0
     found = rank_one_points(values, weights)
@@ -323,3 +325,19 @@ def test_a_landscape_shows_itself(gap: gflow.Landscape) -> None:
     assert json.loads(json.dumps(gap.to_dict()))["complete"] is True
     report = landscape_report(gap, "gap")
     assert "rate" in report.figures[0].svg and report.tables[0].rows[0][0] == "1 *"
+
+
+def test_the_command_prints_nodes_and_writes_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code = main(["landscape", "--example", "slides3", "--out", str(tmp_path / "page")])
+    said = capsys.readouterr().out
+    assert code == 0 and "complete: all 5 orbits" in said and "5 critical orbits, 1 run to infinity" in said
+    page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert "Landscape of slides3" in page and "raises the rank</title>" in page and "<script" not in page
+    assert (tmp_path / "page" / "landscape.svg").is_file()
+
+
+def test_the_command_refuses_a_matrix_too_large(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    np.save(tmp_path / "large.npy", np.ones((20, 20)))
+    assert main(["landscape", str(tmp_path / "large.npy")]) == 2
+    said = capsys.readouterr().err
+    assert "400 parameters; got 800" in said and said.count("\n") == 1

@@ -120,8 +120,8 @@ def _fully_observed(catalog: Catalog, problem: MatrixCompletion) -> list[Count]:
     """Return the counts of the best-approximation problem: every choice of k singular pairs, and nothing else.
 
     Critical points of rank k of |W - M|^2 are the partial sums of singular value decompositions of M: binomial(rank M,
-    k) where its singular values are distinct (Eckart and Young 1936; Ottaviani, Spaenlehauer and Sturmfels 2014,
-    example 2.3).
+    k) where its singular values are distinct (Eckart and Young 1936; Ottaviani, Spaenlehauer and Sturmfels
+    2014).
     """
     U, sizes, Vt = np.linalg.svd(problem.values)
     try:
