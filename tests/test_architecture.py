@@ -45,7 +45,7 @@ ROOMS = {
     "gflow.files": room("gflow.problems", "scipy"),
     "gflow.connectivity": room("gflow.problems", "networkx scipy"),
     "gflow.models": room(outside="autograd"),
-    "gflow.objective": room("gflow.problems gflow.models", "autograd scipy"),
+    "gflow.objective": room("gflow.problems gflow.models", "autograd jax scipy"),
     "gflow.testing": room("gflow.problems gflow.models", "scipy"),
     "gflow.flow": room("gflow.files gflow.critical gflow.objective", "scipy"),
     "gflow.fast": room("gflow.flow", "numba scipy"),
