@@ -96,6 +96,13 @@ from gflow.flow import (
     gradient_flow as gradient_flow,
 )
 from gflow.graded import graded_flow as graded_flow
+from gflow.landscape import (
+    Arrow as Arrow,
+    Landscape as Landscape,
+    Level as Level,
+    Node as Node,
+    landscape as landscape,
+)
 from gflow.limit import (
     Chain as Chain,
     DeepSaddle as DeepSaddle,

@@ -34,6 +34,7 @@ TASKS = {
     "limit": "Take the limit of small starts",
     "traversal": "Take the limit of small starts",
     "symmetric_traversal": "Take the limit of small starts",
+    "landscape": "See every critical orbit at once",
     "rank": "Measure the rank of a model",
     "completions": "Compare with reference completions",
     "operators": "Measure with general operators",

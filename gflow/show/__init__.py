@@ -23,6 +23,8 @@ RENDERERS = {
     "Trajectory": "points.trajectory",
     "CriticalPoint": "points.critical_point",
     "Spectrum": "points.spectrum",
+    "Landscape": "landscapes.landscape",
+    "Node": "landscapes.node",
     "Claim": "verdicts.claim",
     "Explanation": "limits.explanation",
     "Report": "verdicts.report",
@@ -44,6 +46,7 @@ DRAWINGS = {
     "Report": "drawings.report",
     "Ledger": "drawings.report",
     "Spectrum": "drawings.spectrum",
+    "Landscape": "landscapes.drawn",
 }
 """What draws a record on axes."""
 TABLES = {
@@ -59,6 +62,7 @@ TABLES = {
     "CriticalPoint": "frames.critical_point",
     "Claim": "frames.claim",
     "Spectrum": "frames.spectrum",
+    "Landscape": "landscapes.columns",
     "Report": "frames.claims",
     "Ledger": "frames.ledger",
 }
