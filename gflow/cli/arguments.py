@@ -40,7 +40,8 @@ EPILOG = (
 class Command:
     """A subcommand: its name, one line about it, the function that runs it, and the names of its options.
 
-    ``on_matrix`` commands take a matrix: FILE, ``-`` or ``--example NAME``. Every command takes ``--json``.
+    ``on_matrix`` commands take a matrix: FILE, ``-`` or ``--example NAME``, which ``optional`` ones do without. Every
+    command takes ``--json``.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Command:
     run: Callable[[argparse.Namespace], Outcome]
     options: tuple[str, ...] = ()
     on_matrix: bool = True
+    optional: bool = False
 
 
 def positive(text: str) -> float:
@@ -74,6 +76,14 @@ def seed(text: str) -> int:
 def count(text: str) -> int:
     """Return a positive integer."""
     return _integer(text, 1, "a positive integer")
+
+
+def port(text: str) -> int:
+    """Return the number of a port that a user may take."""
+    number = _integer(text, 1024, "a number from 1024 to 65535")
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f"must be a number from 1024 to 65535; got {text!r}")
+    return number
 
 
 def method(text: str) -> str:
@@ -181,6 +191,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--force": {"action": "store_true", "help": "write over the report that the folder holds"},
     "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
+    "--port": {"type": port, "metavar": "N", "help": "of the loopback address (default: one that is free)"},
+    "--link": {"metavar": "LINK", "help": "begin with the state of a link that an explorer has given"},
     "--by": {
         "choices": tuple(COMPLETIONS),
         "default": "nuclear-norm",
@@ -258,7 +270,7 @@ def _studies(**_: Any) -> list[str]:
 def _add(parser: argparse.ArgumentParser, command: Command) -> None:
     parser.set_defaults(run=command.run)
     if command.on_matrix:
-        source = parser.add_mutually_exclusive_group(required=True)
+        source = parser.add_mutually_exclusive_group(required=not command.optional)
         source.add_argument(
             "file",
             nargs="?",

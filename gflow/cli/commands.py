@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gflow.cli.arguments import Command
 from gflow.cli.completions import complete
+from gflow.cli.exploring import explore
 from gflow.cli.figures import figure, report
 from gflow.cli.inputs import (
     TrajectoryRequest,
@@ -152,6 +153,13 @@ _FIGURE = ("--name", *_REPORT[1:], "--matrix", "--set")
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
 COMMANDS = (
     Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
+    Command(
+        "explore",
+        "a page of this machine on which the matrix is changed by hand and answers at once",
+        explore,
+        ("--link", "--port"),
+        optional=True,
+    ),
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
     Command(
         "flow",
