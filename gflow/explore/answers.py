@@ -195,8 +195,7 @@ def _stop(at: dict[int, Any], shape: tuple[int, int], time: float | None) -> dic
 
 
 def _escape(saddle: Any, u: np.ndarray, v: np.ndarray) -> dict[str, Any]:
-    """Return how a saddle is left: W gains a multiple of u v^T, its largest row entry taken as positive."""
-    sign = 1.0 if u[np.abs(u).argmax()] >= 0 else -1.0
+    """Return how a saddle of two factors is left."""
     return {
         "leaves": "rate",
         "component": saddle.component,
@@ -204,9 +203,14 @@ def _escape(saddle: Any, u: np.ndarray, v: np.ndarray) -> dict[str, Any]:
         "stay": saddle.plateau_time,
         "together": saddle.together,
         "index": saddle.index,
-        "u": (sign * u).tolist(),
-        "v": (sign * v).tolist(),
+        **direction(u, v),
     }
+
+
+def direction(u: np.ndarray, v: np.ndarray) -> dict[str, Any]:
+    """Return the direction u v^T in which W grows, with the largest entry of u taken as positive."""
+    sign = 1.0 if u[np.abs(u).argmax()] >= 0 else -1.0
+    return {"u": (sign * u).tolist(), "v": (sign * v).tolist()}
 
 
 def deep_stops(found: Any) -> list[dict[str, Any]]:
@@ -219,7 +223,7 @@ def deep_stops(found: Any) -> list[dict[str, Any]]:
             stop["rate"] = float(saddle.inside_rate) if saddle.leaves == "inside" else None
             stop["residual"] = float(saddle.residual_singular_values[0])
         if saddle.leaves == "rank":
-            stop |= {"u": saddle.u.tolist(), "v": saddle.v.tolist()}
+            stop |= direction(saddle.u, saddle.v)
         stops.append(stop)
     return stops
 

@@ -37,6 +37,8 @@ def course(state: State) -> dict[str, Any]:
     times = path.times / unit
     last = window(times, path, unit, predicted)
     shown = thinned(times, last)
+    rests = last > times[-1]  # what has converged stays where it is
+    held = [*shown, *([len(times) - 1] if rests else [])]
     W = model.output(path.final)
     return {
         "status": str(path.status),
@@ -46,9 +48,9 @@ def course(state: State) -> dict[str, Any]:
         "clock": "log(1/alpha)" if state.depth == 2 else f"alpha^-{state.depth - 2}",
         "unit": unit,
         "last": last,
-        "times": rounded(times[shown]),
-        "losses": rounded(path.losses[shown]),
-        "values": {name: rounded(each) for name, each in sizes(model, path.states[shown]).items()},
+        "times": rounded(np.append(times[shown], last) if rests else times[shown]),
+        "losses": rounded(path.losses[held]),
+        "values": {name: rounded(each) for name, each in sizes(model, path.states[held]).items()},
         "predicted": predicted,
         "plateaus": plateaus(model, path, unit),
         "matrix": numbers(W),
@@ -92,9 +94,8 @@ def window(times: np.ndarray, path: gflow.Trajectory, unit: float, predicted: li
     """Return the last time that is shown: a little beyond the last escape, seen or predicted."""
     seen = gflow.escape_times(path) / unit
     marks = [*seen.tolist(), *(t for t in predicted if t is not None)]
-    if len(path.plateaus) > 1 and path.plateaus[-1].end is None:
-        marks.append(path.plateaus[-1].start / unit / BEYOND)
-    return float(min(BEYOND * max(marks, default=float(times[-1])), times[-1])) or 1.0
+    last = BEYOND * max(marks, default=float(times[-1]))
+    return float(last if path.status is gflow.Status.CONVERGED else min(last, times[-1])) or 1.0
 
 
 def thinned(times: np.ndarray, last: float) -> np.ndarray:

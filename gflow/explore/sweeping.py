@@ -26,6 +26,14 @@ STEEP = 0.05
 KEPT = 0.5
 """It is a jump if after ``LOOKED`` halvings more than this part of it is left."""
 LOOKED = 4
+STATUS = {
+    "converged": "is known",
+    "diverging": "runs away",
+    "degenerate": "depends on more of the start",
+    "undecided": "is undecided",
+    "slow": "takes too long",
+}
+"""What is said of a limit by its status."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +162,7 @@ def says(a: Point, b: Point) -> str:
     if a.kind != b.kind:
         return f"the class changes: {a.kind} to {b.kind}"
     if a.status != b.status:
-        return f"the limit is {a.status} on one side, {b.status} on the other"
+        return f"before it the limit {STATUS[a.status]}, after it {STATUS[b.status]}"
     if a.chain != b.chain:
         return f"the chain changes: ranks {_ranks(a)} to {_ranks(b)}"
     return "the same ranks, another way: the limit jumps"

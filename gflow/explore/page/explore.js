@@ -94,6 +94,7 @@ function send(message, kept = false) {
   sentAt = performance.now();
   for (const each of document.querySelectorAll("[data-part]")) each.classList.add("stale");
   busy("");
+  $("status").classList.remove("gone");
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ run, ...message }));
   if (state) { grid.show(); showFault(); }
 }
@@ -240,6 +241,7 @@ function bad({ says, cells }) {
   waiting = false;
   busy(null);
   $("running").textContent = "waiting for a value";
+  $("status").classList.add("gone");
   if (state) grid.show();
   showFault();
 }

@@ -58,8 +58,8 @@ function decades(low, high) {
 }
 
 // A frame with both axes; x is linear, y linear or logarithmic. Returns the drawing and the two scales.
-function frame(width, height, title, x, y, { log = false, xlabel = "", ylabel = "" } = {}) {
-  const made = svg(width, height, title), box = { left: 50, right: width - 10, top: 20, bottom: height - 38 };
+function frame(width, height, title, x, y, { log = false, xlabel = "", ylabel = "", top = 20, whole = false } = {}) {
+  const made = svg(width, height, title), box = { left: 50, right: width - 10, top, bottom: height - 38 };
   const across = v => box.left + (v - x[0]) / (x[1] - x[0] || 1) * (box.right - box.left);
   const share = log ? v => Math.log(Math.max(v, y[0]) / y[0]) / Math.log(y[1] / y[0]) : v => (v - y[0]) / (y[1] - y[0] || 1);
   const up = v => box.bottom - share(v) * (box.bottom - box.top);
@@ -70,7 +70,7 @@ function frame(width, height, title, x, y, { log = false, xlabel = "", ylabel = 
     if (log) text.append(el("tspan", { dy: -5, "font-size": 9 }, String(v).replace("-", "−")));
     made.append(text);
   }
-  for (const v of steps(x[0], x[1], Math.max(2, Math.floor(width / 90)))) {
+  for (const v of steps(x[0], x[1], Math.max(2, Math.floor(width / 90))).filter(v => !whole || Number.isInteger(v))) {
     made.append(line(across(v), box.bottom, across(v), box.bottom + 4, "axis"));
     made.append(label(across(v), box.bottom + 17, number(v), { "text-anchor": "middle" }));
   }
@@ -131,7 +131,7 @@ function falling(times, losses, end, low) {
 export function stairs(width, chain) {
   const { known, times, end, losses, low, high } = stairsOf(chain);
   const { made, across, up } = frame(width, 270, "Loss from saddle to saddle", [0, end], [low, high], {
-    log: true, ylabel: "loss", xlabel: known ? "time / log(1/α)" : "saddles passed",
+    log: true, whole: !known, ylabel: "loss", xlabel: known ? "time / log(1/α)" : "saddles passed",
   });
   const path = falling(times, losses, end, low).map(([x, y]) => [across(x), up(y)]);
   made.append(curve(path, "curve", "var(--c0)"));
@@ -157,11 +157,13 @@ export function direction(u, v) {
   return made;
 }
 
+export const clockOf = course => course.clock.replace("alpha", "α").replace("^-1", "⁻¹").replace("^-2", "⁻²");
+
 export function lossCurve(width, course, chain) {
   const { known, times, losses, low, high } = chain ? stairsOf(chain) : { known: false, times: [], losses: [], low: 1e-6, high: 1 };
   const shown = course.losses.filter(x => x > 0), top = Math.max(high, ...shown.slice(0, 1));
   const { made, across, up } = frame(width, 240, "Loss along the trajectory, and in the limit", [0, course.last], [low, top], {
-    log: true, ylabel: "loss", xlabel: `time / ${course.clock.replace("alpha", "α").replace("^-", "⁻").replace("⁻1", "⁻¹").replace("⁻2", "⁻²")}`,
+    log: true, ylabel: "loss", xlabel: `time / ${clockOf(course)}`,
   });
   let falls = known ? times : [0, ...course.predicted];
   if (falls.length > losses.length) falls = falls.slice(0, losses.length);
@@ -209,15 +211,25 @@ export function density(width, height, law, drawn, chosen) {
   return made;
 }
 
+// The range that is shown: where values run away to one side, the bulk of them.
+function middling(values) {
+  const sorted = values.toSorted((a, b) => a - b), at = share => sorted[Math.round(share * (sorted.length - 1))];
+  const [low, high] = [at(0.1), at(0.9)], reach = 0.8 * (high - low) || Math.abs(high) || 1;
+  return [Math.max(sorted[0], low - reach), Math.min(sorted.at(-1), high + reach)];
+}
+
+let clips = 0;
+
 export function swing(width, sweep, now) {
   const points = sweep.points, values = points.filter(p => p.y !== null).flatMap(p => [p.y - (p.std ?? 0), p.y + (p.std ?? 0)]);
   if (!points.length) return svg(width, 10, "nothing swept");
-  let low = Math.min(...values), high = Math.max(...values);
-  if (!values.length) [low, high] = [-1, 1];
+  let [low, high] = values.length ? middling(values) : [-1, 1];
   const margin = 0.08 * (high - low) || 0.1 * Math.abs(high) || 1;
   const { made, across, up, box } = frame(width, 250, "An entry of the limit against the value that is swept", [sweep.low, sweep.high], [low - margin, high + margin], {
-    ylabel: `entry (${sweep.watched_row + 1}, ${sweep.watched_column + 1}) of the limit`, xlabel: `value at (${sweep.row + 1}, ${sweep.column + 1})`,
+    top: 36, ylabel: `entry (${sweep.watched_row + 1}, ${sweep.watched_column + 1}) of the limit`, xlabel: `value at (${sweep.row + 1}, ${sweep.column + 1})`,
   });
+  const clip = `clip${clips++}`, inside = el("g", { "clip-path": `url(#${clip})` });
+  made.append(el("clipPath", { id: clip }, el("rect", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top })), inside);
   const broken = x => sweep.jumps.some(jump => x > jump.low && x <= jump.high);
   const pieces = [[]];
   points.forEach((p, k) => {
@@ -231,10 +243,10 @@ export function swing(width, sweep, now) {
   for (const piece of pieces.filter(each => each.length)) {
     if (piece.some(p => p.std)) {
       const edge = [...piece.map(p => [p.x, p.y + (p.std ?? 0)]), ...piece.toReversed().map(p => [p.x, p.y - (p.std ?? 0)])];
-      made.append(el("polygon", { points: edge.map(([x, y]) => `${across(x).toFixed(1)},${up(y).toFixed(1)}`).join(" "), class: "band" }));
+      inside.append(el("polygon", { points: edge.map(([x, y]) => `${across(x).toFixed(1)},${up(y).toFixed(1)}`).join(" "), class: "band" }));
     }
-    if (piece.length > 1) made.append(curve(piece.map(p => [across(p.x), up(p.y)]), "curve", "var(--c0)"));
-    else { const dot = el("circle", { cx: across(piece[0].x), cy: up(piece[0].y), r: 2 }); dot.style.fill = "var(--c0)"; made.append(dot); }
+    if (piece.length > 1) inside.append(curve(piece.map(p => [across(p.x), up(p.y)]), "curve", "var(--c0)"));
+    else { const dot = el("circle", { cx: across(piece[0].x), cy: up(piece[0].y), r: 2 }); dot.style.fill = "var(--c0)"; inside.append(dot); }
   }
   sweep.jumps.forEach((jump, k) => {
     const at = across((jump.low + jump.high) / 2);

@@ -66,7 +66,7 @@ export class Grid {
     cell.tabIndex = chosen ? 0 : -1;
     cell.setAttribute("aria-selected", String(chosen));
     cell.setAttribute("aria-invalid", String(Boolean(fault)));
-    const text = value === null || value === "" ? "∗" : typeof value === "number" ? number(value, 4) : value;
+    const text = value === null || value === "" ? "∗" : typeof value === "number" ? number(value, values[0].length > 6 ? 3 : 4) : value;
     if (!(this.editing && this.editing[0] === i && this.editing[1] === j)) {
       if (cell.firstChild.nodeName !== "SPAN") cell.replaceChildren(document.createElement("span"));
       cell.firstChild.textContent = text;

@@ -1,6 +1,6 @@
 // What the parts of an answer look like on the page.
 
-import { density, direction, graph, lossCurve, number, stairs, swing, valueCurves } from "./figures.js";
+import { clockOf, density, direction, graph, lossCurve, number, stairs, swing, valueCurves } from "./figures.js";
 
 export const $ = id => document.getElementById(id);
 
@@ -17,6 +17,7 @@ const count = (n, one, more = `${one}s`) => `${n} ${n === 1 ? one : more}`;
 
 export function graphPanel(state, found, lit) {
   $("class").textContent = found.words;
+  $("explored").classList.toggle("large", many(state));
   $("graphfigure").replaceChildren(graph(width("graphfigure"), state, found, lit));
   const lone = found.coupling.length > 1 ? `${found.coupling.length} components. ` : "";
   $("implies").textContent = lone + found.implies;
@@ -28,11 +29,13 @@ export function limitPanel(state, found, draws, chosen) {
   head.append(make("th"), ...state.values[0].map((_, j) => make("th", String(j + 1))));
   const laws = new Map(found.laws.map(law => [`${law.row},${law.column}`, law])), size = Math.max(...(found.matrix ?? [[0]]).flat().map(x => Math.abs(x ?? 0)));
   const room = Math.max(30, Math.floor((Math.max(width("learned"), many(state) ? 640 : 0) - 30) / state.values[0].length) - 4);
-  if (!found.matrix) {
-    $("learned").replaceChildren(make("p", `There is no limit that is known: ${found.status}. ${found.reason}.`, "hint"));
+  const base = found.matrix ?? draws[chosen ?? 0]?.matrix, none = make("p", found.status === "degenerate" ? `The limit depends on the start, also within a component: ${found.reason}. Starts that are drawn show their own.` : `There is no limit that is known: ${found.status}. ${found.reason}.`, "hint");
+  if (!base) {
+    $("learned").replaceChildren(none);
     $("key").replaceChildren();
   } else {
-    found.matrix.forEach((row, i) => {
+    if (!found.matrix) varying(draws, base).forEach(([i, j]) => laws.set(`${i},${j}`, { kind: "open" }));
+    base.forEach((row, i) => {
       const line = body.insertRow();
       line.append(make("th", String(i + 1)));
       row.forEach((value, j) => {
@@ -49,10 +52,10 @@ export function limitPanel(state, found, draws, chosen) {
         }
       });
     });
-    $("learned").replaceChildren(table);
+    $("learned").replaceChildren(...(found.matrix ? [table] : [none, table]));
     const key = [["observed", "observed"], ["determined", "learned, the same from every start"], ["depends", "depends on the start: its law"]];
     const hidden = state.seen.flat().some(x => !x);
-    $("key").replaceChildren(...key.filter(([name]) => name === "depends" ? found.depends : name === "determined" ? hidden && found.depends < state.seen.flat().filter(x => !x).length : true).map(([name, text]) => {
+    $("key").replaceChildren(...key.filter(([name]) => name === "depends" ? laws.size : name === "determined" ? hidden && laws.size < state.seen.flat().filter(x => !x).length : true).map(([name, text]) => {
       const item = make("span", text), mark = make("i");
       mark.style.background = `var(--${name})`;
       item.prepend(mark);
@@ -60,6 +63,16 @@ export function limitPanel(state, found, draws, chosen) {
     }));
   }
   $("drawing").hidden = !found.depends && found.status === "converged";
+}
+
+// Where draws differ, no law says how they do.
+function varying(draws, base) {
+  const all = draws.map(each => each.matrix).filter(Boolean), size = Math.max(...base.flat().map(Math.abs)), found = [];
+  base.forEach((row, i) => row.forEach((_, j) => {
+    const values = all.map(W => W[i][j]);
+    if (Math.max(...values) - Math.min(...values) > 1e-6 * size) found.push([i, j]);
+  }));
+  return found;
 }
 
 export function drawsPanel(draws, chosen, pick) {
@@ -149,7 +162,7 @@ export function coursePanel(course, chain, which, pick) {
 }
 
 function plateauTable(course) {
-  const table = $("plateaus"), clock = course.clock.replace("alpha", "α");
+  const table = $("plateaus"), clock = clockOf(course);
   table.replaceChildren(make("caption", `From plateau to plateau, in units of ${clock}`));
   const head = table.createTHead().insertRow(), body = table.createTBody();
   head.append(...["plateau", "rank", "loss", "left at", "in the limit", "stay"].map(text => make("th", text)));
