@@ -6,11 +6,11 @@ import asyncio
 import hmac
 import json
 import secrets
+import socket
 from importlib.resources import files
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
@@ -46,13 +46,14 @@ class Server:
     def __init__(self, first: dict[str, Any], port: int = 0, *, framed: bool = False) -> None:
         self.first, self.wanted, self.framed = first, port, framed
         self.token = secrets.token_urlsafe(18)
-        self.pool = Pool()
+        self.pool, self.sockets = Pool(), set[Socket]()
         self.port = port
 
     async def start(self) -> None:
         """Listen on the loopback address; raises ``OSError`` where the port is taken."""
-        sockets = bind_sockets(self.wanted, LOOPBACK)
-        self.port = sockets[0].getsockname()[1]
+        listening = socket.create_server((LOOPBACK, self.wanted))
+        listening.setblocking(False)
+        self.port = listening.getsockname()[1]
         routes = [(r"/([^/]+)/socket", Socket), (rf"/([^/]+)/({'|'.join(FILES)})?", Page), (r"/.*", Nothing)]
         application = Application(
             routes,  # type: ignore[arg-type]
@@ -62,7 +63,7 @@ class Server:
             log_function=lambda handler: None,
         )
         self._http = HTTPServer(application, max_body_size=LARGEST_MESSAGE, max_header_size=16_384)
-        self._http.add_sockets(sockets)
+        self._http.add_sockets([listening])
         self.pool.prepare()
 
     @property
@@ -78,6 +79,8 @@ class Server:
     async def close(self) -> None:
         """End all processes and listen no more."""
         self._http.stop()
+        for each in list(self.sockets):
+            each.close(1001, "ended")
         await self.pool.close()
         await self._http.close_all_connections()
 
@@ -156,6 +159,7 @@ class Socket(Guarded, WebSocketHandler):
             return
         examples = [{"name": name, "says": example_description(name)} for name in example_names()]
         await self.say(json.dumps({"hello": {"examples": examples, "largest": LARGEST_SIDE}}))
+        self.home.sockets.add(self)
         self.visitor = Visitor(self.home.pool, self.say, self.home.first)
         await self.visitor.begin()
 
@@ -171,6 +175,7 @@ class Socket(Guarded, WebSocketHandler):
 
     def on_close(self) -> None:
         """End the visit."""
+        self.home.sockets.discard(self)
         if self.visitor is not None:
             asyncio.ensure_future(self.visitor.end())
 

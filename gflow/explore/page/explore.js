@@ -44,9 +44,9 @@ function toggle(i, j) {
   ask();
 }
 
-function setValue(i, j, value, dragged) {
+function setValue(i, j, value, dragged, first = true) {
   if (!dragged && String(state.values[i][j] ?? "") === String(value).trim() && !faults.size) return;
-  if (!dragged || !pending && !waiting) remember();
+  if (first) remember();
   const text = String(value).trim();
   if (text === "" || text === "*") state.seen[i][j] = false;
   else {
@@ -103,7 +103,7 @@ function busy(text, stopped = false) {
   const on = text !== null;
   $("status").classList.toggle("busy", on);
   if (!on) $("running").textContent = stopped ? "stopped" : "up to date";
-  else if (text) $("running").textContent = text;
+  else $("running").textContent = text || "computing";
   $("stop").hidden = !on;
   $("go").hidden = !stopped;
 }
@@ -347,7 +347,7 @@ function wire() {
   addEventListener("keydown", event => { if ((event.ctrlKey || event.metaKey) && event.key === "z" && event.target.nodeName !== "INPUT" && past.length) { event.preventDefault(); $("undo").click(); } });
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; showAll(); } });
-  for (const head of document.querySelectorAll("[data-part] > h2")) head.append(make("span", "as it was …", "late"));
+  for (const head of document.querySelectorAll("[data-part] > h2")) head.append(make("span", "not up to date yet", "late"));
 }
 
 wire();

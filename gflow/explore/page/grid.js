@@ -31,7 +31,7 @@ export class Grid {
 
   build(d1, d2) {
     this.box.textContent = "";
-    this.box.style.gridTemplateColumns = `1.3rem repeat(${d2}, minmax(0, 1fr))`;
+    this.box.style.gridTemplateColumns = `1.3rem repeat(${d2}, minmax(${d2 > 6 ? "2.75rem" : "0"}, 1fr))`;
     this.box.classList.toggle("many", d2 > 6);
     const head = (text, role) => {
       const made = document.createElement("div");
@@ -95,8 +95,9 @@ export class Grid {
     const move = now => {
       const far = now.clientX - from;
       if (!moved && Math.abs(far) < FAR) return;
+      const first = !moved;
       moved = true;
-      if (movable) this.hooks.value(i, j, rounded(start + Math.trunc(far / 3) * step * (now.shiftKey ? 0.1 : 1), step / 10), true);
+      if (movable) this.hooks.value(i, j, rounded(start + Math.trunc(far / 3) * step * (now.shiftKey ? 0.1 : 1), step / 10), true, first);
     };
     const end = done => {
       for (const [name, what] of [["pointermove", move], ["pointerup", end], ["pointercancel", end]]) cell.removeEventListener(name, what);

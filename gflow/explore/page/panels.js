@@ -27,9 +27,9 @@ export function limitPanel(state, found, draws, chosen) {
   const table = make("table", "", `learned${many(state) ? " many" : ""}`), head = table.createTHead().insertRow(), body = table.createTBody();
   table.setAttribute("aria-label", "The limit");
   head.append(make("th"), ...state.values[0].map((_, j) => make("th", String(j + 1))));
-  const laws = new Map(found.laws.map(law => [`${law.row},${law.column}`, law])), size = Math.max(...(found.matrix ?? [[0]]).flat().map(x => Math.abs(x ?? 0)));
+  const laws = new Map(found.laws.map(law => [`${law.row},${law.column}`, law])), base = found.matrix ?? draws[chosen ?? 0]?.matrix, size = Math.max(...(base ?? [[0]]).flat().map(x => Math.abs(x ?? 0)));
   const room = Math.max(30, Math.floor((Math.max(width("learned"), many(state) ? 640 : 0) - 30) / state.values[0].length) - 4);
-  const base = found.matrix ?? draws[chosen ?? 0]?.matrix, none = make("p", found.status === "degenerate" ? `The limit depends on the start, also within a component: ${found.reason}. Starts that are drawn show their own.` : `There is no limit that is known: ${found.status}. ${found.reason}.`, "hint");
+  const none = make("p", found.status === "degenerate" ? `The limit depends on the start, also within a component: ${found.reason}. Starts that are drawn show their own.` : `There is no limit that is known: ${found.status}. ${found.reason}.`, "hint");
   if (!base) {
     $("learned").replaceChildren(none);
     $("key").replaceChildren();
