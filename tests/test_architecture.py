@@ -85,7 +85,7 @@ ROOMS = {
         "argcomplete rich scipy threadpoolctl",
     ),
     "gflow_studies": room(
-        "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",
+        "gflow gflow.data gflow.explore gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",
         "joblib threadpoolctl scipy autograd cvxpy diffrax heyoka jax sksundae",
     ),
     "scripts": room(

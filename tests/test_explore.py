@@ -16,7 +16,7 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow.explore import answers, cells, courses, program, stages, sweeping, theorems, worker
-from gflow.explore.state import BadState, State, Sweep, of_link, of_page, of_problem, of_text
+from gflow.explore.state import BadState, State, Swept, of_link, of_page, of_problem, of_text
 
 FIG3 = of_problem(gflow.data.example("fig3"), "fig3")
 FIG4 = of_problem(gflow.data.example("fig4"), "fig4")
@@ -64,7 +64,7 @@ def test_a_link_reads_back_exactly(data: Any) -> None:
         data.draw(st.floats(-16, -1)),
         data.draw(st.integers(0, 10**9)),
         data.draw(st.integers(0, 50)),
-        data.draw(st.sampled_from((None, Sweep(0, 0, d1 - 1, d2 - 1, low, low + 1.0)))),
+        data.draw(st.sampled_from((None, Swept(0, 0, d1 - 1, d2 - 1, low, low + 1.0)))),
     )
     assert of_link(state.link()) == state == of_link("http://127.0.0.1:1234/token/#" + state.link())
 
@@ -198,7 +198,9 @@ def test_where_modes_escape_together_every_start_has_a_limit_of_its_own() -> Non
 
 
 @pytest.mark.parametrize(("exponent", "near"), [(-6.0, 0.4), (-16.0, 0.15)])
-def test_a_trajectory_comes_nearer_to_the_limit_and_its_times_the_smaller_alpha_is(exponent: float, near: float) -> None:
+def test_a_trajectory_comes_nearer_to_the_limit_and_its_times_the_smaller_alpha_is(
+    exponent: float, near: float
+) -> None:
     found = courses.course(replace(FIG4, exponent=exponent))
     ends = [each["end"] for each in found["plateaus"][:-1]]
     assert found["predicted"] == pytest.approx([0.25, 0.5])
@@ -217,7 +219,7 @@ def test_a_deep_trajectory_leaves_the_origin_when_its_start_says(exponent: float
 
 def test_a_sweep_follows_the_law_and_marks_where_the_class_changes() -> None:
     """The data diag(x, 3) leave W_12 = sqrt(3 x) <e, f> to the start; at x = 0 alone one entry is left to observe."""
-    state = replace(of_text("1,*\n*,3"), sweep=Sweep(0, 0, 0, 1, -1.0, 2.0))
+    state = replace(of_text("1,*\n*,3"), sweep=Swept(0, 0, 0, 1, -1.0, 2.0))
     steps: list[int] = []
     found = sweeping.sweep(state, lambda some: steps.append(len(some["points"])))
     for point in found["points"]:
@@ -232,9 +234,11 @@ def test_a_jump_of_the_limit_is_found_where_the_classes_agree(monkeypatch: pytes
     """A limit that steps from 0 to 1 at 0.3, and one that only bends there, with the same class and chain."""
 
     def at(shape: Any) -> Any:
-        return lambda state, what, x: sweeping.Point(x, shape(x), 0.0, "k", (0, 1), "converged", np.array([[shape(x), 1]]))
+        return lambda state, what, x: sweeping.SweptPoint(
+            x, shape(x), 0.0, "k", (0, 1), "converged", np.array([[shape(x), 1]])
+        )
 
-    state = replace(of_text("1,2\n3,*"), sweep=Sweep(0, 0, 1, 1, 0.0, 1.0))
+    state = replace(of_text("1,2\n3,*"), sweep=Swept(0, 0, 1, 1, 0.0, 1.0))
     monkeypatch.setattr(sweeping, "at", at(lambda x: float(x > 0.3)))
     (jump,) = sweeping.sweep(state, lambda some: None)["jumps"]
     assert jump["low"] <= 0.3 <= jump["high"] and jump["size"] == 1.0 and jump["high"] - jump["low"] < 1e-4
@@ -244,7 +248,7 @@ def test_a_jump_of_the_limit_is_found_where_the_classes_agree(monkeypatch: pytes
 
 def test_a_sweep_without_a_jump_marks_none() -> None:
     """The limit of [[x, 2], [3, *]] is 6 / x."""
-    state = replace(of_text("1,2\n3,*"), sweep=Sweep(0, 0, 1, 1, 1.0, 2.0))
+    state = replace(of_text("1,2\n3,*"), sweep=Swept(0, 0, 1, 1, 1.0, 2.0))
     found = sweeping.sweep(state, lambda some: None)
     assert found["jumps"] == [] and all(p["y"] == pytest.approx(6.0 / p["x"], rel=1e-5) for p in found["points"])
 
@@ -258,7 +262,7 @@ def test_minima_are_told_beside_the_limit() -> None:
 @pytest.mark.parametrize(
     "state",
     [
-        replace(FIG4, draws=2, sweep=Sweep(0, 0, 0, 1, 1.5, 2.0)),
+        replace(FIG4, draws=2, sweep=Swept(0, 0, 0, 1, 1.5, 2.0)),
         replace(FIG3, exponent=-16.0),
         replace(FIG4, depth=3, draws=2, exponent=-6.0),
     ],
@@ -275,7 +279,7 @@ def test_the_program_of_a_state_computes_what_is_shown(state: State) -> None:
 
 
 def test_only_what_has_changed_is_computed_again() -> None:
-    visit, told = stages.Visit(), []
+    visit, told = stages.Memory(), []
     quick = tuple(part for part in stages.PARTS if part.name in ("limit", "draws", "course", "sweep"))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(stages, "PARTS", quick)
@@ -310,7 +314,13 @@ def spoken(letters: Letters) -> list[dict[str, Any]]:
 def test_a_process_names_bad_cells_and_goes_on() -> None:
     bad, link = asked([["1", "y"]]), {"run": 2, "stop": True}
     said = spoken(Letters({"run": 1, "ask": bad}, {"run": 3, "example": "nothing"}, link))
-    assert said[1] == {"run": 1, "bad": {"says": "row 1, column 2: 'y' is not a number; * stands for what is not observed", "cells": [{"row": 0, "column": 1, "says": "'y' is not a number; * stands for what is not observed"}]}}
+    assert said[1] == {
+        "run": 1,
+        "bad": {
+            "says": "row 1, column 2: 'y' is not a number; * stands for what is not observed",
+            "cells": [{"row": 0, "column": 1, "says": "'y' is not a number; * stands for what is not observed"}],
+        },
+    }
     assert said[2]["run"] == 3 and "name must be one of" in said[2]["bad"]["says"]
     assert said[3] == {"run": 2, "over": True, "stopped": True}
 

@@ -53,7 +53,9 @@ class Page:
 
     def open(self, address: str, width: int = 1280, dark: bool = False) -> None:
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+        self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+        )
         self.send("Emulation.setEmulatedMedia", media="screen", features=scheme)
         self.send("Page.navigate", url=address)
         self.until("document.body?.dataset.limit !== undefined")
@@ -98,7 +100,7 @@ class Page:
         )
 
     def learned(self, row: int, column: int) -> str:
-        return f"document.querySelector('.learned').rows[{row}].cells[{column}].innerText.trim()"
+        return f"document.querySelector('.learned')?.rows[{row}]?.cells[{column}]?.innerText.trim()"
 
     def faults(self) -> list[str]:
         """Return what the console says, and every request that goes elsewhere."""
@@ -243,7 +245,7 @@ def test_a_sweep_across_a_change_of_class_marks_it_and_a_link_restores_all(page:
 
 def test_everything_is_taken_away_as_files(page: Page) -> None:
     begin(page, FIG4 + "&draws=10")
-    page.until("document.querySelectorAll('#loss path').length > 0")
+    page.until("document.querySelectorAll('#drawn button').length === 10 && !document.querySelector('#course.stale')")
     page.see(
         """window.kept = {}; let last; URL.createObjectURL = blob => { last = blob; return 'blob:kept' };
         HTMLAnchorElement.prototype.click = function () {

@@ -108,7 +108,7 @@ def test_two_visitors_share_nothing_and_what_is_no_question_is_left_out(monkeypa
 
 
 def test_a_process_that_does_not_listen_or_has_ended_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calculators, "PATIENCE", 0.3)
+    monkeypatch.setattr(calculators, "OBEYS_WITHIN", 0.3)
 
     async def check(server: Server) -> None:
         page = await opened(server)

@@ -1,4 +1,4 @@
-"""The answer itself: class, limit, law of what the start decides, and the chain of saddles. Pure functions of a state."""
+"""The answer itself: class, limit, law of what the start decides, chain of saddles. Pure functions of a state."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def laws(found: Any, state: State) -> list[dict[str, Any]]:
     standard deviation is |a_i| |b_j| / sqrt(r): see ``density``. From three factors on the start tosses coins. Where
     modes of equal rates escape together there is no law in closed form: ``kind`` is "open".
     """
-    places = np.argwhere(~found.determined) if found.matrix is not None else []
+    places = [] if found.matrix is None else np.argwhere(~found.determined).tolist()
     ends = found.ends if state.depth > 2 and len(places) else None
     listed = []
     for i, j in places:
@@ -116,7 +116,7 @@ def laws(found: Any, state: State) -> list[dict[str, Any]]:
             law = density(float(found.std[i, j]), found.width)
         else:
             law = {"kind": "open"}
-        listed.append({"row": int(i), "column": int(j), **law})
+        listed.append({"row": i, "column": j, **law})
     return listed
 
 

@@ -1,4 +1,4 @@
-"""The processes that compute, one for each visitor and one in reserve, and what a visitor's page and process exchange."""
+"""The processes that compute, one for each visitor and one in reserve, and what passes between page and process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_VISITORS = 8
 """Pages that are served at once: each has a process of about 200 MB."""
 RESERVE_AFTER = 2.0
 """Seconds after which the next process is started, so that the first answer has the machine for itself."""
-PATIENCE = 1.5
+OBEYS_WITHIN = 1.5
 """Seconds that an older run has to see that it is out of date; then its process is replaced."""
 LONGEST_LINE = 2**26
 COMMAND = (sys.executable, "-m", "gflow.explore.worker")
@@ -151,7 +151,7 @@ class Visitor:
 
     async def _insist(self, message: dict[str, Any]) -> None:
         """Replace a process that goes on with an older run."""
-        await asyncio.sleep(PATIENCE)
+        await asyncio.sleep(OBEYS_WITHIN)
         late = self.wanted is message and self.heard < message["run"]
         if late and self.calculator is not None and self.calculator.ready:
             await self.calculator.end()  # who listens takes another one

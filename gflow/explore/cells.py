@@ -53,5 +53,7 @@ def table(text: str) -> list[list[str]]:
     if not rows:
         raise ValueError("there is no number in the text")
     if len({len(row) for row in rows}) > 1:
-        raise ValueError(f"the rows have {min(map(len, rows))} to {max(map(len, rows))} cells; all need the same number")
+        raise ValueError(
+            f"the rows have {min(map(len, rows))} to {max(map(len, rows))} cells; all need the same number"
+        )
     return rows

@@ -10,14 +10,12 @@ import numpy as np
 import gflow
 from gflow.explore.answers import FORGOTTEN, limit_of, numbers, of_start
 from gflow.explore.state import State
-from gflow.policy import SHOWN_RANK_TOL
+from gflow.policy import GRADED_BELOW, SHOWN_RANK_TOL
 
-GRADED_BELOW = 1e-12
-"""Two factors: below this scale, in the unit of theta, the columns are integrated in graded form."""
 APART_BELOW = 1e-10
 """Three factors and more: where alpha^(L-1) is smaller, channels and what is outside them are integrated apart."""
 SHOWN_STATES = 320
-BEYOND = 1.3
+SHOWN_BEYOND = 1.3
 """The time shown, relative to that of the last escape."""
 SIGNIFICANT = 6
 """Digits of the curves: a page has a few hundred pixels."""
@@ -94,7 +92,7 @@ def window(times: np.ndarray, path: gflow.Trajectory, unit: float, predicted: li
     """Return the last time that is shown: a little beyond the last escape, seen or predicted."""
     seen = gflow.escape_times(path) / unit
     marks = [*seen.tolist(), *(t for t in predicted if t is not None)]
-    last = BEYOND * max(marks, default=float(times[-1]))
+    last = SHOWN_BEYOND * max(marks, default=float(times[-1]))
     return float(last if path.status is gflow.Status.CONVERGED else min(last, times[-1])) or 1.0
 
 

@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 
 import gflow
-from gflow.explore.state import LARGEST_SIDE, of_link, of_problem
+from gflow.explore.state import EXPLORED_SIDE, of_link, of_problem
 
-HEIGHT = 900
+FRAME_HEIGHT = 900
 MISSING = "the explorer needs tornado: pip install 'gflow-toolkit[explore]'"
 
 
@@ -56,7 +56,7 @@ class Explorer:
             return "<p>The explorer is closed.</p>"
         address = escape(self.address)
         return (
-            f'<iframe src="{address}" title="gflow explore" style="width:100%;height:{HEIGHT}px;border:0"></iframe>'
+            f'<iframe src="{address}" title="gflow explore" style="width:100%;height:{FRAME_HEIGHT}px;border:0"></iframe>'
             f'<div><a href="{address}" target="_blank" rel="noopener">in a page of its own</a></div>'
         )
 
@@ -68,7 +68,7 @@ def link_message(link: str) -> dict[str, Any]:
 
 def first_message(problem: gflow.MatrixCompletion, name: str) -> dict[str, Any]:
     """Return the message with which a page begins: the link of a matrix, or a large one to be summarised."""
-    if max(problem.shape) > LARGEST_SIDE:
+    if max(problem.shape) > EXPLORED_SIDE:
         from gflow.explore.summary import packed
 
         return {"run": 0, "summary": packed(problem, name)}

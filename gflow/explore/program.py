@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gflow.explore.courses import APART_BELOW, GRADED_BELOW
+from gflow.explore.courses import APART_BELOW
 from gflow.explore.state import State
+from gflow.policy import GRADED_BELOW
 
 
 def program(state: State) -> str:

@@ -17,7 +17,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from gflow.data import example_description, example_names
 from gflow.explore.calculators import MOST_VISITORS, Pool, Visitor
 from gflow.explore.cells import LONGEST_TEXT
-from gflow.explore.state import LARGEST_SIDE
+from gflow.explore.state import EXPLORED_SIDE
 
 LOOPBACK = "127.0.0.1"
 LARGEST_MESSAGE = 2 * LONGEST_TEXT
@@ -54,7 +54,7 @@ class Server:
         listening = socket.create_server((LOOPBACK, self.wanted))
         listening.setblocking(False)
         self.port = listening.getsockname()[1]
-        routes = [(r"/([^/]+)/socket", Socket), (rf"/([^/]+)/({'|'.join(FILES)})?", Page), (r"/.*", Nothing)]
+        routes = [(r"/([^/]+)/socket", Socket), (rf"/([^/]+)/({'|'.join(FILES)})?", PageFile), (r"/.*", Nothing)]
         application = Application(
             routes,  # type: ignore[arg-type]
             server=self,
@@ -132,7 +132,7 @@ class Nothing(Guarded):
         self.finish(GONE)
 
 
-class Page(Guarded):
+class PageFile(Guarded):
     """The page, its style and its script."""
 
     def get(self, token: str, name: str | None) -> None:
@@ -158,7 +158,7 @@ class Socket(Guarded, WebSocketHandler):
             self.close(1013, "full")
             return
         examples = [{"name": name, "says": example_description(name)} for name in example_names()]
-        await self.say(json.dumps({"hello": {"examples": examples, "largest": LARGEST_SIDE}}))
+        await self.say(json.dumps({"hello": {"examples": examples, "largest": EXPLORED_SIDE}}))
         self.home.sockets.add(self)
         self.visitor = Visitor(self.home.pool, self.say, self.home.first)
         await self.visitor.begin()

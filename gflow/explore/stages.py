@@ -54,7 +54,7 @@ def described(state: State) -> dict[str, Any]:
 
 
 @dataclass
-class Visit:
+class Memory:
     """What one visitor has been told already: of every part, for which ingredients."""
 
     known: dict[str, Any] = field(default_factory=dict)

@@ -12,10 +12,10 @@ import numpy as np
 import gflow
 from gflow.explore import cells
 
-LARGEST_SIDE = 12
+EXPLORED_SIDE = 12
 """Rows and columns up to which a matrix is explored; larger ones are shown with their summary."""
 DEPTHS = (2, 3, 4)
-SMALLEST_START, LARGEST_START_EXPONENT = -16.0, -1.0
+SMALLEST_EXPONENT, LARGEST_EXPONENT = -16.0, -1.0
 """Decimal logarithms of alpha between which it is chosen."""
 LARGEST_SEED = 10**9
 MOST_DRAWS = 50
@@ -38,7 +38,7 @@ class BadState(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class Swept:
     """One observed entry that runs from ``low`` to ``high`` while another entry of the limit is watched."""
 
     row: int
@@ -66,7 +66,7 @@ class State:
         Of theta_0.
     draws : int
         How many starts are drawn, from the seed on.
-    sweep : Sweep or None
+    sweep : Swept or None
     name : str
         What the matrix is called.
     """
@@ -77,16 +77,16 @@ class State:
     exponent: float = -8.0
     seed: int = 0
     draws: int = 0
-    sweep: Sweep | None = None
+    sweep: Swept | None = None
     name: str = "the matrix"
 
     def __post_init__(self) -> None:
         d1, d2 = self.shape
-        if not (1 <= d1 <= LARGEST_SIDE and 1 <= d2 <= LARGEST_SIDE):
-            raise BadState(f"a matrix is explored up to {LARGEST_SIDE} x {LARGEST_SIDE}; this one is {d1} x {d2}")
+        if not (1 <= d1 <= EXPLORED_SIDE and 1 <= d2 <= EXPLORED_SIDE):
+            raise BadState(f"a matrix is explored up to {EXPLORED_SIDE} x {EXPLORED_SIDE}; this one is {d1} x {d2}")
         if self.depth not in DEPTHS:
             raise BadState(f"depth must be 2, 3 or 4; got {self.depth!r}")
-        if not SMALLEST_START <= self.exponent <= LARGEST_START_EXPONENT:
+        if not SMALLEST_EXPONENT <= self.exponent <= LARGEST_EXPONENT:
             raise BadState(f"alpha must lie between 1e-16 and 1e-1; got 10^{self.exponent!r}")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise BadState(f"seed must lie between 0 and {LARGEST_SEED}; got {self.seed!r}")
@@ -150,7 +150,7 @@ class State:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state for JSON; rows and columns are counted from 0."""
-        sweep = self.sweep and {name: getattr(self.sweep, name) for name in Sweep.__slots__}
+        sweep = self.sweep and {name: getattr(self.sweep, name) for name in Swept.__slots__}
         return {
             "values": [list(row) for row in self.values],
             "seen": [list(row) for row in self.seen],
@@ -162,8 +162,8 @@ class State:
 def of_problem(problem: gflow.MatrixCompletion, name: str) -> State:
     """Return the state in which a problem is first shown; ``BadState`` for one that is too large."""
     d1, d2 = problem.shape
-    if max(d1, d2) > LARGEST_SIDE:
-        raise BadState(f"a matrix is explored up to {LARGEST_SIDE} x {LARGEST_SIDE}; this one is {d1} x {d2}")
+    if max(d1, d2) > EXPLORED_SIDE:
+        raise BadState(f"a matrix is explored up to {EXPLORED_SIDE} x {EXPLORED_SIDE}; this one is {d1} x {d2}")
     seen = problem.observed.tolist()
     pairs = zip(problem.values.tolist(), seen, strict=True)
     values = tuple(tuple(x if shown else None for x, shown in zip(*pair, strict=True)) for pair in pairs)
@@ -256,10 +256,10 @@ def _numbers(texts: Sequence[Sequence[Any]], seen: Sequence[Sequence[bool]]) -> 
 
 def _is_table(rows: Any, kinds: tuple[type, ...]) -> bool:
     """Return whether these are rows of cells of these kinds, no more of them than are explored."""
-    if not isinstance(rows, list) or not 1 <= len(rows) <= LARGEST_SIDE:
+    if not isinstance(rows, list) or not 1 <= len(rows) <= EXPLORED_SIDE:
         return False
     return all(
-        isinstance(row, list) and 1 <= len(row) <= LARGEST_SIDE and all(isinstance(cell, kinds) for cell in row)
+        isinstance(row, list) and 1 <= len(row) <= EXPLORED_SIDE and all(isinstance(cell, kinds) for cell in row)
         for row in rows
     )
 
@@ -275,14 +275,14 @@ def _number(given: Any) -> float:
     return found
 
 
-def _sweep(given: Any) -> Sweep | None:
+def _sweep(given: Any) -> Swept | None:
     if given is None:
         return None
-    listed = [given.get(name) for name in Sweep.__slots__] if isinstance(given, Mapping) else given
-    if not isinstance(listed, list) or len(listed) != len(Sweep.__slots__):
+    listed = [given.get(name) for name in Swept.__slots__] if isinstance(given, Mapping) else given
+    if not isinstance(listed, list) or len(listed) != len(Swept.__slots__):
         raise BadState("a sweep has a row and a column, those that are watched, and two ends")
     numbers = [_number(each) for each in listed]
-    return Sweep(*map(int, numbers[:4]), *numbers[4:])
+    return Swept(*map(int, numbers[:4]), *numbers[4:])
 
 
 def _written(value: float | None, shown: bool) -> str:

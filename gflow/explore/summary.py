@@ -13,13 +13,13 @@ import numpy as np
 import gflow
 from gflow import watch
 from gflow.explore.answers import part_of
-from gflow.explore.state import LARGEST_SIDE, State
+from gflow.explore.state import EXPLORED_SIDE, State
 from gflow.report import report_files
 from gflow.report.answer import KINDS
 
-EXPLAINED = 1_000_000
+LARGEST_SUMMARISED = 1_000_000
 """Up to so many observed entries the limit is found; beyond, the class is told."""
-LISTED = 12
+LISTED_COMPONENTS = 12
 """Components that are listed."""
 STAMP = (1980, 1, 1, 0, 0, 0)
 """The time that every file of an archive bears: equal reports give equal bytes."""
@@ -39,9 +39,7 @@ def unpacked(given: Mapping[str, Any]) -> gflow.MatrixCompletion:
     return gflow.MatrixCompletion(coo_array((np.array(given["values"]), places), shape=tuple(given["shape"])))
 
 
-def tell(
-    given: Mapping[str, Any], part: Callable[[str, dict[str, Any]], None], running: Callable[[str], None]
-) -> None:
+def tell(given: Mapping[str, Any], part: Callable[[str, dict[str, Any]], None], running: Callable[[str], None]) -> None:
     """Tell what can be said at once of a large matrix, and then its answer on one screen."""
     problem, name = unpacked(given), str(given["name"])
     graphs, (d1, d2) = gflow.connectivity(problem), problem.shape
@@ -52,13 +50,13 @@ def tell(
         "words": KINDS[graphs.kind],
         "components": [
             {key: len(value) for key, value in part_of(each).items() if key != "complete"}
-            for each in graphs.coupling_components[:LISTED]
+            for each in graphs.coupling_components[:LISTED_COMPONENTS]
         ],
         "count": len(graphs.coupling_components),
-        "says": f"Matrices are explored up to {LARGEST_SIDE} x {LARGEST_SIDE}; this one is shown as it is.",
+        "says": f"Matrices are explored up to {EXPLORED_SIDE} x {EXPLORED_SIDE}; this one is shown as it is.",
     }
     part("summary", facts | {"text": None})
-    if problem.n_observed > EXPLAINED:
+    if problem.n_observed > LARGEST_SUMMARISED:
         return
     running("following the saddles")
     with watch.stage("following the saddles"):

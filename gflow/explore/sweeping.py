@@ -11,7 +11,7 @@ import numpy as np
 
 import gflow
 from gflow import watch
-from gflow.explore.state import State, Sweep, with_value
+from gflow.explore.state import State, Swept, with_value
 
 COARSE = 25
 """Values at which the limit is found first."""
@@ -21,7 +21,7 @@ SECONDS = 1.0
 """The limit at one value may take so long; then it is said that it is slow, and the sweep goes on."""
 MOST_JUMPS = 8
 """Jumps that are enclosed; further ones are told to a step."""
-STEEP = 0.05
+STEEP_STEP = 0.05
 """A change between neighbours of more than this part of the largest entry, where the chain is the same, is looked at."""
 KEPT = 0.5
 """It is a jump if after ``LOOKED`` halvings more than this part of it is left."""
@@ -37,7 +37,7 @@ STATUS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Point:
+class SweptPoint:
     """The limit at one value: the entry that is watched, its deviation, and what may change in a jump."""
 
     x: float
@@ -60,14 +60,14 @@ def sweep(state: State, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any
     ``points`` by rising value; ``jumps`` with the two values between which they lie, and what changes.
     """
     assert state.sweep is not None
-    points: list[Point] = []
+    points: list[SweptPoint] = []
     for point in coarse(state, state.sweep):
         points.append(point)
         points.sort(key=lambda each: each.x)
         watch.tick("sweeping", len(points), COARSE)
         emit(told(points, [], state.sweep, done=False))
     jumps: list[dict[str, Any]] = []
-    found: list[Point] = []
+    found: list[SweptPoint] = []
     for a, b in pairwise(list(points)):
         between, jump = enclosed(state, state.sweep, a, b, HALVINGS if len(jumps) < MOST_JUMPS else 0)
         found += between
@@ -77,7 +77,7 @@ def sweep(state: State, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any
     return told(sorted([*points, *found], key=lambda each: each.x), jumps, state.sweep, done=True)
 
 
-def coarse(state: State, what: Sweep) -> Iterator[Point]:
+def coarse(state: State, what: Swept) -> Iterator[SweptPoint]:
     """Yield points over the interval, zero among them where it lies inside: there an edge of the graph vanishes."""
     values = np.linspace(what.low, what.high, COARSE)
     values[np.abs(values) < 1e-9 * (what.high - what.low)] = 0.0
@@ -88,7 +88,7 @@ def coarse(state: State, what: Sweep) -> Iterator[Point]:
         yield at(state, what, x)
 
 
-def at(state: State, what: Sweep, x: float) -> Point:
+def at(state: State, what: Swept, x: float) -> SweptPoint:
     """Return the limit where the swept entry is x."""
     moved = with_value(state, what.row, what.column, x)
     problem = moved.problem()
@@ -98,11 +98,11 @@ def at(state: State, what: Sweep, x: float) -> Point:
     except watch.TimeIsUp:
         if watch.over():
             raise
-        return Point(x, None, None, kind, (), "slow", None)
+        return SweptPoint(x, None, None, kind, (), "slow", None)
     place = what.watched_row, what.watched_column
     W = found.matrix
     std = float(found.std[place])
-    return Point(
+    return SweptPoint(
         x,
         None if W is None else float(W[place]),
         std if np.isfinite(std) else None,
@@ -114,11 +114,11 @@ def at(state: State, what: Sweep, x: float) -> Point:
 
 
 def enclosed(
-    state: State, what: Sweep, a: Point, b: Point, halvings: int
-) -> tuple[list[Point], dict[str, Any] | None]:
+    state: State, what: Swept, a: SweptPoint, b: SweptPoint, halvings: int
+) -> tuple[list[SweptPoint], dict[str, Any] | None]:
     """Return the points between two neighbours that were needed, and the jump there, or None."""
     first, found = change(a, b), []
-    if a.signature == b.signature and first <= STEEP:
+    if a.signature == b.signature and first <= STEEP_STEP:
         return [], None
     if "slow" in (a.status, b.status):
         return [], None
@@ -144,7 +144,7 @@ def join(jumps: list[dict[str, Any]], jump: dict[str, Any]) -> None:
     jumps.append(jump)
 
 
-def change(a: Point, b: Point) -> float:
+def change(a: SweptPoint, b: SweptPoint) -> float:
     """Return the largest change of an entry, relative to the largest entry; infinite where one limit is missing."""
     if a.matrix is None or b.matrix is None:
         return 0.0 if a.matrix is b.matrix else np.inf
@@ -152,12 +152,12 @@ def change(a: Point, b: Point) -> float:
     return float(np.abs(a.matrix - b.matrix).max()) / largest if largest else 0.0
 
 
-def jump_size(a: Point, b: Point) -> float | None:
+def jump_size(a: SweptPoint, b: SweptPoint) -> float | None:
     """Return by how much the watched entry jumps; None where it is missing on one side."""
     return None if a.y is None or b.y is None else b.y - a.y
 
 
-def says(a: Point, b: Point) -> str:
+def says(a: SweptPoint, b: SweptPoint) -> str:
     """Return what changes from one side to the other, in a few words."""
     if a.kind != b.kind:
         return f"the class changes: {a.kind} to {b.kind}"
@@ -168,14 +168,14 @@ def says(a: Point, b: Point) -> str:
     return "the same ranks, another way: the limit jumps"
 
 
-def _ranks(point: Point) -> str:
+def _ranks(point: SweptPoint) -> str:
     return "-".join(map(str, point.chain))
 
 
-def told(points: list[Point], jumps: list[dict[str, Any]], what: Sweep, *, done: bool) -> dict[str, Any]:
+def told(points: list[SweptPoint], jumps: list[dict[str, Any]], what: Swept, *, done: bool) -> dict[str, Any]:
     """Return points and jumps for JSON."""
     listed = [{name: getattr(p, name) for name in ("x", "y", "std", "kind", "status")} for p in points]
     for point, p in zip(listed, points, strict=True):
         point["chain"] = list(p.chain)
-    place = {name: getattr(what, name) for name in Sweep.__slots__}
+    place = {name: getattr(what, name) for name in Swept.__slots__}
     return {**place, "points": listed, "jumps": jumps, "done": done}

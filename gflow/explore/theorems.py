@@ -34,7 +34,7 @@ NAMES = {
     "deep_sub_omega": "Components",
 }
 DEEP_SCALE = 1e-4
-SAME = 1e-6
+SAME_VALUE = 1e-6
 """Nuclear norms that agree within this fraction are one value."""
 
 
@@ -50,7 +50,9 @@ def minima(state: State) -> dict[str, Any]:
         "rank_is_least": None if rank is None or bracket.lower != bracket.upper else rank == bracket.lower,
         "nuclear_norm": size,
         "least_norm": [norm.lower, norm.upper],
-        "norm_is_least": None if size is None else bool(size <= norm.upper * (1.0 + SAME) + SAME * problem.unit * 1e-6),
+        "norm_is_least": None
+        if size is None
+        else bool(size <= norm.upper * (1.0 + SAME_VALUE) + SAME_VALUE * problem.unit * 1e-6),
         "unique": norm.unique,
     }
 

@@ -20,7 +20,7 @@ import gflow
 from gflow import watch
 from gflow.data import example
 from gflow.explore import summary
-from gflow.explore.stages import Visit, described
+from gflow.explore.stages import Memory, described
 from gflow.explore.state import BadState, State, of_link, of_page, of_problem, of_text
 from gflow.report import json_ready
 
@@ -60,7 +60,7 @@ class Calculation:
     """What one process does for its visitor."""
 
     def __init__(self, inbox: Inbox, out: TextIO) -> None:
-        self.inbox, self.out, self.visit, self.run = inbox, out, Visit(), 0
+        self.inbox, self.out, self.visit, self.run = inbox, out, Memory(), 0
 
     def serve(self) -> None:
         """Write answers until no more messages come."""
@@ -94,7 +94,7 @@ class Calculation:
         """Write the state as it was understood, and then every part that has changed."""
         state.problem()  # what is wrong with the matrix as a whole is told before anything is computed
         if fresh:
-            self.visit = Visit()
+            self.visit = Memory()
         self.part("state", described(state))
         self.tell(same=self.visit.unchanged(state))
         for running in self.visit.answer(state, self.part):
@@ -135,7 +135,7 @@ def warm(inbox: Inbox) -> None:
     """Compute a small answer until a visitor comes, so that what is loaded on demand is loaded before."""
     problem = gflow.MatrixCompletion([[1.0, 2.0], [3.0, math.nan]])
     with suppress(watch.TimeIsUp), watch.watching(strict=True, stopped=inbox.waiting):
-        for _ in Visit().answer(of_problem(problem, "warm"), lambda name, answer: None):
+        for _ in Memory().answer(of_problem(problem, "warm"), lambda name, answer: None):
             pass
 
 

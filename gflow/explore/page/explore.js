@@ -8,6 +8,7 @@ import { save, svgText, tables } from "./take.js";
 const PATIENT = 400;  // milliseconds after which a drag asks again although the limit has not come
 const KEPT = 100;
 let state = null, run = 0, parts = {}, faults = new Map(), chosenDraw = null, which = "W", lit = null;
+let current = new Set();
 let socket = null, tries = 0, sentAt = 0, waiting = false, pending = null, link = "", program = "", taken = null;
 const past = [];
 
@@ -90,6 +91,7 @@ function send(message, kept = false) {
   pending = null;
   run += 1;
   faults = new Map();
+  current = new Set();
   waiting = true;
   sentAt = performance.now();
   for (const each of document.querySelectorAll("[data-part]")) each.classList.add("stale");
@@ -109,6 +111,7 @@ function busy(text, stopped = false) {
 }
 
 function fresh(name) {
+  current.add(name);
   for (const each of document.querySelectorAll(`[data-part=${name}]`)) each.classList.remove("stale");
 }
 
@@ -145,8 +148,9 @@ function showAll() {
 
 function take(answer) {
   const { values, seen, depth, exponent, seed, draws, sweep, name } = answer;
-  state = { values, seen, depth, exponent, seed, draws, sweep, name };
   ({ link, program } = answer);
+  if (pending && state) return;  // the hand is further already; what it has set is asked next
+  state = { values, seen, depth, exponent, seed, draws, sweep, name };
   history.replaceState(null, "", `#${link}`);
   $("name").textContent = name;
   document.title = `${name} · gflow explore`;
@@ -290,10 +294,13 @@ function show(kind) {
 const TAKE = {
   program: () => show("program"),
   link: () => show("link"),
-  json: () => save("gflow-explore.json", JSON.stringify({ state, ...parts }, null, 1), "application/json"),
-  csv: () => { for (const [name, text] of Object.entries(tables(state, parts))) save(name, text, "text/csv"); },
+  json: () => save("gflow-explore.json", JSON.stringify({ state, ...fitting() }, null, 1), "application/json"),
+  csv: () => { for (const [name, text] of Object.entries(tables(state, fitting()))) save(name, text, "text/csv"); },
   svg: () => { for (const each of document.querySelectorAll(".figure[data-figure] > svg")) if (Number(each.getAttribute("height")) > 20) save(`${each.parentElement.dataset.figure}.svg`, svgText(each), "image/svg+xml"); },
 };
+
+// The parts that belong to the state: one that is still greyed is that of another matrix, and is not given away.
+const fitting = () => Object.fromEntries(Object.entries(parts).filter(([name]) => current.has(name)));
 
 function reporting(said) {
   if (said.report) {
