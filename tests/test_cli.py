@@ -488,10 +488,10 @@ def test_exactly_the_positive_finite_numbers_are_scales(value: Any) -> None:
     except ValueError:
         usable = False
     if usable:
-        assert arguments.positive(str(value)) == float(str(value))
+        assert values.positive(str(value)) == float(str(value))
     else:
-        with pytest.raises(arguments.argparse.ArgumentTypeError, match="must be a positive finite number"):
-            arguments.positive(str(value))
+        with pytest.raises(values.argparse.ArgumentTypeError, match="must be a positive finite number"):
+            values.positive(str(value))
 
 
 # agreement with the library

@@ -95,8 +95,9 @@ class Page:
     def paste(self, text: str) -> None:
         """Paste into what has the focus."""
         self.see(
-            "document.activeElement.dispatchEvent(new ClipboardEvent('paste', {bubbles: true, cancelable: true, "
-            f"clipboardData: (() => {{ const d = new DataTransfer(); d.setData('text', {json.dumps(text)}); return d }})()}}))"
+            f"(() => {{ const d = new DataTransfer(); d.setData('text', {json.dumps(text)}); "
+            "const held = {bubbles: true, cancelable: true, clipboardData: d}; "
+            "document.activeElement.dispatchEvent(new ClipboardEvent('paste', held)) })()"
         )
 
     def learned(self, row: int, column: int) -> str:
@@ -297,8 +298,8 @@ def test_the_page_is_legible_and_fits(page: Page, explorer: Explorer, width: int
     page.until("document.querySelectorAll('#verdicts li').length > 3 && !document.querySelector('.stale#course')")
     look = json.loads(page.see(INSPECTION))
     wide = page.see(
-        "JSON.stringify([...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, .gridbox, pre, svg') && "
-        "e.getBoundingClientRect().right > innerWidth + 1).map(e => e.id || e.className))"
+        "JSON.stringify([...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, .gridbox, pre, svg')"
+        " && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.id || e.className))"
     )
     assert look["overflow"] <= 0 and json.loads(wide) == []
     faint = [pair for pair in look["contrasts"] if pair[0] < 4.5]

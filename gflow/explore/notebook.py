@@ -55,8 +55,9 @@ class Explorer:
         if not self._thread.is_alive():
             return "<p>The explorer is closed.</p>"
         address = escape(self.address)
+        style = f"width:100%;height:{FRAME_HEIGHT}px;border:0"
         return (
-            f'<iframe src="{address}" title="gflow explore" style="width:100%;height:{FRAME_HEIGHT}px;border:0"></iframe>'
+            f'<iframe src="{address}" title="gflow explore" style="{style}"></iframe>'
             f'<div><a href="{address}" target="_blank" rel="noopener">in a page of its own</a></div>'
         )
 

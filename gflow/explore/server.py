@@ -47,6 +47,7 @@ class Server:
         self.first, self.wanted, self.framed = first, port, framed
         self.token = secrets.token_urlsafe(18)
         self.pool, self.sockets = Pool(), set[Socket]()
+        self.ending: set[asyncio.Future[None]] = set()
         self.port = port
 
     async def start(self) -> None:
@@ -177,7 +178,8 @@ class Socket(Guarded, WebSocketHandler):
         """End the visit."""
         self.home.sockets.discard(self)
         if self.visitor is not None:
-            asyncio.ensure_future(self.visitor.end())
+            self.home.ending.add(ending := asyncio.ensure_future(self.visitor.end()))
+            ending.add_done_callback(self.home.ending.discard)
 
     async def say(self, text: str) -> None:
         """Write a line to the page, if it is still there."""

@@ -15,7 +15,7 @@ from gflow.explore import cells
 EXPLORED_SIDE = 12
 """Rows and columns up to which a matrix is explored; larger ones are shown with their summary."""
 DEPTHS = (2, 3, 4)
-SMALLEST_EXPONENT, LARGEST_EXPONENT = -16.0, -1.0
+LEAST_EXPONENT, LARGEST_EXPONENT = -16.0, -1.0
 """Decimal logarithms of alpha between which it is chosen."""
 LARGEST_SEED = 10**9
 MOST_DRAWS = 50
@@ -86,7 +86,7 @@ class State:
             raise BadState(f"a matrix is explored up to {EXPLORED_SIDE} x {EXPLORED_SIDE}; this one is {d1} x {d2}")
         if self.depth not in DEPTHS:
             raise BadState(f"depth must be 2, 3 or 4; got {self.depth!r}")
-        if not SMALLEST_EXPONENT <= self.exponent <= LARGEST_EXPONENT:
+        if not LEAST_EXPONENT <= self.exponent <= LARGEST_EXPONENT:
             raise BadState(f"alpha must lie between 1e-16 and 1e-1; got 10^{self.exponent!r}")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise BadState(f"seed must lie between 0 and {LARGEST_SEED}; got {self.seed!r}")
@@ -174,7 +174,7 @@ def of_page(asked: Any) -> State:
     """Return the state that a page asks for, its cells as they are typed; ``BadState`` says what is wrong and where."""
     if not isinstance(asked, Mapping):
         raise BadState("a state has cells, and what is hidden of them")
-    texts, seen = asked.get("values"), asked.get("seen")
+    texts, seen = asked.get("values", []), asked.get("seen", [])
     if not (_is_table(texts, (str, int, float, type(None))) and _is_table(seen, (bool,))):
         raise BadState("a state has cells, and what is hidden of them, row by row")
     if list(map(len, texts)) != list(map(len, seen)) or len(set(map(len, texts))) > 1:

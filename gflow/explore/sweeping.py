@@ -22,7 +22,7 @@ SECONDS = 1.0
 MOST_JUMPS = 8
 """Jumps that are enclosed; further ones are told to a step."""
 STEEP_STEP = 0.05
-"""A change between neighbours of more than this part of the largest entry, where the chain is the same, is looked at."""
+"""A change between neighbours of more than this part of the largest entry is looked at."""
 KEPT = 0.5
 """It is a jump if after ``LOOKED`` halvings more than this part of it is left."""
 LOOKED = 4

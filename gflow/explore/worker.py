@@ -1,4 +1,4 @@
-"""A process that computes for one visitor: lines of JSON come in, lines of JSON go out, a newer line stops an older run.
+"""A process that computes for one visitor: lines of JSON in, lines of JSON out, a newer line stops an older run.
 
 What comes in has the number of its ``run`` and one of ``ask`` (a state), ``open`` (a link or a matrix as text),
 ``example``, ``summary`` (a matrix too large to be explored), ``report`` or ``stop``. Nothing that comes in is executed
