@@ -223,7 +223,7 @@ function receive(event) {
   if (said.bad) return bad(said.bad);
   if (said.same) return said.same.forEach(fresh);
   if (said.running !== undefined) return busy(said.done !== null && said.done !== undefined && said.total ? `${said.running} ${Math.round(100 * said.done / said.total)} %` : said.running);
-  if (said.over) return busy(null, Boolean(said.stopped));
+  if (said.over) return pending ? undefined : busy(null, Boolean(said.stopped));
   if (said.part === "state") return take(said.answer);
   if (said.part === "summary") { $("explored").hidden = true; $("summary").hidden = false; $("name").textContent = said.answer.name; }
   if (said.part) {
