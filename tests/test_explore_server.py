@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies.benchmarks import explorer
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
@@ -212,3 +213,10 @@ def test_a_page_begins_with_the_matrix_or_with_the_summary_of_a_large_one() -> N
     assert first_message(problem, "fig3") == {"run": 0, "open": of_problem(problem, "fig3").link(), "name": "fig3"}
     large = first_message(gflow.MatrixCompletion(np.ones((13, 2))), "large")
     assert large["summary"]["shape"] == [13, 2]
+
+
+def test_the_benchmark_measures_answers_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explorer, "PAUSE", 0.0)
+    text, found = explorer.explorer(1, 10)
+    assert set(found["median"]) == {"4", "8"} and min(found["median"].values()) > 0.0
+    assert "edit to limit" in text and all(size > 10.0 for size in found["memory"].values())
