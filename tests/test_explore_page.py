@@ -289,7 +289,7 @@ def test_many_edits_leave_the_page_as_small_as_it_was(page: Page) -> None:
         page.click("#less")
     page.until("location.hash.startsWith('#m=1,*,3;')")
     page.until(UP_TO_DATE)
-    assert page.see("document.getElementsByTagName('*').length") == count
+    assert page.see("document.getElementsByTagName('*').length") <= count
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])
