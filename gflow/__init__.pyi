@@ -136,6 +136,7 @@ from gflow.models import (
     AffineModel as AffineModel,
     Attention as Attention,
     AutodiffModel as AutodiffModel,
+    ConvolutionalNetwork as ConvolutionalNetwork,
     DeepDiagonal as DeepDiagonal,
     DirectMatrix as DirectMatrix,
     Factorization as Factorization,

@@ -63,8 +63,8 @@ def explain(arguments: Namespace) -> Outcome:
         from gflow.statements.claims import exit_code
 
         problem, name = problem_of(arguments)
-        with refusing("--rank"), progress("following the saddles"):
-            found = explained(problem, name=name, rank=arguments.rank)
+        with refusing("--rank or --depth"), progress("following the saddles"):
+            found = explained(problem, name=name, rank=arguments.rank, depth=arguments.depth)
     return Outcome(found.to_dict(), lambda: iter([str(found)]), exit_code(found.claims.values()))
 
 
@@ -152,7 +152,12 @@ _REPORT = ("--names", "--list", "--folder", *_FILES, "--lettered", "--seed", "--
 _FIGURE = ("--name", *_REPORT[1:], "--matrix", "--set")
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
 COMMANDS = (
-    Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
+    Command(
+        "explain",
+        "the answer on one screen: what is learned, and what the theorems say",
+        explain,
+        ("--rank", "--depth"),
+    ),
     Command(
         "explore",
         "a page of this machine on which the matrix is changed by hand and answers at once",

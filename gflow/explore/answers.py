@@ -11,7 +11,6 @@ import numpy as np
 import gflow
 from gflow.explore.state import State
 from gflow.report.answer import KINDS
-from gflow.report.labels import counted
 
 IMPLIES = {
     gflow.Kind.CONNECTED: (
@@ -70,7 +69,7 @@ def limit(state: State) -> dict[str, Any]:
         "components": [part_of(part) for part in graphs.components],
         "coupling": [part_of(part) for part in graphs.coupling_components],
         "status": str(found.status),
-        "reason": counted(found.reason),
+        "reason": found.reason,
         "matrix": numbers(found.matrix),
         "determined": found.determined.tolist(),
         "std": numbers(found.std),
@@ -80,7 +79,7 @@ def limit(state: State) -> dict[str, Any]:
         "order": found.order,
         "error": found.error,
         "log10_alpha": found.log10_alpha(0.01) if state.depth == 2 and found.matrix is not None else None,
-        "warnings": [counted(text) for text in getattr(found, "warnings", ())],
+        "warnings": list(getattr(found, "warnings", ())),
         "laws": laws(found, state),
         "chain": chain(found, state),
     }

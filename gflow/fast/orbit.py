@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gflow.fast.field import Entries, copy, entries_of, hessian, norm
-from gflow.fast.jit import compiled
+from gflow.fast.jit import compiled, in_time
 from gflow.flow.rosenbrock import E_FOLDINGS, NOISE, SERIES, SMALL
 
 NOW = np.dtype(
@@ -60,7 +60,7 @@ def start(problem: Any, rank: int, center: np.ndarray, delta: np.ndarray) -> tup
     memory = Around(center, errors, *local, lines[3], lines[4], lines[5:])
     now = np.zeros(1, NOW).view(np.recarray)[0]
     now.length = np.inf
-    expand(entries, memory, now)
+    in_time(expand, entries, memory, now)
     return entries, memory, now
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gflow.connectivity import Kind, connectivity
-from gflow.escape.degenerate import NoBlowUp
+from gflow.escape.growth import NoBlowUp
 from gflow.limit.deep_records import DeepSaddle, DeepTraversal
 from gflow.limit.family import Stop, Stopped, walked
 from gflow.limit.law.deep_inside import first_mode, require_any_order

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical import NotConverged
 from gflow.critical.points import stationary_point
-from gflow.escape.degenerate import NoBlowUp
+from gflow.escape.growth import NoBlowUp
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.record import Course, Record
 from gflow.limit.orbit.deep_orbits import TOLD, Place, orbit, widened
@@ -44,6 +45,7 @@ class Ended(Exception):
         self.status = status
 
 
+@watch.watched
 def deep_flow(
     problem: Any,
     start: np.ndarray,
@@ -52,6 +54,8 @@ def deep_flow(
     depth: int = 3,
     rank: int | None = None,
     rtol: float = 1e-10,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Trajectory:
     """Return the gradient flow of W = W1 ... WL from 10^log10_alpha theta_0, for L >= 3 and small alpha.
 
@@ -68,6 +72,8 @@ def deep_flow(
         Inner width.
     rtol : float
         Tolerance of the orbits.
+    progress, timeout : see ``gflow.watch.watching``
+        The flow ends with status ``budget`` when the time is over.
 
     Raises
     ------
@@ -118,8 +124,13 @@ class _Run:
         try:
             while True:
                 self.new_channel()
-        except Ended as end:
-            status, message = end.status, f"{end}; relative errors of the order of {self.error:.1g}"
+        except (Ended, watch.TimeIsUp) as end:
+            if isinstance(end, watch.TimeIsUp) and not watch.ends_early():
+                raise
+            status = end.status if isinstance(end, Ended) else Status.BUDGET
+            if not self.times:
+                self.keep(0.0, self.place.theta, None if self.outside is None else self.outside.D)
+            message = f"{end}; relative errors of the order of {self.error:.1g}"
         objective = self.objective
         record = Record(times=self.times, states=self.states, slopes=[np.nan], losses=[np.nan])
         course = replace(Course.along(objective.normalized or objective, record), drift=None)

@@ -174,7 +174,7 @@ def _combined(
     """Return the traversal of the whole problem: its worst status, and the matrix where there is a limit."""
     status, reason = TraversalStatus.CONVERGED, "every component reached its limit"
     for bad in reversed(WORST_FIRST):
-        for number, each in enumerate(chains):
+        for number, each in enumerate(chains, 1):
             if each.status == bad:
                 status, reason = bad, f"component {number}: {each.reason}"
     factors = None

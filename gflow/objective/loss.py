@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from gflow.models import Factorization, Model
+from gflow.models.functions import LastPoint
 from gflow.objective.bends import PolynomialBends, SmoothBends
 from gflow.objective.dense import entrywise_gradient, entrywise_product
 from gflow.objective.modes import escape_modes
-from gflow.objective.record import KEPT_DIM, Array, LastPoint, Objective, shifted_argument
+from gflow.objective.record import KEPT_DIM, Array, Objective, shifted_argument
 from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian
 from gflow.policy import DENSE_CELLS
 from gflow.problems import MatrixCompletion, Problem
@@ -84,7 +85,7 @@ class Loss:
     ):
         self.problem, self.model, self.quick, self.product = problem, model, quick, product
         self.degree = getattr(model, "degree", None)
-        self.slope = LastPoint(lambda theta: problem.gradient(model.output(theta)))
+        self.slope = LastPoint(lambda theta: problem.gradient(model.output(theta)), KEPT_DIM)
 
     def value(self, theta: Array) -> Any:
         """Return R(W)."""

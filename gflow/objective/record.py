@@ -198,25 +198,6 @@ def shifted_argument(function: Callable[[Array], Any] | None, origin: Array) -> 
     return None if function is None else (lambda delta: function(origin + delta))
 
 
-class LastPoint:
-    """A function of theta that keeps its last value: products of one Hessian with many vectors share what they can.
-
-    In small dimensions a comparison costs as much as it spares, so nothing is kept.
-    """
-
-    def __init__(self, function: Callable[[Array], Array]) -> None:
-        self.function = function
-        self.last: tuple[Array, Array] | None = None
-
-    def __call__(self, theta: Array) -> Array:
-        if theta.size < KEPT_DIM:
-            return self.function(theta)
-        last = self.last
-        if last is None or not np.array_equal(last[0], theta):
-            last = self.last = theta.copy(), self.function(theta)
-        return last[1]
-
-
 def as_objective(subject: Any, rank: int | None = None) -> Objective:
     """Return an objective as it is, and the loss of W = A B on a problem or a matrix.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -106,9 +107,10 @@ class CompiledSteps:
     def __init__(
         self, center: np.ndarray, launch: np.ndarray, tol: float, problem: MatrixCompletion, model: Factorization
     ) -> None:
+        from gflow.fast.jit import in_time
         from gflow.fast.orbit import start, step
 
-        self.y, self.advance, self.tol = launch, step, tol
+        self.y, self.advance, self.tol = launch, partial(in_time, step), tol
         places = model.stacked(np.arange(model.dim)).ravel()
         self.order = np.argsort(places)
         self.entries, self.memory, self.now = start(problem, model.rank, center[places], launch[places])

@@ -31,7 +31,7 @@ def shortage(
 ) -> str:
     """Return why counting observations leaves critical points of this rank a continuum; nothing if it does not.
 
-    Names the row or column with the fewest observations by its number in ``rows`` or ``columns``.
+    Names the row or column with the fewest observations by its number in ``rows`` or ``columns``, from 1.
     """
     (d1, d2), n = problem.shape, problem.n_observed
     sides = ("row", problem.rows, rows or range(d1)), ("column", problem.columns, columns or range(d2))
@@ -40,7 +40,7 @@ def shortage(
         least = int(observed.argmin())
         if observed[least] < min(rank, d1, d2):
             few = f"{observed[least]} observation" + ("" if observed[least] == 1 else "s")
-            return f"{name} {numbers[least]} (counted from 0) has {few}, fewer than the rank {rank}"
+            return f"{name} {numbers[least] + 1} has {few}, fewer than the rank {rank}"
     if n < rank * (d1 + d2 - rank):
         return f"{n} observations are fewer than the {rank * (d1 + d2 - rank)} parameters of rank {rank}"
     return ""
