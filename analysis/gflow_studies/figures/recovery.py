@@ -40,8 +40,7 @@ TRANSITIONS = (8, 9, 12, 11, 12, 13)
 COLUMN = (1.0, 1.5, 2.0, 4.5)
 """Six sequences of the entries of this column times the first row, linearly stable from so many entries on."""
 START, RECOVERED, LIMIT_TOL, SEQUENCE_TOL, MISSED = 1e-7, 1e-5, 1e-6, 1e-12, 1e-3
-NEURON_TOL = 1e-8
-TOY_START = 1e-8
+NEURON_TOL = TOY_START = 1e-8
 TOYS = {"1": (1.0, 0.0, 0.0), "x1": (0.0, 1.0, 0.0), "x2": (0.0, 0.0, 1.0)}
 PANELS = {
     "matrices": Panel(
