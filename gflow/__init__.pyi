@@ -76,6 +76,7 @@ from gflow.escape import (
     escape_pair as escape_pair,
     residual_escape as residual_escape,
 )
+from gflow.explore import Explorer as Explorer, explore as explore
 from gflow.files import (
     atomic_write as atomic_write,
     read_arrays as read_arrays,

@@ -44,6 +44,8 @@ LARGEST_MATRIX = 1_000_000
 START_SCALE = 1e-8
 """Standard deviation of the entries of a start that nobody gave, times sqrt(max|M|) where that is below 1: small enough
 to follow the limit over a plateau or two, large enough for doubles to hold what will escape."""
+GRADED_BELOW = 1e-12
+"""Starts of two factors below this scale, in the unit of theta, are integrated in graded columns."""
 LARGEST_START = 1e50
 """Largest entry of a start, in the unit of theta, sqrt(max|M|) for W = A B: beyond, the loss, of fourth degree, and its
 derivatives leave the range of a double on the way."""

@@ -46,6 +46,7 @@ class Progress(NamedTuple):
 
 
 Report: TypeAlias = "Callable[[Progress], object]"
+Stop: TypeAlias = "Callable[[], bool]"
 Wish: TypeAlias = "bool | Report | None"
 """What ``progress`` may be: True for a bar on standard error or in the notebook, or a function of ``Progress``."""
 
@@ -56,22 +57,27 @@ class _Watch:
     deadline: float
     allowed: float
     strict: bool
+    stopped: Stop | None = None
     began: float = field(default_factory=lambda: _now())
     stages: list[str] = field(default_factory=list)
     shown: float = -math.inf
 
     def look(self, stage: str, done: float | None, total: float | None) -> None:
         now = _now()
-        if now > self.deadline:
+        if self.late(now):
             raise TimeIsUp(self.sentence)
         if self.report is not None and now - self.shown >= EVERY:
             self.shown = now
             named = ": ".join(filter(None, [*self.stages, stage]))
             self.report(Progress(named, done, total, now - self.began))
 
+    def late(self, now: float) -> bool:
+        return now > self.deadline or (self.stopped is not None and self.stopped())
+
     @property
     def sentence(self) -> str:
-        return f"the time allowed, {self.allowed:g} s, is over"
+        stopped = self.stopped is not None and self.stopped()
+        return "it was stopped" if stopped else f"the time allowed, {self.allowed:g} s, is over"
 
 
 _CURRENT: ContextVar[_Watch | None] = ContextVar("gflow watch", default=None)
@@ -122,7 +128,7 @@ def ticking(function: Callable[..., Any], stage: str) -> Callable[..., Any]:
 def over() -> str | None:
     """Return the sentence that the time allowed is over, or None."""
     current = _CURRENT.get()
-    return None if current is None or _now() <= current.deadline else current.sentence
+    return None if current is None or not current.late(_now()) else current.sentence
 
 
 def remaining() -> float | None:
@@ -170,7 +176,9 @@ def stage(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def watching(progress: Wish = None, timeout: float | None = None, *, strict: bool = False) -> Iterator[None]:
+def watching(
+    progress: Wish = None, timeout: float | None = None, *, strict: bool = False, stopped: Stop | None = None
+) -> Iterator[None]:
     """Yield with a watch set: what runs inside reports its progress, and ends when the time is over.
 
     Parameters
@@ -181,6 +189,8 @@ def watching(progress: Wish = None, timeout: float | None = None, *, strict: boo
         Seconds; no longer than the watch around it allows.
     strict : bool
         Whether everything inside raises ``TimeIsUp``, instead of returning what it has found.
+    stopped : function, optional
+        Asked at every look; when it returns True the time is over. Default: that of the watch around it.
 
     Raises ``TypeError`` or ``ValueError`` for anything else.
     """
@@ -194,12 +204,12 @@ def watching(progress: Wish = None, timeout: float | None = None, *, strict: boo
         progress = None  # it is shown already
     bar = import_module("gflow.show.progress").bar() if progress is True else nullcontext(progress or None)
     with bar as report:
-        inner = _Watch(report, math.inf, math.inf, strict)
+        inner = _Watch(report, math.inf, math.inf, strict, stopped)
         if timeout is not None:
             inner.deadline, inner.allowed = inner.began + timeout, timeout
         if outer is not None:
             inner.stages, inner.strict = list(outer.stages), strict or outer.strict
-            inner.report = inner.report or outer.report
+            inner.report, inner.stopped = inner.report or outer.report, stopped or outer.stopped
             if outer.deadline < inner.deadline:
                 inner.deadline, inner.allowed = outer.deadline, outer.allowed
         token = _CURRENT.set(inner)

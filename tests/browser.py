@@ -22,7 +22,7 @@ PATIENCE = 60.0
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"),
     *("--no-first-run", "--disable-extensions", "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe"),
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 LAUNCHER = """
 import fcntl, os, sys

@@ -84,12 +84,13 @@ ROOMS = {
         "gflow gflow.plugins gflow.statements gflow.plots gflow.report gflow.workers",
         "joblib threadpoolctl scipy distributed",
     ),
+    "gflow.explore": room("gflow gflow.data gflow.statements gflow.report", "scipy threadpoolctl tornado"),
     "gflow.cli": room(
-        "gflow gflow.data gflow.show gflow.statements gflow.plots gflow.report gflow.studies",
+        "gflow gflow.data gflow.explore gflow.show gflow.statements gflow.plots gflow.report gflow.studies",
         "argcomplete rich scipy threadpoolctl",
     ),
     "gflow_studies": room(
-        "gflow gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",
+        "gflow gflow.data gflow.explore gflow.statements gflow.plots gflow.report gflow.studies gflow.workers",
         "joblib threadpoolctl scipy autograd cvxpy diffrax heyoka jax sksundae",
     ),
     "scripts": room(
@@ -106,6 +107,7 @@ UPPER = {
     "gflow.report",
     "gflow.show",
     "gflow.studies",
+    "gflow.explore",
     "gflow.cli",
 }
 """Rooms that use the toolkit as any user does, by its public names."""

@@ -22,7 +22,7 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow import critical, files, flow
-from gflow.cli import arguments, commands, inputs, main, survey, watching
+from gflow.cli import commands, inputs, main, survey, values, watching
 from gflow.cli.arguments import Command, parsed
 from gflow.cli.output import PLAIN_WIDTH, Outcome
 from gflow.data import example, example_names
@@ -490,23 +490,23 @@ def test_exactly_the_positive_finite_numbers_are_scales(value: Any) -> None:
     except ValueError:
         usable = False
     if usable:
-        assert arguments.positive(str(value)) == float(str(value))
+        assert values.positive(str(value)) == float(str(value))
     else:
-        with pytest.raises(arguments.argparse.ArgumentTypeError, match="must be a positive finite number"):
-            arguments.positive(str(value))
+        with pytest.raises(values.argparse.ArgumentTypeError, match="must be a positive finite number"):
+            values.positive(str(value))
 
 
 # agreement with the library
 
 
 def test_the_options_admit_what_the_library_admits() -> None:
-    assert {"auto", "graded", *flow.integration.METHODS} == set(arguments.METHODS)
+    assert {"auto", "graded", *flow.integration.METHODS} == set(values.METHODS)
     assert commands.LARGEST_DIMENSION == critical.spectra.DENSE_LIMIT
     model, theta = theta_of((2, 2), 0, 1.0)
     objective = gflow.Objective.of(example("slides3"), model)
-    for rtol in (arguments.SMALLEST_RTOL, arguments.LARGEST_RTOL):
+    for rtol in (values.SMALLEST_RTOL, values.LARGEST_RTOL):
         gflow.gradient_flow(objective, theta, rtol=rtol, t_end=1e-3)
-    for rtol in (arguments.SMALLEST_RTOL / 2, arguments.LARGEST_RTOL * 2):
+    for rtol in (values.SMALLEST_RTOL / 2, values.LARGEST_RTOL * 2):
         with pytest.raises(ValueError, match="rtol"):
             gflow.gradient_flow(objective, theta, rtol=rtol)
 

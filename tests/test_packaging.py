@@ -22,6 +22,7 @@ CARRIED = (
     "gflow/py.typed",
     "gflow/data/*.csv",
     "gflow/report/templates/*",
+    "gflow/explore/page/*",
     "gflow_studies/*.py",
 )
 

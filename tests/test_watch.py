@@ -310,3 +310,15 @@ def test_a_conic_solver_gets_the_time_that_is_left(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(semidefinite.OPTIONS, "scs", {"eps_abs": 1e-300, "eps_rel": 1e-300, "max_iters": 10**9})
     with watch.watching(timeout=0.2), pytest.raises(watch.TimeIsUp):
         gflow.minimum_nuclear_norm(problem, solver="scs")
+
+
+def test_a_call_ends_when_a_function_says_so_also_inside_other_watches() -> None:
+    asked = itertools.count()
+    with watch.watching(stopped=lambda: next(asked) >= 3), watch.watching(timeout=SLACK, strict=True):
+        watch.tick()
+        assert watch.over() is None
+        with pytest.raises(watch.TimeIsUp, match="stopped"):
+            for _ in range(9):
+                watch.tick()
+        assert watch.over() == "it was stopped"
+    assert watch.over() is None

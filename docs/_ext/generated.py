@@ -42,6 +42,7 @@ TASKS = {
     "certify": "Prove by ball arithmetic",
     "statements": "State and check a claim",
     "report": "Explain, verify, report",
+    "explore": "Explore by hand",
     "testing": "Test a model or problem of your own",
 }
 """What the rooms of the package are for, in the order in which they are read; other rooms follow."""

@@ -59,7 +59,8 @@ def _run(argv: list[str]) -> int:
 
     with recorded_warnings() as warned, watching(arguments):
         outcome = arguments.run(arguments)
-    write(outcome.json() if arguments.json else outcome.text())
+    if not outcome.written:
+        write(outcome.json() if arguments.json else outcome.text())
     for message in dict.fromkeys(one_line(warning.message) for warning in warned):
         print(f"gflow: warning: {message}", file=sys.stderr)
     return outcome.code

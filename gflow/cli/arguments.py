@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -11,15 +10,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gflow.cli.output import Outcome, Refused
+from gflow.cli.values import METHODS, archive, count, formats, inches, method, port, positive, seed, tolerance
 from gflow.policy import START_SCALE
 
-SMALLEST_RTOL, LARGEST_RTOL = 1e-13, 1e-2
 CHOICE = {"auto": None, "yes": True, "no": False}
-METHODS = ("auto", "graded", "LSODA", "Radau", "BDF", "DOP853", "RK45", "RKC")
-FORMATS = ("svg", "pdf", "png")
-UNITS = {"in": 1.0, "": 1.0, "cm": 2.54, "mm": 25.4, "pt": 72.0}
-NARROWEST, WIDEST = 1.0, 40.0
-"""Widths of figures, in inches."""
 STARTS_HELP = "starts of the survey (default %(default)s); each takes a few dense Hessians, so fewer are quicker"
 COMPLETIONS = ("nuclear-norm", "rank", "trace")
 READING: dict[str, dict[str, Any]] = {
@@ -40,7 +34,8 @@ EPILOG = (
 class Command:
     """A subcommand: its name, one line about it, the function that runs it, and the names of its options.
 
-    ``on_matrix`` commands take a matrix: FILE, ``-`` or ``--example NAME``. Every command takes ``--json``.
+    ``on_matrix`` commands take a matrix: FILE, ``-`` or ``--example NAME``, which ``optional`` ones do without. Every
+    command takes ``--json``.
     """
 
     name: str
@@ -48,64 +43,7 @@ class Command:
     run: Callable[[argparse.Namespace], Outcome]
     options: tuple[str, ...] = ()
     on_matrix: bool = True
-
-
-def positive(text: str) -> float:
-    """Return a positive finite number."""
-    number = _parsed(float, text)
-    if number is None or not (math.isfinite(number) and number > 0):
-        raise argparse.ArgumentTypeError(f"must be a positive finite number; got {text!r}")
-    return number
-
-
-def tolerance(text: str) -> float:
-    """Return a relative tolerance that the solvers accept."""
-    number = _parsed(float, text)
-    if number is None or not SMALLEST_RTOL <= number <= LARGEST_RTOL:
-        raise argparse.ArgumentTypeError(f"must lie between {SMALLEST_RTOL:g} and {LARGEST_RTOL:g}; got {text!r}")
-    return number
-
-
-def seed(text: str) -> int:
-    """Return a non-negative integer."""
-    return _integer(text, 0, "a non-negative integer")
-
-
-def count(text: str) -> int:
-    """Return a positive integer."""
-    return _integer(text, 1, "a positive integer")
-
-
-def method(text: str) -> str:
-    """Return the name of a method as it is written, in whatever case it was given."""
-    return {name.lower(): name for name in METHODS}.get(text.lower(), text)
-
-
-def archive(text: str) -> str:
-    """Return a file name that ends in ``.npz``."""
-    if not text.lower().endswith(".npz"):
-        raise argparse.ArgumentTypeError(f"must be the name of an .npz file; got {text!r}")
-    return text
-
-
-def formats(text: str) -> tuple[str, ...]:
-    """Return the formats of figures that a list such as ``svg,pdf`` names."""
-    found = tuple(part.strip().lower() for part in text.split(","))
-    unknown = [part for part in found if part not in FORMATS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"must be some of {', '.join(FORMATS)}, separated by commas; got {text!r}")
-    return found
-
-
-def inches(text: str) -> float:
-    """Return a length such as ``5.5in``, ``14cm``, ``140mm`` or ``396pt`` in inches; a bare number is in inches."""
-    match = re.fullmatch(r"([0-9.]+)\s*([a-z]*)", text.strip().lower())
-    size = None if match is None or match[2] not in UNITS else _parsed(float, match[1])
-    length = None if size is None or match is None else size / UNITS[match[2]]
-    if length is None or not NARROWEST <= length <= WIDEST:
-        rule = f"a length between {NARROWEST:g}in and {WIDEST:g}in, as 5.5in, 14cm, 140mm or 396pt"
-        raise argparse.ArgumentTypeError(f"must be {rule}; got {text!r}")
-    return length
+    optional: bool = False
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -181,6 +119,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--force": {"action": "store_true", "help": "write over the report that the folder holds"},
     "--report": {"flags": ("--out",), "metavar": "DIR", "help": "write report.html, report.json and CSV files there"},
+    "--port": {"type": port, "metavar": "N", "help": "of the loopback address (default: one that is free)"},
+    "--link": {"metavar": "LINK", "help": "begin with the state of a link that an explorer has given"},
     "--by": {
         "choices": tuple(COMPLETIONS),
         "default": "nuclear-norm",
@@ -258,7 +198,7 @@ def _studies(**_: Any) -> list[str]:
 def _add(parser: argparse.ArgumentParser, command: Command) -> None:
     parser.set_defaults(run=command.run)
     if command.on_matrix:
-        source = parser.add_mutually_exclusive_group(required=True)
+        source = parser.add_mutually_exclusive_group(required=not command.optional)
         source.add_argument(
             "file",
             nargs="?",
@@ -281,17 +221,3 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="end after so long with what was found")
     parser.add_argument("--quiet", action="store_true", help="show no progress on standard error")
-
-
-def _integer(text: str, least: int, rule: str) -> int:
-    number = _parsed(int, text)
-    if number is None or number < least:
-        raise argparse.ArgumentTypeError(f"must be {rule}; got {text!r}")
-    return number
-
-
-def _parsed(kind: Callable[[str], Any], text: str) -> Any:
-    try:
-        return kind(text)
-    except ValueError:
-        return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gflow.cli.arguments import Command
 from gflow.cli.completions import complete
+from gflow.cli.exploring import explore
 from gflow.cli.figures import figure, report
 from gflow.cli.inputs import (
     TrajectoryRequest,
@@ -157,6 +158,13 @@ COMMANDS = (
         "the answer on one screen: what is learned, and what the theorems say",
         explain,
         ("--rank", "--depth"),
+    ),
+    Command(
+        "explore",
+        "a page of this machine on which the matrix is changed by hand and answers at once",
+        explore,
+        ("--link", "--port"),
+        optional=True,
     ),
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
     Command(

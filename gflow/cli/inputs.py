@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from gflow.cli.arguments import CHOICE
 from gflow.cli.output import Refused, one_line, refusing
-from gflow.policy import LARGEST_START, START_SCALE
+from gflow.policy import GRADED_BELOW, LARGEST_START, START_SCALE
 
 if TYPE_CHECKING:
     import numpy as np
 
     import gflow
 
-GRADED_BELOW = 1e-12
-"""Starts below this scale, in the unit of theta, are integrated in graded columns."""
 COSTLY = 2_000_000
 """Dimension above which a width that nobody chose is announced with its cost."""
 ADVISED = 10

@@ -37,11 +37,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a command found: the object for ``--json``, what else it prints, and the exit code."""
+    """What a command found: the object for ``--json``, what else it prints, the exit code, and whether it is out."""
 
     payload: Mapping[str, Any]
     parts: Callable[[], Iterable[Any]]
     code: int = 0
+    written: bool = False
 
     def json(self) -> str:
         """Return one JSON object, with null for numbers that are not finite."""

@@ -19,7 +19,8 @@ LINE_SECONDS = 10.0
 def watching(arguments: Namespace) -> Iterator[None]:
     """Yield while progress is shown and the limit of time holds: a study is finished or not, all else ends early."""
     studies = hasattr(arguments, "quick") or hasattr(arguments, "store")
-    quiet = arguments.quiet or sys.stderr is None or hasattr(arguments, "store")  # a sweep shows its own
+    own = hasattr(arguments, "store") or hasattr(arguments, "link")  # a sweep shows its own, an explorer on its page
+    quiet = arguments.quiet or sys.stderr is None or own
     shown: Any = nullcontext(None) if quiet else _status() if sys.stderr.isatty() else _lines()
     with shown as report, watch.watching(report, arguments.timeout, strict=studies):
         yield

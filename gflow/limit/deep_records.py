@@ -132,9 +132,13 @@ class DeepTraversal(Drawn, Tabular):
         return W
 
     @cached_property
-    def _ends(self) -> np.ndarray:
-        """Return the limit for every choice of the signs, or for many draws of them."""
-        assert self.end is not None
+    def ends(self) -> np.ndarray:
+        """Return the limit for every choice of the signs, or for many draws of them, shape (n, d1, d2).
+
+        Raises ``ValueError`` where there is no limit.
+        """
+        if self.end is None:
+            raise ValueError(f"there is no limit: {self.reason}")
         count = len(self.reflections)
         if count <= MOST_SIGNS:
             return np.array([self._reflected(signs) for signs in product((False, True), repeat=count)])
@@ -152,12 +156,12 @@ class DeepTraversal(Drawn, Tabular):
         """Return which entries do not depend on the start, shape (d1, d2), bool; all False where there is no limit."""
         if self.end is None:
             return np.zeros(self.shape, dtype=bool)
-        return np.ptp(self._ends, axis=0) <= SAME * float(np.abs(self.end).max())
+        return np.ptp(self.ends, axis=0) <= SAME * float(np.abs(self.end).max())
 
     @property
     def std(self) -> np.ndarray:
         """Return the standard deviation of the entries over Gaussian starts, shape (d1, d2); NaN without a limit."""
-        return np.full(self.shape, np.nan) if self.end is None else self._ends.std(axis=0)
+        return np.full(self.shape, np.nan) if self.end is None else self.ends.std(axis=0)
 
     @property
     def law(self) -> str | None:

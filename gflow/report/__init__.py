@@ -2,7 +2,7 @@
 
 from gflow.report.figures import Figure, FigureSet
 from gflow.report.numbers import format_interval, format_number, json_ready
-from gflow.report.pages import report_html, report_json, report_markdown, write_index, write_report
+from gflow.report.pages import report_files, report_html, report_json, report_markdown, write_index, write_report
 from gflow.report.records import MatrixView, Report, Table, versions
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "format_interval",
     "format_number",
     "json_ready",
+    "report_files",
     "report_html",
     "report_json",
     "report_markdown",

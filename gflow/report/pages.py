@@ -62,6 +62,15 @@ def write_report(
     OSError
         If the folder cannot be written, in one sentence.
     """
+    files = report_files(report, formats=formats, width=width, lettered=lettered)
+    _write(files, Path(folder), "the report")
+    return Path(folder) / "report.html"
+
+
+def report_files(
+    report: Report, *, formats: Sequence[str] = ("svg",), width: float | None = None, lettered: bool = False
+) -> dict[str, str | bytes]:
+    """Return what the files of a report hold, by name; parameters and errors as for ``write_report``."""
     kinds = tuple(dict.fromkeys(("svg", *formats)))
     files: dict[str, str | bytes] = {f"{figure.name}.csv": _csv(figure.data) for figure in report.figures}
     files |= {f"{f.name}.{kind}": figure_file(f, kind, width) for f in report.figures for kind in kinds}
@@ -75,8 +84,7 @@ def write_report(
         files["matrix-entries.csv"] = _csv(_entries(report.matrix))
     files |= {"report.json": report_json(report), "report.md": report_markdown(report)}
     files["report.html"] = report_html(report, formats=kinds, lettered=lettered)
-    _write(files, Path(folder), "the report")
-    return Path(folder) / "report.html"
+    return files
 
 
 def write_index(

@@ -12,6 +12,7 @@ import gflow
 from gflow.data import example
 from gflow_studies.benchmarks.bare import bare_flow
 from gflow_studies.benchmarks.depth import DEPTH_CASES
+from gflow_studies.benchmarks.explorer import explorer
 from gflow_studies.benchmarks.full_width import FULL_WIDTH_STUDIES
 from gflow_studies.benchmarks.growth import growth_study
 from gflow_studies.benchmarks.limits import DRIFT, LIMIT_CASES, LIMIT_STUDIES
@@ -114,5 +115,6 @@ STUDIES: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
     **FULL_WIDTH_STUDIES,
     **REFERENCE_STUDIES,
     "growth": growth_study,
+    "explorer": explorer,
 }
 """What a table of times leaves out, by the case it belongs to or alone: text to print, and its numbers."""
