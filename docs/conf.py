@@ -47,7 +47,8 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
-autosummary_generate = True
+# the list of names is written by `generated`, after Sphinx has looked for pages
+autosummary_generate = ["reference/api/index.md"]
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
