@@ -24,7 +24,7 @@ extensions = [
     "generated",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_templates", "_build", "_ext", "jupyter_execute", "**.ipynb_checkpoints"]
+exclude_patterns = ["_templates", "_build", "_ext", "jupyter_execute", "develop/looks", "**.ipynb_checkpoints"]
 html_theme = "pydata_sphinx_theme"
 html_title = "gflow"
 html_static_path = ["_static"]
@@ -35,11 +35,16 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
-    "pygments_light_style": "tango",
-    "pygments_dark_style": "github-dark",
     "search_as_you_type": False,
+    "header_links_before_dropdown": 9,
+    "show_prev_next": True,
 }
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
+html_baseurl = os.environ.get("GFLOW_SITE", "")
+if html_baseurl:  # a map of the site needs its address, which the recipe of a release fills in
+    extensions.append("sphinx_sitemap")
+    sitemap_url_scheme = "{link}"
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
