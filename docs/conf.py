@@ -41,10 +41,7 @@ html_theme_options = {
 }
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
-html_baseurl = os.environ.get("GFLOW_SITE", "")
-if html_baseurl:  # a map of the site needs its address, which the recipe of a release fills in
-    extensions.append("sphinx_sitemap")
-    sitemap_url_scheme = "{link}"
+html_baseurl = os.environ.get("GFLOW_SITE_ADDRESS", "")  # of the published site: a map of it is written where it is known
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
