@@ -8,6 +8,8 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+# a kernel that says nothing of how it is connected
+os.environ["JUPYTER_PATH"] = str(Path(__file__).parent / "_ext" / "jupyter")
 
 import gflow  # noqa: E402
 
@@ -41,13 +43,15 @@ html_theme_options = {
 }
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
-html_baseurl = os.environ.get("GFLOW_SITE_ADDRESS", "")  # of the published site: a map of it is written where it is known
+html_baseurl = os.environ.get(
+    "GFLOW_SITE_ADDRESS", ""
+)  # of the published site: a map of it is written where it is known
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 600
 nb_merge_streams = True
 # the list of names is written by `generated`, after Sphinx has looked for pages
 autosummary_generate = ["reference/api/index.md"]

@@ -87,7 +87,9 @@ def test_the_readme_holds_only_blocks_that_are_run() -> None:
 
 def test_the_readme_is_short_and_names_what_nobody_else_has() -> None:
     assert len(README.splitlines()) < 120
-    assert {word for word in ("Omega_k", "sub-Omega_k", "sympy", "ledger", "eight minutes") if word not in README} == set()
+    assert {
+        word for word in ("Omega_k", "sub-Omega_k", "sympy", "ledger", "eight minutes") if word not in README
+    } == set()
 
 
 def test_the_readme_names_the_installations_the_test_command_and_how_the_site_is_built() -> None:

@@ -42,7 +42,9 @@ def kind(part: dict[str, Any]) -> str:
     if "anyOf" in part:
         return " or ".join(kind(each) for each in part["anyOf"])
     inner, name = part.get("items"), part.get("type", "null or more")
-    return (name if isinstance(name, str) else name[0]) + (f" of {kind(inner)}" if inner and "anyOf" not in inner else "")
+    return (name if isinstance(name, str) else name[0]) + (
+        f" of {kind(inner)}" if inner and "anyOf" not in inner else ""
+    )
 
 
 def write_schemas(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pages import mark, plain, readable, table, write
 import gflow
 from gflow.statements import Claim, Statement, statements
 from gflow.statements.ledger import aggregated
+from gflow.statements.registry import BUILT_IN
 
 CASES = Path(__file__).parent.parent / "theorems" / "cases.toml"
 WHEN = {
@@ -32,6 +34,16 @@ GROUPS = {
     "What every model must do": ("",),
 }
 """Groups of statements, by how the source or the id begins."""
+SPECIAL = {
+    "mixing": "Mixing of modes",
+    "thm3_premise": "Premise of Theorem 3",
+    "commuting": "Commuting measurements",
+    "rip": "Restricted isometry",
+    "rip_thm3": "Jin et al., Theorem 3",
+    "gunasekar_thm1": "Gunasekar et al., Theorem 1",
+    "gunasekar_cor2": "Gunasekar et al., Corollary 2",
+    "gunasekar_conjecture": "Gunasekar et al., conjecture",
+}
 MATRICES = ("fig3", "fig4", "m1", "slides1", "zero_coupled")
 LONGEST = 400
 """A reason on a page has at most so many characters."""
@@ -78,13 +90,17 @@ class Cases:
 
 def told(claim: Claim) -> str:
     """Return one claim with its numbers, its hypotheses and its reason."""
-    reason, *_ = claim.reason.split("; hypotheses:")
-    reason = reason if len(reason) <= LONGEST else reason[: reason.rindex(" ", 0, LONGEST)] + " ..."
     number = "" if claim.measured is None else f"measured {claim.measured:.4g}"
     number += f" (allowed: {interval(claim.allowed)})" if claim.allowed and number else ""
-    lines = [f"- {mark(claim.verdict)} `{claim.id}` {number}{': ' if number else ''}{plain(reason)}"]
+    lines = [f"- {mark(claim.verdict)} `{claim.id}` {number}{': ' if number else ''}{plain(shortened(claim.reason))}"]
     lines += [f"  - {'✓✗?'[(True, False, None).index(each.met)]} {plain(_finding(each))}" for each in claim.hypotheses]
     return "\n".join(lines)
+
+
+def shortened(reason: str) -> str:
+    """Return a reason without the hypotheses, which are listed by themselves, and not too long."""
+    reason, *_ = reason.split("; hypotheses:")
+    return reason if len(reason) <= LONGEST else reason[: reason.rindex(" ", 0, LONGEST)] + " ..."
 
 
 def _finding(each: gflow.Finding) -> str:
@@ -104,8 +120,7 @@ def named(id: str) -> str:
     for short, word in {"prop": "Proposition ", "thm": "Theorem ", "assumption": "Assumption "}.items():
         if id.startswith(short) and id[len(short) :].isdigit():
             return word + id[len(short) :]
-    special = {"rip": "Restricted isometry", "thm3_premise": "Premise of Theorem 3", "mixing": "Mixing of modes"}
-    return special.get(id) or id.replace(".", ": ").replace("_", " ").replace("cor2", "cor. 2").capitalize()
+    return SPECIAL.get(id) or id.replace(".", ": ").replace("_", " ").capitalize()
 
 
 def group(each: Statement) -> str:
@@ -115,7 +130,8 @@ def group(each: Statement) -> str:
 
 def write_statements(folder: Path) -> None:
     """Write a page for each statement, and the list of all."""
-    cases, known = Cases(), statements()
+    cases = Cases()
+    known = [each for each in statements() if each.id in own(statements())]
     for each in known:
         write(folder / f"{each.id}.md", page(each, cases))
     lines = []
@@ -128,6 +144,11 @@ def write_statements(folder: Path) -> None:
         lines += [f"## {name}", "", *table(["statement", "says", "cases"], rows)]
     toc = [f"{named(each.id)} <generated/{each.id}>" for each in known]
     write(folder / "list.txt", [*lines, "```{toctree}", ":hidden:", "", *toc, "```"])
+
+
+def own(known: Iterable[Statement]) -> set[str]:
+    """Return the ids of gflow's own statements, those of installed packages and of users aside."""
+    return {each.id for each in known} & {each.id for each in BUILT_IN}
 
 
 def _kinds(chosen: dict[str, list[str]]) -> str:
@@ -148,7 +169,7 @@ def page(each: Statement, cases: Cases) -> list[str]:
     seen = [(name, given) for name, given in evidence if each.applies(given.problem, given.model)]
     if seen:
         found = [(name, aggregated(each.id, each.title, tuple(each.claims(given)))) for name, given in seen]
-        rows = [[f"`{name}`", mark(claim.verdict), plain(claim.reason.split("; hypotheses:")[0])[:LONGEST]] for name, claim in found]
+        rows = [[f"`{name}`", mark(claim.verdict), plain(shortened(claim.reason))] for name, claim in found]
         lines += ["## On matrices that come with gflow", "", *table(["matrix", "verdict", "why"], rows)]
     return [*lines, "## The code that does it", "", "```python", source(each.verify), "```"]
 

@@ -40,7 +40,9 @@ def write_studies(folder: Path) -> None:
         chosen = [name for name in left if name.startswith(starts)]
         if chosen:
             lines += [f"## {title}", "", '<div class="gallery">', *[left.pop(name) for name in chosen], "</div>", ""]
-    write(folder / "tiles.txt", [*lines, "```{toctree}", ":hidden:", "", *[f"generated/{name}" for name in tiles], "```"])
+    write(
+        folder / "tiles.txt", [*lines, "```{toctree}", ":hidden:", "", *[f"generated/{name}" for name in tiles], "```"]
+    )
 
 
 def _study(folder: Path, name: str) -> str:
@@ -49,7 +51,9 @@ def _study(folder: Path, name: str) -> str:
     report = study_report(study, name, study.QUICK)
     for figure in report.figures:
         (folder / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
-    pictures = [f'<img src="{figure.name}.svg" alt="{escape(figure.caption)}" loading="lazy">' for figure in report.figures]
+    pictures = [
+        f'<img src="{figure.name}.svg" alt="{escape(figure.caption)}" loading="lazy">' for figure in report.figures
+    ]
     lines = [f"# {plain(report.title)}", "", plain(report.lead), ""]
     for figure, picture in zip(report.figures, pictures, strict=True):
         lines += [f'<figure class="drawn">{picture}<figcaption>{escape(figure.caption)}</figcaption></figure>', ""]
