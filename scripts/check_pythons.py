@@ -1,7 +1,8 @@
-"""Run the tests with every Python that gflow names and that is at hand: python scripts/check_pythons.py [pytest options]
+"""Run the tests with every Python that gflow names and that is at hand: python scripts/check_pythons.py [OPTIONS]
 
 A Python is at hand if ``python3.X`` starts, from the PATH or from pyenv. Each gets an environment of its own with the
-newest packages there are for it. Those that are not at hand are said to be untested. Exit code 0 if all that ran passed.
+newest packages for it, and pytest is given the options. Those that are not at hand are untested, and it says so. Exit
+code 0 if all that ran passed.
 """
 
 import os

@@ -15,7 +15,7 @@ KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(N
 
 
 def schema(values: list[Any]) -> dict[str, Any]:
-    """Return a JSON Schema that all of the values meet; what is in each of them is required, and numbers may be null."""
+    """Return a JSON Schema that all of the values meet; what all have is required, and numbers may be null."""
     objects = [value for value in values if isinstance(value, dict)]
     arrays = [value for value in values if isinstance(value, list)]
     kinds = {KINDS[type(value)] for value in values if not isinstance(value, dict | list)}
