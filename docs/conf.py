@@ -39,6 +39,7 @@ html_theme_options = {
     "footer_end": ["theme-version"],
     "search_as_you_type": False,
     "header_links_before_dropdown": 9,
+    "navbar_align": "left",
     "show_prev_next": True,
 }
 html_context = {"default_mode": "auto"}
@@ -60,6 +61,5 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
-# docstrings are plain text with |A| and a* in it, and the links of CONTRIBUTING.md are those of the repository
-suppress_warnings = ["config.cache", "docutils", "myst.xref_missing", "autosummary"]
+suppress_warnings = ["config.cache"]
 nb_execution_show_tb = True

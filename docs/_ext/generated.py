@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,19 @@ def mapped(app: Any, error: Exception | None) -> None:
         (Path(app.outdir) / "sitemap.txt").write_text("".join(f"{base}/{page}\n" for page in pages), encoding="utf-8")
 
 
+def escaped(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Keep |A| and a* of docstrings, which are plain text, from being read as markup."""
+    for number, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            parts = line.split("``")
+            parts[::2] = [re.sub(r"\||(?<=\w)\*(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
+            lines[number] = "``".join(parts)
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Write the pages before the site is read, copy the pictures after it is built."""
     app.connect("builder-inited", pages, priority=100)
+    app.connect("autodoc-process-docstring", escaped, priority=100)
     app.connect("build-finished", copied)
     app.connect("build-finished", mapped)
     return {"parallel_read_safe": True}

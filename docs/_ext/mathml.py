@@ -12,7 +12,7 @@ BELOW = re.compile(r"<msub>(<mo>(?:lim|min|max|sup|inf)</mo>.*?)</msub>")
 
 def written(tex: str, display: str) -> str:
     """Return a formula in TeX as MathML; set apart, limits stand above what they are taken over."""
-    found = convert(tex.strip(), display=display)
+    found = convert(tex.strip(), display=display).replace("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>")
     return BELOW.sub(r"<munder>\1</munder>", found) if display == "block" else found
 
 

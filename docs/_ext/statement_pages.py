@@ -180,7 +180,7 @@ def explained(function: Any) -> list[str]:
     text = inspect.cleandoc((module and module.__doc__) or function.__doc__ or "").replace("``", "`")
     parts = text.split("`")
     parts[::2] = [readable(part).replace("*", r"\*").replace("_", r"\_") for part in parts[::2]]
-    return "`".join(parts).splitlines()
+    return [line for line in "`".join(parts).splitlines() if not line.startswith("Source: ")]
 
 
 def source(function: Any) -> str:
