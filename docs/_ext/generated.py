@@ -37,7 +37,9 @@ def escaped(app: Any, what: str, name: str, value: Any, options: Any, lines: lis
     for number, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
             parts = line.split("``")
-            parts[::2] = [re.sub(r"\||(?<=\w)\*(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
+            parts[::2] = [
+                re.sub(r"\||(?<=\w)\*(?!\w)|(?<=[(\[ ])\*(?=[\w\],)])", r"\\\g<0>", part) for part in parts[::2]
+            ]
             lines[number] = "``".join(parts)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,13 @@ def write_studies(folder: Path) -> None:
         chosen = [name for name in left if name.startswith(starts)]
         if chosen:
             lines += [f"## {title}", "", '<div class="gallery">', *[left.pop(name) for name in chosen], "</div>", ""]
-    write(
-        folder / "tiles.txt", [*lines, "```{toctree}", ":hidden:", "", *[f"generated/{name}" for name in tiles], "```"]
-    )
+    toc = [f"{_short(tile)} <generated/{name}>" for name, tile in tiles.items()]
+    write(folder / "tiles.txt", [*lines, "```{toctree}", ":hidden:", "", *toc, "```"])
+
+
+def _short(tile: str) -> str:
+    """Return the title of a tile up to its first colon, for a list beside the page."""
+    return unescape(re.sub("<[^>]*>", "", tile)).split(":")[0]
 
 
 def _study(folder: Path, name: str) -> str:
