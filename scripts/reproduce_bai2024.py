@@ -3,33 +3,10 @@
 usage: python scripts/reproduce_bai2024.py [FOLDER] [--quick] [--jobs N]
 """
 
-import argparse
-import sys
-import time
-from pathlib import Path
+from reproduction import reproduce
 
-from threadpoolctl import threadpool_limits
-
-from gflow.report import write_index, write_report
-from gflow.statements.claims import exit_code, summary
-from gflow.studies import configured, study_named, study_names, study_report
+from gflow.studies import study_names
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("bai2024"))
-    parser.add_argument("--quick", action="store_true", help="small versions, in minutes")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s)")
-    asked = parser.parse_args()
-    threadpool_limits(limits=1)
-    entries, codes = [], []
-    for name in (name for name in study_names() if name.startswith(("bai2024-", "limit-", "premise-"))):
-        begun, study = time.perf_counter(), study_named(name)
-        report = study_report(study, name, configured(study, quick=asked.quick), jobs=asked.jobs)
-        write_report(report, asked.folder / name)
-        entries.append((report.title, f"{name}/report.html", summary(report.claims)))
-        codes.append(exit_code(report.claims))
-        print(f"{name}: {time.perf_counter() - begun:.1f} s", flush=True)
-        for claim in report.claims:
-            print(f"  {claim.verdict}: {claim.id}: {claim.statement} (measured {claim.measured})")
-    print(write_index(entries, asked.folder, title="Bai, Zhao, Zhang 2024: the figures, recomputed"))
-    sys.exit(max(codes))
+    names = [name for name in study_names() if name.startswith(("bai2024-", "limit-", "premise-"))]
+    reproduce(__doc__, names, "bai2024", "Bai, Zhao, Zhang 2024: the figures, recomputed")

@@ -21,6 +21,8 @@ FLOW_EXPONENTS = (-4, -8, -12)
 """Scales of the starts of the ordinary flow, one of them for each problem."""
 LIMIT_EXPONENTS = (-30, -60)
 """Scales at which the referee looks at the limit; the graded flow is compared at the first."""
+APPROACH = 0.999
+"""A limit that does not know its own scale must at least come this much nearer between the two."""
 AGREE = 1e-3
 """Largest difference of an entry, relative to the larger of max|M| and max|W|, that counts as agreement."""
 SLACK = 10.0
@@ -255,10 +257,10 @@ class Court:
         allowed = max(AGREE, SLACK * (limit.error or 0.0) / max(self.unit, float(np.abs(limit.matrix).max())))
         if apart <= allowed:
             return Outcome.AGREE, ""
-        order, needed = limit.order or 0.0, limit.log10_alpha(PROMISE)
+        order, needed = limit.order or 0.0, limit.log10_alpha_bound(PROMISE)
         said = f"{before:.3g}, {apart:.3g} from the referee; order {order:.4g}, log10_alpha {needed}"
-        if needed is None:
-            return Outcome.WRONG, said
+        if limit.log10_alpha(PROMISE) is None and apart < APPROACH * before:
+            return Outcome.SLOW, said
         if needed < LIMIT_EXPONENTS[1]:
             return Outcome.SLOW, said
         expected = before * 10.0 ** (ORDER_SLACK * order * (LIMIT_EXPONENTS[1] - LIMIT_EXPONENTS[0]))
@@ -291,15 +293,19 @@ class ThinCourt(Court):
         if not (small.matrix is not None and small.determined.all()):
             same = small.matrix is not None and not large.determined[:, self.first].all()
             return (Outcome.HONEST if same else Outcome.WRONG), f"large converged, small {small.status}"
-        near = self.verdict(LIMIT_EXPONENTS[1])
-        if near.ending == Ending.BUDGET:
+        near, far = (self.verdict(exponent) for exponent in LIMIT_EXPONENTS[::-1])
+        if Ending.BUDGET in (near.ending, far.ending):
             return Outcome.OUT_OF_REACH, ""
-        apart = difference(large.matrix[:, self.first] * self.roots / self.unit, near.W, 1.0)
+        W = large.matrix[:, self.first] * self.roots / self.unit
+        apart, before = difference(W, near.W, 1.0), difference(W, far.W, 1.0)
         if apart <= AGREE:
             return Outcome.AGREE, ""
-        needed = small.log10_alpha(PROMISE)
-        slow = needed is not None and needed < LIMIT_EXPONENTS[1]
-        return (Outcome.SLOW if slow else Outcome.WRONG), f"{apart:.3g} from the referee; log10_alpha {needed}"
+        needed = small.log10_alpha_bound(PROMISE)
+        if small.log10_alpha(PROMISE) is None and apart < APPROACH * before:
+            return Outcome.SLOW, f"{before:.3g}, {apart:.3g} from the referee"
+        return (
+            Outcome.SLOW if needed < LIMIT_EXPONENTS[1] else Outcome.WRONG
+        ), f"{apart:.3g} from the referee; log10_alpha {needed}"
 
 
 def drawn(seed: int, number: int, kinds: tuple[str, ...] = tuple(KINDS)) -> tuple[np.ndarray, Court]:

@@ -45,13 +45,13 @@ ROOMS = {
     "gflow.files": room("gflow.problems", "scipy"),
     "gflow.connectivity": room("gflow.problems", "networkx scipy"),
     "gflow.models": room(outside="autograd"),
-    "gflow.objective": room("gflow.problems gflow.models", "autograd scipy"),
+    "gflow.objective": room("gflow.problems gflow.models", "autograd jax scipy"),
     "gflow.testing": room("gflow.problems gflow.models", "scipy"),
     "gflow.flow": room("gflow.files gflow.critical gflow.objective", "scipy"),
     "gflow.fast": room("gflow.flow", "numba scipy"),
     "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
     "gflow.workers": room(outside="joblib scipy threadpoolctl"),
-    "gflow.descent": room("gflow.flow gflow.objective"),
+    "gflow.descent": room("gflow.critical gflow.flow gflow.objective", "scipy"),
     "gflow.graded": room(
         "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical", "scipy"
     ),
@@ -89,7 +89,7 @@ ROOMS = {
     ),
     "scripts": room(
         "gflow gflow.cli gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow_studies",
-        "court machines threadpoolctl distributed",
+        "court machines reproduction threadpoolctl distributed",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""

@@ -1,5 +1,7 @@
 """Tests of the objective: closed forms against automatic differentiation, exact arithmetic, and each planted bug."""
 
+import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -304,3 +306,38 @@ def test_a_hessian_product_never_takes_the_slope_of_another_point() -> None:
     assert np.array_equal(objective.hvp(point, v), here)
     point += 0.1 * v
     assert np.array_equal(objective.hvp(point, v), there)
+
+
+# automatic differentiation
+
+
+def small_net(xp: Any) -> Callable[[Any], Any]:
+    inputs = np.random.default_rng(0).standard_normal((10, 2))
+
+    def loss(theta: Any) -> Any:
+        hidden = xp.tanh(xp.dot(inputs, xp.reshape(theta[:6], (2, 3))))
+        return xp.sum((xp.dot(hidden, theta[6:]) - np.sin(inputs[:, 0])) ** 2)
+
+    return loss
+
+
+def test_jax_gives_the_derivatives_of_autograd_in_doubles_and_keeps_its_settings() -> None:
+    jax = pytest.importorskip("jax", reason="the backend jax is an extra of its own")
+    ours, theirs = Objective.autodiff(small_net(anp), 9), Objective.autodiff(small_net(jax.numpy), 9, backend="jax")
+    theta, v = np.random.default_rng(1).standard_normal((2, 9))
+    for name, arguments in {"value": (theta,), "gradient": (theta,), "hvp": (theta, v), "hessian": (theta,)}.items():
+        one, two = (np.asarray(getattr(each, name)(*arguments)) for each in (ours, theirs))
+        assert one.dtype == two.dtype == float and np.abs(one - two).max() < 1e-12
+    assert jax.numpy.zeros(1).dtype == np.float32
+    with pytest.raises(TypeError, match=r"written with jax\.numpy"):
+        Objective.autodiff(lambda theta: np.sum(np.sin(theta)), 2, backend="jax").gradient(np.ones(2))
+
+
+def test_what_differentiates_a_function_is_known_installed_and_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="one of 'autograd', 'jax'; got 'torch'"):
+        Objective.autodiff(small_net(anp), 9, backend="torch")
+    with pytest.raises(TypeError, match=r"written with autograd\.numpy"):
+        Objective.autodiff(lambda theta: math.sin(theta[0]), 1).gradient(np.ones(1))
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(ImportError, match=r"gflow-toolkit\[jax\]"):
+        Objective.autodiff(small_net(np), 9, backend="jax")

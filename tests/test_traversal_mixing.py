@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from referee import Referee, start
 
+from gflow.graded import graded_flow
 from gflow.limit import Traversal, TraversalStatus, saddle_to_saddle
 from gflow.limit.law import race as race_module, sectors as sectors_module
 from gflow.limit.law.frames import frame_of, raced
@@ -235,6 +236,47 @@ def test_symmetric_factors_whose_modes_are_kept_apart_are_undecided() -> None:
     data = np.array([[2.0, 1.0, GAP, 0.5], [1.0, 3.0, 0.3, GAP], [GAP, 0.3, 3.0, 1.0], [0.5, GAP, 1.0, 2.0]])
     found = symmetric_traversal(MatrixCompletion(data))
     assert found.status == TraversalStatus.UNDECIDED and "keep apart" in found.reason
+
+
+def test_frames_follow_the_race_where_the_top_pair_escapes_but_not_all_modes_mix() -> None:
+    block = np.array([[-0.924, 0.265, GAP], [GAP, 1.382, GAP], [0.265, -1.11, 1.382]])
+    for rows in (block, block[:, ::-1]):  # symmetric about one diagonal, or the other
+        data = np.full((4, 4), GAP)
+        data[:3, :3], data[3, 3] = rows, -0.476
+        problem, model = MatrixCompletion(data), Factorization((4, 4))
+        theta = model.random(0)
+        found = saddle_to_saddle(problem, theta)
+        seen = graded_flow(problem, theta, log_scale=-150 * np.log(10.0))
+        assert found.status == CONVERGED and all(saddle.mixing is not False for saddle in found.saddles)
+        assert found.chains[0].apart and found.matrix is not None
+        assert np.abs(model.output(seen.final) - found.matrix).max() < 1e-6
+
+
+def test_an_orbit_that_only_rounding_takes_out_of_its_symmetry_is_no_limit() -> None:
+    rows = [
+        [1.4435462713596516, GAP, 0.5771548759425986, 0.3121320246265737],
+        [GAP, 0.1679686720269143, 0.22673295430110926, -1.7721712512601282],
+        [0.5771548759425986, 0.22673295430110926, -1.2534819686296808, 0.254640875557033],
+        [0.3121320246265737, -1.7721712512601282, 0.254640875557033, 0.6243867309101392],
+    ]
+    found = limit(rows)  # the referee, at 1e-250: W_12 and W_21 near -1.19; rounding leads to -4.24 and 0.79
+    assert found.status == TraversalStatus.UNDECIDED and "displacements as small as rounding" in found.reason
+
+
+def test_what_grows_while_a_valley_is_crossed_asks_for_the_alpha_it_needs() -> None:
+    found = limit([[GAP, -1.5934948], [-1.7806493, 0.0970797]])
+    needed = found.log10_alpha(0.01)
+    assert needed is not None and needed < -300  # the referee: 18 % off at 1e-30, 9 % at 1e-60
+
+
+def test_an_unknown_order_is_said_with_what_is_known_of_the_scale() -> None:
+    found = limit([[-1, -3, -2], [-3, 1, GAP], [-2, GAP, GAP]])
+    assert found.status == CONVERGED and found.log10_alpha(0.01) is None
+    assert found.log10_alpha_bound(0.01) < -100 and any("at least" in said for said in found.warnings)
+    known = limit([[1, 2], [3, GAP]])
+    assert known.log10_alpha_bound(0.01) == known.log10_alpha(0.01)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        known.log10_alpha_bound(1.0)
 
 
 # planted bugs

@@ -19,6 +19,8 @@ COMPLETE = 1e-12
 """What a product leaves outside the Krylov space, relative to the Hessian, where the space is invariant."""
 NORM_STEPS = 20
 """Lanczos steps for the norm of the Hessian."""
+FEW_STEPS = 5
+"""The same where a factor of 1.5 does not matter."""
 VECTORS = 30
 """Lanczos vectors kept at a restart beyond 2 k: far fewer products than with the usual 20, at little more work."""
 GUARD_TOL = 1e-3
@@ -149,6 +151,13 @@ def hessian_norm(objective: Objective, theta: np.ndarray, steps: int = 12) -> fl
         if space.is_complete(COMPLETE):
             break
     return float(np.abs(np.linalg.eigvalsh(space.projected)).max())
+
+
+def curvature_at(objective: Objective, theta: np.ndarray) -> float:
+    """Return the norm of the Hessian at ``theta``, above dimension 1000 by a few Lanczos steps."""
+    if objective.dim > DENSE_LIMIT:
+        return hessian_norm(objective, theta, FEW_STEPS)
+    return hessian_spectrum(objective, theta).norm
 
 
 def _lanczos(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
 from gflow import watch
 from gflow.descent.quartic import quartic_along
@@ -12,7 +13,6 @@ from gflow.descent.record import LARGEST_ITERATE, ObjectiveSteps, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback
 from gflow.flow.endings import EXACTLY_ZERO, passed, small_loss
-from gflow.flow.monitor import norm
 from gflow.flow.trajectory import Ending
 from gflow.policy import EPS
 

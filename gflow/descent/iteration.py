@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
 from gflow import watch
+from gflow.critical.spectra import curvature_at
 from gflow.descent.optimizers import LinearOptimizer, Optimizer, State, optimizer_of
 from gflow.descent.record import LARGEST_ITERATE, ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback
 from gflow.flow.endings import passed
-from gflow.flow.monitor import norm
-from gflow.flow.saddles import curvature_at
 from gflow.flow.trajectory import Ending
 from gflow.objective import StochasticLoss
 

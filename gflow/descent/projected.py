@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
 from gflow import watch
 from gflow.descent.record import Steps, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback
 from gflow.flow.endings import passed
-from gflow.flow.monitor import norm
 from gflow.flow.record import Course
 from gflow.flow.trajectory import Ending
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback, drive
 from gflow.flow.endings import STOPPED, loss_reached
-from gflow.flow.monitor import norm
 from gflow.flow.record import Course, Record
 from gflow.flow.trajectory import Ending
 from gflow.flow.verdicts import at_rest

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.critical.spectra import hessian_norm
-from gflow.flow.monitor import norm
-from gflow.flow.saddles import curvature_at
+from gflow.critical.spectra import curvature_at, hessian_norm
 from gflow.flow.solvers import Solvers
 from gflow.policy import EPS
 
@@ -54,17 +53,20 @@ class Centred:
     def __init__(
         self, objective: Objective, delta: np.ndarray, center: np.ndarray | None, method: Any, rtol: float, t_end: float
     ) -> None:
+        from scipy.linalg.blas import dnrm2
+
         self.objective, self.rtol, self.t_end = objective, rtol, t_end
+        self.norm: Callable[[np.ndarray], float] = dnrm2  # also where squares underflow
         self.solvers = Solvers(method, objective.dim, rtol, self._radius)
         self.n_gradients, self.n_hessians, self.n_steps = 0, 1, 0
         self.center = np.zeros_like(delta) if center is None else center
         self.local = objective if center is None else objective.around(center)
         self.theta = self.center + delta
         self.velocity = -self.local.gradient(delta)
-        self.slope, self.size = norm(self.velocity), norm(self.theta)
+        self.slope, self.size = self.norm(self.velocity), self.norm(self.theta)
         self.curvature = curvature_at(objective, self.theta)
         self.tolerance = self.reach = 0.0
-        self.enter(0.0, delta, norm(delta))
+        self.enter(0.0, delta, self.norm(delta))
 
     @property
     def allowed(self) -> float:
@@ -74,8 +76,8 @@ class Centred:
     def enter(self, t: float, delta: np.ndarray, grows: float) -> None:
         """Keep a solver that starts at ``center + delta``, with tolerances relative to ``grows``, what still can."""
         precise = self.local.deviation is not None or not self.center.any()
-        before, self.t, self.reach = self.allowed, t, norm(delta)
-        self.tolerance = max(self.rtol * grows, 1e-300 if precise else 100 * EPS * norm(self.center))
+        before, self.t, self.reach = self.allowed, t, self.norm(delta)
+        self.tolerance = max(self.rtol * grows, 1e-300 if precise else 100 * EPS * self.norm(self.center))
         if self.n_steps:
             first = self.solvers.next_step(self.solver, min(1.0, self.allowed / before))
         else:
@@ -93,13 +95,13 @@ class Centred:
         said = self.solver.step()
         self.n_steps += 1
         theta = self.center + self.solver.y
-        size = norm(theta)
+        size = self.norm(theta)
         if self.solver.status == "failed" or not isfinite(size):
             raise IntegrationFailed(said or "the state is not finite")
         if self.solvers.is_foreign:
             self._velocity(self.solver.y)
         self.t = float(self.solver.t)
-        self.theta, self.size, self.reach, self.slope = theta, size, norm(self.solver.y), norm(self.velocity)
+        self.theta, self.size, self.reach, self.slope = theta, size, self.norm(self.solver.y), self.norm(self.velocity)
 
     def go_on(self) -> None:
         """Keep a fresh solver where rounding errors of the state exceed its tolerance, or where another one is due."""

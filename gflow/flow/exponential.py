@@ -7,9 +7,9 @@ from math import sqrt
 
 import numpy as np
 from scipy.integrate import DenseOutput, OdeSolver
+from scipy.linalg.blas import dnrm2 as norm
 
 from gflow.critical.lanczos import Lanczos, Product
-from gflow.flow.monitor import norm
 from gflow.policy import EPS
 
 FEWEST_VECTORS, MOST_VECTORS, LARGEST_BASIS = 10, 30, 2**27

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from math import sqrt
-
 import numpy as np
 
 from gflow.flow.trajectory import Plateau
 
 PROMINENCE = 10.0
 """A plateau is a local minimum of the gradient norm that is this many times below its surroundings."""
-
-
-def norm(vector: np.ndarray) -> float:
-    """Return the Euclidean norm of a flat array, also where squares underflow."""
-    square = vector.dot(vector)
-    if square > 1e-280:
-        return sqrt(square)
-    size = float(np.abs(vector).max())
-    return size * float(np.linalg.norm(vector / size)) if size > 1e-300 else size
 
 
 def plateaus(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.flow.monitor import norm, plateaus
+from gflow.flow.monitor import plateaus
 from gflow.flow.trajectory import Ending, Plateau, Status, Trajectory
 
 if TYPE_CHECKING:
@@ -88,11 +88,7 @@ class Course:
         """Return the course of the states in a record; known gradient norms are not evaluated again."""
         states = np.array(record.states)
         known = np.array(record.slopes) if slopes_known else np.full(1, np.nan)
-        slopes = (
-            known
-            if np.isfinite(known).all()
-            else np.array([norm(gradient) for gradient in _mapped(objective, objective.gradient, states)])
-        )
+        slopes = known if np.isfinite(known).all() else _norms(_mapped(objective, objective.gradient, states))
         losses = _mapped(objective, objective.value, states)
         few = objective.dim > LARGE
         return cls(np.array(record.times), states, losses, slopes, drift_along(objective, states, few=few))
@@ -162,6 +158,13 @@ class Course:
             n_steps=counts[2],
             error=error,
         )
+
+
+def _norms(vectors: np.ndarray) -> np.ndarray:
+    """Return the Euclidean norms of the rows, also where squares underflow."""
+    sizes = np.abs(vectors).max(axis=1)
+    units = np.where(sizes > 0.0, sizes, 1.0)
+    return units * np.linalg.norm(vectors / units[:, None], axis=1)
 
 
 def drift_along(objective: Objective, states: np.ndarray, *, few: bool = False) -> float | None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gflow.flow.monitor import norm
 from gflow.flow.outcome import LARGEST_SETTLED, Output
 from gflow.flow.trajectory import Status, Trajectory
 from gflow.policy import EPS
@@ -68,7 +67,7 @@ def left(objective: Objective, theta: np.ndarray) -> tuple[float, float]:
     if output.function is None or not begin.any() or len(theta) > LARGEST_SETTLED:
         return 0.0, 0.0
     at, modes = _settled(inner, begin)
-    here, size = output.at(at * unit), norm(at)
+    here, size = output.at(at * unit), float(np.linalg.norm(at))
     if not modes.scale * size > np.finfo(float).tiny:
         return 0.0, 0.0  # nothing is left that could move
     downhill = size * np.sqrt(modes.falls / modes.scale)
@@ -81,9 +80,9 @@ def left(objective: Objective, theta: np.ndarray) -> tuple[float, float]:
             for step, v in zip(steps, modes.vectors.T, strict=True)
         ]
     )
-    held = norm(np.where(modes.falls > 0.0, moved, 0.0))
+    held = float(np.linalg.norm(np.where(modes.falls > 0.0, moved, 0.0)))
     heard = held > TELLING * output.size(theta)
-    way = float(np.abs(here - output.at(theta)).max()) + norm(moved)
+    way = float(np.abs(here - output.at(theta)).max()) + float(np.linalg.norm(moved))
     return way, objective.unit * float(downhill.max()) ** 2 if heard else 0.0
 
 
@@ -106,7 +105,7 @@ def _modes(inner: Objective, at: np.ndarray) -> _Modes:
     scale = max(float(np.abs(values).max()), np.finfo(float).tiny)
     lost = ROUNDING * EPS * scale
     curvatures, slopes = np.maximum(values, lost), vectors.T @ inner.gradient(at)
-    noise = ROUNDING * EPS * norm(at) * np.sqrt(curvatures * scale)
+    noise = ROUNDING * EPS * float(np.linalg.norm(at)) * np.sqrt(curvatures * scale)
     slopes = np.where(np.abs(slopes) > noise, slopes, 0.0)
     return _Modes(vectors, curvatures, slopes, np.where(values < -lost, -values, 0.0), scale)
 
@@ -122,7 +121,7 @@ def _settled(inner: Objective, at: np.ndarray) -> tuple[np.ndarray, _Modes]:
         settles = modes.values > CLEAR * modes.falls.max()
         step = modes.vectors[:, settles] @ (modes.slopes[settles] / modes.values[settles])
         unseen = modes.falls.max() <= UNSEEN**2 * modes.scale
-        if unseen or not 0.0 < norm(step) <= NEAR * norm(at):
+        if unseen or not 0.0 < float(np.linalg.norm(step)) <= NEAR * float(np.linalg.norm(at)):
             break
         at = at - step
         modes = _modes(inner, at)

@@ -8,10 +8,10 @@ J. Comput. Appl. Math. 2014, order 5 with an embedded order 3).
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import sqrt
 
 import numpy as np
 
-from gflow.flow.monitor import norm
 from gflow.policy import EPS
 
 NOISE = 16 * EPS
@@ -68,11 +68,11 @@ class Rosenbrock:
     def expand(self) -> None:
         """Keep the flow linearised at the present state."""
         self.rates, self.basis = np.linalg.eigh(self.hessian(self.y))
-        self.size = norm(self.y)
+        self.size = sqrt(self.y.dot(self.y))
         self.noise = NOISE * max(-float(self.rates[0]), float(self.rates[-1])) * self.size
         self.velocity = -self.slope(self.y).dot(self.basis)
         self.moving = self.audible(self.velocity)
-        self.speed = norm(self.velocity)
+        self.speed = sqrt(self.velocity.dot(self.velocity))
         self.at_rest = not self.moving.any()
 
     def audible(self, slopes: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ class Rosenbrock:
         while True:
             with np.errstate(over="ignore", invalid="ignore"):
                 move, error = self.attempt(h)
-            ratio = norm(error) / self.allowed(max(self.size, norm(move)))
+            ratio = sqrt(error.dot(error)) / self.allowed(max(self.size, sqrt(move.dot(move))))
             if ratio <= 1.0:
                 break
             h *= max(0.2, 0.9 * ratio**-0.25) if np.isfinite(ratio) else 0.2

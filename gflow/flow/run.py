@@ -155,6 +155,7 @@ class Run:
         self.steps.keep(flow.t, flow.theta, flow.slope)
         self.samples.keep(flow.t, flow.theta)
         course = Course.along(self.objective, self.steps, slopes_known=dim > DENSE_LIMIT)
+        sampled = None if self.wanted is None else Course.along(self.objective, self.samples)
         largest = max(float(course.states.max()), -float(course.states.min()))
         output, end, rounding = Output(self.objective, self.units), flow.theta * self.units[0], self.watch.rounding
         escaped = self.watch.escapes > 0
@@ -175,5 +176,5 @@ class Run:
             units=self.units,
             noise=flow.curvature * (flow.rtol * largest) ** 2 * dim,
             error=self.doubts.error(course.drift, course.rise),
-            sampled=None if self.wanted is None else Course.along(self.objective, self.samples),
+            sampled=sampled,
         )

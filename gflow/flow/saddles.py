@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gflow.critical import Spectrum, hessian_spectrum, stationary_point
-from gflow.critical.spectra import hessian_norm
-from gflow.flow.monitor import norm
+from gflow.critical.spectra import curvature_at
 from gflow.policy import DENSE_LIMIT, EPS, RESTARTS
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ PASSIVE = 0.999
 LARGEST_EXPONENT = 600.0
 TURN = 10.0
 """A stay begins where the gradient norm has fallen by this factor, and ends where it has risen by it."""
-NORM_STEPS = 5
-"""Lanczos steps for the norm of the Hessian where a factor of 1.5 does not matter."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,14 +60,7 @@ class PassedSaddle:
     @property
     def size(self) -> float:
         """Return |center|, or the natural unit 1 if that is larger."""
-        return max(1.0, norm(self.center))
-
-
-def curvature_at(objective: Objective, theta: np.ndarray) -> float:
-    """Return the norm of the Hessian at ``theta``, above dimension 1000 by a few Lanczos steps."""
-    if objective.dim > DENSE_LIMIT:
-        return hessian_norm(objective, theta, NORM_STEPS)
-    return hessian_spectrum(objective, theta).norm
+        return max(1.0, float(np.linalg.norm(self.center)))
 
 
 def saddle_near(objective: Objective, theta: np.ndarray) -> PassedSaddle:
@@ -80,7 +70,7 @@ def saddle_near(objective: Objective, theta: np.ndarray) -> PassedSaddle:
     """
     if objective.dim > DENSE_LIMIT:
         return saddle_at(objective, theta)
-    radius = NEIGHBOURHOOD * max(1.0, norm(theta))
+    radius = NEIGHBOURHOOD * max(1.0, float(np.linalg.norm(theta)))
     point = stationary_point(objective, theta, gradient_tol=1e-17, radius=radius, max_steps=12)
     spectrum = hessian_spectrum(objective, point)
     return _saddle(objective, _polished(objective, point, spectrum), spectrum, critical=True)
@@ -94,40 +84,39 @@ def _polished(objective: Objective, point: np.ndarray, spectrum: Spectrum) -> np
     """
     for _ in range(POLISHES):
         slope = objective.gradient(point)
-        rates, modes = unstable(spectrum, norm(slope), point)
+        rates, modes = unstable(spectrum, float(np.linalg.norm(slope)), point)
         point = point + modes @ (modes.T @ slope / rates)
     return point
 
 
 def saddle_at(objective: Objective, theta: np.ndarray) -> PassedSaddle:
     """Return ``theta``, where the gradient is small, as the critical point nearby."""
-    if objective.dim <= DENSE_LIMIT:
-        return _saddle(objective, theta, hessian_spectrum(objective, theta, tol=FLATNESS), critical=False)
-    spectrum = _candidates(objective, theta) or hessian_spectrum(
-        objective, theta, tol=LANCZOS_TOL, max_restarts=RESTARTS
-    )
+    spectrum = _candidates(objective, theta)
+    if spectrum is None:
+        spectrum = hessian_spectrum(objective, theta, tol=LANCZOS_TOL, max_restarts=RESTARTS)
     return _saddle(objective, theta, spectrum, critical=False)
 
 
 def _candidates(objective: Objective, theta: np.ndarray) -> Spectrum | None:
     """Return the lowest Ritz values of the Hessian on the objective's own candidates for unstable modes.
 
-    None where they show no negative curvature and its bound, if they do not attain it, leaves room for some.
+    None up to dimension 1000, and where they show no negative curvature and its bound, if they do not attain it,
+    leaves room for some.
     """
-    if objective.escape_modes is None:
+    if objective.dim <= DENSE_LIMIT or objective.escape_modes is None:
         return None
     bound, modes = objective.escape_modes(theta)
     products = np.array([objective.hvp(theta, mode) for mode in modes.T]).reshape(modes.shape[::-1])
     H = products @ modes
     values, rotation = np.linalg.eigh((H + H.T) / 2)
-    spectrum = Spectrum(values, modes @ rotation, False, max(hessian_norm(objective, theta, NORM_STEPS), bound))
-    slope = norm(objective.gradient(theta))
+    spectrum = Spectrum(values, modes @ rotation, False, max(curvature_at(objective, theta), bound))
+    slope = float(np.linalg.norm(objective.gradient(theta)))
     excluded = bound <= _zero_cut(spectrum, slope, theta) or (-values[:1] >= ATTAINED * bound).any()
     return spectrum if excluded or unstable(spectrum, slope, theta)[0].size else None
 
 
 def _saddle(objective: Objective, theta: np.ndarray, spectrum: Spectrum, critical: bool) -> PassedSaddle:
-    residual = norm(objective.gradient(theta))
+    residual = float(np.linalg.norm(objective.gradient(theta)))
     rates, modes = unstable(spectrum, residual, theta)
     if not rates.size:
         return PassedSaddle(theta, residual, rates, modes, rates)
@@ -148,7 +137,7 @@ def unstable(spectrum: Spectrum, slope: float, theta: np.ndarray) -> tuple[np.nd
 
 def _zero_cut(spectrum: Spectrum, slope: float, theta: np.ndarray) -> float:
     flat = FLATNESS if spectrum.complete else LANCZOS_TOL
-    return flat * spectrum.norm + 2.0 * slope / max(1.0, norm(theta))
+    return flat * spectrum.norm + 2.0 * slope / max(1.0, float(np.linalg.norm(theta)))
 
 
 def shifted(objective: Objective, origin: np.ndarray) -> Objective:

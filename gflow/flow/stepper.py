@@ -59,6 +59,10 @@ class Stepper(OdeSolver):
             raise ValueError(f"max_step and first_step must be positive; got {max_step!r}, {first_step!r}")
         self.rtol, self.atol, self.max_step, self.first_step, self.jac = rtol, atol, max_step, first_step, jac
         self.y_old = self.f = self.f_old = self.y
+        self._begin()
+
+    def _begin(self) -> None:
+        """Keep what the steps need beside the arguments."""
 
     def field(self, s: float, y: np.ndarray) -> np.ndarray:
         """Return the velocity."""

@@ -139,18 +139,7 @@ class ExponentialRosenbrock(Stepper):
 
     order = 5
 
-    def __init__(
-        self,
-        fun: Field,
-        t0: float,
-        y0: np.ndarray,
-        t_bound: float,
-        vectorized: bool = False,
-        *,
-        jac: Any = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(fun, t0, y0, t_bound, vectorized, jac=jac, **options)
+    def _begin(self) -> None:
         self.steps = Rosenbrock(lambda y: -self.field(self.direction * self.t, y), self.hessian, self.y, self.allowed)
         self.steps.length = self.first_step or np.inf
         self.f = self.direction * (self.steps.basis @ self.steps.velocity)
@@ -197,19 +186,8 @@ class BDF2(Stepper):
 
     order = 2
 
-    def __init__(
-        self,
-        fun: Field,
-        t0: float,
-        y0: np.ndarray,
-        t_bound: float,
-        vectorized: bool = False,
-        *,
-        jac: Any = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(fun, t0, y0, t_bound, vectorized, jac=jac, **options)
-        self.times, self.states, self.f = [self.direction * self.t], [self.y], self.fun(t0, self.y)
+    def _begin(self) -> None:
+        self.times, self.states, self.f = [self.direction * self.t], [self.y], self.fun(self.t, self.y)
         self.h = self.first_length(float(np.linalg.norm(self.f)))
         self.steps: BackwardSteps | None = None
 

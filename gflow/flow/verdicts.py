@@ -9,7 +9,6 @@ import numpy as np
 from gflow.critical import SpectrumNotConverged, hessian_spectrum
 from gflow.critical.degenerate import higher_descent
 from gflow.flow.endings import MINIMUM, passed_in_vain
-from gflow.flow.monitor import norm
 from gflow.flow.saddles import FLATNESS, PassedSaddle, saddle_at
 from gflow.flow.trajectory import Ending, Status
 from gflow.policy import DENSE_LIMIT, EPS
@@ -41,7 +40,7 @@ def at_rest(
         return None
     if point.rates.size or objective.dim > DENSE_LIMIT:
         return None if point.rates.size else MINIMUM
-    spectrum, size = hessian_spectrum(objective, theta), norm(theta)
+    spectrum, size = hessian_spectrum(objective, theta), float(np.linalg.norm(theta))
     if not is_least(objective, theta, spectrum, loss_tol):
         return None
     if objective.columns is None and (why := falls_further(objective, theta, spectrum)):
@@ -74,19 +73,19 @@ def is_least(objective: Objective, theta: np.ndarray, spectrum: Spectrum, loss_t
 
     Along a tail that falls to infinity like a power of |theta| it promises both, however small the gradient is.
     """
-    size = max(1.0, norm(theta))
+    size = max(1.0, float(np.linalg.norm(theta)))
     gradient, least = objective.gradient(theta), np.inf
     if objective.lower_bound is not None:
         above = objective.value(theta) - objective.lower_bound
         if above <= LITTLE:
             return True
         least = max(loss_tol, LITTLE, FALL * above)
-    along_orbits = 2.0 * norm(gradient) / size  # an eigenvalue that the gradient can cause there
+    along_orbits = 2.0 * float(np.linalg.norm(gradient)) / size  # an eigenvalue that the gradient can cause there
     curvatures = np.maximum(spectrum.values, max(LOST * EPS * spectrum.norm, along_orbits, np.finfo(float).tiny))
     lost = LOST * EPS * size * np.sqrt(curvatures * spectrum.norm)
     slopes = np.maximum(np.abs(spectrum.vectors.T @ gradient) - lost, 0.0)
     steps = slopes / curvatures
-    return norm(steps) <= WAY * size and 0.5 * float(slopes @ steps) <= least
+    return float(np.linalg.norm(steps)) <= WAY * size and 0.5 * float(slopes @ steps) <= least
 
 
 def undecided(

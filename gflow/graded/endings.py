@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
 from gflow.critical import hessian_spectrum
 from gflow.flow.endings import MINIMUM, T_END, loss_reached, passed, passed_in_vain, spent
-from gflow.flow.monitor import norm
 from gflow.flow.record import Units
 from gflow.flow.trajectory import Ending, Status
 from gflow.flow.verdicts import is_least

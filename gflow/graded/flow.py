@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg.blas import dnrm2 as norm
 
-from gflow.flow.monitor import norm
 from gflow.graded.balance import Balance
 from gflow.graded.columns import GradedColumns
 from gflow.graded.field import Field

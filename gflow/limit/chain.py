@@ -64,7 +64,8 @@ def chain(
     if family.lost:
         saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
     ended = walk.status, walk.reason, None, None, None, None, np.inf, family.infinite
-    found = Chain(rows, columns, tuple(saddles), tuple(family.orbits), *ended, frame=_frame(family.clock, saddles))
+    frame, apart = _frame(family.clock, saddles), family.apart or family.clock.keeps_apart
+    found = Chain(rows, columns, tuple(saddles), tuple(family.orbits), *ended, frame=frame, apart=apart)
     return stage.closed(found, *walk.place, family.spreads, family.lost) if walk.converged else found
 
 

@@ -188,6 +188,7 @@ def _combined(
     idle = sum(len(each.rows) + len(each.columns) for each in reached) < sum(problem.shape)
     order, safe_order = orders(chains, crosses(chains), idle) if limit else (None, None)
     error = max((each.error for each in chains), default=0.0)
+    slow = limit and order is None and problem.density < 1.0
     for factor in factors or ():
         factor.setflags(write=False)
     return Traversal(
@@ -201,7 +202,7 @@ def _combined(
         order=order,
         safe_order=safe_order,
         error=error if limit and np.isfinite(error) else None,
-        warnings=remarks(graphs, chains, order),
+        warnings=remarks(graphs, chains, order, slow),
         observed=(problem.rows, problem.columns),
         row_names=problem.row_names,
         column_names=problem.column_names,
@@ -222,7 +223,7 @@ def _factors(
         if each.frame is not None:
             frames.append(Frame(each, each.frame))
         elif each.end.rank:
-            generic = all(saddle.mixing is not False for saddle in each.saddles)
+            generic = not each.apart and all(saddle.mixing is not False for saddle in each.saddles)
             found = frame_of(problem, model, each, theta, simple_tol) if generic else raced(problem, model, each, theta)
             frames.append(found)
     if is_large(problem):

@@ -15,10 +15,17 @@ from gflow.limit.law.clocks import Clock
 from gflow.limit.law.exponents import remembered
 from gflow.limit.law.sectors import MixingUnknown
 from gflow.limit.orbit.modes import loss_at
-from gflow.limit.orbit.orbits import Ending
+from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.polish import balanced
+from gflow.limit.orbit.settling import DENSE_POLISH
+from gflow.limit.orbit.sizes import is_large
+from gflow.limit.orbit.uniqueness import completed
 from gflow.limit.records import Saddle, TraversalStatus
 from gflow.policy import ZERO_LOSS
+
+ASIDE, SAME_END = 1e-9, 1e-3
+"""A displacement that rounding might have made, in the component's unit, and by how much it may change an end."""
+UNSTEADY = "where the orbit ends depends on displacements as small as rounding errors"
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -28,7 +35,7 @@ class FactorPairs:
 
     def __init__(self, stage: Stage, clock: Clock) -> None:
         self.stage, self.clock, self.memory = stage, clock, np.inf
-        self.lost = False
+        self.lost = self.apart = False
         self.infinite: int | None = None
         self.unmixed: Stop | None = None
         self.spreads: list[Callable[[], float]] = []
@@ -52,6 +59,7 @@ class FactorPairs:
     def departed(self, place: Pair, saddles: Sequence[Saddle]) -> Pair:
         """Return the end of the orbit along the pair that escapes, and carry what stays passive along it."""
         saddle, (A, B) = saddles[-1], place
+        self.apart |= self.clock.keeps_apart
         reached = self.stage.orbit(saddle, A, B)
         self.orbits += [] if reached.path is None else [reached.path]
         self.spreads.append(reached.spread)
@@ -59,7 +67,12 @@ class FactorPairs:
         if reached.ending in (Ending.DIVERGING, Ending.UNDECIDED):
             self.infinite = len(self.orbits) - 1 if reached.ending == Ending.DIVERGING else None
             return self.beyond()
+        if not self.is_steady(saddle, place, reached):
+            raise Stopped(TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {UNSTEADY}")
         A, B = balanced(*reached.model.factors(reached.end))
+        problem = self.stage.problem
+        if reached.model.dim <= DENSE_POLISH and not is_large(problem) and loss_at(problem, A, B) <= ZERO_LOSS:
+            A, B = completed(problem, A, B)
         self.memory = remembered(saddle, self.memory)
         try:
             return self.clock.cross(self.orbits[-1], A, B)
@@ -68,6 +81,21 @@ class FactorPairs:
                 raise Stopped(TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}") from unknown
             self.lost = True  # the end is known, what stays passive there is not
         return A, B
+
+    def is_steady(self, saddle: Saddle, place: Pair, reached: Connection) -> bool:
+        """Return whether an orbit leads a displaced start to the same end.
+
+        It is asked where the saddle is unstable inside, or symmetries keep modes apart: these may hold an orbit on its
+        way from one saddle inside to another, and what it does when rounding breaks them is not what the flow does.
+        """
+        if reached.ending != Ending.MINIMUM or is_large(self.stage.problem):
+            return True
+        if not (saddle.inside_rate > 0.0 or self.apart):
+            return True
+        rng = np.random.default_rng(0)
+        aside = self.stage.orbit(saddle, *(each + ASIDE * rng.standard_normal(each.shape) for each in place))
+        one, other = (each.model.output(each.end) for each in (reached, aside))
+        return float(np.abs(one - other).max()) <= SAME_END * max(1.0, float(np.abs(one).max()))
 
     def beyond(self) -> Pair:
         """Return what follows the last orbit, which runs to infinity, where another mode brings the flow back."""

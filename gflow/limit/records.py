@@ -196,6 +196,7 @@ class Chain:
     ``orbits`` are trajectories of the rank-(k+1) model of the component in its own unit and normalisation, of a higher
     rank where modes escape together. ``open`` says which entries the start then decides, and
     ``frame`` (r, k) in which inner directions the columns lie for it; None where modes escape one by one.
+    ``apart`` says whether symmetries were seen to keep modes apart.
     ``unique`` says whether the final completion is the only one of its rank nearby (None: undecided).
     ``order`` is the predicted exponent q of the component, None where nothing is unobserved or nothing is left;
     ``safe_order`` its lower bound over all plateaus, ``frame_order`` the exponent of the entries between components.
@@ -218,6 +219,7 @@ class Chain:
     infinite: int | None = None
     open: np.ndarray | None = None
     frame: np.ndarray | None = None
+    apart: bool = False
 
     @property
     def end(self) -> Saddle:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gflow.flow import Plateau, Trajectory
-from gflow.limit.law.law import crosses, drawn_norms, draws, law
+from gflow.limit.law.law import crosses, demanded, drawn_norms, draws, law
 from gflow.limit.orbit.polish import product_svd
 from gflow.limit.orbit.sizes import LARGE_CELLS
 from gflow.limit.records import Chain, Saddle, TraversalStatus
@@ -166,21 +166,17 @@ class Traversal(Drawn, Tabular):
         power where entries lie between components) have fallen below ``accuracy``, and every escape is that of the
         limit. Raises ``ValueError`` unless 0 < accuracy < 1.
         """
+        known = self.order is not None and all(saddle.peaks is not None for saddle in self.saddles)
+        return self.log10_alpha_bound(accuracy) if known else None
+
+    def log10_alpha_bound(self, accuracy: float) -> float:
+        """Return an upper bound of that log10 of alpha, also where it is not known: what is known asks for no less.
+
+        0.0 where nothing is known. Raises ``ValueError`` unless 0 < accuracy < 1.
+        """
         if not 0 < accuracy < 1:
             raise ValueError(f"accuracy must lie between 0 and 1; got {accuracy!r}")
-        if self.order is None or any(saddle.peaks is None for saddle in self.saddles):
-            return None
-        wanted = -float(np.log(accuracy))
-        share = 1.0 if crosses(self.chains) else 0.5
-        needed = [wanted / self.order]
-        for saddle in self.saddles:
-            needed.append(saddle.since or 0.0)
-            if saddle.companion and saddle.companion_gain is not None and np.isfinite(saddle.companion):
-                needed.append((float(np.log(10.0)) + saddle.companion_gain) / saddle.companion)
-            needed += [
-                (peak + share * wanted) / p for p, peak in zip(saddle.exponents, saddle.peaks or (), strict=True)
-            ]
-        return -max(needed) / float(np.log(10.0))
+        return -demanded(self.chains, self.order, accuracy) / float(np.log(10.0))
 
     def save(self, path: str | Path) -> None:
         """Write the traversal with its saddles and orbits to an ``.npz`` file that ``load`` reads back bit for bit."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gflow.models import Factorization, Model, completed
+from gflow.objective.derivatives import BACKENDS
 from gflow.problems import Problem, as_problem
 
 Array = np.ndarray
@@ -109,33 +110,40 @@ class Objective:
         return training_loss(problem, whole)
 
     @staticmethod
-    def autodiff(function: Callable[[Array], Any], dim: int, lower_bound: float | None = None) -> Objective:
-        """Return ``function`` with derivatives by reverse-mode automatic differentiation (HIPS autograd).
+    def autodiff(
+        function: Callable[[Array], Any], dim: int, lower_bound: float | None = None, *, backend: str = "autograd"
+    ) -> Objective:
+        """Return ``function`` with derivatives by automatic differentiation.
 
         Parameters
         ----------
         function : theta -> scalar
-            Written with ``autograd.numpy`` and smooth.
+            Smooth, and written with the numpy of the backend: ``autograd.numpy`` or ``jax.numpy``.
         dim : int
         lower_bound : float, optional
             A known lower bound of the function.
+        backend : 'autograd' or 'jax'
+            jax (extra ``jax``) compiles the function, for its first derivative a second or so; then gradients and
+            Hessians are many times faster.
+
+        Raises
+        ------
+        ValueError
+            If the backend is none of these.
+        ImportError
+            If the backend is not installed.
+        TypeError
+            At the first derivative, if the function is written with another numpy.
         """
-        import autograd
-        import autograd.numpy as anp
-
-        def dependent(theta: Array) -> Any:
-            # of what does not depend on theta, or only linearly, autograd makes a warning instead of zeros
-            return function(theta) + 0.0 * anp.sum(anp.sin(theta))
-
-        hvp = autograd.hessian_vector_product(dependent)
-        gradient = autograd.grad(dependent)
-        hessian = autograd.hessian(dependent)
+        if backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {', '.join(map(repr, BACKENDS))}; got {backend!r}")
+        known = BACKENDS[backend](function)
         return Objective(
             dim=dim,
-            value=lambda theta: float(function(_vector(theta, dim))),
-            gradient=lambda theta: gradient(_vector(theta, dim)),
-            hvp=lambda theta, v: hvp(_vector(theta, dim), _vector(v, dim)),
-            hessian=lambda theta: hessian(_vector(theta, dim)).reshape(dim, dim),
+            value=lambda theta: known.value(_vector(theta, dim)),
+            gradient=lambda theta: known.gradient(_vector(theta, dim)),
+            hvp=lambda theta, v: known.hvp(_vector(theta, dim), _vector(v, dim)),
+            hessian=lambda theta: known.hessian(_vector(theta, dim)),
             lower_bound=lower_bound,
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 import gflow
 from gflow.data import example
+from gflow_studies.benchmarks.bare import bare_flow
 from gflow_studies.benchmarks.depth import DEPTH_CASES
 from gflow_studies.benchmarks.full_width import FULL_WIDTH_STUDIES
 from gflow_studies.benchmarks.growth import growth_study
@@ -35,11 +36,11 @@ def _flow_sides(problem: gflow.MatrixCompletion, seed: int, scale: float, loss: 
             raise ValueError(f"the conserved quantity drifts by {path.conservation_drift}")
         return model.output(path.final), path.n_gradients
 
-    bare = _solve_ivp(objective, model, start, loss, rtol=RTOL, atol=RTOL * scale)
+    bare = bare_flow(objective, model, start, loss, rtol=RTOL, atol=RTOL * scale)
     path = gflow.gradient_flow(objective, start, rtol=RTOL, loss_tol=target)
     t_end, largest = 2.0 * float(path.times[-1]) / objective.time_unit, largest_step(objective, path)
-    naive = _solve_ivp(objective, model, start, loss)
-    explicit = _solve_ivp(objective, model, start, loss, "RK45", t_end)  # which never reaches so small a loss
+    naive = bare_flow(objective, model, start, loss)
+    explicit = bare_flow(objective, model, start, loss, "RK45", t_end)  # which never reaches so small a loss
     return (
         Side("gflow", ours),
         Side("solve_ivp LSODA, same Jacobian", bare),
@@ -49,43 +50,6 @@ def _flow_sides(problem: gflow.MatrixCompletion, seed: int, scale: float, loss: 
         Side(f"gradient descent, lr {largest:.3g}", _descent(objective, model, start, loss, largest), trusted=False),
         *peer_sides(problem, model, start, loss),
     )
-
-
-def _solve_ivp(
-    objective: gflow.Objective,
-    model: gflow.Factorization,
-    start: np.ndarray,
-    loss: float,
-    method: str = "LSODA",
-    t_end: float = 1e6,
-    **tolerances: float,
-) -> Callable[[], tuple[np.ndarray, int]]:
-    """Return bare solve_ivp on the same function, in the same unit as ``t_end``, stopped by an event at that loss."""
-    from scipy.integrate import solve_ivp
-
-    inner = objective.normalized or objective
-    level = loss / objective.unit**2
-
-    def reached(_: float, theta: np.ndarray) -> float:
-        return inner.value(theta) - level
-
-    reached.terminal = True  # type: ignore[attr-defined]
-    options: dict[str, Any] = dict(tolerances)
-    if method == "LSODA":
-        options["jac"] = lambda _, theta: -inner.hessian(theta)
-
-    def run() -> tuple[np.ndarray, int]:
-        result = solve_ivp(
-            lambda _, theta: -inner.gradient(theta),
-            (0.0, t_end),
-            start / objective.theta_unit,
-            method=method,
-            events=reached,
-            **options,
-        )
-        return objective.unit * model.output(result.y[:, -1]), result.nfev
-
-    return run
 
 
 def _descent(

@@ -8,6 +8,7 @@ import numpy as np
 
 import gflow
 from gflow.data import example
+from gflow_studies.benchmarks.bare import bare_flow
 from gflow_studies.benchmarks.timing import Case, Side
 
 ALPHA, RTOL = 1e-4, 1e-8
@@ -25,35 +26,8 @@ def flow_sides() -> tuple[Side, ...]:
         path = gflow.gradient_flow(objective, start, rtol=RTOL, loss_tol=target)
         return model.output(path.final), path.n_gradients
 
-    return Side("gflow", ours), Side("solve_ivp Radau, same Jacobian", _radau(objective, model, start, target))
-
-
-def _radau(
-    objective: gflow.Objective, model: gflow.Factorization, start: np.ndarray, target: float
-) -> Callable[[], tuple[np.ndarray, int]]:
-    from scipy.integrate import solve_ivp
-
-    inner = objective.normalized or objective
-
-    def reached(_: float, theta: np.ndarray) -> float:
-        return inner.value(theta) - target
-
-    reached.terminal = True  # type: ignore[attr-defined]
-
-    def run() -> tuple[np.ndarray, int]:
-        found = solve_ivp(
-            lambda _, theta: -inner.gradient(theta),
-            (0.0, 1e9),
-            start / objective.theta_unit,
-            method="Radau",
-            jac=lambda _, theta: -inner.hessian(theta),
-            events=reached,
-            rtol=RTOL,
-            atol=RTOL * ALPHA,
-        )
-        return objective.unit * model.output(found.y[:, -1]), found.nfev
-
-    return run
+    bare = bare_flow(objective, model, start, LOSS, "Radau", 1e9, rtol=RTOL, atol=RTOL * ALPHA)
+    return Side("gflow", ours), Side("solve_ivp Radau, same Jacobian", bare)
 
 
 def limit_sides(shape: tuple[int, int], rank: int, observed: float, seed: int) -> tuple[Side, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow_studies.benchmarks.bare import bare_flow
 from gflow_studies.benchmarks.timing import Case, Side
 
 RTOL, SCALE, LOSS = 1e-8, 1e-6, 1e-12
@@ -47,39 +48,13 @@ def _full_width_sides(d: int, rank: int, fraction: float) -> tuple[Side, ...]:
             raise ValueError(f"the flow ended {path.status} with a conservation drift of {path.conservation_drift}")
         return model.output(path.final), path.n_gradients
 
+    level = LOSS * objective.unit**2
+    bare = bare_flow(objective, model, start, level, "DOP853", rtol=RTOL, atol=RTOL * SCALE)
     return (
         Side("gflow", ours),
-        Side("solve_ivp DOP853", _bare(objective, model, start)),
+        Side("solve_ivp DOP853", bare),
         Side("gradient descent, largest step", _descent(inner, objective, model, start), trusted=False),
     )
-
-
-def _bare(
-    objective: gflow.Objective, model: gflow.Factorization, start: np.ndarray
-) -> Callable[[], tuple[np.ndarray, int]]:
-    """Return bare solve_ivp with DOP853 on the same function, in the same unit, to the same loss."""
-    from scipy.integrate import solve_ivp
-
-    inner = objective.normalized or objective
-
-    def reached(_: float, theta: np.ndarray) -> float:
-        return inner.value(theta) - LOSS
-
-    reached.terminal = True  # type: ignore[attr-defined]
-
-    def run() -> tuple[np.ndarray, int]:
-        result = solve_ivp(
-            lambda _, theta: -inner.gradient(theta),
-            (0.0, 1e6),
-            start / objective.theta_unit,
-            method="DOP853",
-            events=reached,
-            rtol=RTOL,
-            atol=RTOL * SCALE,
-        )
-        return objective.unit * model.output(result.y[:, -1]), result.nfev
-
-    return run
 
 
 def largest_stable_step(objective: gflow.Objective, theta: np.ndarray, products: int = 200) -> float:

@@ -70,7 +70,11 @@ class Left(NamedTuple):
 
 
 class Clock(Protocol):
-    """What tells the stay at each saddle of a chain."""
+    """What tells the stay at each saddle of a chain; ``keeps_apart`` says whether symmetries are seen to."""
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Return whether modes are kept apart."""
 
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> PassiveStay | None:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
@@ -97,6 +101,11 @@ class RaceClock:
         self.active = np.zeros((sum(problem.shape), 0))
         self.frame = np.zeros((start.shape[1], 0))
         self.launch = LAUNCH
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Return whether modes are kept apart."""
+        return len(self.passive.sectors) > 1
 
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> PassiveStay | None:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
@@ -139,7 +148,8 @@ class RaceClock:
         over = found.both & (found.exponents > 1.0)
         p = np.where(over, 2.0 - found.exponents, found.exponents)
         order = np.argsort(p, kind="stable")[: self.passive.width]
-        p, gains, peaks = (x[order] for x in (p, np.where(over, -found.gains, found.gains), found.peaks))
+        gains, peaks = np.where(over, -found.gains, found.gains), np.where(over, -found.gains, found.peaks)
+        p, gains, peaks = p[order], gains[order], peaks[order]
         missing = self.passive.width - len(p)
         p, peaks = np.r_[p, np.ones(missing)], np.r_[peaks, np.zeros(missing)]
         return Left(tuple(map(float, p)), float(gains[0]) if len(gains) else 0.0, tuple(map(float, peaks)))
@@ -172,6 +182,11 @@ class RankClock:
     def __init__(self, problem: MatrixCompletion, width: int, *, checked: bool = True) -> None:
         self.problem, self.width, self.rank, self.checked = problem, width, 0, checked
         self.exponents, self.sign = np.ones(self.tracked), 0.0
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Return whether modes are kept apart: such chains are declined."""
+        return False
 
     @property
     def tracked(self) -> int:

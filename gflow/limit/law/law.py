@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.connectivity import Connectivity
+from gflow.limit.law.exponents import remembered
 from gflow.limit.law.frames import Frame
 from gflow.limit.orbit.polish import product_svd
 from gflow.limit.records import Chain, TraversalStatus
@@ -116,8 +117,33 @@ def orders(chains: tuple[Chain, ...], cross: bool, idle: bool) -> tuple[float | 
     return (None if undecided else min(least, default=None)), min(safe, default=None)
 
 
-def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None) -> tuple[str, ...]:
-    """Return what a reader of the limit should be warned of."""
+def demanded(chains: tuple[Chain, ...], order: float | None, accuracy: float) -> float:
+    """Return the log(1/alpha) that an accuracy relative to M asks for; without an ``order``, what is known of it.
+
+    There alpha^q and, on the way to every saddle, the amplitudes of the passive modes (squared, or to the first power
+    where entries lie between components) have fallen below ``accuracy``, and every escape is that of the limit. Where q
+    is not known the error inside the last manifold, if one is remembered there, falls no faster than q says.
+    """
+    wanted, share = -float(np.log(accuracy)), 1.0 if crosses(chains) else 0.5
+    needed = [] if order is None else [wanted / order]
+    for each in chains:
+        memory = np.inf
+        for saddle in each.saddles:
+            needed.append(saddle.since or 0.0)
+            if saddle.companion and saddle.companion_gain is not None and np.isfinite(saddle.companion):
+                needed.append((float(np.log(10.0)) + saddle.companion_gain) / saddle.companion)
+            if saddle.peaks is not None:
+                falling = zip(saddle.exponents, saddle.peaks, strict=True)
+                needed += [(peak + share * wanted) / p if p > 0.0 else np.inf for p, peak in falling]
+            if saddle is not each.end:
+                memory = remembered(saddle, memory)
+        if order is None and each.unique is False and 0.0 < memory < np.inf:
+            needed.append(wanted / memory)
+    return max(needed, default=0.0)
+
+
+def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None, unknown: bool) -> tuple[str, ...]:
+    """Return what a reader of the limit should be warned of; ``unknown``: that it is not known how it is approached."""
     said = []
     for name, lost in (("row", parts.unobserved_rows), ("column", parts.unobserved_columns)):
         said += [f"{name} {index} (counted from 0) has no observation: its entries tend to 0" for index in lost]
@@ -147,6 +173,11 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None)
                 said.append(
                     f"component {number}: the orbit to rank {saddle.rank} is so slow that no start shows its end"
                 )
+    active = [each for each in chains if each.end.rank]
+    vague = any(each.unique is not True or (each.end.peaks is None and not each.end.exponents) for each in active)
+    if unknown and vague:
+        least = demanded(chains, order, 0.01) / float(np.log(10.0))
+        said.append(f"how small alpha must be is not known: an error of 1 % asks for one below 1e{-least:.3g} at least")
     if order is not None and 0.0 < order < SLOW:
         said.append(
             f"the limit is approached only as alpha^{order:.3g}: an error of 1 % needs alpha = 1e{-2 / order:.4g}"

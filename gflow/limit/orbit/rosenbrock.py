@@ -10,7 +10,6 @@ import numpy as np
 from gflow.flow import Trajectory
 from gflow.flow.driver import drive
 from gflow.flow.endings import ROUNDED, STOPPED, passed
-from gflow.flow.monitor import norm
 from gflow.flow.record import Course, Record
 from gflow.flow.rosenbrock import Rosenbrock
 from gflow.flow.trajectory import Ending, Status
@@ -69,7 +68,7 @@ def rosenbrock_flow(
         Problem and model, exactly of these classes, of which ``objective`` is the loss: then numba, which must be
         installed, compiles the steps. They differ in rounding alone.
     """
-    tol, far = rtol ** (2.0 / 3.0), norm_limit * max(1.0, norm(center))
+    tol, far = rtol ** (2.0 / 3.0), norm_limit * max(1.0, float(np.linalg.norm(center)))
     if compiled_for is None:
         gradient = objective.around(center).gradient
         steps: OrbitSteps = Rosenbrock(
@@ -92,7 +91,7 @@ def rosenbrock_flow(
     endings = (
         lambda: ROUNDED if steps.at_rest else None,
         seen,
-        lambda: passed(far) if norm(record.states[-1]) > far else None,
+        lambda: passed(far) if np.linalg.norm(record.states[-1]) > far else None,
         lambda: budget if len(record.times) > max_steps else None,
     )
     ending, count = drive(step, endings, stage="orbit"), len(record.times)

@@ -48,6 +48,10 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     return None if 1e-3 * rank_tol <= ratio <= rank_tol else ratio > rank_tol
 
 
+MET = 4.0
+"""Rounding errors of an observed product, in units of that of its terms, at which an entry counts as met."""
+
+
 def completion_error(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> float:
     """Return the largest error of an entry of A B, a completion that is locally unique.
 
@@ -67,6 +71,19 @@ def completion_error(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) ->
     if not float(carried.max()) <= TRUSTED:
         return float(np.inf)
     return float((carried.reshape(problem.shape) * scale).max())
+
+
+def completed(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors of a completion whose observed entries are met to rounding: one more Newton step to them."""
+    left = problem.measure(problem.residual(A @ B))
+    if (np.abs(left) <= MET * EPS * problem.measure(np.abs(A) @ np.abs(B))).all():
+        return A, B
+    model = Factorization(problem.shape, A.shape[1])
+    theta = model.theta(A, B)
+    step = np.linalg.lstsq(problem.measure(model.jacobian(theta)), -left, rcond=EPS * model.dim)[0]
+    near, next_to = model.factors(theta + step)
+    nearer = float(np.abs(problem.measure(problem.residual(near @ next_to))).max()) < float(np.abs(left).max())
+    return (near, next_to) if nearer else (A, B)
 
 
 def _lengths(A: np.ndarray) -> np.ndarray:
