@@ -1,7 +1,7 @@
 """Keep what people see as pictures and text, to be compared by eye: python scripts/captures.py [FOLDER]
 
-Reports are shown in Chromium as on a laptop, on a phone, in the dark and on paper; commands at 80 and 120 columns; pages
-of the site, where it is built, at 1280 and 390 pixels.
+Reports are shown in Chromium as on a laptop, on a phone, in the dark and on paper; commands at 80 and 120 columns; and
+pages of the site, where it is built, at 1280 and 390 pixels.
 """
 
 import base64
