@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any
 
+import publishing
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,20 +15,10 @@ REPOSITORY, SITE = "https://example.org/owner/gflow", "https://example.org/gflow
 NAMES = ("README.md", "setup.cfg", "CITATION.cff")
 
 
-@pytest.fixture
-def release() -> Any:
-    """The script, as a module."""
-    spec = importlib.util.spec_from_file_location("release", ROOT / "scripts" / "release.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_link_of_the_published_readme_is_absolute(release: Any, tmp_path: Path) -> None:
+def test_every_link_of_the_published_readme_is_absolute(tmp_path: Path) -> None:
     for name in NAMES:
         shutil.copy(ROOT / name, tmp_path)
-    release.filled(tmp_path, REPOSITORY, SITE)
+    publishing.filled(tmp_path, REPOSITORY, SITE)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert len(links) > 6 and [link for link in links if not link.startswith("https://")] == []
@@ -43,13 +32,13 @@ def test_nothing_in_the_repository_names_an_address() -> None:
         assert "://" not in (ROOT / name).read_text(encoding="utf-8"), name
 
 
-def test_a_wheel_with_tests_and_one_that_is_too_large_are_refused(release: Any, tmp_path: Path) -> None:
-    for name, size in (("gflow/ok.py", 10), ("tests/test_x.py", 10), ("gflow/large.bin", release.LARGEST + 1)):
+def test_a_wheel_with_tests_and_one_that_is_too_large_are_refused(tmp_path: Path) -> None:
+    for name, size in (("gflow/ok.py", 10), ("tests/test_x.py", 10), ("gflow/large.bin", publishing.LARGEST + 1)):
         wheel = tmp_path / "a.whl"
         with zipfile.ZipFile(wheel, "w") as archive:
             archive.writestr(name, "x" * size)
         if name == "gflow/ok.py":
-            release.checked(wheel)
+            publishing.checked(wheel)
         else:
             with pytest.raises(AssertionError, match=r"a\.whl"):
-                release.checked(wheel)
+                publishing.checked(wheel)
