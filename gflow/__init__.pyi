@@ -96,6 +96,13 @@ from gflow.flow import (
     gradient_flow as gradient_flow,
 )
 from gflow.graded import graded_flow as graded_flow
+from gflow.landscape import (
+    Arrow as Arrow,
+    Landscape as Landscape,
+    Level as Level,
+    Node as Node,
+    landscape as landscape,
+)
 from gflow.limit import (
     Chain as Chain,
     DeepSaddle as DeepSaddle,
@@ -135,6 +142,7 @@ from gflow.models import (
     AffineModel as AffineModel,
     Attention as Attention,
     AutodiffModel as AutodiffModel,
+    ConvolutionalNetwork as ConvolutionalNetwork,
     DeepDiagonal as DeepDiagonal,
     DirectMatrix as DirectMatrix,
     Factorization as Factorization,
@@ -167,6 +175,7 @@ from gflow.problems import (
     MatrixSensing as MatrixSensing,
     Problem as Problem,
     Regression as Regression,
+    WeightedCompletion as WeightedCompletion,
     as_completion as as_completion,
     convolution_sensing as convolution_sensing,
     recall_task as recall_task,

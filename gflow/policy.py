@@ -55,3 +55,5 @@ HOPELESS = 1e8
 """Errors are not followed beyond this, relative to the column they are in: from 1 on nothing is known of it."""
 LARGEST_ERROR_EXPONENT = 200.0
 """Errors are carried over at most so many e-foldings at once: e^200 squared is within the range of a double."""
+ROUNDED_LOSS = 1e-12
+"""Losses up to this fraction of that of the origin are rounding: people see 0."""

@@ -29,7 +29,11 @@ def _now() -> float:
 
 
 class TimeIsUp(RuntimeError):
-    """The time that a call was allowed is over, and there was nothing to return yet."""
+    """The time that a call was allowed is over, and there was nothing to return yet.
+
+    What is one call of a library (the eigenvalues of a dense matrix, an import) is not interrupted. The compiler of the
+    extra ``fast`` is left to itself: it goes on in the background, for the next call.
+    """
 
 
 class Progress(NamedTuple):
@@ -103,6 +107,16 @@ def ending(status: Status, stage: str = "", done: float | None = None) -> tuple[
     """Return ``status`` and the sentence that the time allowed is over, or None: ``spent`` for loops with a status."""
     late = spent(stage, done)
     return None if late is None else (status, late)
+
+
+def ticking(function: Callable[..., Any], stage: str) -> Callable[..., Any]:
+    """Return a function that looks at the watch by ``tick`` before it is called, for what a library calls."""
+
+    def call(*args: Any) -> Any:
+        tick(stage)
+        return function(*args)
+
+    return call
 
 
 def over() -> str | None:
@@ -195,14 +209,17 @@ def watching(progress: Wish = None, timeout: float | None = None, *, strict: boo
             _CURRENT.reset(token)
 
 
-def watched(function: Function) -> Function:
-    """Return a function whose keywords ``progress`` and ``timeout`` set the watch for the call."""
+def watched(function: Function, whole: bool = False) -> Function:
+    """Return a function whose keywords ``progress`` and ``timeout`` set the watch for the call.
+
+    With ``whole`` it raises ``TimeIsUp`` when the time that it was given is over.
+    """
 
     @wraps(function)
     def call(*args: Any, progress: Wish = None, timeout: float | None = None, **settings: Any) -> Any:
         if progress is None and timeout is None:
             return function(*args, **settings)
-        with watching(progress, timeout):
+        with watching(progress, timeout, strict=whole):
             return function(*args, **settings)
 
     return call  # type: ignore[return-value]

@@ -5,7 +5,8 @@ usage: python scripts/reproduce_model_rank.py [FOLDER] [--quick] [--jobs N]
 
 from reproduction import reproduce
 
-STUDIES = "model-rank", "recovery", "networks", "attention-softmax", "attention-linear"
+STUDIES = "model-rank recovery network-samples networks attention-softmax attention-linear architectures".split()
+
 
 if __name__ == "__main__":
     reproduce(__doc__, STUDIES, "model-rank", "Model rank, networks and attention")

@@ -67,6 +67,11 @@ ROOMS = {
     "gflow.operators": room("gflow.problems", "scipy"),
     "gflow.certify": room("gflow.problems gflow.models", "flint"),
     "gflow.rank": room("gflow.problems gflow.models gflow.objective gflow.certify"),
+    "gflow.landscape": room(
+        "gflow.problems gflow.connectivity gflow.models gflow.objective gflow.flow gflow.critical gflow.certify "
+        "gflow.limit",
+        "scipy",
+    ),
     "gflow.symbolic": room(outside="sympy"),
     "gflow.diagnostics": room(),
     "gflow.data": room("gflow"),

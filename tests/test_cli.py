@@ -22,7 +22,7 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow import critical, files, flow
-from gflow.cli import arguments, commands, inputs, main, survey
+from gflow.cli import arguments, commands, inputs, main, survey, watching
 from gflow.cli.arguments import Command, parsed
 from gflow.cli.output import PLAIN_WIDTH, Outcome
 from gflow.data import example, example_names
@@ -53,6 +53,8 @@ class Ran(types.SimpleNamespace):
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that runs `gflow` in an empty folder, in this process."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(watching, "LINE_SECONDS", 1e6)  # a slow machine tells how far it is
 
     def call(*argv: object) -> Ran:
         code = main([str(word) for word in argv])
@@ -260,7 +262,7 @@ def test_zero_modes_meet_both_predictions_on_figure_3(run: Any) -> None:
 def test_the_table_of_critical_points_shows_the_multiplicity_of_figure_4(run: Any) -> None:
     lines = run("critical", "--example", "fig4", "--starts", 3).out.splitlines()
     title = lines.index("critical points that the trajectory passes")
-    assert lines[title + 3].split()[0] == "25" and lines[title + 4].split()[0] == "5"
+    assert [lines[title + n].split()[:2] for n in (3, 4)] == [["0", "25"], ["1", "5"]]
     assert lines[title + 4].split()[-2:] == ["2", "3"]
 
 
@@ -550,9 +552,18 @@ def test_warnings_are_shown_in_one_line_after_the_results(
     assert (ran.code, ran.out, ran.err) == (0, "{}\n", "gflow: warning: the step is small\n")
 
 
-def test_tables_are_plain_and_do_not_depend_on_the_terminal_settings(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_tables_depend_on_columns_alone(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     printed = run("critical", "--example", "m2").out
-    for name, value in {"COLUMNS": "40", "FORCE_COLOR": "1", "TERM": "dumb", "TTY_COMPATIBLE": "1"}.items():
+    narrow = run("limit", "--example", "fig3").out
+    assert "left out" not in narrow
+    for columns, dropped in (("80", True), ("120", False), ("0", False), ("wide", False)):
+        monkeypatch.setenv("COLUMNS", columns)
+        said = run("limit", "--example", "fig3").out
+        assert ("left out at 80 characters a line: plateau time, exponents" in said) == dropped
+        assert max(map(len, said.splitlines())) <= (int(columns) if dropped else PLAIN_WIDTH)
+    monkeypatch.delenv("COLUMNS")
+    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "TTY_COMPATIBLE": "1"}.items():
         monkeypatch.setenv(name, value)
     assert run("critical", "--example", "m2").out == printed
     assert printed.isascii() and "\x1b" not in printed

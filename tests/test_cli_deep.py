@@ -20,7 +20,7 @@ def test_the_limit_at_depth_three_says_matrix_law_and_saddles(run: Any) -> None:
     assert [saddle["leaves"] for saddle in found["saddles"]] == ["rank", "inside", None]
     np.testing.assert_allclose(found["saddles"][1]["inside_rate"], 4.30886938, rtol=1e-8)
     said = run("limit", "--example", "fig4", "--depth", "3").out
-    assert "4 of 9, by 1 independent signs" in said and "0 ± 2.24" in said
+    assert "4 of 9, a fair sign" in said and "0 ± 2.24" in said
 
 
 def test_a_seed_gives_the_plateau_times(run: Any) -> None:

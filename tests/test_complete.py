@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import gflow
-from gflow.cli import main
+from gflow.cli import main, output
 
 TABLE = "Stadt;Höhe;Fläche;X\nOslo;1,5;-;3\nRio;;2,25;1\nRom;1,25;2;4,5\n"
 SYMMETRIC = "1 2 *\n2 * 3\n* 3 1\n"
@@ -39,7 +39,7 @@ def test_what_was_decided_in_reading_is_told_on_standard_error_and_the_names_are
     code, out, err = run("complete", "table.csv")
     assert code == 0
     assert err.count("\n") == 1 and "first row read as column names" in err and "commas read as decimal points" in err
-    lines = out.split("W\n")[1].splitlines()
+    lines = out.split("W (")[1].splitlines()[1:]
     assert lines[0].split() == ["Höhe", "Fläche", "X"]
     assert [line.split()[0] for line in lines[2:]] == ["Oslo", "Rio", "Rom"]
 
@@ -65,6 +65,13 @@ def test_triplets_are_a_matrix_with_their_labels(run: Any) -> None:
     assert code == 0 and "columns after the third left out" in err
     assert (found["row_names"], found["column_names"], found["n_observed"]) == (["a", "b"], ["x", "y"], 3)
     assert found["matrix"][0] == [1.0, 2.0]
+
+
+def test_rounding_is_shown_as_zero_and_small_data_as_they_are() -> None:
+    problem = gflow.MatrixCompletion([[1.0, 0.0], [1e-12, np.nan]])
+    shown = output.matrix("W", np.array([[1.0, -8e-11], [1e-12, -8e-7]]), problem=problem, zero=1e-6)
+    assert [row[1:] for row in shown.rows] == [["1", "0"], ["1e-12", "0"]]
+    assert [row[1:] for row in output.matrix("W", np.array([[1.0, -8e-7]])).rows] == [["1", "-8e-07"]]
 
 
 def test_complete_is_the_certified_minimum_of_the_library(run: Any) -> None:

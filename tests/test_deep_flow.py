@@ -11,6 +11,7 @@ from deep_referee import DeepReferee
 
 import gflow
 from gflow.data import example
+from gflow.flow import run
 from gflow.limit.orbit import outside
 from gflow.statements import deep_clock
 from gflow.statements.claims import Verdict
@@ -77,6 +78,43 @@ def test_beyond_the_wall_the_times_are_those_of_the_referee(
     assert with_rounding.status == "roundoff"
 
 
+@pytest.mark.parametrize(
+    ("values", "depth", "log10_alpha", "times"),
+    [
+        ([[2, 0.3], [0.1, np.nan], [0.5, 1.0]], 3, -9, (0.8519770810, 13.501607545)),
+        ([[2, 0.3], [0.1, np.nan], [0.5, 1.0]], 4, -6, (0.3324448253, 55.5587077914)),
+        ([[2, 0.3, np.nan], [0.1, 1.2, 0.4], [np.nan, 0.3, 0.7]], 3, -8, (1.3496397324, 5.4808217782)),
+    ],
+)
+def test_beyond_the_wall_matrices_with_gaps_have_the_times_of_the_referee(
+    values: list[list[float]], depth: int, log10_alpha: int, times: tuple[float, ...]
+) -> None:
+    """Found by ``DeepReferee`` at tolerances of 1e-3 alpha and 3e-3 alpha."""
+    problem = gflow.MatrixCompletion(values)
+    path = gflow.deep_flow(problem, start_of(problem, depth), log10_alpha, depth=depth)
+    found = arrivals(path, halves(problem, depth), 10.0 ** (log10_alpha * (depth - 2)))
+    np.testing.assert_allclose(found, times, rtol=5e-4)
+
+
+def clocked(log10_alpha: float) -> tuple[str, list[float]]:
+    """Return how a flow in doubles ended, and by how much the times of its plateaus differ from the predicted ones."""
+    model, start = gflow.Factorization((2, 2), depth=3), start_of(SMALL, 3)
+    path = gflow.gradient_flow(gflow.Objective.of(SMALL, model), 10.0**log10_alpha * start)
+    predicted = gflow.saddle_to_saddle(SMALL, start, depth=3).plateau_times
+    return path.status, (np.array(arrivals(path, halves(SMALL), 10.0**log10_alpha)) / predicted - 1.0).tolist()
+
+
+def test_the_drift_outside_the_channels_says_whether_rounding_set_the_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status, errors = clocked(-7.0)
+    assert status == "converged" and np.abs(errors).max() < 1e-3
+    assert clocked(-7.5)[0] == "roundoff"
+    monkeypatch.setattr(run, "hidden_drift", lambda layers, states: 0.0)
+    status, errors = clocked(-7.5)
+    assert status == "converged" and abs(errors[1]) > 1e-2  # right end, wrong time, and no word of it
+
+
 def test_the_referee_itself_agrees_where_doubles_do() -> None:
     model, start = gflow.Factorization((2, 2), depth=3), start_of(SMALL, 3)
     referee = DeepReferee(SMALL.values, SMALL.observed, [np.array(layer) for layer in model.factors(start)], -3)
@@ -129,6 +167,35 @@ def test_a_width_that_is_used_up_ends_at_its_minimum() -> None:
     for width, loss in ((1, 0.3265269411), (2, 0.0522775545)):
         shallow = gflow.saddle_to_saddle(problem, rank=width)
         assert abs(shallow.saddles[-1].loss - loss) < 1e-9
+
+
+@pytest.mark.parametrize("depth", [3, 4])
+def test_a_run_towards_infinity_is_no_convergence(depth: int) -> None:
+    """Its channels grow as a power of time; at four factors it once ended as a minimum with a loss left."""
+    gap = np.nan
+    problem = gflow.MatrixCompletion(
+        [[-1.12, 1.81, 0, 0], [0.81, 1.65, gap, gap], [0, 0, gap, gap], [0, 0, gap, 2.17]],
+    )
+    path = gflow.deep_flow(problem, start_of(problem, depth), -12, depth=depth)
+    assert path.status == "budget" and path.losses[-1] > 1e-10
+
+
+def test_data_that_are_zero_are_met_at_once() -> None:
+    problem = gflow.MatrixCompletion([[0.0, np.nan], [0.0, 0.0]])
+    path = gflow.deep_flow(problem, start_of(problem, 3), -12)
+    assert path.status == "converged" and path.times.tolist() == [0.0] and path.losses[0] < 1e-60
+
+
+def test_modes_that_are_equal_are_followed_along_the_start() -> None:
+    """The limit itself depends on the start there, and is not given."""
+    gap = np.nan
+    problem = gflow.MatrixCompletion([[2, 1, gap], [gap, 2, 1], [1, gap, 2]])
+    start, gaps = start_of(problem, 3, 1), np.isnan(problem.with_gaps())
+    assert gflow.saddle_to_saddle(problem, depth=3).status == "degenerate"
+    model = gflow.Factorization((3, 3), depth=3)
+    found = model.output(gflow.deep_flow(problem, start, -12).final)[gaps]
+    near = gflow.gradient_flow(gflow.Objective.of(problem, model), 1e-4 * start, error_tol=None)
+    np.testing.assert_allclose(model.output(near.final)[gaps], found, atol=3e-5)
 
 
 def test_times_scale_with_the_data() -> None:

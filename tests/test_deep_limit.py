@@ -47,6 +47,39 @@ def test_limits_that_remember_the_way(
     assert found.determined.all()
 
 
+@pytest.mark.parametrize(
+    ("values", "entries"),
+    [
+        (X1, (-0.2557741951, 2.9029651471, 2.9029651471)),
+        (X2, (0.4854094016, 0.2445670404, 19.4939551504)),
+    ],
+)
+def test_two_factors_with_the_top_pair_first_have_their_references(
+    values: list[list[float]], entries: tuple[float, ...]
+) -> None:
+    problem, gaps = gflow.MatrixCompletion(values), np.isnan(values)
+    greedy = gflow.greedy_low_rank(problem, rtol=1e-10).end.matrix
+    np.testing.assert_allclose(greedy[gaps], entries, rtol=0, atol=1e-7)
+    found = gflow.saddle_to_saddle(problem, rtol=1e-10)
+    if values is X2:
+        np.testing.assert_allclose(found.matrix[gaps], entries, rtol=0, atol=1e-7)
+        return
+    # a symmetry of X1 keeps its modes apart, another than the top pair wins the race, and the orbit that then follows
+    # enlarges displacements a million times: flows from 1e-50 are not yet near its end, (4.0746, .7154, .7154)
+    model = gflow.Factorization((3, 3))
+    path = gflow.graded_flow(problem, model.random(0), log_scale=-50 * np.log(10.0))
+    seen = model.output(path.final)
+    assert found.status == "undecided" and "displacements" in found.reason
+    assert np.abs(seen - greedy).max() > 2.0 and np.abs(seen[gaps] - (4.0746, 0.7154, 0.7154)).max() < 0.2
+
+
+def test_m3_has_one_limit_at_every_depth() -> None:
+    entries = (1.0613114276, 2.3991493564, 8.5140294631)
+    for depth in (2, 3, 4):
+        found = gflow.saddle_to_saddle(example("m3"), depth=depth)
+        np.testing.assert_allclose(found.matrix[~example("m3").observed], entries, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("depth", [3, 4])
 def test_figure_3_has_the_limit_and_the_losses_of_two_factors(depth: int) -> None:
     found, shallow = limit("fig3", depth), gflow.saddle_to_saddle(example("fig3"))
@@ -132,6 +165,21 @@ def test_the_flow_from_small_starts_approaches_the_limit_with_the_predicted_orde
     assert abs(np.log10(missed[0] / missed[1]) - 0.7846) < 0.03
 
 
+@pytest.mark.parametrize(
+    ("values", "depth", "alphas"),
+    [([[1, 2], [3, GAP]], 3, (1e-2, 3e-3)), ([[1, 2], [3, GAP]], 4, (5e-2, 2e-2)), ("m3", 3, (1e-3, 3e-4))],
+)
+def test_orders_are_seen_to_three_per_cent(values: object, depth: int, alphas: tuple[float, float]) -> None:
+    problem = example(values) if isinstance(values, str) else gflow.MatrixCompletion(values)
+    model, found = gflow.Factorization(problem.shape, depth=depth), limit(values, depth)
+    objective, start = gflow.Objective.of(problem, model), model.random(0)
+    fine = {"loss_tol": 1e-29, "gradient_tol": 1e-15, "rtol": 1e-9, "error_tol": None}
+    ends = [model.output(gflow.gradient_flow(objective, alpha * start, **fine).final) for alpha in alphas]
+    missed = [float(np.abs(W - found.end).max()) for W in ends]
+    seen = np.log(missed[0] / missed[1]) / np.log(alphas[0] / alphas[1])
+    assert abs(seen / found.order - 1.0) < 0.03
+
+
 @pytest.mark.parametrize("depth", [3, 4])
 def test_runs_to_infinity_are_told(depth: int) -> None:
     found = limit([[0, 1], [2, GAP]], depth)
@@ -140,6 +188,14 @@ def test_runs_to_infinity_are_told(depth: int) -> None:
     assert not found.determined.any()
     with pytest.raises(ValueError, match="there is no limit to sample"):
         found.sample(np.random.default_rng(0), 1)
+
+
+def test_a_soft_curvature_inside_is_told_from_zero() -> None:
+    """A curvature of 5e-7 of the largest one: the completion of rank two is that of the flow from 1e-4."""
+    values = [[0.18647882, -0.12790027, 0.0], [-1.11660257, GAP, -0.03071992], [GAP, GAP, -1.58924193]]
+    found = limit(values)
+    assert found.status == "converged" and found.rank == 2
+    np.testing.assert_allclose(found.end[1:, 1], (0.766406068, 40.7520968), rtol=1e-4)
 
 
 def test_equal_singular_values_are_degenerate() -> None:

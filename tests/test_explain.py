@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import test_cli
+from scipy import stats
 from test_cli import assert_refused
 
 import gflow
 from gflow.data import example, example_names
-from gflow.report.explanation import HEIGHT, WIDTH
+from gflow.limit.law.law import law_in_words
+from gflow.report.labels import clipped
+from gflow.report.screen import HEIGHT, WIDTH
 
 run, folder = test_cli.run, test_cli.folder
 GAP = np.nan
@@ -43,12 +46,71 @@ def test_figure_3_is_answered_with_matrix_rank_chain_and_sentences() -> None:
 def test_entries_that_depend_on_the_start_are_told_apart() -> None:
     found = gflow.explain(example("fig4"), name="fig4")
     said, page = str(found), found._repr_html_()
-    assert "0 ± 1.3" in said and "mean ± deviation: depends on the start" in said and "[ ]" not in said
+    assert "0 ± 1.3" in said and "[ ]" not in said
+    assert "mean ± deviation: depends on the start, uniform within 1.73 deviations" in said
     assert "Theorem 3 does not apply; its premise fails on these data." in said
-    assert page.count("background:#fde8d0") == 4 and "<h4>fig4" in page
+    assert page.count("0 ± 1.29") == 2 and "the law: uniform within 1.73 deviations" in page and "<li>Theorem 4" in page
     described = found.to_dict()
     assert described["determined"][0] == [True, False, True]
+    assert described["law"] == found.limit.to_dict()["law"] == "uniform within 1.73 deviations"
     assert described["statements"]["thm4"]["verdict"] == "holds"
+
+
+def test_long_names_are_cut_so_that_they_differ() -> None:
+    names = [f"a name that is long {k} and ends alike everywhere" for k in range(3)]
+    table = gflow.MatrixCompletion([[1, 2, 3], [2, 4, GAP], [3, 7, 8]], row_names=names, column_names=names)
+    found = gflow.explain(table)
+    for shown in (str(found), found._repr_html_()):
+        assert "ends alike everywhere" not in shown and "2 a name" in shown and "3 a name" in shown
+    assert clipped(["a column of rates, x", "a column of rates, y"], 16) == ["a colum...tes, x", "a colum...tes, y"]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 6])
+def test_the_law_that_is_named_is_that_of_the_draws(width: int) -> None:
+    limit = gflow.saddle_to_saddle([[2.0, GAP], [GAP, 3.0]], rank=width)
+    draws = limit.sample(np.random.default_rng(0), 4000)[:, 0, 1] / limit.std[0, 1] / np.sqrt(width)
+
+    def distance(r: int) -> float:
+        """Return how far the draws are from the law of a cosine in R^r, that of the names."""
+        law = stats.beta((r - 1) / 2, (r - 1) / 2, loc=-1, scale=2)
+        return float(stats.kstest(draws, law.cdf).statistic)
+
+    assert law_in_words(3) == "uniform within 1.73 deviations" and law_in_words(6).startswith(
+        "cosine in R^6 within 2.45"
+    )
+    assert limit.law == law_in_words(width)
+    if width == 1:
+        assert set(np.round(draws, 9)) == {-1.0, 1.0} and abs(draws.mean()) < 0.05 and limit.law == "a fair sign"
+    else:
+        assert distance(width) < 0.03 < distance(width + 1)
+
+
+def test_many_components_leave_room_for_the_sentences() -> None:
+    blocks = np.full((14, 14), GAP)
+    for k in range(7):
+        blocks[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = np.random.default_rng(k).standard_normal((2, 2))
+    said = str(gflow.explain(blocks, name="a matrix with a name that is long enough to need another line of its own"))
+    assert fits(said) and "... more: gflow limit" in said and "Theorem 4" in said and said.endswith("gflow verify")
+
+
+def test_complete_data_need_no_small_alpha_but_a_start_that_is_small() -> None:
+    found = gflow.explain([[1.5, 2.5], [3, 4.25]])
+    assert "every start that is small enough ends at the limit itself" in str(found)
+    assert found.limit.exact and found.to_dict()["law"] is None
+    assert not gflow.saddle_to_saddle([[1.0, GAP], [GAP, 2.0]]).exact
+    assert not gflow.saddle_to_saddle(example("fig3")).exact
+
+
+def test_three_factors_are_answered_too() -> None:
+    found = gflow.explain(example("fig4"), depth=3, name="fig4")
+    said = str(found)
+    assert fits(said) and "2 coupling\n  components, 3 factors" in said
+    assert "0 ± 2.2" in said and "depends on the start, a fair sign" in said
+    assert "loss: 25 (rank 0) -> 5 (rank 1) -> 0 (rank 1)" in said and "the error falls as alpha^1;" in said
+    assert "Our conjecture holds: the completion has the minimum rank, connected or not." in said
+    assert found.to_dict()["depth"] == 3 and found.to_dict()["saddles"][1]["leaves"] == "inside"
+    with pytest.raises(ValueError, match="at least two factors"):
+        gflow.explain(example("fig4"), depth=1)
 
 
 def test_a_contradicted_statement_and_a_missing_limit_are_said() -> None:

@@ -179,6 +179,18 @@ def test_other_classes_other_units_and_many_variables_are_left_to_the_interprete
 
 
 @needs_numba
+@needs_numba
+@pytest.mark.parametrize("depth", [3, 4])
+def test_compiled_limits_of_many_factors_are_the_interpreted_ones(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = MatrixCompletion([[4, 1, GAP], [2, GAP, 3], [GAP, 5, 1]])
+    slow, quick = (gflow.saddle_to_saddle(problem, depth=depth, compiled=compiled) for compiled in (False, True))
+    assert quick.status == slow.status == "converged"
+    np.testing.assert_allclose(quick.end, slow.end, rtol=0, atol=1e-9)
+    monkeypatch.setattr("gflow.limit.orbit.rosenbrock.CompiledSteps", None)
+    with pytest.raises(TypeError):  # so it was used
+        gflow.saddle_to_saddle(problem, depth=depth, compiled=True)
+
+
 def test_a_subclass_is_never_compiled() -> None:
     quick = gflow.saddle_to_saddle(Weighted([[1, 2], [3, GAP]]), compiled=True)
     assert methods(quick) == {METHOD}

@@ -52,6 +52,14 @@ def test_claims_on_recovery_turn_red(result: recovery.Result) -> None:
     assert verdicts(recovery, replace(result, toys=toys))["toy-x2"] is Verdict.CONTRADICTED
 
 
+def test_sequences_that_are_recovered_elsewhere_turn_red(result: recovery.Result) -> None:
+    for k, fault in enumerate([(True, True, 0.5, 0.0), (False, False, 0.5, 0.0), (False, True, 0.0, 0.0)]):
+        sequences = [*result.sequences[:k], fault, *result.sequences[k + 1 :]]
+        assert verdicts(recovery, replace(result, sequences=sequences))[f"sequence-{k + 1}"] is Verdict.CONTRADICTED
+    last = replace(result, sequences=[*result.sequences[:5], (False, True, 0.5, 1e-3)])
+    assert verdicts(recovery, last)["sequence-6"] is Verdict.CONTRADICTED
+
+
 def test_targets_are_held_exactly_by_their_factors() -> None:
     for rho in recovery.SIZES:
         M, A, B = recovery.target(rho)

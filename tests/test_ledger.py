@@ -354,7 +354,7 @@ def test_a_saddle_that_is_not_the_best_of_its_rank_contradicts_the_premise() -> 
     worse = replace(chain.saddles[1], loss=1.01 * chain.saddles[1].loss)
     chain = replace(chain, saddles=(chain.saddles[0], worse, *chain.saddles[2:]))
     found = lines(given.altered(traversal=replace(given.traversal, chains=(chain,))))
-    assert found["thm3_premise"].reason.startswith("local minimum inside Omega_k: component 0, rank 1")
+    assert found["thm3_premise"].reason.startswith("local minimum inside Omega_k: component 1, rank 1")
     assert found["thm3"].verdict is Verdict.HYPOTHESIS_NOT_MET
 
 

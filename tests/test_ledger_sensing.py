@@ -49,7 +49,7 @@ def test_the_conjecture_fails_on_its_counterexample_with_numbers_on_both_sides()
     claim = found["gunasekar_conjecture"]
     assert claim.news and not found["gunasekar_thm1"].news and "not reached for these data" in claim.reason
     assert claim.measured == pytest.approx(5.0, abs=1e-6) and claim.allowed == pytest.approx((4.0, 4.0), abs=1e-5)
-    assert "the least trace lies in [8, 8] and the limit of the flow has 10" in claim.reason
+    assert "the least trace is 8, and that of the limit of the flow 10" in claim.reason
     assert "those of the entries (1, 1) and (1, 2), in one row, do not" in found["gunasekar_thm1"].reason
     assert exit_code(found.values()) == 0
 

@@ -10,7 +10,7 @@ import pytest
 
 import gflow
 from gflow.rank import measures
-from gflow.statements import attention, networks, ranks
+from gflow.statements import attention, general, networks, ranks
 from gflow.statements.evidence import Evidence
 from gflow.statements.statement import Statement
 
@@ -24,6 +24,7 @@ SQUARES = (
 RECALL = gflow.recall_task(2, (1.0, 0.45), (0.6, 0.4))
 LINEAR = gflow.Attention(RECALL.inputs, 2, 3, 3, linear=True, streams=2)
 SOFTMAX = gflow.Attention(RECALL.inputs, 2, 3, 3)
+OTHER = gflow.Regression(RECALL.inputs, 0.5 * RECALL.values), SOFTMAX
 
 
 def verdicts(given: Evidence, *chosen: Statement) -> dict[str, str]:
@@ -81,6 +82,45 @@ def test_verify_takes_regressions_and_their_models() -> None:
     chosen = ("network_origin", "general.descent", "general.derivatives")
     report = gflow.verify(TANH[0], model=TANH[1], scale=1e-2, statements=chosen, drawn=False)
     assert [str(claim.verdict) for claim in report.claims] == ["holds"] * 3
+
+
+@pytest.mark.parametrize("model", [LINEAR, SOFTMAX], ids=["linear", "softmax"])
+def test_a_dropped_factor_of_the_scores_is_found_out(model: gflow.Attention, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Evidence.of(RECALL, model)
+    assert set(verdicts(given, attention.SADDLE).values()) == {"holds"}
+    monkeypatch.setattr(gflow.Attention, "scale", 1.0)
+    found = verdicts(Evidence.of(RECALL, gflow.Attention.at(model, RECALL.inputs)), attention.SADDLE)
+    assert found["attention_saddle.rates"] == "contradicted"
+    assert verdicts(Evidence.of(*OTHER), attention.SADDLE)["attention_saddle.rates"] == "undecided"
+
+
+class Unscaled(gflow.Attention):
+    """Attention whose gradient leaves out 1 / sqrt(dk)."""
+
+    def pullback(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
+        """Return the gradient with the part of queries and keys multiplied by sqrt(dk)."""
+        parts, cut = super().pullback(theta, G), 2 * self.layers[0][0] * self.key_width
+        parts[..., :cut] *= np.sqrt(self.key_width)
+        return parts
+
+
+class Transposed(gflow.Attention):
+    """Attention that takes W_O for its transpose on the way back."""
+
+    def pullback(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
+        """Return the gradient at another W_O."""
+        turned = theta.copy()
+        turned[..., -4:] = theta[..., [-4, -2, -3, -1]]
+        return super().pullback(turned, G)
+
+
+@pytest.mark.parametrize("planted", [Unscaled, Transposed, None])
+def test_a_gradient_of_another_loss_is_found_out(planted: Any) -> None:
+    right = gflow.Attention(RECALL.inputs, 2, 3, 2)
+    faulty = right if planted is None else planted(RECALL.inputs, 2, 3, 2)
+    given = Evidence.of(RECALL, right, objective=lambda problem, model: gflow.Objective.of(problem, faulty))
+    verdict = verdicts(given, general.STATEMENTS[2])
+    assert set(verdict.values()) == {"holds" if planted is None else "contradicted"}
 
 
 def test_a_rank_from_unscaled_columns_is_found_out(tanh: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:

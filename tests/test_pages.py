@@ -110,6 +110,8 @@ def boxes(chromium: Browser, selector: str) -> list[list[float]]:
 
 
 def test_formulas_are_typeset_by_the_browser_without_a_script(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["figure"])
+    assert boxes(chromium, "header math")
     chromium.open(pages["verify"])
     formulas = boxes(chromium, "math")
     assert len(formulas) >= 15 and all(width > 20 and height > 8 for width, height in formulas)

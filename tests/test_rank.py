@@ -68,6 +68,43 @@ def test_the_formula_of_tanh_networks_is_the_proven_rank_at_special_points(
     assert found.lower == found.upper == found.rank
 
 
+@pytest.mark.parametrize(
+    ("shared", "bias", "rank", "connected"),
+    [(True, False, 6, 18), (False, False, 12, 18), (True, True, 7, 21), (False, True, 15, 21)],
+)
+@pytest.mark.parametrize("kernels", [1, 3])
+def test_the_rank_of_a_convolution_rises_with_its_connections(
+    shared: bool, bias: bool, rank: int, connected: int, kernels: int
+) -> None:
+    model = gflow.ConvolutionalNetwork(np.zeros((1, 5)), kernels, 3, bias=bias, shared=shared)
+    row, a = [0.6, 0.8, 1.0] + [0.5] * bias, np.full((kernels, 3), 0.25)
+    theta = model.theta(a, np.broadcast_to(row, model.parts(np.zeros(model.dim))[1].shape))
+    found, whole = gflow.model_rank(model, theta), gflow.model_rank(model.network, model.ties @ theta)
+    assert (found.rank, found.certified, gflow.optimistic_sample_size(model, theta)) == (rank, True, rank)
+    assert (whole.rank, whole.certified) == (connected, True)
+    free = gflow.model_rank(model, model.random(0))
+    assert (free.rank, free.certified) == (model.dim, True)
+
+
+def test_kernels_of_an_image_and_special_kernels_are_counted() -> None:
+    for shared, rank in ((True, 4 + 4), (False, 5 * 4)):
+        image = gflow.ConvolutionalNetwork(np.zeros((1, 3, 3)), 1, 2, shared=shared)
+        found = gflow.model_rank(image, image.random(0))
+        assert (found.rank, found.certified, gflow.optimistic_sample_size(image, image.random(0))) == (rank, True, rank)
+    model = gflow.ConvolutionalNetwork(np.zeros((1, 5)), 3, 3, bias=True)
+    a, rows = np.array([[1.0, 1, 1], [1, 2, 4], [2, 0, 1]]), np.array([[1.0, 2, 3, 4], [-1, -2, -3, -4], [0, 0, 0, 2]])
+    found = gflow.model_rank(model, model.theta(a, rows))
+    assert (found.rank, found.certified) == (3 + 2 * 4 + 1 + 3, True)  # one class with two profiles, and a constant
+    ends = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]])
+    shifted = gflow.model_rank(model, model.theta(a, ends))  # one kernel that has been shifted twice
+    assert shifted.certified and shifted.rank < model.dim
+    for theta in (model.theta(a, rows), model.theta(a, ends)):
+        with pytest.raises(ValueError, match="no formula is known"):
+            gflow.optimistic_sample_size(model, theta)
+    linear = gflow.ConvolutionalNetwork(np.zeros((1, 6)), 2, 3, activation="linear")
+    assert (gflow.model_rank(linear, linear.random(0)).rank, linear.structural_rank(linear.random(0))) == (6, 6)
+
+
 def test_a_generic_wide_network_in_one_dimension_is_ill_conditioned_and_has_full_rank() -> None:
     net = gflow.TanhNetwork([0.0], 6)
     found = gflow.model_rank(net, net.random(0))
@@ -185,6 +222,16 @@ def test_a_model_of_automatic_differentiation_has_no_upper_bound_but_its_paramet
     assert (found.rank, found.lower, found.upper, found.certified) == (4, 4, 5, False)
     with pytest.raises(ValueError, match="inputs belong to models of functions"):
         gflow.model_rank(model, np.ones(5), X)
+
+
+def test_a_function_of_ones_own_is_sampled_at_gaussian_inputs() -> None:
+    model = gflow.AutodiffModel(lambda t, x: t[0] * t[1] * x + t[2] * t[3] * x**2, 4, 2, X)
+    ranks = [gflow.model_rank(model, theta) for theta in ([1.0, 2.0, 0.0, 0.0], [1.0, 2.0, 0.0, 3.0], np.zeros(4))]
+    assert [(found.rank, found.n_values) for found in ranks] == [(1, 16), (2, 16), (0, 16)]
+    waves = gflow.AutodiffModel(lambda t, x: t[0] * anp.sin(t[1] * x) + t[2] * anp.sin(t[3] * x), 4, inputs=X)
+    assert [gflow.model_rank(waves, theta).rank for theta in ([0.5, 1, 0.5, 1], [0.5, 1, 0.5, 2])] == [2, 4]
+    with pytest.raises(ValueError, match="inputs must be finite"):
+        gflow.AutodiffModel(lambda t, x: t * x, 1, inputs=[np.nan])
 
 
 @pytest.mark.parametrize(

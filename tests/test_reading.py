@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
 from gflow.files import read_matrix, source, write_matrix
 from gflow.problems import MatrixCompletion
+from gflow.problems.names import _printable
 
 NAN = np.nan
 QUIET = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -59,6 +60,18 @@ AWKWARD = {
         ([[None, 5.0], [None, 4.0], [3.0, None]], ("1", "2", "10"), ("661", "1193")),
         ("columns after the third left out",),
     ),
+    "ratings with decimal commas": (
+        "user;movie;rating\na;x;1,5\nb;y;4,25\n",
+        {"triplets": True},
+        ([[1.5, None], [None, 4.25]], ("a", "b"), ("x", "y")),
+        ("first line read as a header", "commas read as decimal points"),
+    ),
+    "decimal commas in quotes between commas": (
+        'a,"1,5",NA\nb,2,"2,25"\n',
+        {},
+        ([[1.5, None], [2.0, 2.25]], ("a", "b"), None),
+        ("first column read as row names", "commas read as decimal points"),
+    ),
 }
 
 
@@ -85,6 +98,10 @@ ROW, COLUMN = "say --header yes or --header no", "say --index yes or --index no"
         ("city,10,50,90\nOslo,1.5,2,3\nRome,2.5,1,2\n", (ROW,)),
         (",101,205\n3,1.5,\n17,4,5\n", (ROW, COLUMN)),
         ("id,a,b\n1,5,6\n2,7,8\n3,9,9\n", (COLUMN,)),
+        ("user_id,a,b\n17,5,6\n4,7,8\n", (COLUMN,)),
+        ("1.234,5;2\n3;4\n", ("row 1, column 1 (line 1) holds '1.234,5'", "marks of thousands: leave them out")),
+        ('"1,234.5",2\n3,4\n', ("'1,234.5', which is a number with marks of thousands",)),
+        ("a,b,a\n1,2,3\n", ("columns 1 and 3 are both named 'a': rename one",)),
         ("1990;2\n1991;3\n", (COLUMN,)),
         ("a b\n1 1.5 2\n2 3 NA\n", (COLUMN,)),
         ("date,a\n2020-01-01,3\n2020-02-01,4\n", ("--index yes",)),
@@ -110,6 +127,7 @@ def test_what_may_be_a_name_or_a_number_is_asked_about(tmp_path: Path, content: 
         ("a,1\n1,2\n", {"header": True}, [[1, 2]]),
         ("a;b\n1,500;2,250\n", {"decimal": ","}, [[1.5, 2.25]]),
         ("1,5 2,5\n", {"decimal": ","}, [[1.5, 2.5]]),
+        ('"1,500",2\n', {"decimal": ","}, [[1.5, 2]]),
         ("sep=;\n1;2\n", {}, [[1, 2]]),
         ("1,2,3\n4,5,6\n7,8,9\n", {}, [[1, 2, 3], [4, 5, 6], [7, 8, 9]]),
         ('"1","2"\n"3","4"\n', {}, [[1, 2], [3, 4]]),
@@ -151,6 +169,7 @@ def test_names_survive_writing_and_reading(tmp_path: Path, suffix: str, data) ->
     rows, columns = (data.draw(st.lists(NAMES, min_size=d, max_size=d)) for d in shape)
     rows, columns = ([name.encode("utf-8", "replace").decode() for name in names] for names in (rows, columns))
     values = np.array([[0.5, NAN, 3.0], [4.0, 5.0, NAN], [7.0, 8.0, -0.0]])[: shape[0], : shape[1]]
+    assume(all(len(set(_printable(name) for name in names)) == len(names) for names in (rows, columns)))
     problem = MatrixCompletion(values, row_names=rows, column_names=columns)
     write_matrix(problem, tmp_path / f"m{suffix}")
     found = read_matrix(tmp_path / f"m{suffix}", **({} if suffix == ".npz" else {"header": True, "index": True}))
@@ -171,6 +190,8 @@ def test_names_in_quotes_need_no_word(tmp_path: Path) -> None:
         ("u,v,1\nu,v,2\n", {}, r"line 2 repeats the entry \(u, v\) of line 1"),
         ("u,v,1\nu,w\n", {}, "line 2 must hold row, column and value; it has 2 cells"),
         ("u,v,1\nu,w,x\n", {}, "line 2: the value holds 'x', which is not a number"),
+        ("u;v;1\nu;w;1.234,5\n", {}, "line 2: the value holds '1.234,5', which is a number with marks of thousands"),
+        ("u;v;1,500\n", {}, "say --decimal comma"),
         ("rating,user,item\n5,1,2\n", {}, "write them as row, column, value"),
         (",user,item,rating\n0,1,2,3\n", {}, "write them as row, column, value"),
         ("user,item,rating\n", {}, "a header and no entry"),

@@ -26,8 +26,14 @@ MODELS = [
     gflow.TanhNetwork(X[:, 0], 2, bias=True),
     gflow.TanhNetwork(X, 3, bias=True, activation="tanh^2"),
     gflow.TanhNetwork(X, 2, activation=softplus_like),
+    gflow.TanhNetwork(X, 3, bias=True, activation="linear"),
+    gflow.ConvolutionalNetwork(X, 2, 2, activation=softplus_like),
+    *(gflow.ConvolutionalNetwork(X, 2, 2, bias=True, shared=shared) for shared in (True, False)),
+    gflow.ConvolutionalNetwork(TOKENS, 2, 2, activation="linear"),
     *(gflow.DeepDiagonal(X, depth) for depth in (1, 2, 4)),
     gflow.AffineModel(X),
+    gflow.AutodiffModel(lambda t, x: t[0] * anp.sin(t[1] * x[:, 0]) + t[2] * x[:, 1], 3, inputs=X),
+    gflow.AutodiffModel(lambda t, x: t[0] * t[1] * x + t[2] * t[3] * x**2, 4, 2, X[:, 0]),
     gflow.ProductToy(X[:, :2]),
     *(gflow.Attention(TOKENS, 2, 3, 2, linear=linear, heads=heads) for linear in (True, False) for heads in (1, 2)),
     *(gflow.Attention(TOKENS, 2, 3, 2, linear=linear, heads=2, streams=3) for linear in (True, False)),
@@ -140,6 +146,23 @@ def test_a_linear_convolutional_network_is_sensing_and_leaves_the_origin_by_one_
     assert [int(np.sum(size > 1e-2)) for size in sizes] == [0, 1, 2]
 
 
+def test_a_linear_convolutional_network_of_one_output_is_the_same_sensing_problem() -> None:
+    rng = np.random.default_rng(4)
+    signals, targets = rng.standard_normal((2, 9, 6))[:, :, :6]
+    problem, model = (
+        gflow.Regression(signals, targets[:, 0]),
+        gflow.ConvolutionalNetwork(signals, 3, 2, activation="linear"),
+    )
+    loss, theta = gflow.Objective.of(problem, model), model.random(1)
+    sensing = gflow.convolution_sensing(signals, targets[:, 0], 2)
+    factors = gflow.Factorization(sensing.shape, 3)
+    a, rows = model.parts(theta)
+    same = gflow.Objective.of(sensing, factors).value(factors.theta(a.T, rows))
+    assert 2.0 * loss.value(theta) == pytest.approx(same, rel=1e-13)
+    path = gflow.gradient_flow(loss, theta, t_end=1.0)
+    assert model.conserved(path.final) == pytest.approx(model.conserved(theta), abs=1e-6)
+
+
 def test_of_two_heads_of_linear_attention_one_is_used() -> None:
     problem = gflow.recall_task(2, (1.0, 0.45), (0.6, 0.4))
     model = gflow.Attention(problem.inputs, 2, 2, 2, heads=2, linear=True, streams=2)
@@ -204,6 +227,13 @@ def test_repeated_inputs_are_warned_of() -> None:
         (lambda: gflow.TanhNetwork(X, 2, activation=3), TypeError, "a name or a function"),
         (lambda: gflow.TanhNetwork(X, 2, activation=scipy.special.erf), TypeError, "written with autograd.numpy"),
         (lambda: gflow.TanhNetwork(X, 2, activation=lambda u: anp.sum(u) + u * 0), ValueError, "entry by entry"),
+        (lambda: gflow.ConvolutionalNetwork(X, 2, 4), ValueError, "size must be at most that of the inputs, 3; got 4"),
+        (lambda: gflow.ConvolutionalNetwork(X, 0, 2), ValueError, "kernels must be a positive integer"),
+        (
+            lambda: gflow.ConvolutionalNetwork(X, 2, 2).theta([[1.0]], [[1.0]]),
+            ValueError,
+            "a and rows must have shapes",
+        ),
         (lambda: gflow.TanhNetwork(TOKENS, 2), ValueError, r"inputs must have shape \(n, d\)"),
         (lambda: gflow.TanhNetwork(X * np.nan, 2), ValueError, "inputs must be finite"),
         (lambda: gflow.DeepDiagonal(X, 0), ValueError, "depth must be a positive integer"),

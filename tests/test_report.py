@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -283,6 +284,15 @@ def test_text_of_the_user_is_inert_in_the_page_and_in_markdown(tmp_path: Path) -
     assert markdown.count("\\<script\\>") >= 10
     write_index([(HOSTILE, "a/report.html", {})], tmp_path, title=HOSTILE)
     assert "script" not in Page((tmp_path / "index.html").read_text()).tags()
+
+
+def test_a_study_opens_with_a_sentence_its_claims_and_its_formula_and_folds_long_evidence() -> None:
+    long = Claim.bounded("long", "One is one", 1.0, 1.0, 1.0, reason="counted " * 12)
+    page = report_html(sample(lead="It counts. Then more.", formula=r"\theta(0) = \alpha \theta_0"))
+    assert "It counts. Of " in page and "<math" in page and "Then more." in page.partition("Methods, versions")[2]
+    one = replace(sample(lead="It counts."), claims=(long,), statements=(), claim_ids={})
+    assert "It counts. Its one claim holds." in report_html(one) and "<summary>Evidence</summary>" in report_html(one)
+    assert "<summary>Evidence</summary>" not in report_html(replace(one, claims=(replace(long, reason="short"),)))
 
 
 def test_markdown_has_the_claims_the_tables_and_the_images() -> None:

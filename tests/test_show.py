@@ -31,6 +31,7 @@ def records() -> dict[str, Any]:
     point = gflow.classify(objective, limit.saddles[1].theta)
     report = gflow.verify(fig3, statements=["prop2", "thm4"], drawn=False)
     return {
+        "Explanation": gflow.explain(named, name=HOSTILE),
         "MatrixCompletion": named,
         "MatrixSensing": gflow.MatrixSensing.of_completion(fig3),
         "Completion": gflow.minimum_nuclear_norm(fig3),

@@ -9,8 +9,8 @@ import gflow
 from gflow import Factorization, MatrixCompletion, Objective
 from gflow.flow.chebyshev import advanced
 from gflow.flow.steppers import RKC
-from gflow.objective.loss import masked_loss, sampled_loss, training_loss
-from gflow.objective.sampled import observed_hessian
+from gflow.objective.loss import Loss, masked_loss, sampled_loss, training_loss
+from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian, product_hessian
 from gflow.problems.products import sampled_product
 
 
@@ -196,3 +196,34 @@ def test_a_stiff_tail_of_full_width_is_covered_by_stabilised_steps_without_drift
     assert path.status in ("horizon", "converged") and "RKC" in path.method
     assert path.conservation_drift is not None and path.conservation_drift < 1e-8
     assert path.monotonicity_defect < 1e-12
+
+
+@pytest.mark.parametrize("depth", [3, 4])
+def test_the_sampled_loss_of_many_factors_has_the_derivatives_of_the_dense_one(depth: int) -> None:
+    problem = random_problem(depth).normalized
+    model = Factorization(problem.shape, 3, depth)
+    dense, found = Loss(problem, model), Loss(EntriesProblem(problem), EntriesModel(problem, model))
+    theta, v = model.random(1), model.random(2)
+    np.testing.assert_allclose(found.value(theta), dense.value(theta), rtol=1e-13)
+    np.testing.assert_allclose(found.gradient(theta), dense.gradient(theta), atol=1e-13)
+    np.testing.assert_allclose(found.hvp(theta, v), dense.hvp(theta, v), atol=1e-12)
+    np.testing.assert_allclose(product_hessian(problem, model, theta), dense.hessian(theta), atol=1e-12)
+    near, other = dense.objective().around(theta), found.objective().around(theta)
+    np.testing.assert_allclose(other.gradient(1e-9 * v), near.gradient(1e-9 * v), rtol=1e-12)
+
+
+def test_three_factors_of_a_matrix_too_large_to_be_held_need_its_entries_alone() -> None:
+    rng = np.random.default_rng(0)
+    rows, columns = np.unique(rng.integers(0, 20_000, (2, 50_000)), axis=1)
+    problem = MatrixCompletion(sparse.coo_array((rng.random(len(rows)), (rows, columns)), shape=(20_000, 20_000)))
+    model = Factorization(problem.shape, 2, 3)
+    objective, theta, v = Objective.of(problem, model), model.random(1), model.random(2)
+    h = 1e-5
+    for whole, part in (
+        (objective.value, lambda at: objective.gradient(at) @ v),
+        (objective.gradient, lambda at: objective.hvp(at, v)),
+    ):
+        difference = (whole(theta + h * v) - whole(theta - h * v)) / (2 * h)
+        np.testing.assert_allclose(difference, part(theta), atol=1e-8)
+    path = gflow.gradient_flow(objective, 0.5 * theta, rtol=1e-4, t_end=1.0, error_tol=None)
+    assert path.losses[-1] < path.losses[0] and path.conservation_drift < 1e-3

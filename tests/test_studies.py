@@ -13,8 +13,9 @@ import pytest
 import gflow
 from gflow.cli import main
 from gflow.report import Table, write_report
+from gflow.report.formulas import mathml
 from gflow.statements.claims import Claim, Verdict
-from gflow.studies import Panel, combined_report, configured, study_named, study_names, study_report
+from gflow.studies import Panel, combined_report, configured, studies, study_named, study_names, study_report
 from gflow.studies.parameters import changed
 
 
@@ -92,6 +93,11 @@ def test_every_study_of_the_catalogue_offers_what_the_protocol_names(name: str) 
     assert "seed" in {field.name for field in fields(study.Config)}
     assert all(isinstance(panel, Panel) and panel.alt and panel.caption for panel in study.PANELS.values())
     assert all(callable(getattr(study, part)) for part in ("run", "claims", "data", "tables", "draw"))
+
+
+def test_the_formula_of_every_study_can_be_set() -> None:
+    formulas = [getattr(study, "FORMULA", "") for study in studies().values()]
+    assert sum(map(bool, formulas)) >= 28 and not any("<code" in str(mathml(tex)) for tex in formulas if tex)
 
 
 def test_an_unknown_study_is_refused_with_the_known_ones() -> None:

@@ -73,9 +73,10 @@ def test_every_problem_keeps_the_contract(problem: Any) -> None:
     assert "curvature" in check_problem(problem, 1)
 
 
-def test_the_observed_entries_are_a_model_of_their_own() -> None:
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_the_observed_entries_are_a_model_of_their_own(depth: int) -> None:
     problem = gflow.MatrixCompletion([[1.0, GAP, 0.5], [GAP, -0.8, 0.5], [0.1, 0.2, GAP]])
-    check_model(EntriesModel(problem, gflow.Factorization((3, 3), 2)))
+    check_model(EntriesModel(problem, gflow.Factorization((3, 3), 2, depth)))
 
 
 def test_the_checks_say_what_they_looked_at() -> None:

@@ -276,8 +276,8 @@ def test_an_orbit_too_slow_for_the_method_of_large_problems_is_followed_with_den
 def test_the_shortage_of_observations_is_named() -> None:
     problem = with_a_short_row(20, 2, 0)
     assert shortage(problem, 1) == ""
-    assert shortage(problem, 2) == "row 3 (counted from 0) has 1 observation, fewer than the rank 2"
-    assert shortage(problem.transpose, 2, columns=tuple(range(10, 30))).startswith("column 13 (counted from 0) ")
+    assert shortage(problem, 2) == "row 4 has 1 observation, fewer than the rank 2"
+    assert shortage(problem.transpose, 2, columns=tuple(range(10, 30))).startswith("column 14 ")
     two = MatrixCompletion([[1.0, 2.0, np.nan], [3.0, np.nan, 1.0], [np.nan, 1.0, 1.0]])
     assert shortage(two, 2) == "6 observations are fewer than the 8 parameters of rank 2"
 
@@ -334,7 +334,7 @@ def test_an_orbit_too_slow_for_its_budget_is_undecided_and_names_the_short_row(m
     monkeypatch.setattr(chain_module, "DENSE_POLISH", 0)
     found = by_large_path(with_a_short_row(30, 2, 0), monkeypatch)
     assert found.status == TraversalStatus.UNDECIDED and found.matrix is None
-    assert "; row 3 (counted from 0) has 1 observation, fewer than the rank 2" in found.reason
+    assert "; row 4 has 1 observation, fewer than the rank 2" in found.reason
 
 
 def test_the_row_or_column_that_still_grows_is_named() -> None:
@@ -349,7 +349,7 @@ def test_the_row_or_column_that_still_grows_is_named() -> None:
     states = at_rest.states.copy()
     states[-1, 34] *= 3.0
     told = large_module.growing(model, replace(path, states=states), tuple(range(30)), tuple(range(100, 130)))
-    assert told.startswith("the factor of column 104 (counted from 0) grew from ")
+    assert told.startswith("the factor of column 105 grew from ")
 
 
 def test_the_orbits_of_large_components_from_a_start_keep_to_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from test_cli import assert_refused
 import gflow
 from gflow.cli.columns import Columns
 from gflow.cli.output import Outcome, table
-from gflow.cli.survey import joined
+from gflow.cli.survey import joined, without_rounding
 from gflow.cli.verdicts import FOLD_WIDTH, report_parts
 from gflow.data import example
 from gflow.report import Report
@@ -151,7 +151,7 @@ def test_a_table_that_loses_digits_in_silence_would_be_seen() -> None:
 def orbit(loss: float, ranks: list[int], **changes: Any) -> dict[str, Any]:
     ranges = {"index": [3, 3], "n_zero": [10, 10], "multiplicity": [3, 3], "escape_rates": [4.0, 4.0]}
     counts = {"n_points": 1, "n_on_omega": 0, "zero_modes_on_omega": None, "kinds": ["strict-saddle"]}
-    return {"loss": loss, "ranks": ranks, **ranges, **counts, **changes}
+    return {"loss": loss, "rank": min(ranks), "ranks": ranks, **ranges, **counts, **changes}
 
 
 def test_equal_orbits_are_joined_and_all_stand_in_order() -> None:
@@ -166,10 +166,11 @@ def test_equal_orbits_are_joined_and_all_stand_in_order() -> None:
         ]
     )
     assert [(each["ranks"], each["n_orbits"]) for each in found] == [
-        *(([1, 1], 1), ([2, 2], 2), ([1, 1], 1)),
-        *(([1, 1], 1), ([3, 3], 1)),
+        *(([1, 1], 1), ([1, 1], 1), ([1, 1], 1)),
+        *(([2, 2], 2), ([3, 3], 1)),
     ]
-    assert found[1]["n_zero"] == [10, 11] and found[1]["n_points"] == 2 and found[1]["zero_modes_on_omega"] == 8
+    assert found[3]["n_zero"] == [10, 11] and found[3]["n_points"] == 2 and found[3]["zero_modes_on_omega"] == 8
+    assert without_rounding([each["loss"] for each in found]) == [20.0, 19.9, 0.0, 20.0 + 1e-12, 0.0]
 
 
 def test_the_ranks_of_saddles_are_those_of_the_report(run: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gflow import watch
 from gflow.cli import main, watching
 from gflow.completions import semidefinite
 from gflow.data import example
+from gflow.fast import jit
 from gflow.statements.claims import Verdict
 from gflow.studies import run_sweep, study_named, study_report, sweep_named
 
@@ -142,6 +144,70 @@ def test_what_is_not_known_is_not_claimed(ended: dict[str, tuple[Any, float]]) -
         assert claims and Verdict.CONTRADICTED not in {claim.verdict for claim in claims}, name
         assert any(sentence in claim.reason for claim in claims), name
     assert str(found["explain"].limit.status) == "undecided" and "no limit" in str(found["explain"])
+
+
+def test_bounds_that_are_cut_are_bounds_and_say_so() -> None:
+    fig3, sentence = example("fig3"), "the time allowed, 1e-09 s, is over"
+    saddle = gflow.saddle_to_saddle(fig3).saddles[1]
+    proof = gflow.certified_critical_point(fig3, saddle.A, saddle.B, timeout=HASTE)
+    assert not proof.exists and sentence in proof.reason
+    measured = gflow.MatrixSensing(np.random.default_rng(0).standard_normal((9, 3, 3)), np.ones(9))
+    cut, whole = (gflow.restricted_isometry(measured, 1, timeout=limit) for limit in (HASTE, None))
+    assert sentence in cut.method and "is over" not in whole.method
+    assert cut.delta_lower <= whole.delta_lower <= whole.delta_upper <= cut.delta_upper
+    model = gflow.TanhNetwork([0.0], 2)
+    early = gflow.model_rank(model, model.random(0, 1.0), timeout=HASTE)
+    assert (early.lower, early.numerical) == (0, early.upper) and sentence in early.note
+    assert gflow.rank_fit(fig3, 1, timeout=HASTE).converged is False
+
+
+def test_flows_that_are_cut_end_with_a_budget() -> None:
+    fig3, sentence = example("fig3"), "the time allowed, 1e-09 s, is over"
+    model = gflow.Factorization(fig3.shape, depth=3)
+    deep = gflow.deep_flow(fig3, model.random(0, 1.0), -12.0, timeout=HASTE)
+    whole = gflow.end_to_end_flow(fig3, 1e-3 * np.eye(4), 3, timeout=HASTE)
+    for path in (deep, whole):
+        assert str(path.status) == "budget" and sentence in path.message and len(path.times) >= 1
+
+
+def test_what_serves_only_as_a_whole_ends_by_an_error_that_says_so() -> None:
+    model = gflow.Factorization((30, 30))
+    wide = gflow.Objective.of(gflow.MatrixCompletion(np.diag(np.arange(1.0, 31.0)) + 1e-3), model)
+    deep = gflow.Factorization((4, 4), depth=3)
+    objective = gflow.Objective.of(example("fig3"), deep)
+    start = deep.random(0, 1.0)
+    for call in (
+        lambda: gflow.hessian_spectrum(wide, np.zeros(model.dim), 1, timeout=HASTE),
+        lambda: gflow.classify(wide, np.zeros(model.dim), k=1, timeout=HASTE),
+        lambda: gflow.degenerate_escape(objective, start, timeout=HASTE),
+    ):
+        with pytest.raises(watch.TimeIsUp, match="the time allowed, 1e-09 s, is over"):
+            call()
+    near = gflow.Objective.of(example("fig3"), gflow.Factorization((4, 4)))
+    guess = gflow.saddle_to_saddle(example("fig3")).saddles[1].theta + 0.05
+    with pytest.raises(gflow.NotConverged, match=r"after \d+ steps.*the time allowed, 0\.025 s, is over") as caught:
+        with pytest.MonkeyPatch.context() as patch:
+            ticks = itertools.count()
+            patch.setattr(watch, "_now", lambda: 0.01 * next(ticks))
+            gflow.find_critical_point(near, guess, timeout=0.025)
+    assert caught.value.theta.shape == guess.shape
+
+
+def test_compiling_ends_in_time_too() -> None:
+    gate = threading.Event()
+
+    def compiled() -> int:
+        gate.wait(SLACK)
+        return 7
+
+    compiled.signatures = []  # type: ignore[attr-defined]
+    with watch.watching(timeout=0.2), pytest.raises(watch.TimeIsUp, match="is over"):
+        jit.in_time(compiled)
+    gate.set()
+    with watch.watching(timeout=SLACK):
+        assert jit.in_time(compiled) == 7
+        with pytest.raises(TypeError):
+            jit.in_time(compiled, "an argument too many")
 
 
 def test_a_survey_says_how_far_it_came() -> None:

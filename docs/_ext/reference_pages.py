@@ -25,6 +25,7 @@ TASKS = {
     "graded": "Follow it from extreme scales",
     "descent": "Take discrete steps",
     "ensemble": "Follow many at once",
+    "landscape": "See every critical orbit at once",
     "critical": "Find critical points and their spectra",
     "manifolds": "Stay on an invariant manifold",
     "escape": "Leave a saddle",

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
+
 SHARPENINGS = 8
 """At most this many further applications of the Krawczyk operator to a proven box."""
 SMALLEST_RADIUS = 2.0**-100
@@ -87,6 +89,7 @@ def proven_zero(field: Field, center: np.ndarray) -> tuple[np.ndarray, float] | 
 
 def _krawczyk(field: Field, center: np.ndarray, box: np.ndarray, inverse: Any) -> np.ndarray:
     """Return K(box): it contains every zero of the field in the box, whichever point of it ``center`` is."""
+    watch.tick("Krawczyk operator")
     value, (_, slope) = field(center)[0], field(box)
     size = len(center)
     identity = flint().arb_mat(size, size, [int(i == j) for i in range(size) for j in range(size)])
@@ -139,6 +142,7 @@ def _dominant_signs(G: np.ndarray) -> list[int] | None:
     """Return the signs of the diagonal where G is proven strictly diagonally dominant by rows, else None."""
     signs = []
     for i, row in enumerate(G):
+        watch.tick("signs")
         others = sum((abs(entry) for j, entry in enumerate(row) if j != i), start=flint().arb(0))
         if not abs(row[i]) > others:
             return None

@@ -71,6 +71,7 @@ def certificates(
     return tuple(found)
 
 
+@watch.watched
 def certified_critical_point(
     problem: Any,
     A: np.ndarray,
@@ -79,6 +80,8 @@ def certified_critical_point(
     width: int | None = None,
     radius_tol: float = 1e-6,
     precision: int = PRECISION,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Certificate:
     """Return what is proven about a critical point near (A, B) and the Hessian there, in ball arithmetic.
 
@@ -94,6 +97,8 @@ def certified_critical_point(
         A critical point is accepted if radius <= radius_tol max(|A|, |B|), in the largest entry.
     precision : int
         Bits of the arithmetic, at least 64.
+    progress, timeout : see ``gflow.watch.watching``
+        Nothing is certified when the time is over, and ``reason`` says so.
 
     Raises
     ------
@@ -121,10 +126,15 @@ def certified_critical_point(
     A, B = np.asarray(A, dtype=float), np.asarray(B, dtype=float)
     width = min(problem.shape) if width is None else width
     _check(problem.shape, A, B, width, radius_tol, precision)
-    with flint().ctx.workprec(precision):
-        if A.shape[1] == 0:
-            return _origin(problem, width, precision)
-        return _certificate(problem, A, B, width, radius_tol, precision)
+    try:
+        with flint().ctx.workprec(precision):
+            if A.shape[1] == 0:
+                return _origin(problem, width, precision)
+            return _certificate(problem, A, B, width, radius_tol, precision)
+    except watch.TimeIsUp as up:
+        if not watch.ends_early():
+            raise
+        return _refusal(str(up), None, A.shape[1], width, precision)
 
 
 def _check(shape: tuple[int, int], A: np.ndarray, B: np.ndarray, width: int, radius_tol: float, precision: int) -> None:

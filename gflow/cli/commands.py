@@ -19,6 +19,7 @@ from gflow.cli.inputs import (
     one_blas_thread,
     problem_of,
 )
+from gflow.cli.landscapes import landscape
 from gflow.cli.output import (
     LINES,
     LISTED,
@@ -26,7 +27,6 @@ from gflow.cli.output import (
     Refused,
     facts,
     few,
-    indices,
     matrix,
     number,
     progress,
@@ -62,8 +62,8 @@ def explain(arguments: Namespace) -> Outcome:
         from gflow.statements.claims import exit_code
 
         problem, name = problem_of(arguments)
-        with refusing("--rank"), progress("following the saddles"):
-            found = explained(problem, name=name, rank=arguments.rank)
+        with refusing("--rank or --depth"), progress("following the saddles"):
+            found = explained(problem, name=name, rank=arguments.rank, depth=arguments.depth)
     return Outcome(found.to_dict(), lambda: iter([str(found)]), exit_code(found.claims.values()))
 
 
@@ -150,8 +150,14 @@ _VERIFY = (*_START, "--depth", *_INTEGRATION, "--details", "--report", *_FILES)
 _REPORT = ("--names", "--list", "--folder", *_FILES, "--lettered", "--seed", "--quick", "--jobs")
 _FIGURE = ("--name", *_REPORT[1:], "--matrix", "--set")
 _LIMIT = ("--seed", "--start", "--rank", "--depth", "--save")
+_LANDSCAPE = ("--seed", "--rank", "--report", *_FILES)
 COMMANDS = (
-    Command("explain", "the answer on one screen: what is learned, and what the theorems say", explain, ("--rank",)),
+    Command(
+        "explain",
+        "the answer on one screen: what is learned, and what the theorems say",
+        explain,
+        ("--rank", "--depth"),
+    ),
     Command("classify", "connected or not: the components of a partially observed matrix", classify),
     Command(
         "flow",
@@ -165,6 +171,7 @@ COMMANDS = (
     ),
     Command("escape", "the saddles of the limit and the directions in which they are left", escape, ("--rank", "--at")),
     Command("critical", "critical points, their kinds and spectra", critical, (*_START, *_INTEGRATION, "--starts")),
+    Command("landscape", "every critical orbit, and the flow between them", landscape, _LANDSCAPE),
     Command("verify", "the answer, then every theorem checked", verify, _VERIFY),
     Command(
         "ledger",
@@ -249,33 +256,32 @@ def _listed(sizes: Any) -> str:
 
 
 def _critical_parts(run: TrajectoryRequest, payload: dict[str, Any]) -> Iterator[Any]:
-    from gflow.cli.survey import joined
+    from gflow.cli.survey import joined, without_rounding
 
     yield facts([*run.facts(), ("status", f"{payload['status']}: {payload['message']}")])
-    head = ["loss", "ranks", "kind ", "index", "zeros", "least", "Omega", "escape rate", "multiplicity"]
+    head = ["rank", "loss", "kind ", "index", "zeros", "least", "Omega", "escape rate", "multiplicity"]
     counts = ("index", "n_zero", "zero_modes_bound", "zero_modes_on_omega")
     rows: list[list[Any]] = [
-        [p["loss"], indices(p["ranks"]), p["kind"], *(p[key] for key in (*counts, "escape_rate", "multiplicity"))]
-        for p in payload["saddles"]
+        [p["rank"], loss, p["kind"], *(p[key] for key in (*counts, "escape_rate", "multiplicity"))]
+        for p, loss in zip(payload["saddles"], without_rounding([p["loss"] for p in payload["saddles"]]), strict=True)
     ]
     yield table("critical points that the trajectory passes", head, rows)
     reasons = [(number(p["loss"]), p["reason"]) for p in payload["saddles"] if p["reason"]]
     if reasons:
         yield facts(reasons)
+    orbits = joined(payload["orbits"])
     rows = [
         [
-            o["loss"],
-            indices(o["ranks"]),
+            o["rank"],
+            loss,
             ", ".join(o["kinds"]),
             *(o[key] for key in (*counts, "escape_rates", "multiplicity", "n_points", "n_on_omega", "n_orbits")),
         ]
-        for o in joined(payload["orbits"])
+        for o, loss in zip(orbits, without_rounding([o["loss"] for o in orbits]), strict=True)
     ]
-    yield table(
-        "orbits met by the survey, by falling loss and rising rank", [*head, "points", "on Omega", "orbits"], rows
-    )
+    yield table("orbits met by the survey, by rank and falling loss", [*head, "points", "on Omega", "orbits"], rows)
     yield (
-        "ranks: of A and B; zeros: zero modes of the Hessian; least: the dimension of the\n"
+        "rank: of W; zeros: zero modes of the Hessian; least: the dimension of the\n"
         "GL(r) orbit, a lower bound; Omega: their number on an Omega_k without further flat\n"
-        "directions; orbits: how many of equal loss, ranks and kinds a line stands for"
+        "directions; orbits: how many of equal loss, rank and kinds a line stands for"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.inputs import named, one_blas_thread, problem_of
-from gflow.cli.output import LARGEST_SHOWN, Outcome, facts, number, progress, refusing, table
+from gflow.cli.output import LINES, Outcome, facts, matrix, number, progress, refusing
 
 if TYPE_CHECKING:
     import gflow
@@ -32,10 +32,10 @@ def complete(arguments: Namespace) -> Outcome:
     what = {"name": name, "shape": [d1, d2], "n_observed": problem.n_observed, **named(problem), "by": arguments.by}
     title = ("matrix", f"{name}, {d1} x {d2}, {problem.n_observed} observed")
     parts = _bracket_parts if arguments.by == "rank" else _parts
-    return Outcome(what | found.to_dict(), lambda: parts(found, what, title))
+    return Outcome(what | found.to_dict(), lambda: parts(found, problem, title))
 
 
-def _parts(found: gflow.Completion, what: dict[str, Any], title: tuple[str, str]) -> Iterator[Any]:
+def _parts(found: gflow.Completion, problem: Any, title: tuple[str, str]) -> Iterator[Any]:
     bounds = [
         (f"least {found.objective}", number(found.value, 10)),
         ("certified bounds", f"{found.lower:.12g} to {found.upper:.12g} (relative gap {found.gap:.1e})"),
@@ -44,10 +44,10 @@ def _parts(found: gflow.Completion, what: dict[str, Any], title: tuple[str, str]
         ("solver", found.solver),
     ]
     yield facts([title, *bounds])
-    yield _matrix("W", found.matrix, what)
+    yield matrix(f"W ({LINES})", found.matrix, problem=problem, zero=found.rank_tol)
 
 
-def _bracket_parts(found: gflow.RankBracket, what: dict[str, Any], title: tuple[str, str]) -> Iterator[Any]:
+def _bracket_parts(found: gflow.RankBracket, problem: Any, title: tuple[str, str]) -> Iterator[Any]:
     ends = str(found.upper) if found.closed else f"between {found.lower} and {found.upper}"
     yield facts(
         [
@@ -57,15 +57,5 @@ def _bracket_parts(found: gflow.RankBracket, what: dict[str, Any], title: tuple[
             (f"at most {found.upper}", found.upper_reason + ("" if found.certified else " (not certified)")),
         ]
     )
-    yield _matrix("W" if found.closed else "W, a completion of the larger rank", found.completion, what)
-
-
-def _matrix(title: str, W: Any, what: dict[str, Any]) -> Any:
-    """Return a matrix as a table, its rows and columns by name, or counted from 1."""
-    d1, d2 = W.shape
-    if d1 > LARGEST_SHOWN[0] or d2 > LARGEST_SHOWN[1]:
-        return f"{title}: {d1} x {d2}, see --json"
-    rows, head = what.get("row_names") or [None] * d1, what.get("column_names") or [None] * d2
-    title += "" if all((*rows, *head)) else " (rows and columns counted from 1, in --json from 0)"
-    cells = ([rows[i] or str(i + 1), *(f"{x:.6g}" for x in row)] for i, row in enumerate(W.tolist()))
-    return table(title, ["", *(head[j] or str(j + 1) for j in range(d2))], cells)
+    name = "W" if found.closed else "W, a completion of the larger rank"
+    yield matrix(f"{name} ({LINES})", found.completion, problem=problem, zero=found.rank_tol)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gflow.cli.inputs import named, one_blas_thread, problem_of
 from gflow.cli.output import LINES, MISSING, Outcome, Refused, facts, matrix, number, progress, refusing, table
+from gflow.policy import ROUNDED_LOSS
 
 if TYPE_CHECKING:
     import gflow
@@ -40,7 +41,7 @@ def _parts(problem: gflow.MatrixCompletion, found: gflow.DeepTraversal, what: di
         f"{what['name']}, {d1} x {d2}, {what['n_observed']} observed, inner width {found.width}, depth {found.depth}"
     )
     dependent = int((~found.determined).sum())
-    signs = f", by {len(found.reflections)} independent signs" if dependent else ""
+    signs = f", {found.law}" if dependent else ""
     yield facts(
         [
             ("matrix", title),
@@ -53,14 +54,15 @@ def _parts(problem: gflow.MatrixCompletion, found: gflow.DeepTraversal, what: di
         ]
     )
     ends: list[Any] = list(found.plateau_times)
-    rows = []
+    rows, first = [], found.saddles[0]
     for saddle in found.saddles:
-        sigma = float(saddle.residual_singular_values[0])
+        met = saddle.loss <= ROUNDED_LOSS * first.loss
+        sigma, loss = (0.0, 0.0) if met else (float(saddle.residual_singular_values[0]), saddle.loss)
         time = ends.pop(0) if saddle.leaves == "rank" and ends else None
-        rows.append([saddle.rank, saddle.loss, sigma, saddle.leaves or MISSING, saddle.inside_rate or None, time])
+        rows.append([saddle.rank, loss, sigma, saddle.leaves or MISSING, saddle.inside_rate or None, time])
     yield table("saddles", ["rank", "loss", "sigma_1 of E", "left by ", "inside rate", "plateau time"], rows)
     yield (
-        "left by inside: a mode of the manifold that grows; rank: a new singular pair, at the plateau time times\n"
+        "left by inside: a mode of the manifold that grows; rank: a new singular pair, at the plateau time times "
         f"alpha^-{found.depth - 2}, which --seed gives for its start"
     )
     if found.end is None:

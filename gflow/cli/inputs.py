@@ -163,7 +163,7 @@ class TrajectoryRequest:
         if others := [f"--{key.replace('_', '-')}" for key in self.settings if key not in ("method", "rtol")]:
             raise Refused(f"{', '.join(others)}: not for --method graded at depth {self.model.depth}")
         assert self.scale is not None
-        shape = {"depth": self.model.depth, "rank": self.model.rank}
+        shape: dict[str, Any] = {"depth": self.model.depth, "rank": self.model.rank}
         rtol = {"rtol": self.settings["rtol"]} if "rtol" in self.settings else {}
         with refusing("--scale"):
             return gflow.deep_flow(self.problem, self.theta / self.scale, log10(self.scale), **shape, **rtol)

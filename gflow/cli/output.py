@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from gflow.statements.claims import Claim
 
 PLAIN_WIDTH = 132
-"""Columns of the output where it does not go to a terminal."""
+"""Columns of the output where it does not go to a terminal, and COLUMNS does not say how many."""
 LARGEST_SHOWN = (24, 10)
 """Rows and columns up to which a matrix is printed."""
 LISTED = 20
 """Singular values, and indices of a long list, that are printed."""
 MISSING = "-"
+ROUNDED_ENTRY = 1e-9
+"""Entries of a matrix up to this fraction of the largest are rounding: people see 0."""
 COLORS = {"holds": "green", "contradicted": "bold red", "hypothesis-not-met": "yellow", "undecided": "blue"}
 NEWS = "bold magenta"
 """Colours of the verdicts on a terminal, and of a premise or a conjecture that fails on the data."""
@@ -46,7 +48,7 @@ class Outcome:
         return json.dumps(_finite(self.payload), allow_nan=False) + "\n"
 
     def text(self) -> str:
-        """Return tables and lines, styled for a terminal and plain in 132 columns for anything else."""
+        """Return tables and lines, styled for a terminal; plain and in COLUMNS, or 132, columns for anything else."""
         return _rendered(self.parts())
 
 
@@ -160,15 +162,18 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     return Columns(title, columns, cells)
 
 
-def matrix(title: str, W: Any, std: Any = None, problem: Any = None) -> Any:
+def matrix(title: str, W: Any, std: Any = None, problem: Any = None, zero: float = ROUNDED_ENTRY) -> Any:
     """Return a matrix as a table, or a line where it is too large.
 
     Rows and columns have the names that ``problem`` gives them, or are counted from 1. Where the standard deviations
-    ``std`` are not zero they follow the entries, as in 0 ± 1.29.
+    ``std`` are not zero they follow the entries, as in 0 ± 1.29. Entries up to ``zero`` times the largest are shown as
+    0, unless other numbers are observed there.
     """
     d1, d2 = W.shape
     if d1 > LARGEST_SHOWN[0] or d2 > LARGEST_SHOWN[1]:
         return f"{title}: {d1} x {d2}, see --json"
+    given = False if problem is None else problem.observed & (problem.values != 0)
+    W = W * (given | (abs(W) > zero * abs(W).max())) + 0.0
     spread = [[0.0] * d2] * d1 if std is None else std.tolist()
     from gflow.report.labels import column_label, row_label
 
@@ -193,7 +198,9 @@ def _rendered(parts: Iterable[Any]) -> str:
     if sys.stdout is not None and sys.stdout.isatty():
         settings |= {"width": Console().width, "force_terminal": True}
     else:
-        settings |= {"width": PLAIN_WIDTH, "force_terminal": False, "color_system": None, "_environ": {}}
+        asked = os.environ.get("COLUMNS", "")
+        width = int(asked) if asked.isdecimal() and int(asked) else PLAIN_WIDTH
+        settings |= {"width": width, "force_terminal": False, "color_system": None, "_environ": {}}
     console = Console(**settings)
     for k, part in enumerate(parts):
         if k:

@@ -80,6 +80,7 @@ def _orbit(run: TrajectoryRequest, orbit: gflow.Orbit) -> dict[str, Any]:
     described = {key: value for key, value in orbit.to_dict().items() if key != "value"}
     return {
         "loss": orbit.value,
+        "rank": met[0]["rank"],
         **described,
         **{name: _range(orbit, name) for name in ("index", "n_zero", "multiplicity")},
         "zero_modes_bound": met[0]["zero_modes_bound"],
@@ -106,6 +107,7 @@ def _predictions(run: TrajectoryRequest, point: gflow.CriticalPoint) -> dict[str
     on_omega = a == b and outside <= ON_OMEGA
     outer = sum(run.problem.shape) - 2 * _rank(run.problem.residual(A @ B), run.objective.unit)
     return {
+        "rank": _rank(A @ B, run.objective.unit),
         "ranks": [a, b],
         "omega_defect": outside,
         "zero_modes_bound": r**2 - (r - a) * (r - b),
@@ -119,9 +121,9 @@ def _rank(X: np.ndarray, unit: float) -> int:
 
 
 def joined(orbits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return orbits, as ``surveyed`` describes them, by falling loss and rising ranks; those that look equal are one.
+    """Return orbits, as ``surveyed`` describes them, by the rank of W and falling loss; those that look equal are one.
 
-    Orbits of equal loss, ranks and kinds are points of one family, such as those that unobserved entries leave free.
+    Orbits of equal loss, rank and kinds are points of one family, such as those that unobserved entries leave free.
     Counts add up and ranges take in all.
     """
     largest, level = max((orbit["loss"] for orbit in orbits), default=0.0), -1.0
@@ -129,8 +131,13 @@ def joined(orbits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for orbit in sorted(orbits, key=lambda each: -each["loss"]):
         if level < 0.0 or level - orbit["loss"] > EQUAL_LOSS * level + TINY_LOSS * largest:
             level = orbit["loss"]
-        families.setdefault((-level, *orbit["ranks"], *orbit["kinds"]), []).append(orbit)
+        families.setdefault((orbit["rank"], -level, *orbit["kinds"]), []).append(orbit)
     return [_family(families[key]) for key in sorted(families)]
+
+
+def without_rounding(losses: Sequence[float]) -> list[float]:
+    """Return losses with 0.0 for those that are rounding beside the largest."""
+    return [loss if loss > TINY_LOSS * max(losses) else 0.0 for loss in losses]
 
 
 def _family(orbits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -177,12 +177,12 @@ def _title(payload: dict[str, Any]) -> tuple[str, str]:
 
 
 def _limit_parts(problem: gflow.MatrixCompletion, found: gflow.Traversal, payload: dict[str, Any]) -> Iterator[Any]:
-    from gflow.report.labels import counted, lines_of
+    from gflow.report.labels import lines_of
 
     yield facts(
         [
             _title(payload),
-            ("status", f"{found.status}: {counted(found.reason)}"),
+            ("status", f"{found.status}: {found.reason}"),
             ("rank", number(found.rank)),
             ("nuclear norm", number(found.nuclear_norm)),
             ("largest error", number(found.error, 2)),
@@ -198,7 +198,7 @@ def _limit_parts(problem: gflow.MatrixCompletion, found: gflow.Traversal, payloa
     keys = ("component", "rank", "loss", "escape_rate", "gap", "mu", "assumption_1", "assumption_2", "plateau_time")
     yield table("saddles", head, [[*_told(s, keys), _numbers(s["exponents"], 4)] for s in payload["saddles"]])
     yield (
-        "mu: smallest curvature inside the manifold; A1: sigma_1 of the residual is simple; A2: no negative curvature\n"
+        "mu: smallest curvature inside the manifold; A1: sigma_1 of the residual is simple; A2: no negative curvature "
         "inside; plateau time: in units of log(1/alpha); exponents p: passive modes of size alpha^p on arrival"
     )
     if found.factors is None:
@@ -208,7 +208,7 @@ def _limit_parts(problem: gflow.MatrixCompletion, found: gflow.Traversal, payloa
         yield f"W: {d1} x {d2}, too large to print: --json holds its factors A ({d1} x {k}) and B ({k} x {d2})"
     else:
         yield matrix(f"W ({LINES})", found.matrix, None if found.from_start else found.std, problem)
-    yield from (f"warning: {counted(text)}" for text in found.warnings)
+    yield from (f"warning: {text}" for text in found.warnings)
 
 
 def _told(saddle: dict[str, Any], keys: Iterable[str]) -> list[Any]:
@@ -248,7 +248,9 @@ def _dependent(found: gflow.Traversal) -> str:
     if found.matrix is None:
         return MISSING
     count = int((~found.determined).sum())
-    spread = f", with standard deviations up to {found.std.max():.4g} over Gaussian starts" if count else ""
+    spread = (
+        f", with standard deviations up to {found.std.max():.4g} over Gaussian starts; {found.law}" if count else ""
+    )
     if any(saddle.launch is not None for saddle in found.saddles):
         spread = ": modes of equal rates escape together, as this start has it"
     return f"{count} of {found.determined.size}{spread}"
@@ -257,7 +259,7 @@ def _dependent(found: gflow.Traversal) -> str:
 def _order(found: gflow.Traversal) -> str:
     """Return what the order says about a small alpha."""
     if found.order is None:
-        return MISSING
+        return "every start that is small enough ends at the limit itself" if found.exact else MISSING
     known = f"{found.order:.6g}: alpha = 1e-10 leaves about 10^({-10 * found.order:.3g})"
     exponent = found.log10_alpha(ASKED_ACCURACY) if found.order else None
     if exponent is not None:

@@ -22,6 +22,7 @@ GRADIENT_TOL = 1e-8
 """A run has converged where |E Z| <= GRADIENT_TOL |E| |Z| for the residual E: no direction lowers the loss."""
 
 
+@watch.watched
 def rank_fit(
     problem: Any,
     k: int,
@@ -31,6 +32,8 @@ def rank_fit(
     norm_bound: float = 1e6,
     max_steps: int = 300,
     stop_at_loss: float = -1.0,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> RankFit:
     """Return the matrix of rank at most k with the smallest loss found from ``starts`` starts.
 
@@ -49,6 +52,8 @@ def rank_fit(
         Steps per start.
     stop_at_loss : float
         No further starts once a bounded fit has a loss of at most ``stop_at_loss`` max|M|^2; by default all run.
+    progress, timeout : see ``gflow.watch.watching``
+        No further starts, and fits that are not ``converged``, when the time is over.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gflow.plain import plain
-from gflow.showing import Drawn
+from gflow.showing import Drawn, Tabular
 
 
 class InaccurateSolution(RuntimeError):
@@ -34,7 +34,7 @@ def frozen(array: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Completion(Drawn):
+class Completion(Drawn, Tabular):
     """A completion W with P o W = P o M exactly, and the bounds that certify that it minimises its objective.
 
     Attributes
@@ -159,7 +159,7 @@ class RankFit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RankBracket(Drawn):
+class RankBracket(Drawn, Tabular):
     """Bounds on the least rank of a completion, each with its reason.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow import watch
 from gflow.policy import EPS, HESSIAN_ROUNDING
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def beyond_second_order(
     found = higher_descent(objective, theta, spectrum.vectors[:, flat], rest, spectrum.norm)
     if found is None:
         beyond = f" beyond the {gauge} of the symmetry orbit" if gauge else ""
-        return False, f"undecided: {_modes(count - gauge)}{beyond}, and no descent of higher order was found from there"
+        why = watch.over() or "no descent of higher order was found from there"
+        return False, f"undecided: {_modes(count - gauge)}{beyond}, and {why}"
     size = max(float(np.linalg.norm(theta)), objective.theta_unit)
     return True, (
         f"the value falls along the kernel of the Hessian like the distance to the power {found.order:.3g}, at "
@@ -123,7 +125,7 @@ def higher_descent(
     starts = np.vstack([axes, -axes, rng.standard_normal((SPHERE_STARTS, m))])
     outer = LARGEST * max(float(np.linalg.norm(theta)), objective.theta_unit)
     for radius in (outer, INNER * outer):
-        bowls = (search.lowest(radius, w, np.zeros(rest.shape[1])) for w in starts)
+        bowls = (search.lowest(radius, w, np.zeros(rest.shape[1])) for w in starts if not watch.spent("higher order"))
         for bowl in islice((bowl for bowl in bowls if search.falls(bowl)), TRIED):
             found = search.followed(bowl)
             if found is not None:

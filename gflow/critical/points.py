@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from gflow.critical.degenerate import beyond_second_order, zero_below
 from gflow.critical.spectra import Spectrum, _in_own_unit, _point, hessian_spectrum, unknown_spectrum
 from gflow.plain import plain
 from gflow.policy import DENSE_LIMIT, EPS, HESSIAN_ROUNDING
-from gflow.showing import Shown
+from gflow.showing import Drawn, Tabular
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -37,16 +37,17 @@ class PointKind(StrEnum):
 class NotConverged(RuntimeError):
     """The search for a critical point stalled; carries ``gradient_norm``, ``steps`` and the last ``theta``."""
 
-    def __init__(self, gradient_norm: float, allowed: float, steps: int, theta: np.ndarray) -> None:
+    def __init__(self, gradient_norm: float, allowed: float, steps: int, theta: np.ndarray, why: str = "") -> None:
+        advice = "try a guess nearer to the critical point (a plateau of a trajectory) or a larger gradient_tol"
         super().__init__(
             f"no critical point reached: gradient norm {gradient_norm:.3g} after {steps} steps, allowed {allowed:.3g}; "
-            "try a guess nearer to the critical point (a plateau of a trajectory) or a larger gradient_tol"
+            f"{why or advice}"
         )
         self.gradient_norm, self.allowed, self.steps, self.theta = gradient_norm, allowed, steps, theta
 
 
 @dataclass(frozen=True, eq=False)
-class CriticalPoint(Shown):
+class CriticalPoint(Drawn, Tabular):
     """A point with its value, gradient norm, Hessian spectrum and classification.
 
     Attributes
@@ -112,6 +113,7 @@ class CriticalPoint(Shown):
         return f"CriticalPoint({self.kind}, value={self.value:.8g}, index={self.index}, zeros={zeros})"
 
 
+@partial(watch.watched, whole=True)
 def classify(
     objective: Objective,
     theta: np.ndarray,
@@ -122,6 +124,8 @@ def classify(
     k: int | None = None,
     max_restarts: int | None = None,
     higher_orders: bool = True,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> CriticalPoint:
     """Return the point ``theta``, unmoved, as a ``CriticalPoint`` with its kind.
 
@@ -145,6 +149,7 @@ def classify(
         As in ``hessian_spectrum``, which raises ``SpectrumNotConverged`` beyond it.
     higher_orders : bool
         Whether descent beyond the second order is looked for where no eigenvalue is negative.
+    progress, timeout : see ``gflow.watch.watching``; ``TimeIsUp`` when the time is over
 
     Raises ``ValueError`` for a theta of another shape or not finite.
     """
@@ -180,10 +185,8 @@ def classify(
         falls, reason = beyond_second_order(inner, point, gradient, spectrum, gauge or 0)
         kind = PointKind.DEGENERATE_SADDLE if falls else kind
     unit, bend = objective.unit / inner.unit, inner.time_unit / objective.time_unit
-    known_there = kind, bend * zero_cut, gauge, reason
-    return CriticalPoint(
-        theta, objective.value(theta), unit * (unit / root) * slope, spectrum.scaled(bend), *known_there
-    )
+    known_there = spectrum.scaled(bend), kind, bend * zero_cut, gauge, reason
+    return CriticalPoint(theta, objective.value(theta), unit * (unit / root) * slope, *known_there)
 
 
 def _newton_decrement(spectrum: Spectrum, gradient: np.ndarray) -> float:
@@ -192,6 +195,7 @@ def _newton_decrement(spectrum: Spectrum, gradient: np.ndarray) -> float:
     return float(np.sum((spectrum.vectors[:, curved].T @ gradient) ** 2 / spectrum.values[curved])) / 2
 
 
+@watch.watched
 def find_critical_point(
     objective: Objective,
     guess: np.ndarray,
@@ -199,6 +203,8 @@ def find_critical_point(
     gradient_tol: float = 1e-13,
     radius: float | None = None,
     max_steps: int = 100,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> CriticalPoint:
     """Return the critical point to which a guarded Newton iteration on the gradient converges from ``guess``.
 
@@ -217,6 +223,7 @@ def find_critical_point(
     radius : float, optional
         Largest distance from ``guess``. Default: max(|guess|, theta_unit) / 4. Infinity lets the search wander.
     max_steps : int
+    progress, timeout : see ``gflow.watch.watching``; ``NotConverged``, with its theta, when the time is over
 
     Raises
     ------
@@ -249,8 +256,8 @@ def stationary_point(
 def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius: float, max_steps: int) -> np.ndarray:
     theta, g = start, objective.gradient(start)
     slope = float(np.linalg.norm(g))
-    trust, steps, allowed = np.inf, 0, 0.0
-    while steps < max_steps and not watch.spent():
+    trust, steps, allowed, late = np.inf, 0, 0.0, None
+    while steps < max_steps and not (late := watch.spent("Newton step", steps, max_steps)):
         steps += 1
         size = max(float(np.linalg.norm(theta)), objective.theta_unit)
         move, norm = _newton_move(objective.hessian(theta), g, size)
@@ -273,7 +280,7 @@ def _newton(objective: Objective, start: np.ndarray, gradient_tol: float, radius
             trust = min(trust, length) / 4
     if slope <= allowed:
         return theta
-    raise NotConverged(slope, allowed, steps, theta)
+    raise NotConverged(slope, allowed, steps, theta, late or "")
 
 
 def _newton_move(H: np.ndarray, g: np.ndarray, size: float) -> tuple[np.ndarray, float]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical.lanczos import Lanczos
 from gflow.policy import DENSE_LIMIT
 from gflow.showing import Drawn, Tabular
@@ -76,6 +78,7 @@ class Spectrum(Drawn, Tabular):
         return f"Spectrum({kind} {len(self.values)}, from {self.values[0]:.6g} to {self.values[-1]:.6g})"
 
 
+@partial(watch.watched, whole=True)
 def hessian_spectrum(
     objective: Objective,
     theta: np.ndarray,
@@ -84,6 +87,8 @@ def hessian_spectrum(
     tol: float = 1e-10,
     max_restarts: int | None = None,
     rng: np.random.Generator | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Spectrum:
     """Return the spectrum of the Hessian at ``theta``.
 
@@ -100,6 +105,8 @@ def hessian_spectrum(
         Default: 10 dim.
     rng : numpy.random.Generator, optional
         Start vectors of Lanczos; default ``default_rng(0)``.
+    progress, timeout : see ``gflow.watch.watching``
+        ``TimeIsUp`` when the time is over: a part of this has no meaning.
 
     Raises
     ------
@@ -116,6 +123,7 @@ def hessian_spectrum(
         raise ValueError(f"k must lie between 1 and the dimension {objective.dim}; got {k!r}")
     wanted = objective.dim if k is None and objective.dim <= DENSE_LIMIT else (6 if k is None else int(k))
     inner, root = _in_own_unit(objective)
+    _look()
     if objective.dim <= DENSE_LIMIT or 2 * wanted >= objective.dim:
         values, vectors = np.linalg.eigh(inner.hessian(theta / root))
         norm = float(np.abs(values).max())
@@ -124,6 +132,12 @@ def hessian_spectrum(
         generator = np.random.default_rng(0) if rng is None else rng
         spectrum = _lanczos(inner, theta / root, wanted, tol, generator, max_restarts)
     return spectrum.scaled(inner.time_unit / objective.time_unit)
+
+
+def _look() -> None:
+    """Raise ``TimeIsUp`` where the time is over and this serves only as a whole."""
+    if not watch.ends_early():
+        watch.tick("eigenvalues")
 
 
 def _lowest(
@@ -173,13 +187,13 @@ def _lanczos(
     values, vectors = np.empty(0), np.empty((dim, 0))
     accuracy = tol
     while True:
-        lifted = LinearOperator(
-            (dim, dim),
-            matvec=lambda v, Q=vectors: (
-                objective.hvp(theta, v.ravel()) - norm * v.ravel() + 4.0 * norm * (Q @ (Q.T @ v.ravel()))
-            ),
-            dtype=float,
-        )
+
+        def product(v: np.ndarray, Q: np.ndarray = vectors) -> np.ndarray:
+            _look()
+            v = v.ravel()
+            return objective.hvp(theta, v) - norm * v + 4.0 * norm * (Q @ (Q.T @ v))
+
+        lifted = LinearOperator((dim, dim), matvec=product, dtype=float)
         fresh, basis = _lowest(lifted, k, accuracy, rng.standard_normal(dim), max_restarts)
         lower = fresh + norm < (np.inf if len(values) < k else values[k - 1] - 10 * tol * norm)
         if not lower.any():

@@ -68,6 +68,7 @@ def compiled_end(
     The keywords are those of ``gradient_flow``; they are not checked.
     """
     from gflow.fast.field import entries_of
+    from gflow.fast.jit import in_time
     from gflow.fast.rounding import MARGIN, errors_of
     from gflow.fast.run import BUDGET, CONVERGED, DIVERGING, FLAT, HORIZON, NOW, Limits, run
     from gflow.fast.saddles import Bottom
@@ -82,7 +83,7 @@ def compiled_end(
     record = np.zeros(1, NOW)
     now, entries = record.view(np.recarray)[0], entries_of(inner, model.rank)
     errors, seen = errors_of(entries, Z)
-    code = run(entries, Z, limits, now, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))
+    code = in_time(run, entries, Z, limits, now, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))
     last = dict(zip(NOW.names or (), record[0].item(), strict=True))
     final = model.unstacked(Z.reshape(-1, model.rank))
     with np.errstate(over="ignore"):

@@ -7,13 +7,14 @@ blow-up time s*, so that it leaves at t = s* alpha^-(p - 2), where a strict sadd
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gflow import watch
+from gflow.escape.growth import LONGEST, STAGE, NoBlowUp, Slope, blown_up
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -22,25 +23,16 @@ HIGHER_ORDER = 1e-12
 """Distance from the critical point at which h is evaluated: what is of higher order is that small beside it."""
 RTOL = 1e-12
 """Tolerance of the flow on the sphere."""
-SECOND_RTOL = 1e-13
-"""The same of the second route."""
 ON_RAY = 1e-13
 """The direction has come to its limit when it moves by less than this per unit of the rate."""
-TAIL_STRETCH, LONGEST = 50.0, 1e9
-"""The flow on the sphere is followed in pieces of this length over the rate, up to this many of them together."""
+TAIL_STRETCH = 50.0
+"""The flow on the sphere is followed in pieces of this length over the rate, up to ``LONGEST`` of it together."""
 TAIL_FROM = 1e4
 """Size to which the second route integrates before the tail is added."""
 HESSIAN_KERNEL_TOL = 1e-8
 """Eigenvalues of the Hessian up to this fraction of its norm are those of its kernel."""
 TAIL_ORDERS = range(3, 9)
 INTEGER_TOL = 1e-3
-
-
-Slope = Callable[[np.ndarray], np.ndarray]
-
-
-class NoBlowUp(RuntimeError):
-    """The flow from this start does not leave the critical point in a finite rescaled time; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +79,15 @@ class DegenerateEscape:
         return f"DegenerateEscape(order={self.order}, time={self.time:.8g}, rate={self.rate:.6g})"
 
 
-def degenerate_escape(objective: Objective, start: np.ndarray, center: np.ndarray | None = None) -> DegenerateEscape:
+@partial(watch.watched, whole=True)
+def degenerate_escape(
+    objective: Objective,
+    start: np.ndarray,
+    center: np.ndarray | None = None,
+    *,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
+) -> DegenerateEscape:
     """Return how the flow from center + alpha start leaves a degenerate critical point as alpha -> 0.
 
     Parameters
@@ -98,6 +98,8 @@ def degenerate_escape(objective: Objective, start: np.ndarray, center: np.ndarra
         delta_0.
     center : (dim,) array, optional
         A critical point whose Hessian vanishes along ``start``. Default: the origin.
+    progress, timeout : see ``gflow.watch.watching``
+        ``TimeIsUp`` when the time is over: a part of this has no meaning.
 
     Raises
     ------
@@ -205,6 +207,7 @@ def _on_sphere(slope: Slope, p: int, x: np.ndarray, size: float) -> tuple[np.nda
     n = len(x)
 
     def field(_: float, y: np.ndarray) -> np.ndarray:
+        watch.tick(STAGE)
         at = y[:n] / np.linalg.norm(y[:n])
         g = slope(at)
         along = float(at @ g)
@@ -212,7 +215,6 @@ def _on_sphere(slope: Slope, p: int, x: np.ndarray, size: float) -> tuple[np.nda
 
     y, passed = np.concatenate([x, [np.log(size), 0.0]]), 0.0
     while True:
-        watch.tick("degenerate escape")
         at = y[:n] / np.linalg.norm(y[:n])
         g = slope(at)
         rate, speed = float(at @ g), float(np.linalg.norm(g))
@@ -226,69 +228,3 @@ def _on_sphere(slope: Slope, p: int, x: np.ndarray, size: float) -> tuple[np.nda
         with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
             found = solve_ivp(field, (0.0, span), y, method="DOP853", rtol=RTOL, atol=RTOL)
         y, passed = found.y[:, -1], passed + TAIL_STRETCH
-
-
-def blown_up(slope: Slope, order: int, delta: np.ndarray, rate: float, far: float) -> tuple[float, np.ndarray]:
-    """Return the blow-up time of delta' = grad h(delta), and delta when it has grown to ``far`` times its size.
-
-    Parameters
-    ----------
-    slope : delta -> grad h(delta)
-    order : int
-        h is homogeneous of this order.
-    delta : (dim,) array
-    rate : float
-        order h on the unit vector along which delta blows up.
-    far : float
-
-    Raises ``NoBlowUp`` where it does not grow so far.
-    """
-    from scipy.integrate import solve_ivp
-
-    reach = far * max(1.0, float(np.linalg.norm(delta)))
-
-    def passed(_: float, y: np.ndarray) -> float:
-        return float(np.linalg.norm(y)) - reach
-
-    passed.terminal = True  # type: ignore[attr-defined]
-    limits = {"rtol": SECOND_RTOL, "atol": SECOND_RTOL * float(np.linalg.norm(delta))}
-    found = solve_ivp(lambda _, y: slope(y), (0.0, 1e12 / rate), delta, method="DOP853", events=passed, **limits)
-    if found.status != 1:
-        raise NoBlowUp("the flow of the homogeneous part was not seen to grow without bound")
-    end = found.y[:, -1]
-    return float(found.t[-1]) + float(np.linalg.norm(end)) ** -(order - 2) / ((order - 2) * rate), end
-
-
-def grown_to(slope: Slope, order: int, delta: np.ndarray, rate: float, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return times (T,) and states (T, dim) of delta' = grad h(delta) until |delta| has grown to ``size``.
-
-    Parameters
-    ----------
-    as for ``blown_up``; ``rate`` is the scale of grad h on unit vectors.
-
-    Raises ``NoBlowUp`` where it does not grow so far. It is followed in units of its own size and time: near a blow-up
-    times come ever closer.
-    """
-    from scipy.integrate import solve_ivp
-
-    length = float(np.linalg.norm(delta))
-    ratio, clock = size / length, length ** (order - 2)
-
-    def passed(_: float, y: np.ndarray) -> float:
-        return float(np.linalg.norm(y)) - ratio
-
-    passed.terminal = True  # type: ignore[attr-defined]
-    span, options = (0.0, LONGEST / rate), {"rtol": SECOND_RTOL, "atol": SECOND_RTOL}
-    found = solve_ivp(lambda _, y: slope(y), span, delta / length, method="DOP853", events=passed, **options)
-    if found.status != 1:
-        raise NoBlowUp("the flow of the homogeneous part was not seen to grow so far")
-    return found.t / clock, found.y.T * length
-
-
-def followed(slope: Slope, delta: np.ndarray, s: float) -> np.ndarray:
-    """Return delta a time s later along delta' = grad h(delta), shape (dim,)."""
-    from scipy.integrate import solve_ivp
-
-    found = solve_ivp(lambda _, y: slope(y), (0.0, s), delta, method="DOP853", rtol=SECOND_RTOL, atol=SECOND_RTOL)
-    end: np.ndarray = found.y[:, -1]
-    return end

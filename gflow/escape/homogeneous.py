@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gflow.escape.degenerate import DegenerateEscape, NoBlowUp, blow_up, degenerate_escape
+from gflow.escape.degenerate import DegenerateEscape, blow_up, degenerate_escape
 from gflow.escape.directions import EscapeDirections
+from gflow.escape.growth import NoBlowUp
 from gflow.escape.records import EscapeLimit, EscapeVerdict
 from gflow.escape.routes import NotFollowed, distance, moving_times, settled_slope
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
 
 HOMOGENEOUS_LAUNCH = 1e-9
 """Start on the ray, relative to the size of the saddle, to the power of the order: the error of the path."""
-SMALLEST_START, SPREAD, SHIFT_TOL = 1e-3, np.array([10.0, 10.0**0.5, 1.0]), 1e-4
-"""Default starts: multiples of the smallest one, or of one at which errors of s* move the time by so little more."""
+SMALLEST_START, FARTHEST_LAUNCH, SPREAD = 1e-5, 1e-3, np.array([10.0, 10.0**0.5, 1.0])
+SHIFT_TOL, LEAST_ERROR = 1e-5, 1e-11
+"""Default starts: multiples of the smallest one, or of one at which the error of s*, relative at least the last, moves
+the time by no more than the first, in units of the time in which the ray grows at the size of the saddle."""
 CHANNEL = 1e-6
 """Singular values of the saddle's W above this fraction of the largest are channels in use."""
 LEAST_POWER = 0.05
 """Smallest order in alpha with which the direct route is extrapolated."""
+MOST_GRADIENTS = 20_000
+"""Gradients of one trajectory: long after its end a solver may be lost in rounding."""
 MESSAGE, FINEST = "the limit along the ray of the homogeneous escape", 1e-11
 WARY = 4.0
 """Errors of the ray are the difference to a start half as far out, times this."""
@@ -65,7 +70,10 @@ def homogeneous_limit(
     except (NoBlowUp, ValueError):
         return None
     size = max(float(np.linalg.norm(saddle)), objective.theta_unit)
-    least = max(SMALLEST_START, SHIFT_TOL ** (1.0 / (escape.order - 2)))
+    power = escape.order - 2
+    error = max(escape.error, LEAST_ERROR * escape.time)
+    moved = error * escape.rate * float(np.linalg.norm(direction)) ** power
+    least = min(max(SMALLEST_START, (moved / SHIFT_TOL) ** (1.0 / power)), FARTHEST_LAUNCH ** (1.0 / power))
     starts = SPREAD * least * size / float(np.linalg.norm(direction)) if alphas is None else alphas
     order = _order(problem, model, saddle) if problem is not None and model is not None else 1.0
     try:
@@ -138,7 +146,8 @@ class _Ways:
 
     def flow(self, start: np.ndarray, times: np.ndarray | None = None) -> Trajectory:
         """Return the trajectory from saddle + start, at these times of its own if any are given."""
-        path = gradient_flow(self.objective, start, center=self.saddle, rtol=self.rtol, t_eval=times)
+        settings: dict[str, Any] = {"rtol": self.rtol, "max_evaluations": MOST_GRADIENTS}
+        path = gradient_flow(self.objective, start, center=self.saddle, t_eval=times, **settings)
         if times is not None and path.status not in (Status.HORIZON, Status.CONVERGED, Status.ROUNDOFF):
             raise NotFollowed(path.message)
         return path
@@ -149,6 +158,18 @@ class _Ways:
             raise ValueError("alphas must be so small that the trajectory starts near the saddle: one is too large")
         path = self.flow(start, times)
         return path.states[np.minimum(np.searchsorted(path.times, times * (1 - 1e-12)), len(path.times) - 1)]
+
+    def runs(self, direction: np.ndarray, alphas: np.ndarray, times: np.ndarray) -> list[np.ndarray]:
+        """Return the states from falling multiples of the direction, as far as they are followed, at least two."""
+        found: list[np.ndarray] = []
+        for alpha in map(float, alphas):
+            try:
+                found.append(self.states(alpha * direction, times + self.escape.plateau_time(alpha)))
+            except NotFollowed:
+                if len(found) < 2:
+                    raise
+                break
+        return found
 
 
 def _compared(
@@ -171,7 +192,8 @@ def _compared(
     scale = float(np.linalg.norm(limit - saddle, axis=1).max())
     nearer = ways.states(epsilon / 2 * escape.direction, times - ways.onset(epsilon / 2))
     manifold_error = WARY * distance(nearer, limit) / scale
-    runs = [ways.states(alpha * direction, times + escape.plateau_time(float(alpha))) for alpha in alphas]
+    runs = ways.runs(direction, alphas, times)
+    alphas = alphas[: len(runs)]
     errors = np.array([distance(each, limit) / scale for each in runs])
     shrink = float(alphas[-1] / alphas[-2]) ** max(LEAST_POWER, order)
     direct_error = distance(runs[-1], runs[-2]) / scale * shrink / (1.0 - shrink)

@@ -25,6 +25,8 @@ class Entries(NamedTuple):
         Shape of Z: (d1 + d2, r).
     cut : int
         d1: the rows of Z that belong to A.
+    hidden : int
+        Number of layers between A and B, for ``gflow.fast.deep``.
     """
 
     rows: np.ndarray
@@ -33,13 +35,14 @@ class Entries(NamedTuple):
     size: int
     rank: int
     cut: int
+    hidden: int
 
 
-def entries_of(problem: Any, rank: int) -> Entries:
+def entries_of(problem: Any, rank: int, hidden: int = 0) -> Entries:
     """Return the observed entries of a problem in its own unit, in arrays of the types that are compiled for."""
     d1, d2 = problem.shape
     rows, columns = np.array(problem.rows, dtype=np.int64), np.array(problem.columns, dtype=np.int64)
-    return Entries(rows, columns + d1, np.array(problem.targets, dtype=float), d1 + d2, rank, d1)
+    return Entries(rows, columns + d1, np.array(problem.targets, dtype=float), d1 + d2, rank, d1, hidden)
 
 
 Velocity = Callable[[Entries, np.ndarray, np.ndarray], float]

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
+
+from gflow import watch
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 HERE = Path(__file__).resolve().parent
 CONSTANTS = ("rosenbrock", "rounding", "saddles")
 """The modules of ``gflow.flow`` whose constants are compiled in."""
+WATCHED_SECONDS = 0.1
+"""Between two looks at the watch while something is compiled."""
 # sums may be taken in any order, products fused with sums; infinities and NaN keep their meaning
 OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
 
@@ -38,6 +44,27 @@ def compiled(function: Function) -> Function:
     except (OSError, RuntimeError):  # nowhere to keep it
         dispatcher = numba.njit(function, **OPTIONS)
     return dispatcher
+
+
+def in_time(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a function; where it must be compiled first, and there is a limit of time, within it.
+
+    Nothing interrupts the compiler: it goes on in a thread of its own, for the next call, when ``TimeIsUp`` is raised.
+    """
+    if watch.remaining() is None or getattr(function, "signatures", True):
+        return function(*arguments)
+    found: Future[Any] = Future()
+
+    def compiling() -> None:
+        try:
+            found.set_result(function(*arguments))
+        except BaseException as error:  # it is the caller's
+            found.set_exception(error)
+
+    Thread(target=compiling, daemon=True).start()
+    while not wait((found,), WATCHED_SECONDS).done:
+        watch.tick("compiling")
+    return found.result()
 
 
 @contextmanager

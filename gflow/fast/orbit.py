@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gflow.fast.deep import deep_gradient, deep_hessian, hidden_of, products
 from gflow.fast.field import Entries, copy, entries_of, hessian, norm
-from gflow.fast.jit import compiled
+from gflow.fast.jit import compiled, in_time
 from gflow.flow.rosenbrock import E_FOLDINGS, NOISE, SERIES, SMALL
 
 NOW = np.dtype(
@@ -50,17 +51,20 @@ class Around(NamedTuple):
     moves: np.ndarray
 
 
-def start(problem: Any, rank: int, center: np.ndarray, delta: np.ndarray) -> tuple[Entries, Around, Any]:
+def start(
+    problem: Any, rank: int, center: np.ndarray, delta: np.ndarray, hidden: int = 0
+) -> tuple[Entries, Around, Any]:
     """Return the entries, the memory and the record of an orbit that is at ``center`` + ``delta``."""
-    entries = entries_of(problem, rank)
-    Z, size = center.reshape(-1, rank), center.size
-    errors = 2.0 / entries.targets.size * ((Z[entries.rows] * Z[entries.columns]).sum(axis=1) - entries.targets)
+    entries = entries_of(problem, rank, hidden)
+    Z, size = center[: entries.size * rank].reshape(-1, rank), center.size
+    X = Z @ products(hidden_of(entries, center))[0][-1] if hidden else Z
+    errors = 2.0 / entries.targets.size * ((X[entries.rows] * Z[entries.columns]).sum(axis=1) - entries.targets)
     square, lines = np.zeros((2, size, size)), np.zeros((9, size))
     local = delta.copy(), lines[0], lines[1], lines[2], square[0], square[1]
     memory = Around(center, errors, *local, lines[3], lines[4], lines[5:])
     now = np.zeros(1, NOW).view(np.recarray)[0]
     now.length = np.inf
-    expand(entries, memory, now)
+    in_time(expand, entries, memory, now)
     return entries, memory, now
 
 
@@ -68,6 +72,9 @@ def start(problem: Any, rank: int, center: np.ndarray, delta: np.ndarray) -> tup
 def gradient(entries: Entries, at: Around, D: np.ndarray, result: np.ndarray) -> None:
     """Write the gradient at C + D less the one at C into ``result``, without cancellation."""
     rank, factor, C = entries.rank, 2.0 / entries.targets.size, at.center
+    if entries.hidden:
+        deep_gradient(entries, C, at.errors, D, result)
+        return
     result[:] = 0.0
     for e in range(entries.targets.size):
         i, j = entries.rows[e] * rank, entries.columns[e] * rank
@@ -106,7 +113,10 @@ def expand(entries: Entries, at: Around, now: Any) -> None:
     """Keep the flow linearised at the present state: eigenbasis and velocity."""
     for i in range(at.delta.size):
         at.state[i] = at.center[i] + at.delta[i]
-    hessian(entries, at.state, at.hessian)
+    if entries.hidden:
+        deep_hessian(entries, at.state, at.hessian)
+    else:
+        hessian(entries, at.state, at.hessian)
     values, vectors = np.linalg.eigh(at.hessian.T)  # which reads the lower triangle
     at.rates[:] = values
     at.basis[:] = vectors.T

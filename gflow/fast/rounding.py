@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gflow.fast.field import Entries, copy, norm
-from gflow.fast.jit import compiled
+from gflow.fast.jit import compiled, in_time
 from gflow.flow.rounding import DRIFT_ROUNDING, IDLE
 from gflow.policy import EPS
 
@@ -54,7 +54,7 @@ def errors_of(entries: Entries, Z: np.ndarray) -> tuple[Lost, Any]:
     errors = Lost(lines[0], lines[1], lines[2], np.zeros(entries.targets.size), lines[3], lines[4])
     seen = np.zeros(1, SEEN).view(np.recarray)[0]
     seen.large, seen.seed = entries.rank, 1
-    residuals(entries, Z, errors.slopes)
+    in_time(residuals, entries, Z, errors.slopes)
     return errors, seen
 
 

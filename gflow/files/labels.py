@@ -14,6 +14,8 @@ _INTEGER = re.compile(r"\d{1,9}", re.ASCII)
 YEARS = range(1800, 2101)
 """Two such numbers in a row are taken for labels where three others would be."""
 CERTAIN = 3
+_IDENTIFIER = re.compile(r"(.*[ _.])?(id|index|idx|key|nr|no|number|name)|unnamed: 0", re.IGNORECASE)
+"""Heads of columns that hold names more often than data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def _index_questions(
 ) -> list[str]:
     """Return the question about a first column of numbers that may be labels."""
     cornered = not unquoted(first[0])
-    if (doubtful and cornered) or (header and cornered and all(map(is_number, column))):
+    headed = cornered or (header and _IDENTIFIER.fullmatch(unquoted(first[0])) and len(set(column)) == len(column))
+    if (doubtful and cornered) or (header and headed and all(map(is_number, column))):
         return [_question("column", column)]
     whole = column if header else [first[0], *column]
     start = _run(whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +76,7 @@ def matrix(data: bytes, name: str, layout: Layout) -> Content:
                 f"{name}: row {i + 1} (line {where[i]}) has {labels.index + len(cells)} cells; expected {first}, "
                 "as in row 1"
             )
-    comma = layout.decimal == "," or _decimal_commas(rows, where, table, layout)
+    comma = decimal_commas(rows, where, layout, name)
     values = np.array([[_value(cell, comma) for cell in cells] for cells in rows])
     if np.isinf(values).any():
         _refuse(rows, where, labels, comma, name)
@@ -89,7 +90,7 @@ def _value(cell: str, comma: bool) -> float:
     if text.lower() in NOT_OBSERVED:
         return math.nan
     try:
-        return number(text.replace(",", ".", 1) if comma else text)
+        return number(text, comma)
     except ValueError:
         return math.inf
 
@@ -102,17 +103,17 @@ def _refuse(rows: list[list[str]], where: tuple[int, ...], labels: Labels, comma
                 continue
             text = unquoted(cell)
             try:
-                number(text.replace(",", ".", 1) if comma else text)
+                number(text, comma)
             except ValueError as error:
-                help_ = labels.remedy(i, j, len(rows))
+                help_ = "" if "thousands" in str(error) else labels.remedy(i, j, len(rows))
                 help_ = ": say --triplets for lines of row::column::value" if "::" in text else help_
                 raise ValueError(f"{name}: row {i + 1}, column {j + 1} (line {where[i]}) {error}{help_}") from None
 
 
-def _decimal_commas(rows: list[list[str]], where: tuple[int, ...], table: Lines, layout: Layout) -> bool:
+def decimal_commas(rows: list[list[str]], where: Sequence[int] | np.ndarray, layout: Layout, name: str) -> bool:
     """Return whether commas are the marks of decimals; ``ValueError`` where they may be something else."""
-    if layout.decimal == "." or table.separator == ",":
-        return False
+    if layout.decimal is not None:
+        return layout.decimal == ","
     found = [(i, unquoted(cell)) for i, cells in enumerate(rows) for cell in cells if "," in cell]
     commas = [(i, text) for i, text in found if _COMMA.fullmatch(text)]
     if not commas:
@@ -121,12 +122,12 @@ def _decimal_commas(rows: list[list[str]], where: tuple[int, ...], table: Lines,
     point = next((unquoted(c) for cells in rows for c in cells if "." in c and NUMBER.fullmatch(unquoted(c))), None)
     if point is not None:
         raise ValueError(
-            f"{table.name}: line {where[i]} holds {short(first)}, and another cell {short(point)}: "
+            f"{name}: line {where[i]} holds {short(first)}, and another cell {short(point)}: "
             "write all decimals with a point, or all with a comma"
         )
     if all(_THOUSANDS.fullmatch(text) for _, text in commas):
         raise ValueError(
-            f"{table.name}: line {where[i]} holds {short(first)}, whose comma may mark decimals or thousands: "
+            f"{name}: line {where[i]} holds {short(first)}, whose comma may mark decimals or thousands: "
             "say --decimal comma (read_matrix: decimal=','), or leave out marks of thousands"
         )
     return True

@@ -12,7 +12,9 @@ NOT_OBSERVED = frozenset({"", "*", "?", "-", "na", "n/a", "#n/a", "<na>", "nan",
 LARGEST_TEXT = 5 * 10**7
 """Largest number of cells of a text file."""
 _INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[.,' ]\d{3})+(?:[.,]\d+)?", re.ASCII)
 _COMPLEX = re.compile(r"(?=.*\d)\(?[-+.\de]*[ij]\)?", re.ASCII | re.IGNORECASE)
+_COMMA_IN_QUOTES = re.compile(r'"[+-]?\d+,\d+"', re.ASCII)
 _LIKE_NUMBER = re.compile(r"[-+(]*[$€£]?[-+(]*[.,]?\d")
 _QUOTED = re.compile(r'"(?:[^"]|"")*+"')
 _SEPARATORS = ("\t", ";", ",")
@@ -35,9 +37,10 @@ def lines(data: bytes, name: str, comment: str) -> list[tuple[int, str]]:
 def separator_of(numbered: list[tuple[int, str]], decimal: str | None, name: str) -> str | None:
     """Return the first of tab, semicolon and comma that occurs outside quotes, or None for blanks.
 
-    A comma that is the mark of decimals is no separator. ``ValueError`` above 5e7 cells.
+    A comma that marks decimals is no separator, unless numbers stand in quotes. ``ValueError`` above 5e7 cells.
     """
-    marks = [mark for mark in _SEPARATORS if mark != decimal]
+    plain = decimal == "," and not any(_COMMA_IN_QUOTES.search(line) for _, line in numbered)
+    marks = [mark for mark in _SEPARATORS if not (plain and mark == ",")]
     found = next((m for m in marks if any(m in bare(line) for _, line in numbered if line.strip())), None)
     cells = sum(line.count(found) + 1 if found else len(line) // 2 for _, line in numbered if line.strip())
     if cells > LARGEST_TEXT:
@@ -92,13 +95,15 @@ def is_name(cell: str) -> bool:
     return not (is_gap(cell) or _LIKE_NUMBER.match(text) or _INFINITY.fullmatch(text))
 
 
-def number(cell: str) -> float:
+def number(cell: str, comma: bool = False) -> float:
     """Return the finite real number written in ``cell``, or raise ``ValueError`` that says what the cell holds.
 
-    A number that is not zero is never read as zero, which would be another observation.
+    With ``comma`` a comma marks decimals. A number that is not zero is never read as zero, which would be another
+    observation.
     """
-    if NUMBER.fullmatch(cell):
-        value = float(cell)
+    written = cell.replace(",", ".", 1) if comma else cell
+    if NUMBER.fullmatch(written):
+        value = float(written)
         if math.isfinite(value) and not vanished(cell, value):
             return value
         fault = "too large for a double: choose other units"
@@ -106,6 +111,8 @@ def number(cell: str) -> float:
             fault = "too small for a double: choose other units, or write 0 where an observed zero is meant"
     elif _INFINITY.fullmatch(cell):
         fault = "infinite"
+    elif _GROUPED.fullmatch(cell):
+        fault = "a number with marks of thousands: leave them out"
     else:
         fault = "complex, not real" if _COMPLEX.fullmatch(cell) else "not a number"
     raise ValueError(f"holds {short(cell)}, which is {fault}")

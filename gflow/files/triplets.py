@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from gflow.files.content import Content, Layout
-from gflow.files.tables import Lines
+from gflow.files.tables import Lines, decimal_commas
 from gflow.files.text import is_gap, is_name, number, unquoted
 
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -29,7 +29,9 @@ def matrix(data: bytes, name: str, layout: Layout) -> Content:
         if len(cells) != len(body[0]) or len(cells) < 3:
             raise ValueError(f"{name}: line {line} must hold row, column and value; it has {len(cells)} cells")
     names, places = zip(*(_placed([unquoted(cells[k]) for cells in body]) for k in (0, 1)), strict=True)
-    values = np.array([_value(unquoted(cells[2]), layout, name, line) for line, cells in zip(where, body, strict=True)])
+    comma = decimal_commas([cells[2:3] for cells in body], where, layout, name)
+    notes += ("commas read as decimal points",) if comma else ()
+    values = np.array([_value(unquoted(cells[2]), comma, name, line) for line, cells in zip(where, body, strict=True)])
     _require_distinct(names, places, where, name)
     seen = ~np.isnan(values)
     held = (values[seen], (places[0][seen], places[1][seen]))
@@ -64,11 +66,11 @@ def _placed(keys: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(distinct), np.array([place[key] for key in keys])
 
 
-def _value(cell: str, layout: Layout, name: str, line: int) -> float:
+def _value(cell: str, comma: bool, name: str, line: int) -> float:
     if is_gap(cell):
         return math.nan
     try:
-        return number(cell.replace(",", ".", 1) if layout.decimal == "," else cell)
+        return number(cell, comma)
     except ValueError as error:
         raise ValueError(f"{name}: line {line}: the value {error}") from None
 

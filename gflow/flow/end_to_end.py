@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.flow.run import IntegrationFailed
 from gflow.flow.trajectory import Status, Trajectory
 from gflow.policy import EPS
@@ -38,6 +39,7 @@ def end_to_end_rate(W: np.ndarray, G: np.ndarray, depth: int) -> np.ndarray:
     return -U @ total @ Vt
 
 
+@watch.watched
 def end_to_end_flow(
     problem: Any,
     W: Any,
@@ -47,6 +49,8 @@ def end_to_end_flow(
     t_end: float = np.inf,
     gradient_tol: float = 1e-9,
     max_evaluations: int = 100_000,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Trajectory:
     """Return the flow of W = W1 ... WL from balanced factors, as an equation for W alone.
 
@@ -65,6 +69,8 @@ def end_to_end_flow(
         ``converged`` where the speed |W'| has fallen to this fraction of its largest value.
     max_evaluations : int
         ``budget`` beyond so many.
+    progress, timeout : see ``gflow.watch.watching``
+        ``budget`` when the time is over.
 
     Raises ``ValueError`` for a depth that is no positive integer, a W of another shape or not finite, and
     ``IntegrationFailed`` where the solver gives up. States are W, flattened.
@@ -90,6 +96,8 @@ def end_to_end_flow(
             status, message = Status.CONVERGED, f"the speed of W has fallen to {found.speeds[-1]:.3g}"
         elif found.evaluations > max_evaluations:
             status, message = Status.BUDGET, f"{found.evaluations} evaluations of W'; allowed {max_evaluations}"
+        elif late := watch.spent("flow of W", float(solver.t)):
+            status, message = Status.BUDGET, late
         else:
             continue
         break

@@ -56,7 +56,7 @@ class Fold:
         """Return the objective on the subspace."""
         optional: dict[str, Any] = dict.fromkeys(("conserved", "gauge_dimension", "escape_modes", "mirror"))
         optional |= dict.fromkeys(("columns", "drive", "signature"))
-        deviation, output, normalized = full.deviation, full.output, full.normalized
+        deviation, output, normalized, layers = full.deviation, full.output, full.normalized, full.layers
         return replace(
             full,
             dim=self.dim // 2,
@@ -66,6 +66,7 @@ class Fold:
             hessian=lambda x: self.project(self.project(full.hessian(self.embed(x))).T).T,
             deviation=None if deviation is None else (lambda center: self.objective(deviation(self.embed(center)))),
             output=None if output is None else (lambda x: output(self.embed(x))),
+            layers=None if layers is None else (lambda x: layers(self.embed(x))),
             normalized=None if normalized is None else self.objective(normalized),
             **optional,
         )

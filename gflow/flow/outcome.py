@@ -74,6 +74,8 @@ class Doubts:
         Whether a saddle was left;
     blind : bool
         and nothing can be known of the rounding errors in that.
+    hidden : float
+        How far the conserved quantity has drifted outside the channels of a product of more than two factors.
     stopped : bool
         Whether the callback asked to stop.
     """
@@ -85,6 +87,7 @@ class Doubts:
     missed: float
     escaped: bool
     blind: bool
+    hidden: float
     stopped: bool
 
     def error(self, drift: float | None, rise: float) -> float | None:

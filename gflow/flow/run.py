@@ -10,6 +10,7 @@ import numpy as np
 from gflow.flow.centred import Centred, IntegrationFailed
 from gflow.flow.driver import FOREVER, Callback, drive
 from gflow.flow.endings import EXACTLY_ZERO, STOPPED, T_END, passed, small_loss, spent
+from gflow.flow.hidden import hidden_drift
 from gflow.flow.outcome import Doubts, Output, missed
 from gflow.flow.record import Course, Record
 from gflow.flow.trajectory import Ending, Status, Trajectory
@@ -167,6 +168,7 @@ class Run:
             missed=missed(output, end, rounding.steps, flow.rtol),
             escaped=escaped,
             blind=escaped and self.objective.columns is None,
+            hidden=hidden_drift(self.objective.layers, course.states),
             stopped=self.stopped,
         )
         return course.trajectory(

@@ -16,6 +16,8 @@ TIGHTER = 10.0
 """Factor by which ``rtol`` falls from one integration to the next."""
 DECIDES = 1.0
 """Rounding errors of this size, relative to the column that escaped, may have decided the escape."""
+UNTIMED = 1e-4
+"""A flow of many factors whose conserved quantity drifts outside its channels by more errs in its times by 1e-3."""
 SHARED = 0.1
 """Two integrations may share this part of what rounding errors are estimated to be."""
 SAME_LOSS, LITTLE_LOSS = 0.05, 1e-6
@@ -79,6 +81,12 @@ def trusted(
         path = _continued(path, found.path, finer)
     if error_tol is None or found.doubts.stopped:
         return path
+    while found.doubts.hidden > UNTIMED and finer / TIGHTER >= FINEST and path.status != Status.BUDGET:
+        finer /= TIGHTER
+        found = follow(finer)
+        path = _continued(path, found.path, finer)
+    if found.doubts.hidden > UNTIMED and path.status != Status.BUDGET:
+        return _untimed(path, found.doubts.hidden)
     if found.rounding >= DECIDES and path.status != Status.BUDGET:
         return _by_rounding(path, found.rounding)
     if path.status not in ENDED or (path.error is None and not found.doubts.blind):
@@ -122,6 +130,13 @@ def _by_rounding(path: Trajectory, rounding: float) -> Trajectory:
     said = "a column that became large was not above what errors of rounding or of the steps have grown to"
     if np.isfinite(rounding):
         said += f", {rounding:.1e} of it"
+    return replace(path, status=Status.ROUNDOFF, message=f"{said}; otherwise {path.message}")
+
+
+def _untimed(path: Trajectory, drift: float) -> Trajectory:
+    if path.status == Status.ROUNDOFF:
+        return path
+    said = f"the conserved quantity drifted by {drift:.1e} of the layers outside the channels, which decide the times"
     return replace(path, status=Status.ROUNDOFF, message=f"{said}; otherwise {path.message}")
 
 

@@ -15,38 +15,36 @@ from collections.abc import Sequence
 import numpy as np
 
 from gflow.connectivity import Kind, connectivity
-from gflow.escape.degenerate import NoBlowUp
+from gflow.escape.growth import NoBlowUp
 from gflow.limit.deep_records import DeepSaddle, DeepTraversal
 from gflow.limit.family import Stop, Stopped, walked
 from gflow.limit.law.deep_inside import first_mode, require_any_order
 from gflow.limit.law.deep_times import along_orbit
-from gflow.limit.orbit.deep_arrivals import Arrival, DeepOrbits, Launch
-from gflow.limit.orbit.deep_orbits import TOLD, Place, Reflection, alike, channel, reflections, turns, widened
+from gflow.limit.orbit.deep_arrivals import NO_MINIMUM, Arrival, DeepOrbits, Launch
+from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, Place, Reflection, alike, channel, reflections, turns, widened
 from gflow.limit.orbit.outside import plateau_end, refined
 from gflow.limit.records import TraversalStatus
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import ZERO_LOSS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, WeightedCompletion, without_weights
 
 CHANNEL_LAUNCH = 1e-12
 """A new channel begins with layers of size eps, eps^L = CHANNEL_LAUNCH in the unit: the orbit errs by as much."""
 INSIDE = 1e-6
 """The first step along a growing mode inside; the error is of the order of its square."""
-ZERO = 1e-9
-"""Eigenvalues inside up to this, relative to the largest, are zero; beyond ``TOLD`` they are not."""
+ZERO = 1e-10
+"""Eigenvalues inside up to this, relative to the largest, are zero; beyond ``SOFT_CURVATURE`` they are not."""
 ROUNDED_TIME = 1e-9
 """Relative error of a blow-up time by itself."""
 
 
-def deep_limit(
-    problem: MatrixCompletion, model: Factorization, start: np.ndarray | None, use: Settings
-) -> DeepTraversal:
+def deep_limit(problem: EntryProblem, model: Factorization, start: np.ndarray | None, use: Settings) -> DeepTraversal:
     """Return the limit alpha -> 0 of a model W1 ... WL with L >= 3, with the plateau times of a start theta_0."""
     family = DeepFactors(problem, model, start, use)
     walk = walked(family)
-    limit, end = walk.converged, walk.saddles[-1]
+    limit, end, seen = walk.converged, walk.saddles[-1], without_weights(problem)
     return DeepTraversal(
         shape=problem.shape,
         width=model.rank,
@@ -61,9 +59,9 @@ def deep_limit(
         error=family.error * family.unit if limit else None,
         plateau_times=tuple((np.cumsum(family.times) * (family.root / family.unit) ** 2).tolist()),
         plateau_errors=tuple((np.cumsum(family.missed) * (family.root / family.unit) ** 2).tolist()),
-        observed=(problem.rows, problem.columns),
-        row_names=problem.row_names,
-        column_names=problem.column_names,
+        observed=(seen.rows, seen.columns),
+        row_names=seen.row_names,
+        column_names=seen.column_names,
     )
 
 
@@ -74,9 +72,7 @@ class DeepFactors:
     last end.
     """
 
-    def __init__(
-        self, problem: MatrixCompletion, model: Factorization, start: np.ndarray | None, use: Settings
-    ) -> None:
+    def __init__(self, problem: EntryProblem, model: Factorization, start: np.ndarray | None, use: Settings) -> None:
         self.problem, self.unit, self.use = problem.normalized, problem.unit, use
         self.width, self.depth, self.root = model.rank, model.depth, problem.unit ** (1.0 / model.depth)
         self.orbits, self.symmetries = DeepOrbits(self.problem, use), reflections(self.problem)
@@ -119,6 +115,8 @@ class DeepFactors:
         if last.leaves is not None:
             return None
         met = last.loss / self.unit / self.unit <= ZERO_LOSS
+        if not met and last.rank >= min(self.problem.shape):
+            return TraversalStatus.UNDECIDED, f"{NO_MINIMUM} of rank {last.rank}, which would meet the data"
         reason = "the data are met" if met else f"a minimum of rank {last.rank} at the full width"
         return TraversalStatus.CONVERGED, reason
 
@@ -132,8 +130,11 @@ class DeepFactors:
         """Return the largest growth rate inside, how many modes grow, and how many are flat beyond the gauge."""
         values = np.linalg.eigvalsh(Objective.of(self.problem, model).hessian(theta))
         size = float(np.abs(values).max())
-        growing, flat = int(np.sum(values < -TOLD * size)), int(np.sum(np.abs(values) <= TOLD * size))
-        doubtful = np.abs(values[(np.abs(values) > ZERO * size) & (np.abs(values) <= TOLD * size)])
+        growing, flat = (
+            int(np.sum(values < -SOFT_CURVATURE * size)),
+            int(np.sum(np.abs(values) <= SOFT_CURVATURE * size)),
+        )
+        doubtful = np.abs(values[(np.abs(values) > ZERO * size) & (np.abs(values) <= SOFT_CURVATURE * size)])
         if doubtful.size and not growing and loss > ZERO_LOSS:
             told = f"an eigenvalue of relative size {doubtful.max() / size:.2g} cannot be told from 0"
             raise Stopped(TraversalStatus.UNDECIDED, f"at rank {model.rank} {told}")
@@ -210,7 +211,9 @@ class DeepFactors:
         Complete components that share channels are met with an error of order 1; others that do are not understood.
         """
         if any(saddle.leaves == "inside" for saddle in saddles):
-            return 1.0 if connectivity(self.problem).kind == Kind.COMPLETE_BIPARTITE else None
+            weighted = isinstance(self.problem, WeightedCompletion)
+            complete = connectivity(without_weights(self.problem)).kind == Kind.COMPLETE_BIPARTITE
+            return 1.0 if complete and not weighted else None
         if saddles[-1].flat == 0:
             return float(self.depth)
         last = [saddle for saddle in saddles if saddle.leaves == "rank"]

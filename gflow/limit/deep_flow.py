@@ -13,18 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.critical import NotConverged
 from gflow.critical.points import stationary_point
-from gflow.escape.degenerate import NoBlowUp
+from gflow.escape.growth import NoBlowUp
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.flow.record import Course, Record
-from gflow.limit.orbit.deep_orbits import TOLD, Place, orbit, widened
+from gflow.limit.orbit.deep_arrivals import NO_MINIMUM, power_of_growth
+from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, Place, orbit, widened
 from gflow.limit.orbit.outside import GROWN_FAR, Outside, refined, single_grown, turning
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import ZERO_LOSS
-from gflow.problems import as_completion
+from gflow.problems import as_entries
 
 JOINED = 1e-12
 """A channel joins the others at layers of size eps, eps^L = JOINED in the unit: what it does to them before is lost."""
@@ -44,6 +46,7 @@ class Ended(Exception):
         self.status = status
 
 
+@watch.watched
 def deep_flow(
     problem: Any,
     start: np.ndarray,
@@ -52,12 +55,14 @@ def deep_flow(
     depth: int = 3,
     rank: int | None = None,
     rtol: float = 1e-10,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> Trajectory:
     """Return the gradient flow of W = W1 ... WL from 10^log10_alpha theta_0, for L >= 3 and small alpha.
 
     Parameters
     ----------
-    problem : MatrixCompletion, or a matrix with NaN
+    problem : MatrixCompletion or WeightedCompletion, or a matrix with NaN
     start : (dim,) array
         theta_0 of ``Factorization(problem.shape, rank, depth)``, of order one.
     log10_alpha : float
@@ -68,6 +73,8 @@ def deep_flow(
         Inner width.
     rtol : float
         Tolerance of the orbits.
+    progress, timeout : see ``gflow.watch.watching``
+        The flow ends with status ``budget`` when the time is over.
 
     Raises
     ------
@@ -82,7 +89,7 @@ def deep_flow(
     ``converged``: the data are met, or the width is used up. ``roundoff``: a saddle is left inside its manifold by
     parts that rounding hides. ``diverging`` and ``budget`` as for ``gradient_flow``.
     """
-    problem = as_completion(problem)
+    problem = as_entries(problem)
     model = Factorization(problem.shape, rank, depth)
     if model.depth < 3:
         raise ValueError(f"depth must be at least 3, for two factors there is graded_flow; got {depth!r}")
@@ -115,11 +122,17 @@ class _Run:
 
     def trajectory(self) -> Trajectory:
         """Go from saddle to saddle until something ends it."""
+        self.keep(0.0, self.place.theta, None if self.outside is None else self.outside.D)
         try:
             while True:
                 self.new_channel()
-        except Ended as end:
-            status, message = end.status, f"{end}; relative errors of the order of {self.error:.1g}"
+        except (Ended, watch.TimeIsUp) as end:
+            if isinstance(end, watch.TimeIsUp) and not watch.ends_early():
+                raise
+            status = end.status if isinstance(end, Ended) else Status.BUDGET
+            if not self.times:
+                self.keep(0.0, self.place.theta, None if self.outside is None else self.outside.D)
+            message = f"{end}; relative errors of the order of {self.error:.1g}"
         objective = self.objective
         record = Record(times=self.times, states=self.states, slopes=[np.nan], losses=[np.nan])
         course = replace(Course.along(objective.normalized or objective, record), drift=None)
@@ -174,10 +187,12 @@ class _Run:
         model, theta = self.place
         if model is not None:
             values = np.linalg.eigvalsh(Objective.of(self.problem, model).hessian(theta))
-            if values[0] < -TOLD * np.abs(values).max():
+            if values[0] < -SOFT_CURVATURE * np.abs(values).max():
                 raise Ended(
                     Status.ROUNDOFF, f"at rank {self.channels} a mode inside grows from parts hidden by rounding"
                 )
+        if self.outside is None and self.channels >= min(self.problem.shape):
+            raise Ended(Status.BUDGET, f"{NO_MINIMUM} of rank {self.channels}, which would meet the data")
         if self.outside is None:
             raise Ended(Status.CONVERGED, f"a minimum of rank {self.channels} at the full width")
 
@@ -238,13 +253,15 @@ class _Run:
             wide[-1, -1] = part[0, 0]
         objective, where = Objective.of(self.problem, model), f"from rank {self.channels}"
         try:
-            path = orbit(objective, center, model.theta(*launch), self.use.rtol, self.use)
+            path = orbit(self.problem, model, center, model.theta(*launch), self.use.rtol, self.use)
         except IntegrationFailed as failure:
             raise Ended(Status.BUDGET, f"{where}: {failure}") from failure
         self.place, self.outside = Place(model, path.final), rest
         self.n_gradients += path.n_gradients
         for t, theta in zip(path.times, path.states, strict=True):
             self.keep(self.t + t, theta, None if rest is None else rest.D)
+        if power := power_of_growth(path, self.depth):
+            raise Ended(Status.BUDGET, f"{where} |theta| grows as t^{power:.2f}, and what ends that is not followed")
         if path.status not in (Status.HORIZON, Status.ROUNDOFF, Status.CONVERGED):
             raise Ended(path.status, f"{where}: {path.message}")
         try:

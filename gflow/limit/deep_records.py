@@ -160,6 +160,14 @@ class DeepTraversal(Drawn, Tabular):
         return np.full(self.shape, np.nan) if self.end is None else self._ends.std(axis=0)
 
     @property
+    def law(self) -> str | None:
+        """Return the law of the entries that depend on the start, in words; None where none does."""
+        count = len(self.reflections)
+        if self.end is None or bool(self.determined.all()):
+            return None
+        return "a fair sign" if count == 1 else f"{count} fair signs"
+
+    @property
     def singular_values(self) -> np.ndarray | None:
         """Return the singular values of the limit, which no sign changes; None where there is no limit."""
         return None if self.end is None else np.linalg.svd(self.end, compute_uv=False)
@@ -203,6 +211,7 @@ class DeepTraversal(Drawn, Tabular):
             "unique": self.unique,
             "order": self.order,
             "error": self.error,
+            "law": self.law,
             "plateau_times": list(self.plateau_times),
             "plateau_errors": list(self.plateau_errors),
             **{name: None if lists is None else np.asarray(lists[i]).tolist() for i, name in enumerate(names)},

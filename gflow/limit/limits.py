@@ -19,7 +19,7 @@ from gflow.limit.settings import Settings
 from gflow.limit.starts import chain_from
 from gflow.limit.traversal import Traversal
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion, as_completion
+from gflow.problems import MatrixCompletion, WeightedCompletion, as_completion, as_entries
 
 WORST_FIRST = (TraversalStatus.DIVERGING, TraversalStatus.DEGENERATE, TraversalStatus.UNDECIDED)
 
@@ -89,7 +89,7 @@ def saddle_to_saddle(
 
     Parameters
     ----------
-    problem : MatrixCompletion
+    problem : MatrixCompletion, or from three factors on a ``WeightedCompletion``
     start : (dim,) array, optional
         theta_0 for ``Factorization(problem.shape, rank, depth)``. Only its directions matter. Without it the entries
         that depend on it are given by their law. Where the residual at a saddle has equal singular values (circulant
@@ -136,8 +136,10 @@ def saddle_to_saddle(
     The limit scales as s when M is multiplied by s. Bai et al. 2024 (hierarchical invariant manifold traversal); Li,
     Luo and Lyu 2021.
     """
-    problem = as_completion(problem)
+    problem = as_entries(problem)
     model = Factorization(problem.shape, rank, depth)
+    if depth == 2 and isinstance(problem, WeightedCompletion):
+        raise ValueError("weights need three factors or more (depth=3): limits of two are known without weights")
     if depth == 1:
         raise ValueError("a limit from saddle to saddle needs at least two factors; got depth 1")
     if start is not None and rng is not None:
@@ -148,7 +150,9 @@ def saddle_to_saddle(
         if theta.shape != (model.dim,) or not np.isfinite(theta).all():
             raise ValueError(f"start must be finite and of shape ({model.dim},); got shape {theta.shape}")
     if depth > 2:
-        return deep_limit(problem, model, theta, Settings(rtol, simple_tol, norm_limit, max_evaluations))
+        return deep_limit(
+            problem, model, theta, Settings(rtol, simple_tol, norm_limit, max_evaluations, False, compiled)
+        )
     graphs = connectivity(problem)
     parts = graphs.coupling_components
     tight = theta is not None and len(parts) > 1
@@ -174,7 +178,7 @@ def _combined(
     """Return the traversal of the whole problem: its worst status, and the matrix where there is a limit."""
     status, reason = TraversalStatus.CONVERGED, "every component reached its limit"
     for bad in reversed(WORST_FIRST):
-        for number, each in enumerate(chains):
+        for number, each in enumerate(chains, 1):
             if each.status == bad:
                 status, reason = bad, f"component {number}: {each.reason}"
     factors = None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gflow.flow import Plateau, Trajectory
-from gflow.limit.law.law import crosses, demanded, drawn_norms, draws, law
+from gflow.limit.law.law import crosses, demanded, drawn_norms, draws, law, law_in_words
 from gflow.limit.orbit.polish import product_svd
 from gflow.limit.orbit.sizes import LARGE_CELLS
 from gflow.limit.records import Chain, Saddle, TraversalStatus
@@ -103,6 +103,25 @@ class Traversal(Drawn, Tabular):
         decides in a way that has no law in closed form.
         """
         return law(self.shape, self.width, self.chains)[1]
+
+    @property
+    def law(self) -> str | None:
+        """Return the law of the entries that depend on the start, in words; None where none does.
+
+        An entry is its deviation times sqrt(r) cos(phi), with phi the angle between independent uniform directions in
+        R^r: its columns have two Haar frames.
+        """
+        if self.factors is None or bool(self.determined.all()):
+            return None
+        if any(each.open is not None for each in self.chains):
+            return "a law that has no closed form: modes escape together"
+        return law_in_words(self.width)
+
+    @property
+    def exact(self) -> bool:
+        """Return whether every start that is small enough ends at the limit itself, as for complete data."""
+        settled = all(each.order is None and each.unique is not None for each in self.chains)
+        return self.status == TraversalStatus.CONVERGED and self.order is None and settled and not crosses(self.chains)
 
     @property
     def singular_values(self) -> np.ndarray | None:
@@ -213,6 +232,7 @@ class Traversal(Drawn, Tabular):
             "reason": self.reason,
             "matrix": matrix,
             "determined": None if determined is None else determined.tolist(),
+            "law": self.law,
             "std": None if std is None else [[None if np.isnan(x) else float(x) for x in row] for row in std],
             **large,
             "rank": self.rank,

@@ -8,6 +8,7 @@ composes them with any problem.
 from gflow.models.activations import Activation
 from gflow.models.attention import Attention
 from gflow.models.completed import AutodiffModel, completed
+from gflow.models.convolutional import ConvolutionalNetwork
 from gflow.models.diagonal import AffineModel, DeepDiagonal, ProductToy
 from gflow.models.direct import DirectMatrix
 from gflow.models.factorization import Factorization
@@ -21,6 +22,7 @@ __all__ = [
     "AffineModel",
     "Attention",
     "AutodiffModel",
+    "ConvolutionalNetwork",
     "DeepDiagonal",
     "DirectMatrix",
     "Factorization",

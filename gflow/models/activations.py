@@ -64,9 +64,18 @@ def _square_change(u: Array, du: Array) -> tuple[Array, Array]:
     return change * (t + after), 2.0 * change * (1.0 - (t * t + t * after + after * after))
 
 
+def _linear_jet(u: Any) -> tuple[Any, Any, Any]:
+    return u, 1 + 0 * u, 0 * u
+
+
+def _linear_change(u: Array, du: Array) -> tuple[Array, Array]:
+    return du, 0.0 * du
+
+
 TANH = Activation("tanh", _tanh_jet, _tanh_change, parity=-1, multiplicity=1, exact=True)
 TANH_SQUARED = Activation("tanh^2", _square_jet, _square_change, parity=1, multiplicity=2, exact=True)
-NAMED = {"tanh": TANH, "tanh^2": TANH_SQUARED}
+LINEAR = Activation("linear", _linear_jet, _linear_change, parity=-1, multiplicity=1, exact=True)
+NAMED = {"tanh": TANH, "tanh^2": TANH_SQUARED, "linear": LINEAR}
 
 
 def as_activation(activation: Any) -> Activation:
@@ -75,7 +84,7 @@ def as_activation(activation: Any) -> Activation:
     Parameters
     ----------
     activation : str, Activation or function of an array
-        'tanh', 'tanh^2', or any smooth function that acts entry by entry.
+        'tanh', 'tanh^2', 'linear', or any smooth function that acts entry by entry.
 
     Raises
     ------

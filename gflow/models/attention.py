@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gflow.models.attention_paths import Weights, context, pulled, tilted
-from gflow.models.functions import checked_inputs, product_rank, product_vanishes
+from gflow.models.attention_paths import Context, Weights, context, pulled, tilted
+from gflow.models.functions import LastPoint, checked_inputs, product_rank, product_vanishes
 from gflow.models.protocol import normal_start, positive
 
 Array = np.ndarray
@@ -72,6 +72,7 @@ class Attention:
         self.values = np.ascontiguousarray(self.inputs[:, :, d - values :])
         self.shape = len(self.inputs), self.outputs
         self.dim = self.heads * sum(rows * columns for rows, columns in self.layers)
+        self.attended = LastPoint(self._context)
 
     @property
     def degree(self) -> int | None:
@@ -101,10 +102,13 @@ class Attention:
             raise ValueError(f"the matrices must have shapes {expected}; got {[part.shape for part in parts]}")
         return np.concatenate([part.reshape(self.heads, -1) for part in parts], axis=1).ravel()
 
+    def _context(self, theta: Array) -> Context:
+        return context(self, self.matrices(theta))
+
     def output(self, theta: Array) -> Array:
         """Return f at the sequences, shape (n, o) (leading axes of theta are kept)."""
         W = self.matrices(theta)
-        return _summed(context(self, W).mixed @ W.V @ W.O)
+        return _summed(self.attended(theta).mixed @ W.V @ W.O)
 
     def tangent(self, theta: Array, variation: Array) -> Array:
         """Return the derivative of the outputs along ``variation``, shape (n, o)."""
@@ -117,21 +121,21 @@ class Attention:
     def _moved(self, theta: Array, variation: Array, finite: bool) -> Array:
         W, D = self.matrices(theta), self.matrices(variation)
         after = W.plus(D) if finite else W
-        here = context(self, W)
+        here = self.attended(theta)
         change = tilted(self, here, W, D, finite).mixed
         return _summed((change @ after.V + here.mixed @ D.V) @ after.O + here.mixed @ W.V @ D.O)
 
     def pullback(self, theta: Array, G: Array) -> Array:
         """Return the gradient of <G, f>, shape (dim,) (leading axes of theta are kept)."""
-        return self._flat(pulled(self, self.matrices(theta), G))
+        return self._flat(pulled(self.attended(theta), self.matrices(theta), G))
 
     def bend(self, theta: Array, variation: Array, G: Array) -> Array:
         """Return the derivative of ``pullback`` along ``variation``, shape (dim,)."""
-        return self._flat(pulled(self, self.matrices(theta), G, self.matrices(variation), finite=False))
+        return self._flat(pulled(self.attended(theta), self.matrices(theta), G, self.matrices(variation), finite=False))
 
     def turn(self, theta: Array, variation: Array, G: Array) -> Array:
         """Return pullback(theta + variation, G) - pullback(theta, G) without cancellation, shape (dim,)."""
-        return self._flat(pulled(self, self.matrices(theta), G, self.matrices(variation), finite=True))
+        return self._flat(pulled(self.attended(theta), self.matrices(theta), G, self.matrices(variation), finite=True))
 
     def jacobian(self, theta: Array) -> Array:
         """Return the derivative of the outputs, shape (n, o, dim)."""

@@ -126,9 +126,9 @@ def _back_change(model: Any, p: Array, dp: Array, felt: Array, dfelt: Array, fin
     return dp * (felt - level) + after * (dfelt - risen)
 
 
-def pulled(model: Any, W: Weights, G: Array, D: Weights | None = None, finite: bool = False) -> Weights:
-    """Return the gradient of <G, f> in the weights, or its change along D."""
-    here, last = context(model, W), model.keys[:, -1]
+def pulled(here: Context, W: Weights, G: Array, D: Weights | None = None, finite: bool = False) -> Weights:
+    """Return the gradient of <G, f> in the weights W of a context, or its change along D."""
+    model, last = here.model, here.model.keys[:, -1]
     G = G[..., None, :, :]
     wanted = G @ W.O.mT
     seen = wanted @ W.V.mT

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from gflow.models.functions import checked_inputs
 from gflow.models.protocol import Model, normal_start, positive
 
 REQUIRED = ("shape", "dim", "output")
 DERIVED = ("tangent", "pullback", "bend", "increment", "jacobian", "bend_matrix")
-GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
-"""Gauss's rule on [-1, 1] for integrals along a step, exact for polynomials of degree 15."""
+NODES = 8
+"""Nodes of Gauss's rule along a step where the degree is not known: it is exact for polynomials of degree 15."""
 ROUNDING = 1e2 * float(np.finfo(float).eps)
 """A difference and the integral of the derivative agree within this fraction of what is subtracted."""
 
@@ -36,9 +38,15 @@ def completed(model: Any) -> Model:
     return model if all(hasattr(model, name) for name in DERIVED) else Completed(model)
 
 
-def along(derivative: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
+gauss = cache(np.polynomial.legendre.leggauss)
+
+
+def along(
+    derivative: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, variation: np.ndarray, nodes: int = NODES
+) -> np.ndarray:
     """Return the integral of a derivative along the step from theta to theta + variation, by Gauss's rule."""
-    steps = zip((1 + GAUSS_NODES) / 2, GAUSS_WEIGHTS / 2, strict=True)
+    points, weights = gauss(nodes)
+    steps = zip((1 + points) / 2, weights / 2, strict=True)
     return sum(weight * derivative(theta + s * variation) for s, weight in steps)
 
 
@@ -105,7 +113,9 @@ class Completed:
 
     def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
         """Return W(theta + v) - W(theta): the integral of the tangent, which cancels nothing, where it is accurate."""
-        near = along(lambda at: self.tangent(at, variation), theta, variation)
+        degree = getattr(self.model, "degree", None)
+        nodes = NODES if degree is None else max(1, -(-degree // 2))  # exact: the tangent has the degree L - 1
+        near = along(lambda at: self.tangent(at, variation), theta, variation, nodes)
         return agreed(near, self.output(theta + variation), self.output(theta))
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
@@ -128,25 +138,40 @@ class AutodiffModel:
 
     Parameters
     ----------
-    function : theta -> array
-        Smooth; its value, of any shape, is the output W.
+    function : theta -> array, or theta, inputs -> array
+        Smooth; its value, of any shape, is the output W. With ``inputs`` the first axis is theirs.
     dim : int
         The number of parameters.
     degree : int, optional
         The function is homogeneous of this degree, hence a polynomial.
+    inputs : (n, ...) array, optional
+        Where the function is evaluated, those of the ``Regression``; the model then has ``at(inputs)``, the same
+        function elsewhere, and ``gflow.model_rank`` samples it.
 
     Raises
     ------
     ValueError
-        If ``dim`` is not a positive integer.
+        If ``dim`` is not a positive integer, or the inputs are empty or not finite.
     TypeError
-        If the function cannot be differentiated: it is not written with ``autograd.numpy``.
+        If the function cannot be differentiated: it is not written with ``autograd.numpy``; or inputs are no numbers.
+
+    >>> import gflow
+    >>> slope = gflow.AutodiffModel(lambda theta, x: theta[0] * theta[1] * x, dim=2, inputs=[1.0, 2.0, 3.0])
+    >>> gflow.model_rank(slope, [1.0, 0.5]).rank
+    1
     """
 
-    def __init__(self, function: Callable[[Any], Any], dim: int, degree: int | None = None) -> None:
-        self.output, self.dim = function, positive(dim, "dim")
+    def __init__(self, function: Callable[..., Any], dim: int, degree: int | None = None, inputs: Any = None) -> None:
+        self.function, self.output, self.dim = function, function, positive(dim, "dim")
         self.degree = None if degree is None else positive(degree, "degree")
+        if inputs is not None:
+            self.inputs = checked_inputs(inputs, np.ndim(inputs))
+            self.output, self.at = (lambda theta: function(theta, self.inputs)), self._elsewhere
         self.shape = self._shape()
+
+    def _elsewhere(self, inputs: Any) -> AutodiffModel:
+        """Return the model of the same function at other inputs."""
+        return AutodiffModel(self.function, self.dim, self.degree, inputs)
 
     def _shape(self) -> tuple[int, ...]:
         from autograd import make_vjp
@@ -165,4 +190,4 @@ class AutodiffModel:
         return normal_start(self.dim, rng, scale)
 
     def __repr__(self) -> str:
-        return f"AutodiffModel({getattr(self.output, '__name__', 'function')}, dim={self.dim})"
+        return f"AutodiffModel({getattr(self.function, '__name__', 'function')}, dim={self.dim})"

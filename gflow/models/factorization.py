@@ -132,13 +132,15 @@ class Factorization:
         """Return the derivative of ``pullback`` along ``variation``, shape (dim,); (G dB^T, dA^T G) for L = 2."""
         if self.depth == 2:
             return self.pullback(variation, G)
+        result = np.zeros(np.broadcast_shapes(theta.shape, variation.shape))
+        if self.depth == 1:
+            return result
         factors, moves = self.factors(theta), self.factors(variation)
         left, right = products_before(factors), [*products_after(factors), None]
-        backwards = [factor.mT for factor in factors[::-1]]
-        turned = moved_products(backwards, [move.mT for move in moves[::-1]], backwards)
-        left_moves = [None, *moved_products(factors, moves, factors)[:-1]]
-        right_moves = [*(move.mT for move in turned[-2::-1]), None]
-        result = np.zeros(np.broadcast_shapes(theta.shape, variation.shape))
+        forwards, backwards = factors[:-1], [factor.mT for factor in factors[:0:-1]]
+        turned = moved_products(backwards, [move.mT for move in moves[:0:-1]], backwards)
+        left_moves = [None, *moved_products(forwards, moves[:-1], forwards)]
+        right_moves = [*(move.mT for move in turned[::-1]), None]
         for j, part in enumerate(self.factors(result)):
             if left_moves[j] is not None:
                 part += sandwich(left_moves[j], G, right[j])

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+
+
+class LastPoint:
+    """A function of theta that keeps its last value: parts of a model or of a loss share what they can.
+
+    Below ``least`` parameters a comparison costs as much as it spares, and nothing is kept.
+    """
+
+    def __init__(self, function: Callable[[np.ndarray], Any], least: int = 0) -> None:
+        self.function, self.least = function, least
+        self.last: tuple[np.ndarray, Any] | None = None
+
+    def __call__(self, theta: np.ndarray) -> Any:
+        if theta.size < self.least:
+            return self.function(theta)
+        last = self.last
+        if last is None or not np.array_equal(last[0], theta):
+            last = self.last = theta.copy(), self.function(theta)
+        return last[1]
 
 
 def checked_inputs(inputs: Any, ndim: int) -> np.ndarray:
@@ -30,7 +50,7 @@ def checked_inputs(inputs: Any, ndim: int) -> np.ndarray:
     if array.ndim == 1 and ndim == 2:
         array = array[:, None]
     if array.ndim != ndim or array.size == 0:
-        axes = ("(n, d)", "(n, L, d)")[ndim - 2]
+        axes = {2: "(n, d)", 3: "(n, L, d)"}.get(ndim, "(n, ...)")
         raise ValueError(f"inputs must have shape {axes} with at least one number; got {array.shape}")
     if not np.isfinite(array).all():
         bad = int(np.argwhere(~np.isfinite(array))[0][0])

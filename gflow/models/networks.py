@@ -26,7 +26,7 @@ class TanhNetwork:
     bias : bool
         Whether there are b_i.
     activation : str, Activation or function
-        s: 'tanh', 'tanh^2', or any smooth function of an array written with ``autograd.numpy``.
+        s: 'tanh', 'tanh^2', 'linear', or any smooth function of an array written with ``autograd.numpy``.
 
     Raises
     ------
@@ -38,7 +38,6 @@ class TanhNetwork:
     Outputs have shape (n,). Zhao, Bai and Zhang 2024, arXiv 2405.13787.
     """
 
-    degree = None
     broadcasts = True
 
     def __init__(self, inputs: Any, width: int, bias: bool = False, activation: Any = "tanh") -> None:
@@ -48,6 +47,11 @@ class TanhNetwork:
         self.features = np.hstack([self.inputs, np.ones((len(self.inputs), 1))]) if self.bias else self.inputs
         self.shape = (len(self.inputs),)
         self.dim = self.width * (1 + self.features.shape[1])
+
+    @property
+    def degree(self) -> int | None:
+        """Return 2 for the linear activation; others are homogeneous of no degree."""
+        return 2 if self.activation.name == "linear" else None
 
     def at(self, inputs: Any) -> TanhNetwork:
         """Return the model of the same functions at other inputs, shape (n, d)."""
@@ -170,8 +174,8 @@ class TanhNetwork:
         living, seen = set[tuple[float, ...]](), set[tuple[float, ...]]()
         for weight, row in zip(a.tolist(), rows, strict=True):
             if row[:d].any():
-                seen.add(_class(row))
-                living |= {_class(row)} if weight else set()
+                seen.add(row_class(row))
+                living |= {row_class(row)} if weight else set()
         still = [(weight, row) for weight, row in zip(a.tolist(), rows, strict=True) if not row[:d].any()]
         awake = any(weight for weight, _ in still)
         if self.bias:
@@ -191,7 +195,7 @@ class TanhNetwork:
         sums: dict[tuple[float, ...], Fraction] = {}
         d, constant = self.inputs.shape[1], False
         for weight, row in zip(a.tolist(), rows, strict=True):
-            key = _class(row)
+            key = row_class(row)
             sums[key] = sums.get(key, Fraction(0)) + (1 if key == tuple(row.tolist()) else -1) * Fraction(weight)
         for key, weight in sums.items():
             constant |= bool(weight) and not any(key[:d]) and any(key)
@@ -213,7 +217,7 @@ def _times(matrix: Array, vector: Array) -> Array:
     return (matrix @ vector[..., None])[..., 0]
 
 
-def _class(row: Array) -> tuple[float, ...]:
+def row_class(row: Array) -> tuple[float, ...]:
     """Return the one of row and -row whose first number that is not zero is positive."""
     numbers = row.tolist()
     first = next((number for number in numbers if number), 0.0)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from gflow.models import Factorization, Model
+from gflow.models.functions import LastPoint
 from gflow.objective.bends import PolynomialBends, SmoothBends
 from gflow.objective.dense import entrywise_gradient, entrywise_product
 from gflow.objective.modes import escape_modes
-from gflow.objective.record import KEPT_DIM, Array, LastPoint, Objective, shifted_argument
-from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian
+from gflow.objective.record import KEPT_DIM, Array, Objective, shifted_argument
+from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian, product_hessian
 from gflow.policy import DENSE_CELLS
 from gflow.problems import MatrixCompletion, Problem
 
@@ -24,7 +25,7 @@ SPARSE_CELLS = 90_000
 """unless the matrix has fewer entries than this."""
 BLOCKS = 100
 """Above this dimension the Hessian of a masked loss is put together from its blocks."""
-HERE = ("escape_modes", "output", "columns", "drive", "signature", "mirror")
+HERE = ("escape_modes", "output", "columns", "drive", "layers", "signature", "mirror")
 """Parts of an objective that are said of theta itself and not of a deviation from a center."""
 
 
@@ -42,8 +43,10 @@ def _composed(problem: Problem, model: Any) -> Objective:
 
     A subclass may redefine anything, so only the classes themselves take the quick ways.
     """
-    if not (type(problem) is MatrixCompletion and type(model) is Factorization and model.depth == 2):
+    if not (type(problem) is MatrixCompletion and type(model) is Factorization and model.depth > 1):
         return Loss(problem, model).objective(**_structure(problem, model))
+    if model.depth > 2:
+        return deep_loss(problem, model)
     return sampled_loss(problem, model) if is_sparse(problem) else masked_loss(problem, model)
 
 
@@ -59,6 +62,16 @@ def sampled_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
     """Return the loss of W = A B on a mask by the observed entries alone."""
     loss = Loss(EntriesProblem(problem), EntriesModel(problem, model))
     return loss.objective(**_pair(problem, model, lambda theta: problem.scattered(loss.slope(theta)), large=True))
+
+
+def deep_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
+    """Return the loss of W1 ... WL on a mask, L > 2, by whole matrices or by the observed entries alone."""
+    parts: dict[str, Any] = {"layers": model.factors}
+    if model.dim > BLOCKS:
+        parts["hessian"] = partial(product_hessian, problem, model)
+    if not is_sparse(problem):
+        return Loss(problem, model).objective(**(_structure(problem, model) | parts))
+    return Loss(EntriesProblem(problem), EntriesModel(problem, model)).objective(**_known(model), **parts)
 
 
 class Loss:
@@ -84,7 +97,7 @@ class Loss:
     ):
         self.problem, self.model, self.quick, self.product = problem, model, quick, product
         self.degree = getattr(model, "degree", None)
-        self.slope = LastPoint(lambda theta: problem.gradient(model.output(theta)))
+        self.slope = LastPoint(lambda theta: problem.gradient(model.output(theta)), KEPT_DIM)
 
     def value(self, theta: Array) -> Any:
         """Return R(W)."""
@@ -173,7 +186,7 @@ def _either(quick: Callable[[Array], Array] | None, general: Callable[[Array], A
 def _structure(problem: Any, model: Any) -> dict[str, Any]:
     """Return what the objective says of its columns and its symmetry."""
     if not hasattr(model, "drive") or getattr(model, "degree", None) != 2:
-        return {"mirror": _mirror(problem, model)}
+        return {"mirror": _mirror(problem, model), "layers": _layers(model)}
     return {
         "columns": model.stacked,
         "drive": lambda theta: model.drive(problem.gradient(model.output(theta))),
@@ -182,15 +195,23 @@ def _structure(problem: Any, model: Any) -> dict[str, Any]:
     }
 
 
+def _known(model: Any) -> dict[str, Any]:
+    """Return what a model of the observed entries alone does not say."""
+    return {"conserved": model.conserved, "gauge_dimension": model.gauge_dimension}
+
+
+def _layers(model: Any) -> Any:
+    """Return the map from theta to the factors of a product of more than two of them, None for other models."""
+    return model.factors if isinstance(model, Factorization) and model.depth > 2 else None
+
+
 def _pair(problem: Any, model: Any, slope: Callable[[Array], Any], large: bool) -> dict[str, Any]:
     """Return what is known of W = A B on a mask: its columns and, where these are large, Hessian and escape modes."""
     parts: dict[str, Any] = {
         "columns": model.stacked,
         "drive": lambda theta: model.drive(slope(theta)),
         "signature": model.signature,
-        "conserved": model.conserved,
-        "gauge_dimension": model.gauge_dimension,
-    }
+    } | _known(model)
     if large:
         parts["hessian"] = partial(observed_hessian, problem, model)
         parts["escape_modes"] = lambda theta: escape_modes(slope(theta), model, theta)

@@ -53,6 +53,8 @@ class Objective:
     columns, drive : theta -> (m, r) array, theta -> linear map of such arrays, optional
         For a factorised model, whose flow is Z' = drive(theta)(Z) with Z = columns(theta): what is too small to change
         the output, rounding errors included, moves likewise.
+    layers : theta -> (W1, ..., WL), optional
+        For a product of more than two factors; leading axes of theta are kept.
     signature : (m,) array, optional
         Signs s with Z^T diag(s) Z constant along the flow.
     mirror : theta -> theta, optional
@@ -76,6 +78,7 @@ class Objective:
     output: Callable[[Array], Array] | None = None
     columns: Callable[[Array], Array] | None = None
     drive: Callable[[Array], Callable[[Array], Array]] | None = None
+    layers: Callable[[Array], tuple[Array, ...]] | None = None
     signature: Array | None = None
     mirror: Callable[[Array], Array] | None = None
 
@@ -178,6 +181,7 @@ class Objective:
             output=None,
             columns=None,
             drive=None,
+            layers=None,
             signature=None,
             mirror=None,
         )
@@ -196,25 +200,6 @@ def _vector(theta: Array, dim: int) -> Array:
 def shifted_argument(function: Callable[[Array], Any] | None, origin: Array) -> Callable[[Array], Any] | None:
     """Return delta -> function(origin + delta), None for None."""
     return None if function is None else (lambda delta: function(origin + delta))
-
-
-class LastPoint:
-    """A function of theta that keeps its last value: products of one Hessian with many vectors share what they can.
-
-    In small dimensions a comparison costs as much as it spares, so nothing is kept.
-    """
-
-    def __init__(self, function: Callable[[Array], Array]) -> None:
-        self.function = function
-        self.last: tuple[Array, Array] | None = None
-
-    def __call__(self, theta: Array) -> Array:
-        if theta.size < KEPT_DIM:
-            return self.function(theta)
-        last = self.last
-        if last is None or not np.array_equal(last[0], theta):
-            last = self.last = theta.copy(), self.function(theta)
-        return last[1]
 
 
 def as_objective(subject: Any, rank: int | None = None) -> Objective:

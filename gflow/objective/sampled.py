@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from gflow.models import Factorization
+from gflow.models.layers import moved_products, products_after, products_before
 from gflow.objective.record import Array
 from gflow.problems import MatrixCompletion
 
@@ -54,7 +56,7 @@ class EntriesModel:
     ----------
     problem : MatrixCompletion
     model : Factorization
-        Of depth two.
+        Of two factors or more.
     """
 
     def __init__(self, problem: MatrixCompletion, model: Factorization) -> None:
@@ -62,35 +64,77 @@ class EntriesModel:
         self.shape, self.dim, self.degree = problem.targets.shape, model.dim, model.degree
 
     def output(self, theta: Array) -> Array:
-        """Return the observed entries of A B."""
-        A, B = self.model.factors(theta)
-        return self.problem.observed_product(A, B)
+        """Return the observed entries of W1 ... WL."""
+        *most, last = self.model.factors(theta)
+        return self.problem.observed_product(reduce(np.matmul, most), last)
 
     def tangent(self, theta: Array, variation: Array) -> Array:
-        """Return the observed entries of dA B + A dB."""
-        (A, B), (dA, dB) = self.model.factors(theta), self.model.factors(variation)
-        return self.problem.observed_product(np.hstack([dA, A]), np.vstack([B, dB]))
+        """Return the observed entries of dX WL + X dWL, where X is the product of the other factors."""
+        return self._moved(theta, variation, theta)
 
     def increment(self, theta: Array, variation: Array) -> Array:
-        """Return the observed entries of dA (B + dB) + A dB."""
-        (A, B), (dA, dB) = self.model.factors(theta), self.model.factors(variation)
-        return self.problem.observed_product(np.hstack([dA, A]), np.vstack([B + dB, dB]))
+        """Return the observed entries of dX (WL + dWL) + X dWL, where X + dX is the product of the moved factors."""
+        return self._moved(theta, variation, theta + variation)
+
+    def _moved(self, theta: Array, variation: Array, after: Array) -> Array:
+        (*most, _), (*moves, move), (*others, last) = map(self.model.factors, (theta, variation, after))
+        X, dX = reduce(np.matmul, most), moved_products(most, moves, others)[-1]
+        return self.problem.observed_product(np.hstack([dX, X]), np.vstack([last, move]))
 
     def pullback(self, theta: Array, weights: Array) -> Array:
-        """Return (S B^T, A^T S), shape (dim,), for the sparse matrix S with ``weights`` at the observed entries."""
+        """Return that of the sparse matrix with ``weights`` at the observed entries, shape (dim,)."""
         return self.model.pullback(theta, self.problem.scattered(weights))
 
     def bend(self, theta: Array, variation: Array, weights: Array) -> Array:
-        """Return (S dB^T, dA^T S), shape (dim,)."""
-        return self.pullback(variation, weights)
+        """Return the derivative of ``pullback`` along ``variation``, shape (dim,)."""
+        return self.model.bend(theta, variation, self.problem.scattered(weights))
 
     def jacobian(self, theta: Array) -> Array:
         """Return the derivative of the observed entries, shape (n, dim)."""
-        return self.problem.measure(self.model.jacobian(theta))
+        found: Array = self.sparse_jacobian(theta).toarray()
+        return found
+
+    def sparse_jacobian(self, theta: Array) -> Any:
+        """Return the same as a CSR array.
+
+        Row e of entry (i, j) holds a_i b_j^T for every layer, with row i of the product before and column j of that
+        after it, for the outer layers in their own row or column alone.
+        """
+        from scipy.sparse import csr_array
+
+        model, (rows, columns) = self.model, (self.problem.rows, self.problem.columns)
+        *most, last = factors = model.factors(theta)
+        before, after = products_before(factors), products_after(factors)
+        parts, places, first = [after[0].T[columns]], [rows[:, None] * model.rank + np.arange(model.rank)], most[0].size
+        for j, hidden in enumerate(most[1:], 1):
+            block = before[j][rows][:, :, None] * after[j].T[columns][:, None, :]  # type: ignore[index]
+            parts.append(block.reshape(len(rows), -1))
+            places.append(np.broadcast_to(first + np.arange(hidden.size), parts[-1].shape))
+            first += hidden.size
+        parts.append(before[-1][rows])  # type: ignore[index]
+        places.append(first + columns[:, None] + last.shape[1] * np.arange(model.rank))
+        numbers, found = np.hstack(parts), np.hstack(places)
+        pointers = found.shape[1] * np.arange(len(rows) + 1)
+        return csr_array((numbers.ravel(), found.ravel(), pointers), shape=(len(rows), model.dim))
 
     def bend_matrix(self, theta: Array, weights: Array) -> Array:
         """Return the matrix of ``bend(theta, ., weights)``, shape (dim, dim)."""
-        return self.model.bend_matrix(theta, self.problem.adjoint(weights))
+        return self.model.bend_matrix(theta, self.problem.scattered(weights).toarray())
+
+
+def product_hessian(problem: Any, model: Any, theta: Array) -> Array:
+    """Return the Hessian of the loss of a factorisation of any depth from its observed entries, shape (dim, dim)."""
+    require_formable(model)
+    entries, risk = EntriesModel(problem, model), EntriesProblem(problem)
+    J = entries.sparse_jacobian(theta)
+    slope = risk.gradient(entries.output(theta))
+    return 2.0 * problem.weight * (J.T @ J).toarray() + entries.bend_matrix(theta, slope)
+
+
+def require_formable(model: Any) -> None:
+    """Raise ``ValueError`` where a dense Hessian would be too large."""
+    if model.dim > LARGEST_HESSIAN:
+        raise ValueError(f"a dense Hessian is formed up to dimension {LARGEST_HESSIAN}; got {model.dim}: use hvp")
 
 
 def observed_hessian(problem: Any, model: Any, theta: Array) -> Array:
@@ -99,8 +143,7 @@ def observed_hessian(problem: Any, model: Any, theta: Array) -> Array:
     The block of row i of A is (2/n) sum_j b_j b_j^T over its observed entries, likewise for columns of B; the block of
     A_iq and B_pj is (2/n) (b_qj a_ip + E_ij [p = q]) where (i, j) is observed.
     """
-    if model.dim > LARGEST_HESSIAN:
-        raise ValueError(f"a dense Hessian is formed up to dimension {LARGEST_HESSIAN}; got {model.dim}: use hvp")
+    require_formable(model)
     (d1, d2), r, twice = model.shape, model.rank, 2.0 * problem.weight
     A, B = model.factors(theta)
     rows, columns, cut = problem.rows, problem.columns, d1 * r

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.kernel import KernelElement, kernel_element
 from gflow.operators.relaxation import rank_one_bound
@@ -70,6 +71,11 @@ class RestrictedIsometry:
         return _delta(self.smallest[0], self.largest[1])
 
     @property
+    def ends(self) -> str:
+        """Return both bounds on delta as text, or one where they print alike."""
+        return " to ".join(dict.fromkeys(f"{delta:.6g}" for delta in (self.delta_lower, self.delta_upper)))
+
+    @property
     def scale(self) -> float | None:
         """Return the factor sqrt(2 / (a + b)) of A for the certified ends of a and b, None for the zero operator."""
         total = self.smallest[0] + self.largest[1]
@@ -87,9 +93,10 @@ class RestrictedIsometry:
         return plain(self, "rank symmetric holds delta_lower delta_upper scale smallest largest kernel method")
 
     def __repr__(self) -> str:
-        return f"RestrictedIsometry(rank {self.rank}, delta in [{self.delta_lower:.6g}, {self.delta_upper:.6g}])"
+        return f"RestrictedIsometry(rank {self.rank}, delta {self.ends})"
 
 
+@watch.watched
 def restricted_isometry(
     problem: Any,
     rank: int,
@@ -97,6 +104,8 @@ def restricted_isometry(
     symmetric: bool = False,
     starts: int = 8,
     rng: np.random.Generator | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> RestrictedIsometry:
     """Return bounds on the restricted isometry constant of the operator at ``rank``, for its best scaling.
 
@@ -116,6 +125,8 @@ def restricted_isometry(
         Number of random starts of each search.
     rng : numpy.random.Generator, optional
         Default: ``numpy.random.default_rng(0)``.
+    progress, timeout : see ``gflow.watch.watching``
+        The bounds are those found when the time is over, and ``method`` says so.
 
     Raises
     ------
@@ -142,7 +153,8 @@ def restricted_isometry(
         low, high, method = kernel.matrix, kernel.matrix, "zero operator"
     factor = given.unit**2
     ends = (smallest[0] * factor, smallest[1] * factor), (largest[0] * factor, largest[1] * factor)
-    return RestrictedIsometry(rank, symmetric, *ends, low, high, kernel, method)
+    told = "; ".join(filter(None, [method, watch.over()]))
+    return RestrictedIsometry(rank, symmetric, *ends, low, high, kernel, told)
 
 
 def _delta(a: float, b: float) -> float:

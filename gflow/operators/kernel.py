@@ -153,7 +153,8 @@ def _linearised(space: Operator, A: np.ndarray, B: np.ndarray, signs: np.ndarray
 def _polished(space: Operator, A: np.ndarray, B: np.ndarray, signs: np.ndarray, max_steps: int = 20) -> _Factors:
     """Return the factors after Gauss-Newton steps on V(A B) = 0, as long as they help."""
     for _ in range(max_steps):
-        watch.tick("kernel")
+        if watch.spent("kernel"):
+            break
         F, J = _linearised(space, A, B, signs)
         h = np.linalg.lstsq(J, -F)[0]
         dA = h[: A.size].reshape(A.shape)

@@ -56,8 +56,7 @@ def _largest_eigenvalue_bound(H: np.ndarray, forms: np.ndarray, gap: float = 1e-
     best, vector = float(values[0]), vectors[:, 0]
     z[-1] = best - 1.0
     weight = float(dim)
-    while weight * gap < dim:
-        watch.tick("relaxation")
+    while weight * gap < dim and not watch.spent("relaxation"):
         z, settled = _centred(H, generators, z, weight)
         values, vectors = np.linalg.eigh(H + np.tensordot(z[:-1], forms, 1))
         if values[0] > best:

@@ -104,9 +104,8 @@ def descended(operator: Operator, start: np.ndarray, rank: int, sign: int, max_s
     slope, value = _slope(operator, X, U, V, sign)
     step, idle = 1.0, 0
     for _ in range(max_steps):
-        watch.tick("search")
         size = float(np.sum(slope * slope))
-        if size <= EPS**2 or idle == 5:
+        if size <= EPS**2 or idle == 5 or watch.spent("search"):
             break
         while True:
             Y, U, V = operator.truncated(X - step * slope, rank)

@@ -13,6 +13,7 @@ from gflow.plots.curves import (
     power_law,
 )
 from gflow.plots.drawing import FORMATS, Drawing, composite
+from gflow.plots.graphs import GraphNode, draw_landscape
 from gflow.plots.pictures import draw_matrix, draw_observation_graph, draw_polar
 from gflow.plots.style import INK, PALETTE, STATUS_COLORS, EntryStatus
 from gflow.plots.svg import drawing_svg, figure_svg, scoped_svg, standalone_svg
@@ -24,10 +25,12 @@ __all__ = [
     "STATUS_COLORS",
     "Drawing",
     "EntryStatus",
+    "GraphNode",
     "composite",
     "draw_chain",
     "draw_convergence",
     "draw_gradient_norm",
+    "draw_landscape",
     "draw_loss",
     "draw_matrix",
     "draw_observation_graph",

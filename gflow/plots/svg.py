@@ -15,6 +15,9 @@ SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
+HOVER = "hover: "
+"""An artist whose ``gid`` begins so has the rest as its title: text that appears under the pointer, no script."""
+
 ElementTree.register_namespace("", SVG)
 
 
@@ -84,6 +87,7 @@ def _polished(svg: str, alt: str) -> str:
             parent.set("href", parent.attrib.pop(_HREF))
         for name, value in parent.attrib.items():
             parent.set(name, value.replace(INK, "currentColor"))
+    _title(root)
     _renumber(root)
     root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
     root.set("role", "img")
@@ -94,6 +98,15 @@ def _polished(svg: str, alt: str) -> str:
     _tidy_space(root)
     text = ElementTree.tostring(root, encoding="unicode")
     return scoped_svg(text, "f" + hashlib.sha256(text.encode()).hexdigest()[:8])
+
+
+def _title(root: ElementTree.Element) -> None:
+    """Give the artists that ask for it a title of their own."""
+    for element in root.iter():
+        if element.get("id", "").startswith(HOVER):
+            title = ElementTree.Element(f"{{{SVG}}}title")
+            title.text = element.attrib.pop("id").removeprefix(HOVER)
+            element.insert(0, title)
 
 
 def _renumber(root: ElementTree.Element) -> None:

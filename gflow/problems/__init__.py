@@ -11,16 +11,21 @@ from gflow.problems.protocol import Problem
 from gflow.problems.recall import recall_task
 from gflow.problems.regression import Regression
 from gflow.problems.sensing import MatrixSensing
+from gflow.problems.weighted import EntryProblem, WeightedCompletion, as_entries, without_weights
 
 __all__ = [
     "LARGEST_ENTRY",
+    "EntryProblem",
     "MatrixCompletion",
     "MatrixSensing",
     "Problem",
     "Regression",
+    "WeightedCompletion",
     "as_completion",
+    "as_entries",
     "as_problem",
     "convolution_sensing",
     "power_of_four",
     "recall_task",
+    "without_weights",
 ]

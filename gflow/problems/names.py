@@ -22,7 +22,7 @@ class Names:
     ) -> Names:
         """Return the given names, or else those of a data frame whose labels are not 0, 1, 2, ...
 
-        Raises ``ValueError`` if there are not as many as rows or columns.
+        Raises ``ValueError`` if there are not as many as rows or columns, or if two are the same.
         """
         if hasattr(values, "columns") and hasattr(values, "dtypes"):
             rows = _labels(getattr(values, "index", None)) if rows is None else rows
@@ -53,6 +53,10 @@ def _checked(names: Iterable[Any] | None, count: int, role: str) -> tuple[str | 
     found = tuple(None if name is None else _printable(str(name)) or None for name in names)
     if len(found) != count:
         raise ValueError(f"{role}_names must hold {count} names, one for each {role}; got {len(found)}")
+    places: dict[str | None, int] = {}
+    for k, name in enumerate(found):
+        if places.setdefault(name, k) != k and name is not None:
+            raise ValueError(f"{role}s {places[name] + 1} and {k + 1} are both named {name!r}: rename one of them")
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow import watch
 from gflow.models import Model, completed
 from gflow.objective import Objective
 from gflow.policy import EPS
@@ -20,6 +21,7 @@ INTERPOLATES_TOL = 1e-10
 """An interpolating parameter has at most this fraction of the loss of zero outputs."""
 
 
+@watch.watched
 def model_rank(
     model: Model,
     theta: np.ndarray,
@@ -27,6 +29,8 @@ def model_rank(
     *,
     rng: np.random.Generator | int = 0,
     tol: float | None = None,
+    progress: watch.Wish = None,
+    timeout: float | None = None,
 ) -> ModelRank:
     """Return the dimension of the span of the tangent functions of a model at theta.
 
@@ -43,6 +47,8 @@ def model_rank(
     tol : float, optional
         Singular values of the columns, scaled to length one, count above tol times the largest. Default: the larger
         side of the matrix times machine epsilon.
+    progress, timeout : see ``gflow.watch.watching``
+        The lower bound is that of the minors proven when the time is over, and ``note`` says so.
 
     Raises
     ------
@@ -136,8 +142,8 @@ def optimistic_sample_size(model: Any, target: np.ndarray) -> int:
     model : Model
         One with ``sample_size``: a formula is known.
     target : (...) array of the shape that the model asks for
-        The matrix (d1, d2) of a ``Factorization``, a parameter (dim,) of a ``TanhNetwork``, the coefficients (d,) of a
-        ``DeepDiagonal``.
+        The matrix (d1, d2) of a ``Factorization``, a parameter (dim,) of a ``TanhNetwork`` or
+        ``ConvolutionalNetwork``, the coefficients (d,) of a ``DeepDiagonal``.
 
     Raises
     ------
@@ -209,6 +215,7 @@ def _ranked(
     cut = max(J.shape) * EPS if tol is None else tol
     relative = sizes / sizes[0] if sizes[0] > 0.0 else sizes
     lower = proven_rank(rows, theta, min(upper, min(J.shape))) if known is None else known
+    note = [*note, *filter(None, [watch.over()])]
     if not J.any():
         note = [*note, "all tangent functions vanish on the samples"]
     seen = int(np.sum(relative > cut))

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from gflow import watch
 from gflow.certify import FlintMissing
 from gflow.certify.balls import exact, flint
 from gflow.models.functions import rational_rank
@@ -64,7 +65,7 @@ def _pivots(balls: np.ndarray, most: int) -> int:
     """Return the number of steps of elimination whose pivots exclude zero."""
     found, sizes = 0, np.array([abs(float(ball.mid())) for ball in balls.flat]).reshape(balls.shape)
     scale = np.array([max(1e-300, column) for column in sizes.max(axis=0, initial=0.0)])
-    while found < most and balls.size:
+    while found < most and balls.size and not watch.spent("minor", found, most):
         surely = np.array([float(ball.abs_lower()) for ball in balls.flat]).reshape(balls.shape) / scale
         i, j = np.unravel_index(int(np.argmax(surely)), surely.shape)
         if not surely[i, j] > 0.0:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import gflow
 from gflow.report.groups import SHORT
+from gflow.report.screen import approach, chains_of
 from gflow.statements.claims import Claim, Verdict
 from gflow.statements.registry import statement_named
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 ASKED = ("prop1", "prop2", "thm1", "thm3", "thm4")
 """The statements that take seconds; the escape limit of Theorem 2 takes longer."""
 PREMISE = "thm3_premise"
+ASKED_DEEP = ("deep_omega", "deep_saddles", "deep_rank", "deep_norm")
+"""The same for three factors and more."""
 KINDS = {
     gflow.Kind.CONNECTED: "connected",
     gflow.Kind.DISCONNECTED: "disconnected",
@@ -30,7 +33,7 @@ _PREMISES = {
 
 def sentences(claims: Mapping[str, Claim]) -> tuple[str, ...]:
     """Return one plain sentence for each statement that was checked, by its claim."""
-    return tuple(_sentence(id, claim, claims) for id, claim in claims.items() if id in ASKED)
+    return tuple(_sentence(id, claim, claims) for id, claim in claims.items() if id != PREMISE)
 
 
 def paragraph(found: Explanation) -> str:
@@ -42,21 +45,18 @@ def paragraph(found: Explanation) -> str:
     said = [f"{found.name} is {d1} x {d2} with {seen}; they are {kind}{where}."]
     if limit.matrix is None:
         return " ".join([*said, f"Gradient flow from small starts has no limit that is known: {limit.status}."])
-    said.append(f"Gradient flow from small starts completes it to {_size(found)}.")
+    factors = "" if found.depth == 2 else f" of {found.depth} factors"
+    said.append(f"Gradient flow{factors} from small starts completes it to {_size(found)}.")
     count = int((~limit.determined).sum())
     if count:
-        some, known = (f"{count} entries depend", "are known by their law")
-        if count == 1:
-            some, known = "One entry depends", "is known by its law"
-        said.append(f"{some} on the start, however small it is, and {known}.")
-    ranks = [str(saddle.rank) for chain in limit.chains for saddle in chain.saddles[:-1]]
+        some = f"{count} entries depend" if count > 1 else "One entry depends"
+        said.append(f"{some} on the start, however small it is; the law: {limit.law}.")
+    ranks = [str(saddle.rank) for saddles in chains_of(limit) for saddle in saddles[:-1]]
     if ranks:
         some = f"saddles of rank {_listed(ranks)}" if len(set(ranks)) > 1 else f"a saddle of rank {ranks[0]}"
         said.append(f"On the way it passes {some}.")
-    exponent = limit.log10_alpha(0.01)
-    if exponent is not None:
-        said.append(f"Starts of size alpha below about 10^{exponent:.3g} come within 1 % of this limit.")
-    return " ".join(said)
+    known = approach(limit)
+    return " ".join([*said, f"{known[0].upper()}{known[1:]}."])
 
 
 def _size(found: Explanation) -> str:
@@ -83,7 +83,8 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _sentence(id: str, claim: Claim, claims: Mapping[str, Claim]) -> str:
-    label, says = statement_named(id).source.split(", ")[-1], SHORT[id]
+    statement, says = statement_named(id), SHORT[id]
+    label = f"Our {statement.kind}" if id in ASKED_DEEP else statement.source.split(", ")[-1]
     premise = _PREMISES.get(claims[PREMISE].verdict, "") if id == "thm3" else ""
     if claim.verdict is Verdict.HOLDS:
         return f"{label} holds: {says}{premise}."
@@ -91,8 +92,11 @@ def _sentence(id: str, claim: Claim, claims: Mapping[str, Claim]) -> str:
         return f"{label} IS CONTRADICTED ({says}): {_first(claim.reason)}."
     if claim.verdict is Verdict.UNDECIDED:
         return f"{label} is undecided ({says}){premise}."
+    if claim.news:
+        return f"{label} fails on these data ({says}): {_first(claim.reason)}."
     unmet = ", ".join(finding.name for finding in claim.hypotheses if finding.met is False)
-    return f"{label} does not apply{premise or f' (asks for: {unmet})'}."
+    asked = f"{says}; asks for: {unmet}" if id in ASKED_DEEP else f"asks for: {unmet}"
+    return f"{label} does not apply{premise or f' ({asked})'}."
 
 
 def _first(reason: str) -> str:

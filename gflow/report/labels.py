@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from typing import Any
-
-_COMPONENT = re.compile(r"component (\d+)")
 
 
 def row_label(problem: Any, i: int) -> str:
@@ -30,11 +28,20 @@ def line_labels(problem: Any) -> dict[str, tuple[str, ...]]:
     return {"rows": tuple(rows), "columns": tuple(columns)}
 
 
+def clipped(labels: Sequence[str], longest: int) -> list[str]:
+    """Return labels of at most ``longest`` characters that differ as the labels do: cut in the middle, or numbered."""
+
+    def cut(label: str, room: int) -> str:
+        return (
+            label if len(label) <= room else f"{label[: room // 2 - 1]}...{label[len(label) - (room - 1) // 2 + 1 :]}"
+        )
+
+    short = [cut(label, longest) for label in labels]
+    if len(set(short)) == len(set(labels)):
+        return short
+    return [f"{k + 1} {cut(label, longest - len(str(k + 1)) - 1)}" for k, label in enumerate(labels)]
+
+
 def _label(names: Any, k: int) -> str:
     name = None if names is None else names[k]
     return str(k + 1) if name is None else str(name)
-
-
-def counted(text: str) -> str:
-    """Return a sentence about coupling components, which it counts from 0, with them counted from 1."""
-    return _COMPONENT.sub(lambda match: f"component {int(match[1]) + 1}", text)

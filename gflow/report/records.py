@@ -15,7 +15,7 @@ from gflow.plots import Drawing, EntryStatus
 from gflow.report.figures import Figure, check_name, frozen
 from gflow.report.groups import TheoremGroup, grouped
 from gflow.report.numbers import json_ready
-from gflow.showing import Tabular
+from gflow.showing import Drawn, Tabular
 from gflow.statements.claims import Claim, summary
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class MatrixView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Report(Tabular):
+class Report(Drawn, Tabular):
     """Everything a report shows.
 
     Parameters
@@ -127,6 +127,8 @@ class Report(Tabular):
         Those that were checked: pages say who says so, and under which hypotheses.
     claim_ids : mapping of str to sequence of str
         The ids of the claims of each statement by its own id; by default those that begin with it.
+    formula : str
+        TeX of what it is about, shown by pages; the empty text for none.
     answer : Explanation, optional
         What is learned: pages and the command line begin with it.
     figures : sequence of Figure
@@ -148,6 +150,7 @@ class Report(Tabular):
     claims: Sequence[Claim]
     statements: Sequence[Statement] = field(default=(), kw_only=True)
     claim_ids: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
+    formula: str = field(default="", kw_only=True)
     answer: Explanation | None = field(default=None, kw_only=True)
     figures: Sequence[Figure] = field(default=(), kw_only=True)
     tables: Sequence[Table] = field(default=(), kw_only=True)

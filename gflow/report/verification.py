@@ -18,7 +18,7 @@ from gflow.report.limit_figures import limit_figures
 from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
 from gflow.report.tables import chain_table, component_table, equation_tables, loss_of, saddle_table
 from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
-from gflow.statements import Evidence, Page, Statement, checked, completions, registry
+from gflow.statements import Evidence, Page, Statement, checked, completions, deep, registry
 from gflow.statements.evidence import factored_completion
 from gflow.statements.saddles import singular_values
 
@@ -73,7 +73,7 @@ def evidence_report(
     """Return the report on evidence that is at hand."""
     listed = [registry.statement_named(each) if isinstance(each, str) else each for each in chosen or ()]
     known = factored_completion(given.problem, given.model)
-    answer = _answer(given, name) if known else None
+    answer = _answer(given, name) if known or deep.applies(given.problem, given.model) else None
     claims = checked(given, registry.statements(Page.REPORT) if chosen is None else listed)
     try:
         with watch.whole(), watch.stage("figures and tables"):

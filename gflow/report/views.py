@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ COLUMN = 432.0
 """Drawings wider than this, in points, have the width of the page: panels in half a column cannot be read."""
 MAGNIFIED, LARGEST_WIDTH = 1.75, 1054.0
 """Wide drawings are shown so much larger than they are, and no wider, in pixels."""
+_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 GRAPH, COURSE, CHAIN = "observation-graph", ("loss", "learned-values"), "chain"
 """The figure beside the matrix, those that show the course of the flow, and the table of its saddles."""
 WORDS = {
@@ -79,6 +81,7 @@ def context(report: Report) -> dict[str, Any]:
     return {
         "report": report,
         "answer": None if report.answer is None else paragraph(report.answer),
+        "opening": opening(report),
         "counts": summary(report.claims),
         "contradicted": [claim for claim in report.claims if claim.verdict is Verdict.CONTRADICTED],
         "news": [claim for claim in report.claims if claim.news],
@@ -92,6 +95,17 @@ def context(report: Report) -> dict[str, Any]:
         "settings": list(_flattened(report.configuration)),
         "versions": [(name, version or "not installed") for name, version in report.versions.items()],
     }
+
+
+def opening(report: Report) -> str:
+    """Return the paragraph under a title without an answer: what is done, and how the claims of a study came out."""
+    if not report.figures:
+        return report.lead
+    first, counts = _SENTENCE.split(report.lead)[0], {**summary(report.claims)}
+    held, count = counts.pop("holds"), len(report.claims)
+    others = ", ".join(f"{found} {name.replace('-', ' ')}" for name, found in counts.items() if found)
+    said = f"Of {count} claims {held} hold; {others}." if held < count else f"All {count} claims hold."
+    return f"{first} {'Its one claim holds.' if held == count == 1 else said}" if count else first
 
 
 def _images(figures: Sequence[Figure]) -> Iterator[Image]:
@@ -155,7 +169,10 @@ def _learned(found: Explanation) -> ShownEntries:
 
     caption = "The matrix that gradient flow from smaller and smaller starts tends to."
     if not fixed.all():
-        caption += " Where it depends on the start: mean ± standard deviation over random starts."
+        caption += (
+            " Where it depends on the start: mean ± standard deviation over random starts; the law of such an entry is "
+            f"{found.limit.law}."
+        )
     return _entries(caption, statuses, cell, found.problem)
 
 

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import gflow
 from gflow.plots import INK, PALETTE, draw_loss
 from gflow.plots.style import RC
+from gflow.policy import ROUNDED_LOSS
+from gflow.report.labels import clipped
+from gflow.statements.claims import Verdict, summary
+from gflow.statements.ledger import Ledger
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    import gflow
-
+VERDICT_COLORS = {
+    Verdict.HOLDS: PALETTE[2],
+    Verdict.CONTRADICTED: PALETTE[1],
+    Verdict.HYPOTHESIS_NOT_MET: PALETTE[4],
+    Verdict.UNDECIDED: PALETTE[0],
+}
 MOST_NUMBERED = 14
 """Matrices with more rows or columns are drawn without numbers and names."""
 
@@ -82,6 +91,51 @@ def spectrum(record: gflow.Spectrum, ax: Axes, **style: Any) -> Axes:
     return ax
 
 
+def critical_point(record: gflow.CriticalPoint, ax: Axes, **style: Any) -> Axes:
+    """Return ``ax`` with the eigenvalues of the Hessian."""
+    return spectrum(record.spectrum, ax, **style)
+
+
+def claim(record: gflow.Claim, ax: Axes, **style: Any) -> Axes:
+    """Return ``ax`` with what was measured, in the colour of the verdict, and what is allowed, shaded."""
+    low, high = record.allowed or (None, None)
+    known = [float(x) for x in (record.measured, low, high) if x is not None] or [0.0]
+    room = 0.2 * (max(known) - min(known)) or 0.2 * abs(known[0]) or 1.0
+    ends = min(known) - room, max(known) + room
+    if record.allowed is not None:
+        inside = ends[0] if low is None else low, ends[1] if high is None else high
+        ax.axvspan(*inside, color=PALETTE[5], alpha=0.25, label="allowed")
+    look = {"color": VERDICT_COLORS[record.verdict], "marker": "o", "linestyle": "none", "label": str(record.verdict)}
+    ax.plot(
+        [] if record.measured is None else [record.measured], [] if record.measured is None else [0], **look | style
+    )
+    ax.set(xlim=ends, yticks=[], xlabel=f"measured: {record.id}")
+    if known != [0.0] or record.measured is not None:
+        ax.legend()
+    return ax
+
+
+def report(record: Any, ax: Axes, **style: Any) -> Axes:
+    """Return ``ax`` with the number of claims of a report or a ledger by verdict."""
+    claims = record.claims.values() if isinstance(record, Ledger) else record.claims
+    counts = summary(claims)
+    colors = [VERDICT_COLORS[Verdict(verdict)] for verdict in counts]
+    bars = ax.barh(
+        [verdict.replace("-", " ") for verdict in counts], list(counts.values()), **{"color": colors, **style}
+    )
+    ax.bar_label(bars, padding=2)
+    ax.invert_yaxis()
+    ax.set_xlabel("claims")
+    return ax
+
+
+def explanation(record: gflow.Explanation, ax: Axes, **style: Any) -> Axes:
+    """Return ``ax`` with the way of the limit from saddle to saddle."""
+    if isinstance(record.limit, gflow.Traversal):
+        return limit(record.limit, ax, **style)
+    return chain(record.limit, ax, **style)
+
+
 def limit(record: gflow.Traversal, ax: Axes, **style: Any) -> Axes:
     """Return ``ax`` with the loss against time in units of log(1/alpha), as it steps from saddle to saddle."""
     steps = staircase(record)
@@ -107,7 +161,7 @@ def staircase(record: gflow.Traversal) -> tuple[list[float], list[float]] | None
     for time, step in sorted(falls):
         times.append(time)
         losses.append(losses[-1] + step)
-    small = 1e-12 * first
+    small = ROUNDED_LOSS * first
     return times, [loss if loss > small else 0.0 for loss in losses]
 
 
@@ -153,7 +207,7 @@ def _cells(ax: Axes, shape: tuple[int, ...], names: tuple[Any, Any]) -> Axes:
     )
     ax.grid(False)
     if max(shape) <= MOST_NUMBERED:
-        ax.set_yticks(range(shape[0]), [name[:16] for name in rows])
-        ax.set_xticks(range(shape[1]), [name[:16] for name in columns])
+        ax.set_yticks(range(shape[0]), clipped(rows, 16))
+        ax.set_xticks(range(shape[1]), clipped(columns, 16))
     ax.xaxis.tick_top()
     return ax

@@ -13,6 +13,7 @@ import numpy as np
 
 from gflow.plots import figure_svg
 from gflow.report import format_number
+from gflow.report.labels import clipped
 
 MOST_ROWS, MOST_COLUMNS = 20, 12
 """Rows and columns of a matrix that are shown; of a table, ``MOST_ROWS``."""
@@ -162,8 +163,9 @@ def _legend(kinds: np.ndarray) -> str:
 
 def _names(given: Sequence[str | None] | None, size: int) -> list[str]:
     """Return short names, numbers from 1 where there is none."""
-    listed = [name or str(k + 1) for k, name in enumerate([None] * size if given is None else given[:size])]
-    return [f"{name[: NAME - 1]}…" if len(name) > NAME else name for name in listed]
+    return clipped(
+        [name or str(k + 1) for k, name in enumerate([None] * size if given is None else given[:size])], NAME
+    )
 
 
 def picture(draw: Callable[[Any], Any], alt: str, figsize: tuple[float, float] = (3.6, 2.2)) -> str:

@@ -24,8 +24,6 @@ def problem(record: gflow.MatrixCompletion) -> Columns:
     """Return the entries, NaN where nothing is observed, by column."""
     names = [k if name is None else name for k, name in enumerate(record.column_names or [None] * record.shape[1])]
     values = record.with_gaps()
-    if len(set(names)) < len(names):
-        raise ValueError("columns of a data frame need different names; two of these are the same")
     return {name: values[:, j] for j, name in enumerate(names)}, record.row_names
 
 
@@ -57,6 +55,35 @@ def symmetric_limit(record: gflow.SymmetricTraversal) -> Columns:
 def trajectory(record: gflow.Trajectory) -> Columns:
     """Return time, loss and norm of the gradient."""
     return {"time": record.times, "loss": record.losses, "gradient_norm": record.gradient_norms}, None
+
+
+def explanation(record: gflow.Explanation) -> Columns:
+    """Return the matrix learned, by column; where it depends on the start, its mean."""
+    W = record.limit.matrix
+    if W is None:
+        raise ValueError(f"there is no limit: {record.limit.reason}")
+    names = record.problem.column_names or [None] * W.shape[1]
+    return {k if name is None else name: W[:, k] for k, name in enumerate(names)}, record.problem.row_names
+
+
+def completion(record: gflow.Completion) -> Columns:
+    """Return the entries of the completion, by column."""
+    return dict(enumerate(record.matrix.T)), None
+
+
+def bracket(record: gflow.RankBracket) -> Columns:
+    """Return the entries of the completion, by column."""
+    return dict(enumerate(record.completion.T)), None
+
+
+def critical_point(record: gflow.CriticalPoint) -> Columns:
+    """Return the eigenvalues that are known, ascending."""
+    return spectrum(record.spectrum)
+
+
+def claim(record: gflow.Claim) -> Columns:
+    """Return the claim as a table of one row."""
+    return _claims([record])
 
 
 def spectrum(record: gflow.Spectrum) -> Columns:

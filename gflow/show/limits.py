@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from html import escape
 from typing import Any
 
 import numpy as np
 
 import gflow
+from gflow.policy import ROUNDED_LOSS
 from gflow.report import format_number
+from gflow.report.answer import paragraph
 from gflow.show import drawings
 from gflow.show.elements import facts, matrix, page, picture, table
 from gflow.show.matrices import LARGEST_SHOWN_CELLS
@@ -30,6 +33,7 @@ def limit(record: gflow.Traversal) -> str:
     if exponent is not None:
         small = format_number(10.0**exponent, 2) if exponent > SMALLEST_EXPONENT else f"10^{exponent:.4g}"
         known.append(("1 % below", f"alpha = {small}"))
+    known += [("law", f"of what the start decides: {record.law}")] if record.law else []
     known += [("note", text) for text in record.warnings]
     several = len(record.chains) > 1
     head = ("component", "rank", "loss", "escape rate", "plateau time")
@@ -44,6 +48,15 @@ def limit(record: gflow.Traversal) -> str:
         std = None if record.from_start else record.std
         shown = _matrix(record, W, record.determined | record.from_start, std)
     return _page("Limit alpha → 0", record, shown, known, chain, partial(drawings.limit, record))
+
+
+def explanation(record: gflow.Explanation) -> str:
+    """Return the answer: what is learned in a few sentences, the matrix, its chain, and a sentence a statement."""
+    limit = record.limit
+    shown = "" if limit.matrix is None else _matrix(limit, limit.matrix, limit.determined, limit.std)
+    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in record.sentences)
+    small = picture(partial(drawings.explanation, record), CHAIN) if len(limit.saddles) > 1 else ""
+    return page(record.name, paragraph(record), shown, small, f'<ul style="margin:.2em 0">{said}</ul>')
 
 
 def deep_limit(record: gflow.DeepTraversal) -> str:
@@ -92,4 +105,4 @@ def _matrix(record: Any, values: np.ndarray, determined: np.ndarray, std: np.nda
 
 def _loss(loss: float, first: float) -> float:
     """Return the loss, 0 where it is rounding."""
-    return loss if loss > 1e-12 * first else 0.0
+    return loss if loss > ROUNDED_LOSS * first else 0.0

@@ -29,7 +29,7 @@ def _linear(given: Evidence) -> Answer:
     return given.model.linear, str(given.model)  # type: ignore[attr-defined]
 
 
-def _recalls(given: Evidence) -> Answer:
+def _recalls(given: Evidence) -> tuple[bool, str]:
     """Every target is the value of the one token whose key is that of the last token, among others."""
     problem: Any = given.problem
     X, y = problem.inputs, problem.values
@@ -42,8 +42,35 @@ def _recalls(given: Evidence) -> Answer:
     return met, "targets are values of single tokens" if met else "targets are not the values of single tokens"
 
 
+def _exact_recall(given: Evidence) -> tuple[bool, str]:
+    """The data are those of ``gflow.recall_task``, and there is one head that the closed forms are for."""
+    problem: Any = given.problem
+    model: Any = given.model
+    sizes, frequencies = _task(problem)
+    if not _recalls(given)[0] or len(frequencies) * len(sizes) > 14 or not sizes.all():
+        return False, "targets are not the values of single tokens, in all their signs"
+    task = gflow.recall_task(len(frequencies), sizes, frequencies)
+    same = all(
+        mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=1e-12, atol=0.0)
+        for mine, theirs in zip(_parts(problem), _parts(task), strict=True)
+    )
+    fits = model.heads == 1 and (model.streams == len(frequencies) if model.linear else model.streams is None)
+    return bool(same and fits), f"{'all' if same else 'not all'} sequences of the recall task; {model!r}"
+
+
+def _parts(problem: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return problem.inputs, problem.values, problem.shares
+
+
+def _task(problem: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return sizes of the values and frequencies of the keys, as the data show them."""
+    sizes = np.abs(problem.values).max(axis=0)
+    return sizes, problem.shares @ problem.inputs[:, -1, : problem.inputs.shape[2] - len(sizes)]
+
+
 SOFTMAX = Hypothesis("softmax", "the scores go through a softmax", _softmax)
 LINEAR = Hypothesis("linear", "the scores are taken as they are", _linear)
+EXACT = Hypothesis("exact recall", "the data are all sequences of the recall task, for one head", _exact_recall)
 RECALL = Hypothesis("recall", "the target is the value of the one token that is asked for", _recalls)
 
 
@@ -78,6 +105,46 @@ def origin(given: Evidence) -> Claim:
 def escape(given: Evidence) -> Iterator[Claim]:
     """Yield the claims on the blow-up time of a start of linear attention."""
     yield from left_in_time(given, ESCAPE)
+
+
+def saddle(given: Evidence) -> Iterator[Claim]:
+    """Yield the claims on the first saddle of exact recall: critical, and left at the rates of the closed form."""
+    ids, title = (f"{SADDLE.id}.critical", f"{SADDLE.id}.rates"), SADDLE.title
+    if not _exact_recall(given)[0]:
+        yield from (Claim.undecided(id, title, "this is no exact recall task for one head") for id in ids)
+        return
+    model: Any = given.model
+    sizes, omega = _task(given.problem)
+    theta, rates = _first_saddle(model, sizes, omega)
+    loss = given.make(given.problem, model)
+    values = np.linalg.eigvalsh(loss.hessian(theta))
+    norm, found = float(np.abs(values).max()), -values[: len(rates)]
+    slope = excess(float(np.linalg.norm(loss.gradient(theta))), SAFETY * EPS * norm)
+    yield Claim.bounded(ids[0], title, slope, 0.0, 1.0, reason="gradient, in units of rounding")
+    measured = excess(float(np.abs(found - np.sort(rates)[::-1]).max(initial=0.0)), SAFETY * EPS * norm)
+    reason = f"predicted {', '.join(f'{rate:.6g}' for rate in np.unique(rates)[::-1][:4])}; the largest difference"
+    yield Claim.bounded(ids[1], title, measured, 0.0, 1.0, reason=f"{reason}, in units of rounding")
+
+
+def _first_saddle(model: Any, sizes: np.ndarray, omega: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the saddle with the largest value (linear: and the commonest query) learned, and its rates of escape."""
+    p, dk, dv, s2 = len(omega), model.key_width, model.value_width, np.square(sizes)
+    j, q = int(np.argmax(s2)), int(np.argmax(omega))
+    Q, V = np.zeros(model.layers[0]), np.zeros(model.layers[2])
+    others = np.delete(s2, j)
+    if model.linear:
+        c = 1.0 / ((p + 1) * np.sqrt(dk))
+        Q[q, 0] = V[j, 0] = c**-0.25
+        queries, values = np.delete(omega, q) * s2[j] * np.sqrt(c), others * omega[q] * np.sqrt(c)
+        rates = np.r_[np.repeat(queries, dk - 1), np.repeat(values, dv - 1)]
+    else:
+        V[p + j, 0] = np.sqrt((p + 1) / p)
+        keys = np.linalg.svd(np.diag(omega) @ (np.eye(p) - 1.0 / p), compute_uv=False)[: p - 1]
+        queries, values = s2[j] * keys / (p * np.sqrt(dk)), others / (p + 1)
+        rates = np.r_[np.repeat(queries, dk), np.repeat(values, dv - 1)]
+    O = np.zeros(model.layers[3])  # noqa: E741 - the field's letter
+    O[0, j] = V[j if model.linear else p + j, 0]
+    return model.theta(Q, Q, V, O), rates[rates > 0.0]
 
 
 def minimum(given: Evidence) -> Claim:
@@ -117,6 +184,17 @@ ESCAPE = Statement(
     (LINEAR, SMALL_START),
     applies,
 )
+SADDLE = Statement(
+    "attention_saddle",
+    "the first saddle of exact recall is critical, and left at rates in closed form",
+    saddle,
+    OURS,
+    "check",
+    r"\text{softmax: } \tfrac{s_1^2}{p \sqrt{d_k}} \sigma_i(\operatorname{diag}(\omega)(1 - \tfrac{1}{p} 1 1^\top)), "
+    r"\; \text{linear: } \omega_q s_1^2 \sqrt{c}, \; s_j^2 \omega_1 \sqrt{c}",
+    (EXACT,),
+    applies,
+)
 MINIMUM = Statement(
     "attention_minimum",
     "softmax attention recalls in the limit of infinite weights alone: its flow does not converge",
@@ -127,4 +205,4 @@ MINIMUM = Statement(
     (SOFTMAX, RECALL),
     applies,
 )
-STATEMENTS: tuple[Statement, ...] = (INVARIANT, ORIGIN, ESCAPE, MINIMUM)
+STATEMENTS: tuple[Statement, ...] = (INVARIANT, ORIGIN, ESCAPE, SADDLE, MINIMUM)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from gflow.plain import plain
-from gflow.showing import Shown
+from gflow.showing import Drawn, Tabular
 
 Interval = tuple[float | None, float | None]
 """A closed interval (low, high); ``None`` means unbounded on that side."""
@@ -42,7 +42,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Claim(Shown):
+class Claim(Drawn, Tabular):
     """One statement together with the evidence for or against it.
 
     Build it with ``Claim.bounded``, ``Claim.hypothesis``, ``Claim.unmet`` or ``Claim.undecided``. A statement that is

@@ -56,7 +56,8 @@ def _completions(given: Evidence) -> Iterator[ComparisonRow]:
     if given.bracket is None:
         yield ComparisonRow(RANK, None, "not bracketed")
     else:
-        ends = f"rank in [{given.bracket.lower}, {given.bracket.upper}]"
+        low, high = given.bracket.lower, given.bracket.upper
+        ends = f"rank {low}" if low == high else f"rank in [{low}, {high}]"
         yield ComparisonRow(RANK, given.bracket.completion, f"{ends}; one completion of the upper rank")
 
 

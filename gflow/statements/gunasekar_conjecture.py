@@ -56,9 +56,10 @@ class Refutation:
     @property
     def words(self) -> str:
         """Return the refutation in one clause."""
+        least = " to ".join(dict.fromkeys((f"{self.lower:.10g}", f"{self.upper:.10g}")))
         return (
-            f"refuted in general: for (1,3) = 1, (1,4) = (2,3) = {self.ratio:g} the least trace lies in "
-            f"[{self.lower:.10g}, {self.upper:.10g}] and the limit of the flow has {self.learned:.10g}"
+            f"refuted in general: for (1,3) = 1, (1,4) = (2,3) = {self.ratio:g} the least trace is {least}, and that "
+            f"of the limit of the flow {self.learned:.10g}"
         )
 
 

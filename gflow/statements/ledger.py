@@ -9,7 +9,7 @@ from typing import Any
 
 import gflow
 from gflow import watch
-from gflow.showing import Tabular
+from gflow.showing import Drawn, Tabular
 from gflow.statements.claims import Claim, Verdict, exit_code
 from gflow.statements.comparison import completions
 from gflow.statements.evidence import Evidence, factored_completion
@@ -20,7 +20,7 @@ WORST_FIRST = (Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.HYPOTHESIS_NOT_M
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ledger(Tabular):
+class Ledger(Drawn, Tabular):
     """The verdicts on all statements for one matrix.
 
     Attributes

@@ -41,7 +41,7 @@ def isometry(problem: gflow.MatrixSensing, rank: int, rng: np.random.Generator |
     symmetric = problem.shape[0] == problem.shape[1] and bool((A == A.mT).all())
     bounds = gflow.restricted_isometry(problem, rank, symmetric=symmetric, rng=rng)
     matrices = "symmetric matrices" if symmetric else "matrices"
-    found = f"delta in [{bounds.delta_lower:.4g}, {bounds.delta_upper:.4g}] on {matrices} of rank {bounds.rank}"
+    found = f"delta {bounds.ends} on {matrices} of rank {bounds.rank}"
     return Finding(ISOMETRY.name, bounds.holds, found)
 
 

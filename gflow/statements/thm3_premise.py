@@ -63,7 +63,9 @@ class Compared:
         return not self.is_rounding and self.loss - self.best > BETTER_FIT * self.loss
 
     def __str__(self) -> str:
-        where = f"rank {self.rank}" if self.saddle is None else f"component {self.saddle.component}, rank {self.rank}"
+        where = (
+            f"rank {self.rank}" if self.saddle is None else f"component {self.saddle.component + 1}, rank {self.rank}"
+        )
         if self.is_rounding:
             return f"{where}: loss {self.loss:.8g}, zero within the rounding of the data"
         if self.fit is None:

@@ -37,7 +37,8 @@ class FigureStudy(Protocol):
 
     ``TITLE`` is one line; ``SETTING`` says what is computed, and which setting was chosen where the publication leaves
     it open. ``Config`` is a frozen dataclass of plain values whose defaults are the full study, with a field ``seed``;
-    a field ``problem`` (``MatrixCompletion``) makes the study run on a user's matrix. ``QUICK`` is a small version.
+    a field ``problem`` (``MatrixCompletion``) makes the study run on a user's matrix. ``QUICK`` is a small version. It
+    may have a ``FORMULA``, the TeX of what it is about.
     """
 
     TITLE: str
@@ -121,6 +122,7 @@ def study_report(
     return Report(
         title=study.TITLE,
         lead=study.SETTING,
+        formula=getattr(study, "FORMULA", ""),
         claims=[replace(claim, id=f"{name}/{claim.id}") for claim in study.claims(result)],
         figures=[
             Figure.drawn(f"{name}-{panel}", study.PANELS[panel].caption, drawing, data[panel])
@@ -137,7 +139,7 @@ def combined_report(reports: Sequence[Report], title: str) -> Report:
     """Return one report on several studies, in their order."""
     return Report(
         title=title,
-        lead=" ".join(f"{report.title}. {report.lead}" for report in reports),
+        lead=" ".join(["; ".join(report.title for report in reports) + ".", *(report.lead for report in reports)]),
         claims=[claim for report in reports for claim in report.claims],
         figures=[figure for report in reports for figure in report.figures],
         tables=[table for report in reports for table in report.tables],

@@ -17,6 +17,7 @@ from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 
 TITLE = "Few entries: deeper products reconstruct better from the same start"
+FORMULA = r"W = W_1 \cdots W_L, \quad \|W - M\|_F / \|M\|_F"
 SETTING = (
     "The setting of Arora, Cohen, Hu and Luo 2019, section 2: a square matrix of low rank with Gaussian factors and "
     "norm d, many or few of its entries, W = W1 ... WL of full width from a balanced start of singular values of the "

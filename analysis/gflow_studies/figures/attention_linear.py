@@ -18,6 +18,7 @@ from gflow_studies.figures import staircases
 from gflow_studies.figures.staircases import KEYS, SIZES, TASK, WIDTH, Staircase, near, slope
 
 TITLE = "Saddle to saddle in linear attention: losses, singular values, rates, times and model ranks"
+FORMULA = r"t \sim \alpha^{-2}"
 SETTING = (
     f"{TASK} Queries and keys read key coordinates, values the others (40 parameters), so that diagonal weights fit "
     "the matrix of ones at rank one: the saddle (I, J) has I queries and J values. The origin is degenerate of order "

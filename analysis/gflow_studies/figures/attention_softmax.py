@@ -18,6 +18,7 @@ from gflow_studies.figures import staircases
 from gflow_studies.figures.staircases import KEYS, SIZES, TASK, WIDTH, Staircase, near, slope
 
 TITLE = "Low rank in softmax attention: singular values of W_Q, W_K, W_V and W_O along the flow"
+FORMULA = r"\operatorname{softmax}(X W_Q W_K^\top X^\top) X W_V W_O"
 SETTING = (
     f"{TASK} All matrices read whole tokens (68 parameters). The flow leaves the origin in values and outputs, then in "
     "queries and keys, and so on by turns. Rates and times of the first steps are predicted in closed form; after the "

@@ -18,6 +18,7 @@ from gflow_studies.figures.repeats import KIND_NAMES, KINDS, RANK_TOL, SIZES, Re
 from gflow_studies.figures.repeats_drawing import draw_cumulative, draw_norms, draw_ranks, draw_shares, legend_above
 
 TITLE = "Bai et al. 2024, Figure 1: learned against ground-truth rank and nuclear norm"
+FORMULA = r"\dot\theta = -\nabla R, \quad R = \tfrac{1}{n} \|P \circ (A B - M)\|_F^2, \quad \theta(0) = \alpha \theta_0"
 SETTING = (
     "Gaussian 4 x 4 matrices of rank 1 to 3; a uniformly drawn mask of the kind and sample size; one Gaussian theta_0. "
     "Sample sizes lie below, at and above 2 r d - r^2 (7, 12, 15); disconnected 4 x 4 masks have at most 9 entries, "

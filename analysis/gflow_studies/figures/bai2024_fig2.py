@@ -16,6 +16,7 @@ from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 
 TITLE = "Bai et al. 2024, Figure 2: matrices and their observation graphs"
+FORMULA = r"i \sim j \iff P_{ij} = 1, \; M_{ij} \ne 0"
 SETTING = (
     "Vertices are rows and columns, edges the observed entries that are not zero; vertices without an edge are left "
     "out of the count of components. The kinds are computed twice: by components of the graph, and by the rank of "

@@ -30,6 +30,7 @@ from gflow_studies.figures.passages import Journey, journey
 from gflow_studies.figures.variances import Learned, learned, random_starts, sizes_of
 
 TITLE = "Bai et al. 2024, Figure 3: connected data, from saddle to saddle at increasing rank"
+FORMULA = r"\Omega_0 \subset \Omega_1 \subset \Omega_2 \subset \Omega_3, \quad \operatorname{rank} \Omega_k = k"
 RANK_TOL = 1e-3
 SETTING = (
     "Exact gradient flow (no learning rate; LSODA with relative tolerance 1e-10) from Gaussian A and B of the stated "

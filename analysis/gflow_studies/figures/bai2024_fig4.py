@@ -29,15 +29,16 @@ from gflow_studies.figures.passages import Journey, journey
 from gflow_studies.figures.variances import Learned, learned, random_starts, sizes_of
 
 TITLE = "Bai et al. 2024, Figure 4: disconnected data, a smaller manifold and entries left to the start"
+FORMULA = r"\omega_k \subset \Omega_k, \quad A[I^c] = 0, \; B[:, J^c] = 0"
 RANK_TOL = 1e-3
 SETTING = (
     "Exact gradient flow (no learning rate; LSODA with relative tolerance 1e-10) from Gaussian A and B of the stated "
-    "variance until the loss is below 1e-20 max|M|^2 or so; the publication does not give step size or stopping rule. "
-    f"A singular value counts towards the numerical rank above {RANK_TOL:g} sigma_1. The nine masks are those "
-    "of a 3 x 3 matrix with five entries and two complete components; they hide entries of the symmetric rank-1 matrix "
-    "that fits the published one, since the publication does not name the matrix. In (f) every run has a start of its "
-    "own; the law needs no run: frames of the components are independent and Haar distributed, so an entry between "
-    "them is |a_i| |b_j| times the cosine of the angle of two random lines in R^r."
+    "variance until the loss is below 1e-20 max|M|^2 or so; step size and stopping rule are not published. A singular "
+    f"value counts towards the numerical rank above {RANK_TOL:g} sigma_1. The nine masks are those of a 3 x 3 matrix "
+    "with five entries and two complete components; they hide entries of the symmetric rank-1 matrix that fits the "
+    "published one, which is not named. In (f) every run has a start of its own; the law needs no run: frames of the "
+    "components are independent and Haar distributed, so an entry between them is |a_i| |b_j| cos(phi), phi the angle "
+    "of random lines in R^r."
 )
 PANELS: Mapping[str, Panel] = {
     "variances": Panel(
@@ -107,10 +108,7 @@ QUICK = Config(repeats=3, runs=10, fits=20)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """Learned matrices for equal and for independent starts, one journey, the nine masks and greedy learning.
-
-    ``limits`` are those of the starts in ``learned``, None where there is none.
-    """
+    """Learned matrices for equal and independent starts, ``limits`` or None, a journey, masks, greedy learning."""
 
     config: Config
     limits: tuple[np.ndarray | None, ...]

@@ -17,6 +17,7 @@ from gflow.workers import mapped
 from gflow_studies.figures.shares_drawing import draw_bars
 
 TITLE = "Minimum rank or minimum norm: a statement about two factors"
+FORMULA = r"W = W_1 \cdots W_L, \quad L = 2, 3, 4, \quad \alpha \to 0"
 SETTING = (
     "4 x 4 masks in which every row and column is observed, in equal numbers of each kind of data, with Gaussian "
     "entries, and the exact limit alpha -> 0 of W = W1 ... WL for L = 2, 3 and 4. Its rank is compared with the "

@@ -16,17 +16,16 @@ from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 
 TITLE = "Gunasekar et al. 2017, Theorem 1: commuting measurements and the minimum nuclear norm"
+FORMULA = r"A_i A_j = A_j A_i \Rightarrow U U^\top \to \operatorname{argmin} \|X\|_*"
 SETTING = (
     "Random measurements with common eigenvectors of a random positive definite matrix with the same eigenvectors, so "
-    "that the hypothesis holds; X = U U^T starts at alpha I. The rectangular problems have measurements "
-    "P diag(.) Q^T and follow W = A B from the start of their symmetric dilation (Corollary 2). The closed path is "
-    "compared with the integrated flow (relative tolerance 1e-11) at 12 times, from alpha = 1e-3 unit; the limit with "
-    "the certified minimum of the nuclear norm for decreasing alpha, down to 1e-300 unit. The publication gives no "
-    "numbers here: sizes, numbers of measurements and scales were chosen for this study."
+    "that the hypothesis holds; X = U U^T starts at alpha I. The rectangular problems have measurements P diag(.) Q^T "
+    "and follow W = A B from the start of their symmetric dilation (Corollary 2). The closed path is compared with "
+    "the integrated flow (relative tolerance 1e-11) at 12 times, from alpha = 1e-3 unit; the limit with the certified "
+    "minimum of the nuclear norm for decreasing alpha, down to 1e-300 unit. Sizes, numbers and scales are of this "
+    "study."
 )
-PATH_TOL = 1e-8
-NORM_TOL = 1e-6
-ORDER_TOL = 0.05
+PATH_TOL, NORM_TOL, ORDER_TOL = 1e-8, 1e-6, 0.05
 SEEN = 1e-250
 """Excesses above this show the law."""
 PATH_ALPHA = 1e-3

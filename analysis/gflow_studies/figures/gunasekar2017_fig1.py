@@ -14,6 +14,7 @@ from gflow_studies.figures.factor_width_views import columns, draw_widths, full,
 from gflow_studies.figures.factor_widths import CASES, SMALL_WIDTHS, Result, Widths, runs
 
 TITLE = "Gunasekar et al. 2017, Figure 1: reconstruction error against the factor width"
+FORMULA = r"X = U U^\top, \quad \|X - X^*\|_F / \|X^*\|_F"
 SETTING = setting("|X - X*|_F / |X*|_F at the end of descent on X = U U^T with U of width d.")
 PANELS = {
     case: Panel(

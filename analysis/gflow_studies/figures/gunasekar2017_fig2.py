@@ -14,6 +14,7 @@ from gflow_studies.figures.factor_width_views import columns, draw_widths, full,
 from gflow_studies.figures.factor_widths import CASES, FIT_TOL, SMALL_WIDTHS, Result, WidthCase, Widths, runs
 
 TITLE = "Gunasekar et al. 2017, Figure 2: nuclear norm against the factor width"
+FORMULA = r"X = U U^\top, \quad \|X\|_*"
 SETTING = setting("|X|_* at the end of descent on X = U U^T with U of width d; the runs are those of Figure 1.")
 PANELS = {
     case: Panel(

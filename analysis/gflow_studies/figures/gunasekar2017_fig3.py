@@ -15,6 +15,7 @@ from gflow_studies.figures.factor_width_views import columns, draw_widths, full,
 from gflow_studies.figures.factor_widths import CASES, Result, Widths, runs
 
 TITLE = "Gunasekar et al. 2017, Figure 3: completion of entries sampled uniformly and by a power law"
+FORMULA = r"\|X - X^*\|_F, \quad X_{ij} = X^*_{ij} \text{ observed}"
 SETTING = (
     "As Figures 1 and 2, with entries in place of Gaussian measurements: X* of order n = 50 and rank 2 with equal "
     "eigenvalues and Haar distributed eigenvectors, |X*|_F = 1, and m = 3nr pairs (i, j), (j, i), drawn without "

@@ -17,6 +17,7 @@ from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 
 TITLE = "Gunasekar et al. 2017, Figure 4: excess of the nuclear norm over a grid of small problems"
+FORMULA = r"\|X\|_* / \min \|X\|_* - 1"
 SETTING = (
     "The publication's grid is not known here; this one was chosen: orders 3, 4, 5; planted X* = V V^T of rank 1 and 2 "
     "with Gaussian V; m = 1/4, 1/2 and 3/4 of the n (n + 1) / 2 unknowns; symmetric Gaussian measurements, and "

@@ -16,6 +16,7 @@ from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 
 TITLE = "Jin et al. 2023: incremental learning under restricted isometry"
+FORMULA = r"(1 - \delta) \|X\|_F^2 \le \|\mathcal{A}(X)\|^2 \le (1 + \delta) \|X\|_F^2"
 SETTING = (
     "Symmetric Gaussian measurements of a planted X* >= 0 with distinct eigenvalues; the number of measurements grows. "
     "The restricted isometry constant at rank 2r + 1 is bounded empirically: the lower bound comes from a local search "

@@ -18,6 +18,7 @@ from gflow_studies.figures.repeats_drawing import draw_norms, draw_paths, draw_r
 from gflow_studies.limit_study import SLACK
 
 TITLE = "Figure 1 of Bai et al. 2024 in the exact limit alpha -> 0: what finite alpha misses"
+FORMULA = r"W = \lim_{\alpha \to 0} W_\infty(\alpha)"
 SETTING = (
     "The matrices, masks and theta_0 of the study bai2024-fig1, the first repeats of each. The limit alpha -> 0 comes "
     "from the saddle-to-saddle traversal, with no small number; its rank counts singular values above 1e-7 of the "

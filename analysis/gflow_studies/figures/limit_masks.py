@@ -18,6 +18,7 @@ from gflow_studies.figures.shares_drawing import draw_bars, draw_lines
 from gflow_studies.mask_study import NORM_TOL, MaskCase, mask_case
 
 TITLE = "The 4 x 4 masks by class, rank and outcome: what the limit alpha -> 0 learns"
+FORMULA = r"W = \lim_{\alpha \to 0} W_\infty(\alpha), \quad \operatorname{rank} W, \; \|W\|_*"
 SETTING = (
     "One mask of each of the 316 classes under row and column permutations, with integer matrices without zeros, "
     "products of factors with entries +-1, +-2, +-3, of rank 1 to 3, and one Gaussian theta_0 for each. The limit "

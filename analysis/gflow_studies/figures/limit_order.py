@@ -18,6 +18,7 @@ from gflow_studies.figures.orders_drawing import draw_distribution, draw_falls, 
 from gflow_studies.limit_study import ORDER_TOL, SLACK
 
 TITLE = "The order of the limit alpha -> 0 over random problems: how small is small enough?"
+FORMULA = r"\|W_\infty(\alpha) - W\| \sim \alpha^q"
 SETTING = (
     "Random problems from 4 x 4 to 6 x 7, real or integer, of low or full rank, connected or in blocks, each with one "
     "Gaussian theta_0. The distance of the learned matrix from its limit alpha -> 0 falls as alpha^q; the traversal "

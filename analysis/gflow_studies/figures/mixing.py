@@ -17,6 +17,7 @@ from gflow.workers import mapped
 from gflow_studies.figures.shares_drawing import draw_bars
 
 TITLE = "Which pair escapes: structured data against random data"
+FORMULA = r"p_1 = \min_j p_j, \quad \text{amplitude}_j \sim \alpha^{p_j}"
 SETTING = (
     "Connected 4 x 4 matrices with Gaussian entries, each with the stated symmetry of data and mask (block: two "
     "symmetric blocks joined by observed zeros and one entry with its mirror image), and the limit alpha -> 0 of the "

@@ -17,11 +17,14 @@ from gflow.studies.study import Columns, Panel
 from gflow_studies.figures.attention_linear import LADDER, predicted, predicted_sizes
 
 TITLE = "Model rank at special points: singular values, proven bounds and closed forms"
+FORMULA = r"\dim \operatorname{span} \{\partial_{\theta_1} f_\theta, \ldots, \partial_{\theta_m} f_\theta\}"
 SETTING = (
     "Two tanh neurons with bias whose function is tanh(x + 1), or near it, at 24 points of [-2, 2]; matrices of rank "
-    "1, 2 and 3; attention with ranks I of queries and keys and J of values. Tangent functions are sampled and their "
-    "singular values, of columns of length one, are compared with a lower bound proven in ball arithmetic and an upper "
-    "one from the form of the model. Neurons that nearly coincide have full rank, which no double can see."
+    "1, 2 and 3; convolutions with shared kernels, with kernels of their own at each place, and without kernels "
+    "(Table 4 of Zhang et al. 2022); attention with ranks I of queries and keys and J of values. Tangent functions "
+    "are sampled and their singular values, of columns of length one, are compared with a lower bound proven in ball "
+    "arithmetic and an upper one from the form of the model. Neurons that nearly coincide have full rank, which no "
+    "double can see."
 )
 X = np.linspace(-2.0, 2.0, 24)
 NEURONS = (
@@ -34,6 +37,10 @@ NEURONS = (
     ("2^-40 apart", (0.5, 0.5), (1, 1 + 2.0**-40), (1, 1), 6, 5),
 )
 """Name, a, w, b, the rank, and the number of singular values above rounding."""
+KERNEL, PLACES = (0.6, 0.8, 1.0), 3
+CONVOLUTIONS = {(False, "shared"): 6, (False, "not shared"): 12, (False, "connected"): 18}
+CONVOLUTIONS |= {(True, "shared"): 7, (True, "not shared"): 15, (True, "connected"): 21}
+"""With bias or without: the rank of tanh of one kernel at three places of five numbers, as that of three equal ones."""
 SOFTMAX = {(0, 1): 3, (0, 2): 4, (1, 1): 8, (1, 2): 9, (2, 1): 11, (2, 2): 12, (3, 1): 12, (3, 2): 13}
 SIZES = np.array([1.0, 0.746608451, 0.163951723])
 PANELS = {
@@ -75,7 +82,7 @@ class Result:
 
 def run(config: Config, *, jobs: int = 1) -> Result:
     """Return the ranks of all points."""
-    return Result(config, [*neurons(), *matrices(config), *attention(config)])
+    return Result(config, [*neurons(), *matrices(config), *convolutions(config), *attention(config)])
 
 
 def neurons() -> list[Point]:
@@ -99,6 +106,26 @@ def matrices(config: Config) -> list[Point]:
     return found
 
 
+def convolutions(config: Config) -> list[Point]:
+    """Return one kernel, and three equal ones, at three places with and without ties; at a generic point all count."""
+    found = []
+    for (bias, ties), rank in CONVOLUTIONS.items():
+        for count in (1, 3):
+            net = gflow.ConvolutionalNetwork(
+                np.zeros((1, 5)), count, len(KERNEL), bias=bias, shared=ties != "not shared"
+            )
+            rows = np.broadcast_to([*KERNEL, *[0.5] * bias], net.parts(np.zeros(net.dim))[1].shape)
+            theta = net.theta(np.full((count, PLACES), 1.0 / count), rows)
+            model: Any = net
+            if ties == "connected":
+                theta, model = net.ties @ theta, net.network
+            name = f"{ties}, bias={bias}, {count}"
+            found.append(Point("convolution", name, rank, gflow.model_rank(model, theta, rng=config.seed)))
+            generic = gflow.model_rank(model, model.random(config.seed), rng=config.seed)
+            found.append(Point("convolution", f"{name}, generic", model.dim, generic))
+    return found
+
+
 def attention(config: Config) -> list[Point]:
     """Return linear and softmax attention with key and value streams at ranks (I, J)."""
     found = []
@@ -117,7 +144,7 @@ def attention(config: Config) -> list[Point]:
 def claims(result: Result) -> Sequence[Claim]:
     """Return that every rank is proven to be the one expected, and what singular values show of it."""
     found = []
-    for family in ("tanh", "matrix", "linear", "softmax"):
+    for family in ("tanh", "matrix", "convolution", "linear", "softmax"):
         here = [point for point in result.points if point.family == family]
         wrong = sum(not point.found.certified or point.found.rank != point.expected for point in here)
         statement = f"the model ranks of the family '{family}' are those of the closed form, and proven"

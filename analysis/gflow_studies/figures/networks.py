@@ -18,6 +18,7 @@ from gflow.workers import mapped
 from gflow_studies.figures.staircases import crossing, near
 
 TITLE = "Networks from small starts: together from a linear activation, one by one from a square"
+FORMULA = r"f(x) = \sum_i a_i \sigma(w_i \cdot x), \quad C_i = a_i |g| + w_i \cdot g"
 SETTING = (
     "Two neurons with bias and tanh, the target tanh(x + 1) at six points: the limit of small starts depends on the "
     "imbalance C_i = a_i |g| + w_i . g of the neurons alone, and starts meet it at order one (Zhao, Bai and Zhang "

@@ -18,7 +18,8 @@ def draw_plane(runs: Sequence[tuple[float, np.ndarray]], sizes: Sequence[np.ndar
     named: set[float] = set()
     for exponent, norms in sorted(runs, key=lambda run: run[0]):
         share = exponents.index(exponent) / max(len(exponents) - 1, 1)
-        label = "_" if exponent in named else f"$p = {exponent:.4g}$"
+        power = "" if exponent == 1 else f"^{{{exponent:.4g}}}"
+        label = "_" if exponent in named else rf"faster one from $\alpha{power}$"
         named.add(exponent)
         ax.plot(norms[:, 0], norms[:, 1], color=_between(share), linewidth=1.2, clip_on=False, label=label)
     ends = [part[-1] for part in sizes]

@@ -17,6 +17,7 @@ from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 
 TITLE = "Loss of plasticity: what was learned from few entries stays, with two factors"
+FORMULA = r"P_1 \subset P_2, \quad W = W_1 \cdots W_L"
 SETTING = (
     "A positive 4 x 4 matrix of rank one. First stage: its diagonal alone, four components. Second stage: all but "
     "three entries, connected data, from where the first stage ended (warm), or afresh from the small start (cold). "

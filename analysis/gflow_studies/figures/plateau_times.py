@@ -19,6 +19,7 @@ from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 
 TITLE = "Plateaus of three and four factors last a power of 1/alpha"
+FORMULA = r"t_k = \alpha^{-(L-2)} (s_0 + \cdots + s_k)"
 SETTING = (
     "Figure 3 of Bai et al. 2024 with W = W1 ... WL, L = 3 and 4, from alpha theta_0 with Gaussian theta_0. The "
     "plateau of rank k ends at t = alpha^-(L-2) (s_0 + ... + s_k): each s_k is the blow-up time of what the start has "

@@ -18,6 +18,7 @@ from gflow_studies.figures.premise_claims import drift_claims, premise_claims
 from gflow_studies.figures.stage_drifts import Drift, DriftCase, Fate, case, random_case, random_problem, violation
 
 TITLE = "Where the premise of Theorem 3 fails: a gallery, with the trajectories that run to infinity"
+FORMULA = r"R(\theta_k) = \min_{\Omega_k} R"
 SETTING = (
     "Theorem 3 assumes that the limit of vanishing initialisation is the best point of every Omega_k that it visits. "
     "Shown are published matrices and those of a seeded search over random connected 4 x 4 problems (Gaussian, rank 1 "

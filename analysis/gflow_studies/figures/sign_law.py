@@ -17,6 +17,7 @@ from gflow.workers import mapped
 from gflow_studies.figures.shares_drawing import draw_bars
 
 TITLE = "Disconnected data at depth three: the signs are coins"
+FORMULA = r"\Pr(+) = \Pr(-) = \tfrac12"
 SETTING = (
     "Two fully observed 2 x 2 blocks of a 4 x 4 matrix, W = W1 ... WL from alpha theta_0 with Gaussian theta_0. Mode i "
     "of both blocks shares channel i of the limit, with a sign that the start decides. Reflecting a mode of one block "

@@ -17,6 +17,7 @@ from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 
 TITLE = "Step size and completion: a little off below the edge of stability, another completion beyond it"
+FORMULA = r"\eta = x \cdot 2 / \lambda_{\max}(\nabla^2 R)"
 SETTING = (
     "Random connected 4 x 4 data, W = A B from one small start: gradient descent with step x times 2 / lambda_max, "
     "lambda_max the largest curvature at the end of the flow. Below x = 1 the distance of the completion from the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.limit.family import Stopped
-from gflow.limit.orbit.deep_orbits import TOLD
+from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, TOLD
 from gflow.limit.records import TraversalStatus
 from gflow.models import Factorization
 from gflow.objective import Objective
@@ -40,7 +40,7 @@ def first_mode(model: Factorization, values: np.ndarray, modes: np.ndarray, resi
 def require_any_order(objective: Objective, rank: int, end: np.ndarray, count: int) -> None:
     """Raise unless the modes that did not leave are seen to go on growing at the end of the one that did."""
     values = np.linalg.eigvalsh(objective.hessian(end))
-    left = int(np.sum(values < -TOLD * float(np.abs(values).max())))
+    left = int(np.sum(values < -SOFT_CURVATURE * float(np.abs(values).max())))
     if left != count - 1:
         raise Stopped(
             TraversalStatus.UNDECIDED,

@@ -40,6 +40,14 @@ def law(shape: tuple[int, int], width: int, chains: tuple[Chain, ...]) -> tuple[
     return determined, std
 
 
+def law_in_words(width: int) -> str:
+    """Return the name of the law of an entry between components, that of a cosine in R^r, with its ends."""
+    if width == 1:
+        return "a fair sign"
+    name = {2: "arcsine", 3: "uniform", 4: "semicircle"}.get(width, f"cosine in R^{width}")
+    return f"{name} within {np.sqrt(width):.3g} deviations"
+
+
 def crosses(chains: tuple[Chain, ...]) -> bool:
     """Return whether entries lie between active components, and so depend on the start."""
     return sum(each.end.rank > 0 for each in chains) > 1
@@ -146,8 +154,8 @@ def remarks(parts: Connectivity, chains: tuple[Chain, ...], order: float | None,
     """Return what a reader of the limit should be warned of; ``unknown``: that it is not known how it is approached."""
     said = []
     for name, lost in (("row", parts.unobserved_rows), ("column", parts.unobserved_columns)):
-        said += [f"{name} {index} (counted from 0) has no observation: its entries tend to 0" for index in lost]
-    for number, each in enumerate(chains):
+        said += [f"{name} {index + 1} has no observation: its entries tend to 0" for index in lost]
+    for number, each in enumerate(chains, 1):
         for saddle in each.saddles:
             if saddle.mixing is False:
                 said.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,10 +10,11 @@ from gflow.connectivity import connectivity
 from gflow.flow import Trajectory, gradient_flow
 from gflow.limit.orbit.growth import grows
 from gflow.limit.orbit.rosenbrock import rosenbrock_flow
+from gflow.limit.orbit.sizes import is_compilable
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, without_weights
 
 EIGENBASIS_DIM = 200
 """Up to this dimension orbits are followed in the eigenbasis of the Hessian."""
@@ -26,6 +27,8 @@ FAR_POWER = 0.05
 MOST_STEPS = 4000
 TOLD = 1e-6
 """What is larger than this, relative to the largest, is not zero."""
+SOFT_CURVATURE = 1e-8
+"""The same for eigenvalues of the Hessian at a critical point polished to rounding."""
 SAME = 1e-5
 """Two ends are one if no entry differs by more than this, relative to the largest."""
 
@@ -39,11 +42,14 @@ class Place(NamedTuple):
     theta: np.ndarray
 
 
-def orbit(objective: Objective, center: np.ndarray, launch: np.ndarray, rtol: float, use: Settings) -> Trajectory:
+def orbit(
+    problem: EntryProblem, model: Factorization, center: np.ndarray, launch: np.ndarray, rtol: float, use: Settings
+) -> Trajectory:
     """Return the gradient flow from center + launch until its slope has fallen, or it grows as a power of time.
 
-    Raises ``IntegrationFailed`` where the solver gives up at once.
+    The problem is in its own unit. Raises ``IntegrationFailed`` where the solver gives up at once.
     """
+    objective = Objective.of(problem, model)
     times, states, peak = [0.0], [center + launch], (0.0, 0.0)
 
     def watch(t: float, theta: np.ndarray, slope: float) -> bool:
@@ -56,8 +62,10 @@ def orbit(objective: Objective, center: np.ndarray, launch: np.ndarray, rtol: fl
         return far or slope <= SLOPE_LEFT * peak[0]
 
     if objective.dim <= EIGENBASIS_DIM:
-        limits = {"norm_limit": use.norm_limit, "max_steps": MOST_STEPS}
-        return rosenbrock_flow(objective, center, launch, rtol=rtol, watch=watch, **limits)  # type: ignore[arg-type]
+        limits: dict[str, Any] = {"norm_limit": use.norm_limit, "max_steps": MOST_STEPS}
+        if use.compiled and is_compilable(problem, model):
+            limits["compiled_for"] = problem, model
+        return rosenbrock_flow(objective, center, launch, rtol=rtol, watch=watch, **limits)
     return gradient_flow(
         objective,
         launch,
@@ -87,15 +95,15 @@ def channel(model: Factorization, u: np.ndarray, v: np.ndarray, size: float) -> 
     return model.theta(*factors)
 
 
-def reflections(problem: MatrixCompletion) -> list[Reflection]:
+def reflections(problem: EntryProblem) -> list[Reflection]:
     """Return reflections (R, S) with R W S observed as W is: of a coupling component, of a mode of a complete one."""
-    d1, d2 = problem.shape
+    (d1, d2), seen = problem.shape, without_weights(problem)
     found = []
-    for part in connectivity(problem).coupling_components:
+    for part in connectivity(seen).coupling_components:
         rows, columns = np.array(part.rows), np.array(part.columns)
-        block = problem.values[np.ix_(rows, columns)]
+        block = seen.values[np.ix_(rows, columns)]
         pairs = [(None, None)]
-        if problem.observed[np.ix_(rows, columns)].all():
+        if seen.observed[np.ix_(rows, columns)].all():
             U, sizes, Vt = np.linalg.svd(block, full_matrices=False)
             pairs += [(u, v) for u, size, v in zip(U.T, sizes, Vt, strict=True) if size > TOLD * sizes[0]]
         for u, v in pairs:
@@ -103,7 +111,15 @@ def reflections(problem: MatrixCompletion) -> list[Reflection]:
             R[np.ix_(rows, rows)] -= 2 * (np.eye(len(rows)) if u is None else np.outer(u, u))
             S[np.ix_(columns, columns)] -= 2 * (np.eye(len(columns)) if v is None else np.outer(v, v))
             found.append((R, S))
-    return found
+    return [each for each in found if keeps_risk(problem, each)]
+
+
+def keeps_risk(problem: EntryProblem, reflection: Reflection) -> bool:
+    """Return whether the risk of R W S is that of W: weights may forbid it."""
+    R, S = reflection
+    W = np.random.default_rng(0).standard_normal(problem.shape)
+    here, there = problem.gradient(W), R @ problem.gradient(R @ W @ S) @ S
+    return bool(np.abs(here - there).max() <= TOLD * np.abs(here).max())
 
 
 def turns(model: Factorization, reflection: Reflection, theta: np.ndarray, v: np.ndarray) -> bool:

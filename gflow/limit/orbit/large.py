@@ -84,7 +84,7 @@ def large_orbit(
 
 
 def growing(model: Factorization, path: Trajectory, rows: tuple[int, ...], columns: tuple[int, ...]) -> str:
-    """Return which row or column of the factors grew most over the last decade of time, by its number; nothing if none.
+    """Return which row or column of the factors grew most over the last decade of time, counted from 1; or nothing.
 
     An orbit that is too slow for its budget may be on its way to infinity, or to a minimum far away.
     """
@@ -97,5 +97,5 @@ def growing(model: Factorization, path: Trajectory, rows: tuple[int, ...], colum
     early, late = float(sizes[0][most]), float(sizes[1][most])
     if late <= GROWN * early:
         return ""
-    name = f"row {rows[most]}" if most < len(rows) else f"column {columns[most - len(rows)]}"
-    return f"the factor of {name} (counted from 0) grew from {early:.3g} to {late:.3g} since t = {last / 10.0:.3g}"
+    name = f"row {rows[most] + 1}" if most < len(rows) else f"column {columns[most - len(rows)] + 1}"
+    return f"the factor of {name} grew from {early:.3g} to {late:.3g} since t = {last / 10.0:.3g}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gflow.escape.degenerate import NoBlowUp, followed, grown_to
+from gflow.escape.growth import NoBlowUp, followed, grown_to
 from gflow.limit.law.deep_times import carried
 from gflow.models import Factorization
 from gflow.objective import Objective

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -106,12 +107,15 @@ class CompiledSteps:
     def __init__(
         self, center: np.ndarray, launch: np.ndarray, tol: float, problem: MatrixCompletion, model: Factorization
     ) -> None:
+        from gflow.fast.jit import in_time
         from gflow.fast.orbit import start, step
 
-        self.y, self.advance, self.tol = launch, step, tol
-        places = model.stacked(np.arange(model.dim)).ravel()
+        self.y, self.advance, self.tol = launch, partial(in_time, step), tol
+        first, *inner, last = model.factors(np.arange(model.dim))
+        places = np.concatenate([first.ravel(), last.T.ravel(), *(hidden.ravel() for hidden in inner)])
         self.order = np.argsort(places)
-        self.entries, self.memory, self.now = start(problem, model.rank, center[places], launch[places])
+        begin = center[places], launch[places]
+        self.entries, self.memory, self.now = start(problem, model.rank, *begin, model.depth - 2)
         self.look()
 
     def step(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, MatrixCompletion
 
 LARGE_CELLS = 20_000
 """Components with more entries than this, observed or not, are large."""
@@ -31,7 +31,7 @@ def shortage(
 ) -> str:
     """Return why counting observations leaves critical points of this rank a continuum; nothing if it does not.
 
-    Names the row or column with the fewest observations by its number in ``rows`` or ``columns``.
+    Names the row or column with the fewest observations by its number in ``rows`` or ``columns``, from 1.
     """
     (d1, d2), n = problem.shape, problem.n_observed
     sides = ("row", problem.rows, rows or range(d1)), ("column", problem.columns, columns or range(d2))
@@ -40,13 +40,13 @@ def shortage(
         least = int(observed.argmin())
         if observed[least] < min(rank, d1, d2):
             few = f"{observed[least]} observation" + ("" if observed[least] == 1 else "s")
-            return f"{name} {numbers[least]} (counted from 0) has {few}, fewer than the rank {rank}"
+            return f"{name} {numbers[least] + 1} has {few}, fewer than the rank {rank}"
     if n < rank * (d1 + d2 - rank):
         return f"{n} observations are fewer than the {rank * (d1 + d2 - rank)} parameters of rank {rank}"
     return ""
 
 
-def is_compilable(problem: MatrixCompletion, model: Factorization) -> bool:
+def is_compilable(problem: EntryProblem, model: Factorization) -> bool:
     """Return whether compiled steps cover the problem and pay; a subclass may have changed the loss."""
     exact = type(problem) is MatrixCompletion and type(model) is Factorization
     return exact and problem.unit == 1.0 and model.dim <= COMPILED_DIM

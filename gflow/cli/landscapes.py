@@ -1,0 +1,68 @@
+"""The subcommand ``landscape``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gflow.cli.inputs import check_report_folder, named, one_blas_thread, problem_of
+from gflow.cli.output import Outcome, facts, progress, refusing, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import gflow
+
+
+def landscape(arguments: Namespace) -> Outcome:
+    """Return every critical orbit with its spectrum, the flow between them, and whether one may be missing."""
+    import numpy as np
+
+    import gflow
+    from gflow.report.landscapes import landscape_claims, landscape_report
+    from gflow.statements.claims import exit_code
+
+    check_report_folder(arguments.report, arguments.force)
+    with one_blas_thread():
+        problem, name = problem_of(arguments)
+        with refusing("--rank"), progress("searching the landscape"):
+            model = gflow.Factorization(problem.shape, arguments.rank)
+            rng = np.random.default_rng(arguments.seed or 0)
+            start = None if arguments.seed is None else model.random(arguments.seed)
+            found = gflow.landscape(problem, model, rng=rng, start=start)
+        page = None
+        if arguments.report is not None:
+            from gflow.report import write_report
+
+            with refusing(arguments.report):
+                report = landscape_report(found, name)
+                page = write_report(report, arguments.report, formats=arguments.format, width=arguments.width)
+    payload = {"name": name, "n_observed": problem.n_observed} | found.to_dict() | named(problem)
+    return Outcome(payload, lambda: _parts(found, name, page), exit_code(landscape_claims(found)))
+
+
+def _parts(found: gflow.Landscape, name: str, page: Path | None) -> Iterator[Any]:
+    from gflow.report.landscapes import HEAD, level_rows, rows, summary
+
+    assert found.shape is not None
+    size = " x ".join(map(str, found.shape))
+    yield facts(
+        [
+            ("matrix", f"{name}, {size}, inner width {found.width}"),
+            ("found", summary(found)),
+            ("completeness", found.sentence()),
+            ("path", f"{' -> '.join(str(each + 1) for each in found.path)}: {found.path_status}"),
+            *(("note", note) for note in found.notes),
+            *((("page", str(page)),) if page is not None else ()),
+        ]
+    )
+    text = {"node", "kind", "Omega", "leads to"}
+    yield table("nodes", [f"{each} " if each in text else each for each in HEAD], rows(found))
+    head, levels = level_rows(found)
+    yield table("counts", [*head[:-1], f"{head[-1]} "], levels)
+    yield (
+        "*: on the path of small starts; index: negative eigenvalues of the Hessian, inside: those at width k;\n"
+        "zero modes: of them, gauge along the GL(r) orbit; continuum: its dimension at width k; a node stands for an\n"
+        "orbit, whatever A and B; rates and connections: --json, or the page of --out"
+    )

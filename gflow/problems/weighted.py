@@ -1,0 +1,158 @@
+"""Matrix completion with weights: entries that were seen several times, with values that contradict each other."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gflow.problems.completion import MatrixCompletion
+from gflow.problems.given import as_completion
+
+
+class WeightedCompletion:
+    """A partially observed matrix with risk R(W) = (1/n) sum_ij w_ij (W_ij - M_ij)^2, n the sum of the weights.
+
+    Parameters
+    ----------
+    values : MatrixCompletion, or what its first argument may be
+        The matrix M.
+    weights : (d1, d2) array
+        Positive and finite where an entry is observed; others are ignored.
+
+    Attributes
+    ----------
+    means : MatrixCompletion
+        M without the weights.
+    weights : (n,) array
+        Those of the observed entries, in row-major order.
+    spread : float
+        What ``repeated`` has found that no W explains: the mean square of all values is R(W) + spread.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``MatrixCompletion`` for the values; if the weights have another shape, or one of them is not positive.
+
+    Scales: R as s^2, gradient as s and curvature as 1 when M is multiplied by s.
+    """
+
+    def __init__(self, values: Any, weights: Any) -> None:
+        self.means = as_completion(values)
+        array = np.asarray(weights, dtype=float)
+        if array.shape != self.means.shape:
+            raise ValueError(f"weights must have the shape of values, {self.means.shape}; got {array.shape}")
+        self._hold(self.means.measure(array), 0.0)
+
+    def _hold(self, weights: np.ndarray, spread: float) -> None:
+        bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
+        if bad.size:
+            i, j = int(self.means.rows[bad[0]]), int(self.means.columns[bad[0]])
+            raise ValueError(
+                f"weights must be positive and finite; row {i + 1}, column {j + 1} has {weights[bad[0]]:g}"
+            )
+        self.weights, self.spread = weights, spread
+        self.roots, self.weight = np.sqrt(weights), 1.0 / float(weights.sum())
+        self.targets = self.roots * self.means.targets
+
+    @classmethod
+    def repeated(cls, rows: Any, columns: Any, values: Any, shape: tuple[int, int] | None = None) -> WeightedCompletion:
+        """Return the problem of entries (rows, columns), counted from 0, with values that may repeat and contradict.
+
+        Their means with the numbers of repetitions as weights; ``spread`` is the mean square about the means.
+
+        Parameters
+        ----------
+        rows, columns : (m,) int arrays
+        values : (m,) array
+        shape : (d1, d2), optional
+            Default: as large as the entries ask for.
+
+        Raises ``ValueError`` if the lengths differ, an entry lies outside, or a value is not finite.
+        """
+        from scipy import sparse
+
+        at, seen = (np.asarray(rows), np.asarray(columns)), np.asarray(values, dtype=float)
+        if not all(index.shape == seen.shape == (seen.size,) and index.dtype.kind in "iu" for index in at):
+            raise ValueError("rows, columns and values must be lists of equal length, the first two of integers")
+        bad = np.flatnonzero(~np.isfinite(seen))
+        if bad.size:
+            raise ValueError(f"values must be finite; value {bad[0] + 1} is {seen[bad[0]]}")
+        size = shape or tuple(int(index.max(initial=-1)) + 1 for index in at)
+        if any(index.size and not 0 <= index.min() <= index.max() < d for index, d in zip(at, size, strict=True)):
+            raise ValueError(f"rows and columns must be those of a {size[0]} x {size[1]} matrix, counted from 0")
+        cells, place, counts = np.unique(at[0] * size[1] + at[1], return_inverse=True, return_counts=True)
+        means = np.bincount(place, seen, len(cells)) / counts
+        problem = object.__new__(cls)
+        where = cells // size[1], cells % size[1]
+        problem.means = MatrixCompletion(sparse.coo_array((means, where), shape=size))
+        problem._hold(counts.astype(float), float(np.mean((seen - means[place]) ** 2)))
+        return problem
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return (d1, d2)."""
+        return self.means.shape
+
+    @property
+    def unit(self) -> float:
+        """Return that of M."""
+        return self.means.unit
+
+    @cached_property
+    def normalized(self) -> WeightedCompletion:
+        """Return the problem in its own unit."""
+        if self.unit == 1.0:
+            return self
+        problem = object.__new__(type(self))
+        problem.means = self.means.normalized
+        problem._hold(self.weights, self.spread / self.unit / self.unit)
+        return problem
+
+    def measure(self, W: np.ndarray) -> np.ndarray:
+        """Return the observed entries of W times the roots of their weights, (n,) (trailing axes of W are kept)."""
+        return self.roots.reshape(-1, *[1] * (np.ndim(W) - 2)) * self.means.measure(W)
+
+    def adjoint(self, weights: np.ndarray) -> np.ndarray:
+        """Return the (d1, d2) matrix with ``weights`` times those roots at the observed entries, 0 elsewhere."""
+        return self.means.adjoint(self.roots * weights)
+
+    @cached_property
+    def weight_matrix(self) -> np.ndarray:
+        """Return the weights as a matrix, zero where nothing is observed, shape (d1, d2)."""
+        return self.means.adjoint(self.weights)
+
+    def residual(self, W: np.ndarray) -> np.ndarray:
+        """Return E = w o (W - M), shape (d1, d2)."""
+        return self.weight_matrix * (W - self.means.values)
+
+    def risk(self, W: np.ndarray) -> Any:
+        """Return R(W), a float; an array where W has leading axes."""
+        found = self.weight * np.sum(self.residual(W) * (W - self.means.values), axis=(-2, -1))
+        return float(found) if np.ndim(W) == 2 else found
+
+    def gradient(self, W: np.ndarray) -> np.ndarray:
+        """Return dR/dW = (2/n) E, shape (d1, d2)."""
+        return 2.0 * self.weight * self.residual(W)
+
+    def curvature(self, dW: np.ndarray) -> np.ndarray:
+        """Return (2/n) w o dW, shape (d1, d2)."""
+        return 2.0 * self.weight * self.weight_matrix * dW
+
+    def __repr__(self) -> str:
+        return f"WeightedCompletion({self.shape[0]} x {self.shape[1]}, {len(self.targets)} observed)"
+
+
+EntryProblem: TypeAlias = MatrixCompletion | WeightedCompletion
+"""What is said of single entries, with weights or without."""
+
+
+def as_entries(problem: Any) -> EntryProblem:
+    """Return a problem of weighted completion as it is, and others as ``as_completion`` does."""
+    return problem if isinstance(problem, WeightedCompletion) else as_completion(problem)
+
+
+def without_weights(problem: EntryProblem) -> MatrixCompletion:
+    """Return the observed entries alone."""
+    return problem.means if isinstance(problem, WeightedCompletion) else problem
