@@ -1,6 +1,7 @@
 """Keep what people see as pictures and text, to be compared by eye: python scripts/captures.py [FOLDER]
 
-Reports are shown in Chromium as on a laptop, on a phone, in the dark and on paper; commands at 80 and 120 columns.
+Reports are shown in Chromium as on a laptop, on a phone, in the dark and on paper; commands at 80 and 120 columns; and
+pages of the site, where it is built, at 1280 and 390 pixels.
 """
 
 import os
@@ -9,9 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from looks import SITE, report_shown, site_shown
+
 COMMANDS = ("explain --example fig3", "explain --example fig4", "verify --example fig3", "limit --example fig4")
-LOOKS = {"laptop": "1280,2600", "phone": "390,2600", "dark": "1280,2600"}
-BROWSER = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
 def shown(command: str, *more: str, columns: int) -> str:
@@ -30,9 +33,6 @@ if __name__ == "__main__":
             (folder / name).write_text(shown(command, columns=columns), encoding="utf-8")
     with tempfile.TemporaryDirectory() as made:
         shown("verify --example fig3", "--out", f"{made}/report", columns=80)
-        page = f"file://{made}/report/report.html"
-        for look, size in LOOKS.items():
-            dark = ["--blink-settings=preferredColorScheme=0"] if look == "dark" else []
-            target = (f"--screenshot={folder / look}.png", f"--window-size={size}", "--hide-scrollbars")
-            subprocess.run([*BROWSER, *dark, *target, page], check=True, capture_output=True)
-        subprocess.run([*BROWSER, f"--print-to-pdf={folder / 'paper.pdf'}", page], check=True, capture_output=True)
+        report_shown(folder, f"file://{made}/report/report.html")
+        if SITE.is_dir():
+            site_shown(folder, Path(made) / "profile")

@@ -95,7 +95,7 @@ ROOMS = {
     ),
     "scripts": room(
         "gflow gflow.cli gflow.data gflow.statements gflow.plots gflow.report gflow.studies gflow_studies",
-        "court machines reproduction threadpoolctl distributed",
+        "court looks machines publishing pythons reproduction threadpoolctl distributed",
     ),
 }
 """Who may import whom. A module grown into a package obeys the row of its name; `gflow` means the public names."""

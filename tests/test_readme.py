@@ -1,4 +1,4 @@
-"""Every command and code block of the README runs, and prints what the README says."""
+"""Every command and code block of the README and of the tour runs, and prints what they say."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^```(?P<language>\w*) *(?P<name>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 RESULT = re.compile(r"  # (?P<value>.*)$")
-INSTALLATIONS = {"pip install .", "pip install -e '.[test]'"}
+INSTALLATIONS = {"pip install .", "pip install -e '.[test]'", "pip install '.[docs]'"}
 """Run by ``.ci/run`` and, as a wheel, by ``test_packaging``."""
-TEST_COMMAND = "python -m pytest"
+OTHERS = {"python -m pytest", "python -m sphinx -W docs docs/_build"}
+"""Run by ``.ci/run``."""
 
 
 @dataclass(frozen=True)
@@ -65,27 +66,34 @@ def run(command: str) -> int:
         return int(stop.code or 0)
 
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-GFLOW_COMMANDS = [command for command in commands(README) if command not in INSTALLATIONS | {TEST_COMMAND}]
+README, TOUR = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/start/tour.md"))
+GFLOW_COMMANDS = [command for command in commands(README) + commands(TOUR) if command not in INSTALLATIONS | OTHERS]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the data files that the README tells its reader to save."""
+    """A working folder with the data files that the tour tells its reader to save."""
     monkeypatch.chdir(tmp_path)
-    for block in blocks(README):
+    for block in blocks(README + TOUR):
         if block.name:
             (tmp_path / block.name).write_text(block.text, encoding="utf-8")
     return tmp_path
 
 
 def test_the_readme_holds_only_blocks_that_are_run() -> None:
-    assert {block.language for block in blocks(README) if not block.name} == {"console", "python", "text"}
-    assert README.count("\n```") == 2 * len(blocks(README))
+    assert {block.language for block in blocks(README + TOUR) if not block.name} == {"console", "python", "text"}
+    assert (README + TOUR).count("\n```") == 2 * len(blocks(README + TOUR))
 
 
-def test_the_readme_names_both_installations_and_the_test_command() -> None:
-    assert INSTALLATIONS | {TEST_COMMAND} <= set(commands(README))
+def test_the_readme_is_short_and_names_what_nobody_else_has() -> None:
+    assert len(README.splitlines()) < 120
+    assert {
+        word for word in ("Omega_k", "sub-Omega_k", "sympy", "ledger", "eight minutes") if word not in README
+    } == set()
+
+
+def test_the_readme_names_the_installations_the_test_command_and_how_the_site_is_built() -> None:
+    assert INSTALLATIONS | OTHERS <= set(commands(README))
 
 
 def test_the_answer_is_the_one_that_is_shown() -> None:
@@ -103,9 +111,10 @@ def test_every_command_succeeds(command: str, folder: Path) -> None:
         assert (folder / words[words.index("--out") + 1]).exists()
 
 
-def test_every_code_block_gives_the_values_in_its_comments(folder: Path) -> None:
+@pytest.mark.parametrize("text", [README, TOUR], ids=["README", "tour"])
+def test_every_code_block_gives_the_values_in_its_comments(text: str, folder: Path) -> None:
     names: dict[str, Any] = {}
-    assert [wrong for b in blocks(README) if b.language == "python" for wrong in wrong_results(b.text, names)] == []
+    assert [wrong for b in blocks(text) if b.language == "python" for wrong in wrong_results(b.text, names)] == []
 
 
 def test_a_wrong_value_in_a_comment_is_found() -> None:

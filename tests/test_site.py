@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import gflow
+from gflow.statements import statement_named, statements
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 MADE = {"_build", "jupyter_execute", "generated", "api", "command-line.md"}
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not MADE & set(path.parts))
-WRITTEN = ("theorems/generated", "gallery/generated", "reference/api", "reference/command-line")
+WRITTEN = ("theorems/generated", "gallery/generated", "reference/api", "reference/generated", "reference/command-line")
 """Pages that exist once the site is built."""
 
 
@@ -41,9 +42,9 @@ def test_every_page_is_in_a_table_of_contents(page: Path) -> None:
 
 def test_every_public_name_is_listed_under_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
-    import generated
+    import reference_pages
 
-    generated.api(tmp_path)
+    reference_pages.write_names(tmp_path)
     text = (tmp_path / "index.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^   gflow\.(\w+)$", text, re.MULTILINE)) == set(gflow.__all__)
 
@@ -51,3 +52,28 @@ def test_every_public_name_is_listed_under_a_task(tmp_path: Path, monkeypatch: p
 def test_the_citation_and_the_changelog_name_the_version() -> None:
     assert f"\nversion: {gflow.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\n## {gflow.__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_statement_has_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
+    import statement_pages
+
+    cases, known = statement_pages.Cases(), {each.id: each for each in statements()}
+    assert set(cases.chosen) == set(statement_pages.own(known.values()))
+    kinds = {id: {when for when, _ in chosen.values()} for id, chosen in cases.chosen.items()}
+    assert {id for id, found in kinds.items() if "holds" not in found} == {
+        "rip_thm3"
+    }  # no completion has its hypothesis
+    asking = {id for id in kinds if known[id].kind == "theorem" and known[id].hypotheses}
+    assert {id for id in asking if not kinds[id] & {"lacks", "premise"}} == {"network_origin"}
+    assert {name for chosen in cases.chosen.values() for name in chosen} == set(cases.setups)
+
+
+def test_a_case_that_ends_otherwise_than_it_says_stops_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
+    import statement_pages
+
+    cases = statement_pages.Cases()
+    cases.chosen = {"commuting": {"diagonal": ["lacks", "It holds."]}}
+    with pytest.raises(AssertionError, match="diagonal"):
+        cases.lines(statement_named("commuting"))

@@ -1,14 +1,19 @@
 """Formulas as MathML, written when the site is built: no script and no network is needed to read them."""
 
+import re
 from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
 
+BELOW = re.compile(r"<msub>(<mo>(?:lim|min|max|sup|inf)</mo>.*?)</msub>")
+"""A limit with what stands below it, without an index inside."""
+
 
 def written(tex: str, display: str) -> str:
-    """Return a formula in TeX as MathML."""
-    return convert(tex.strip(), display=display)
+    """Return a formula in TeX as MathML; set apart, limits stand above what they are taken over."""
+    found = convert(tex.strip(), display=display).replace("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>")
+    return BELOW.sub(r"<munder>\1</munder>", found) if display == "block" else found
 
 
 def inline(self: Any, node: nodes.math) -> None:
