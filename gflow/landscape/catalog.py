@@ -12,7 +12,7 @@ from gflow.landscape.spaces import Space
 
 SAME_PLACE = 1e-5
 """Places of one orbit differ by at most this, in the unit of the problem."""
-EQUAL_LOSS = 1e-9
+ONE_LOSS = 1e-9
 """Losses of one continuum agree within this fraction,"""
 NO_LOSS = 1e-13
 """or this, in units squared: where continua cross, Newton's method comes to rest early."""
@@ -119,7 +119,7 @@ class Catalog:
         way = zero @ np.linalg.svd(moves.T)[2][0]
         for sign in (1.0, -1.0):
             end = self.polished(k, theta + sign * NEARBY / 2 * size * way)
-            if end is None or abs(objective.value(end) - point.value) > max(NO_LOSS, EQUAL_LOSS * point.value):
+            if end is None or abs(objective.value(end) - point.value) > max(NO_LOSS, ONE_LOSS * point.value):
                 continue
             rank, end = self.space.reduced(k, end)
             if rank == k and self.space.apart(self.space.place(k, end), here) > MOVED:
@@ -129,7 +129,7 @@ class Catalog:
     def _family(self, new: Found) -> Found | None:
         """Return the known continuum, of equal rank and loss, that a point with zero modes belongs to."""
         for each in self.orbits:
-            level = max(NO_LOSS, EQUAL_LOSS * each.value)
+            level = max(NO_LOSS, ONE_LOSS * each.value)
             if each.k == new.k and each.extra > 0 and abs(each.value - new.value) <= level:
                 return each
         return None

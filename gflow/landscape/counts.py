@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gflow.certify.balls import FlintMissing, exact_rank
-from gflow.landscape.catalog import EQUAL_LOSS, Catalog
+from gflow.landscape.catalog import ONE_LOSS, Catalog
 from gflow.landscape.corank_one import corank_one_points, determinant_values
 from gflow.landscape.rank_one import NotCounted, rank_one_points
 from gflow.landscape.spaces import FactorColumns, Space
@@ -97,7 +97,7 @@ def _corank_one(catalog: Catalog, problem: MatrixCompletion) -> Count:
     for W, dimension in found:
         _filed(catalog, W, len(M) - 1)
         value = float(np.mean((W - M)[P] ** 2))
-        if dimension and not any(abs(value - each) <= EQUAL_LOSS * value for each in losses):
+        if dimension and not any(abs(value - each) <= ONE_LOSS * value for each in losses):
             losses.append(value)
         isolated += dimension == 0
     dets = determinant_values(M, P)

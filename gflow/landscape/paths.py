@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gflow.landscape.catalog import EQUAL_LOSS, Catalog, Found
+from gflow.landscape.catalog import ONE_LOSS, Catalog, Found
 from gflow.landscape.spaces import FactorColumns
 from gflow.limit import Traversal, saddle_to_saddle
 from gflow.limit.symmetric import symmetric_traversal
@@ -92,6 +92,6 @@ def _orbit(catalog: Catalog, W: np.ndarray) -> Found | None:
     if wide == k and (found := catalog.file(k, theta, "path")) is not None:
         return found
     value = float(np.mean(space.problem.residual(W)[space.problem.observed] ** 2))
-    level = max(ZERO_LOSS, EQUAL_LOSS * value)
+    level = max(ZERO_LOSS, ONE_LOSS * value)
     near = (each for each in catalog.orbits if each.k == k and abs(each.value - value) <= level)
     return next(near, None)
