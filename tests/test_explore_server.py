@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -37,12 +38,21 @@ def served(check: Callable[[Server], Awaitable[None]]) -> None:
             await check(server)
         finally:
             for each in OPENED:
-                each.close()
+                await left(each)
             OPENED.clear()
             await server.close()
             await asyncio.sleep(0.1)  # what is closed on one side is heard on the other
 
     asyncio.run(run())
+
+
+async def left(page: WebSocketClientConnection) -> None:
+    """Close a page and wait until the other side has heard of it: no socket is left to the collector."""
+    page.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(5.0):
+            while page.close_code is None and await page.read_message() is not None:
+                pass
 
 
 async def status(address: str, **headers: str) -> int:

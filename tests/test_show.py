@@ -30,7 +30,10 @@ def records() -> dict[str, Any]:
     limit = gflow.saddle_to_saddle(named)
     point = gflow.classify(objective, limit.saddles[1].theta)
     report = gflow.verify(fig3, statements=["prop2", "thm4"], drawn=False)
+    landscape = gflow.landscape([[3.0, 0.0], [0.0, 1.0]])
     return {
+        "Landscape": landscape,
+        "Node": landscape.nodes[0],
         "Explanation": gflow.explain(named, name=HOSTILE),
         "MatrixCompletion": named,
         "MatrixSensing": gflow.MatrixSensing.of_completion(fig3),

@@ -38,7 +38,11 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             *("network_plateaus", "network_escape"),
         ),
     ),
-    ("Attention", "", ("attention_ranks", "attention_origin", "attention_escape", "attention_minimum")),
+    (
+        "Attention",
+        "",
+        ("attention_ranks", "attention_origin", "attention_saddle", "attention_escape", "attention_minimum"),
+    ),
     ("Model rank", "", ("rank_formula", "rank_scale")),
     ("Laws of the flow", "", ("conservation", "balanced", "decoupling", "general.descent", "general.conserved")),
     (
@@ -93,6 +97,7 @@ SHORT = {
     "network_escape": "a degenerate origin is left at its blow-up time",
     "attention_ranks": "common subspaces of the weights are kept",
     "attention_origin": "values and outputs alone escape the origin",
+    "attention_saddle": "queries and keys escape the first saddle",
     "attention_escape": "linear attention leaves at its blow-up time",
     "attention_minimum": "softmax attention has no minimum to converge to",
     "rank_formula": "the model rank is that of its closed form",
