@@ -64,10 +64,10 @@ def drift_claims(cases: Sequence[DriftCase]) -> list[Claim]:
     lost = [each.name for each, found in drifts if found.fate is Fate.UNDECIDED]
     resting = [each.name for each, found in drifts if found.fate is Fate.REST]
     agreement = [found.agreement for _, found in drifts if found.agreement is not None]
+    whole = "every drift is followed until its end is seen"
+    unseen = f"no end was seen of {', '.join(lost)}"
     return [
-        Claim.bounded(
-            "followed", "every drift is followed until its end is seen", len(lost), 0, 0, reason=", ".join(lost)
-        ),
+        Claim.undecided("followed", whole, unseen, len(lost)) if lost else Claim.bounded("followed", whole, 0, 0, 0),
         Claim.bounded(
             "diverging",
             "a stage that the traversal calls diverging never comes to rest",
