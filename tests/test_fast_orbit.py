@@ -96,7 +96,18 @@ def test_compiled_steps_are_those_of_the_interpreted_method(seed: int, d1: int, 
 def wrong(name: str, change: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> float:
     """Return how far the interpreted kernels stray from the method when one of them is changed."""
     problem = random_problem(3, (3, 4), 10)
-    for kernel in ("gradient", "moved", "turned", "expand", "bend", "phi_functions", "attempt", "step"):
+    for kernel in (
+        "gradient",
+        "slope",
+        "curvature",
+        "expand",
+        "bend",
+        "moved",
+        "turned",
+        "phi_functions",
+        "attempt",
+        "step",
+    ):
         function = getattr(orbit, kernel)
         monkeypatch.setattr(orbit, kernel, getattr(function, "py_func", function))
     right = getattr(orbit, name)

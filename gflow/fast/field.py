@@ -25,8 +25,8 @@ class Entries(NamedTuple):
         Shape of Z: (d1 + d2, r).
     cut : int
         d1: the rows of Z that belong to A.
-    hidden : int
-        Number of layers between A and B, for ``gflow.fast.deep``.
+    hidden : int or None
+        Number of layers between A and B, for ``gflow.fast.deep``; None where there are none.
     """
 
     rows: np.ndarray
@@ -35,10 +35,10 @@ class Entries(NamedTuple):
     size: int
     rank: int
     cut: int
-    hidden: int
+    hidden: Any
 
 
-def entries_of(problem: Any, rank: int, hidden: int = 0) -> Entries:
+def entries_of(problem: Any, rank: int, hidden: int | None = None) -> Entries:
     """Return the observed entries of a problem in its own unit, in arrays of the types that are compiled for."""
     d1, d2 = problem.shape
     rows, columns = np.array(problem.rows, dtype=np.int64), np.array(problem.columns, dtype=np.int64)

@@ -52,12 +52,12 @@ class Around(NamedTuple):
 
 
 def start(
-    problem: Any, rank: int, center: np.ndarray, delta: np.ndarray, hidden: int = 0
+    problem: Any, rank: int, center: np.ndarray, delta: np.ndarray, hidden: int | None = None
 ) -> tuple[Entries, Around, Any]:
     """Return the entries, the memory and the record of an orbit that is at ``center`` + ``delta``."""
     entries = entries_of(problem, rank, hidden)
     Z, size = center[: entries.size * rank].reshape(-1, rank), center.size
-    X = Z @ products(hidden_of(entries, center))[0][-1] if hidden else Z
+    X = Z if hidden is None else Z @ products(hidden_of(entries, center))[0][-1]
     errors = 2.0 / entries.targets.size * ((X[entries.rows] * Z[entries.columns]).sum(axis=1) - entries.targets)
     square, lines = np.zeros((2, size, size)), np.zeros((9, size))
     local = delta.copy(), lines[0], lines[1], lines[2], square[0], square[1]
@@ -72,9 +72,6 @@ def start(
 def gradient(entries: Entries, at: Around, D: np.ndarray, result: np.ndarray) -> None:
     """Write the gradient at C + D less the one at C into ``result``, without cancellation."""
     rank, factor, C = entries.rank, 2.0 / entries.targets.size, at.center
-    if entries.hidden:
-        deep_gradient(entries, C, at.errors, D, result)
-        return
     result[:] = 0.0
     for e in range(entries.targets.size):
         i, j = entries.rows[e] * rank, entries.columns[e] * rank
@@ -109,20 +106,35 @@ def turned(at: Around, k: int) -> float:
 
 
 @compiled
+def slope(hidden: int | None, entries: Entries, at: Around, D: np.ndarray, result: np.ndarray) -> None:
+    """Write the gradient at C + D less the one at C; of the two branches one is compiled, by the type of ``hidden``."""
+    if hidden is None:
+        gradient(entries, at, D, result)
+    else:
+        deep_gradient(entries, at.center, at.errors, D, result)
+
+
+@compiled
+def curvature(hidden: int | None, entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
+    """Write the upper triangle of the Hessian at Z, by one branch likewise."""
+    if hidden is None:
+        hessian(entries, Z, result)
+    else:
+        deep_hessian(entries, Z, result)
+
+
+@compiled
 def expand(entries: Entries, at: Around, now: Any) -> None:
     """Keep the flow linearised at the present state: eigenbasis and velocity."""
     for i in range(at.delta.size):
         at.state[i] = at.center[i] + at.delta[i]
-    if entries.hidden:
-        deep_hessian(entries, at.state, at.hessian)
-    else:
-        hessian(entries, at.state, at.hessian)
+    curvature(entries.hidden, entries, at.state, at.hessian)
     values, vectors = np.linalg.eigh(at.hessian.T)  # which reads the lower triangle
     at.rates[:] = values
     at.basis[:] = vectors.T
     now.distance = norm(at.delta)
     now.noise = NOISE * max(abs(values[0]), abs(values[-1])) * now.distance
-    gradient(entries, at, at.delta, at.slope)
+    slope(entries.hidden, entries, at, at.delta, at.slope)
     now.gradients += 1
     now.moving = 0
     for k in range(values.size):
@@ -138,7 +150,7 @@ def expand(entries: Entries, at: Around, now: Any) -> None:
 def bend(entries: Entries, at: Around, now: Any, move: np.ndarray, result: np.ndarray) -> None:
     """Write the nonlinear part of the velocity after ``move`` into ``result``, both in the eigenbasis."""
     moved(at, move)
-    gradient(entries, at, at.state, at.slope)
+    slope(entries.hidden, entries, at, at.state, at.slope)
     now.gradients += 1
     for k in range(move.size):
         part = turned(at, k) - at.velocity[k] + at.rates[k] * move[k]

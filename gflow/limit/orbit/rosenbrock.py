@@ -115,7 +115,7 @@ class CompiledSteps:
         places = np.concatenate([first.ravel(), last.T.ravel(), *(hidden.ravel() for hidden in inner)])
         self.order = np.argsort(places)
         begin = center[places], launch[places]
-        self.entries, self.memory, self.now = start(problem, model.rank, *begin, model.depth - 2)
+        self.entries, self.memory, self.now = start(problem, model.rank, *begin, model.depth - 2 or None)
         self.look()
 
     def step(self) -> float:
