@@ -665,7 +665,8 @@ def test_the_limit_inherits_the_symmetries_of_the_matrix() -> None:
 
     for other, move in ((problem.restricted(order, across), permuted), (problem.transpose, transposed)):
         moved = escape_limit(Objective.of(other, model), move(saddle), move(direction), model=model, alphas=alphas)
-        assert moved.errors == pytest.approx(limit.errors, rel=1e-3, abs=1e-9)
+        # errors are read at times that are matched to the default agreement_tol, 1e-3
+        assert moved.errors == pytest.approx(limit.errors, rel=5e-3, abs=1e-9)
         assert moved.end is not None and limit.end is not None
         assert moved.end == pytest.approx(move(limit.end), abs=1e-6)
 
