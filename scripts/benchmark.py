@@ -7,9 +7,20 @@ import argparse
 import json
 import os
 import platform
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 from gflow_studies.benchmarks import CASES, STUDIES, measure, table
+
+
+def processor() -> str:
+    """Return what the system calls the processor."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -22,15 +33,23 @@ if __name__ == "__main__":
         parser.error("--repeats must be positive, and the folder of --json one that can be written to")
     if unknown := set(asked.cases) - set(known):
         parser.error(f"unknown case {', '.join(sorted(unknown))}; known are {', '.join(known)}")
-    cases, rows, studies = {case.name: case for case in CASES}, [], {}
+    cases, rows, studies, texts = {case.name: case for case in CASES}, [], {}, {}
     for name in known if not asked.cases else [name for name in known if name in asked.cases]:
         if name in cases:
             timed = measure(cases[name], asked.repeats)
             print(f"{name}: {cases[name].title}\n{table(timed)}", end="\n" if name in STUDIES else "\n\n", flush=True)
             rows += [row.to_dict() for row in timed]
         if name in STUDIES:
-            text, studies[name] = STUDIES[name]()
-            print(text, end="\n\n", flush=True)
+            texts[name], studies[name] = STUDIES[name]()
+            print(texts[name], end="\n\n", flush=True)
     if asked.json:
-        machine = {"machine": platform.machine(), "python": platform.python_version()}
-        asked.json.write_text(json.dumps(machine | {"rows": rows, "studies": studies}), encoding="utf-8")
+        versions = {"Python": platform.python_version(), "gflow": version("gflow-toolkit")}
+        versions |= {name: version(name) for name in ("numpy", "scipy")}
+        about = {
+            "machine": processor(),
+            "cores": os.cpu_count(),
+            "date": date.today().isoformat(),
+            "versions": versions,
+        }
+        found = {"repeats": asked.repeats, "rows": rows, "studies": studies, "texts": texts}
+        asked.json.write_text(json.dumps(about | found, indent=1) + "\n", encoding="utf-8")
