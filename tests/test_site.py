@@ -108,10 +108,9 @@ def test_the_table_of_times_tells_where_another_is_faster(monkeypatch: pytest.Mo
     peers = [row("solve_ivp LSODA, same Jacobian", 2.0), row("fast and wrong", 1e-3, 1.0), row("fast", 0.5)]
     found = {"repeats": 3, "machine": "M", "cores": 2, "date": "D", "versions": {"numpy": "1"}, "texts": {}}
     text = "\n".join(number_pages.speed(found | {"rows": [row("gflow", 1.0), row("gflow, compiled", 0.1), *peers]}))
-    assert (
-        "| gflow | 1 s | fast: 500 ms | 2.00 |" in text and "| gflow, compiled | 100 ms | fast: 500 ms | 0.20 |" in text
-    )
-    assert "**Another is faster** in 1 of 2 lines: P2 (gflow 2 times fast)." in text
+    assert "| gflow: 1 s | 0.50 × solve&#95;ivp LSODA, same Jacobian (2 s) | 2.00 × fast (500 ms) |" in text
+    assert "| P2 | gflow, compiled: 100 ms |" in text and "| 0.20 × fast (500 ms) |" in text
+    assert "**Another is faster** in 1 of 2 lines: P2 (gflow)." in text
     assert "| fast and wrong | 1 ms | 0.00 | – | 1.0e+00 |" in text
 
 

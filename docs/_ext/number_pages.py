@@ -21,22 +21,17 @@ def write_numbers(source: Path, target: Path) -> None:
 
 
 def speed(found: dict[str, Any]) -> list[str]:
-    """Return a table of our sides beside the fastest other one with as good an answer, and all sides folded."""
-    cases = [(case, [row for row in found["rows"] if row["case"] == case.name]) for case in CASES]
-    timed = [(case, rows) for case, rows in cases if rows]
+    """Return a table of our sides beside the reference and the fastest other one, and all sides folded."""
+    timed = [(case, sides) for case in CASES if (sides := [row for row in found["rows"] if row["case"] == case.name])]
     rows, slower = [], []
     for case, sides in timed:
-        peer = fastest(case, sides)
-        for side in sides if peer else ():
-            if side["side"].startswith(OURS):
-                ratio = side["cpu"] / peer["cpu"]
-                rows.append(
-                    [plain(f"{case.name}: {case.title}"), plain(side["side"]), shown(side), told(peer), f"{ratio:.2f}"]
-                )
-                slower += [f"{case.name} ({plain(side['side'])} {ratio:.2g} times {plain(peer['side'])})"] * (
-                    ratio > 1.0
-                )
-    lines = [about(found), "", *table(["case", "gflow", "CPU", "fastest other", "ratio"], rows)]
+        peer, base = fastest(case, sides), reference(case, sides)
+        for number, side in enumerate(ours(sides) if peer else ()):
+            name = f"{case.name}: {plain(case.title)}" if number == 0 else case.name
+            rows.append([name, f"{plain(side['side'])}: {shown(side)}", beside(side, base), beside(side, peer)])
+            slower += [f"{case.name} ({plain(side['side'])})"] * (side["cpu"] > peer["cpu"])
+    head = ["case", "gflow: CPU", "times the reference", "times the fastest other"]
+    lines = [about(found), "", *table(head, rows)]
     lines += [f"**Another is faster** in {len(slower)} of {len(rows)} lines: {'; '.join(slower) or 'none'}.", ""]
     lines += ["::::{dropdown} Every side of every case", ""]
     for case, sides in timed:
@@ -55,10 +50,25 @@ def about(found: dict[str, Any]) -> str:
     ).rstrip()
 
 
+def ours(sides: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the sides of a case that are ours."""
+    return [side for side in sides if side["side"].startswith(OURS)]
+
+
+def reference(case: Case, sides: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the side to which the others of a case are compared."""
+    return next(side for side in sides if side["side"] == case.reference)
+
+
 def fastest(case: Case, sides: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the fastest side that is not ours and whose answer is within the tolerance of the case."""
-    others = [side for side in sides if not side["side"].startswith(OURS) and side["error"] <= case.tolerance]
+    """Return the fastest side that is not ours and whose answer is within the tolerance of the case; None without."""
+    others = [side for side in sides if side not in ours(sides) and side["error"] <= case.tolerance]
     return None if case.name in UNLIKE else min(others, key=lambda side: side["cpu"], default=None)
+
+
+def beside(side: dict[str, Any], other: dict[str, Any]) -> str:
+    """Return the ratio of a side's time to another's, and whose that is."""
+    return f"{side['cpu'] / other['cpu']:.2f} × {plain(other['side'])} ({shown(other)})"
 
 
 def shown(side: dict[str, Any]) -> str:
@@ -67,23 +77,12 @@ def shown(side: dict[str, Any]) -> str:
     return f"{value:.3g} s" if value >= 1.0 else f"{1e3 * value:.3g} ms"
 
 
-def told(side: dict[str, Any]) -> str:
-    """Return the name of a side and its time."""
-    return f"{plain(side['side'])}: {shown(side)}"
-
-
 def every(case: Case, sides: list[dict[str, Any]]) -> list[str]:
     """Return the table of one case."""
-    base = next(side["cpu"] for side in sides if side["side"] == case.reference)
-    rows = [
-        [
-            plain(side["side"]),
-            shown(side),
-            f"{side['cpu'] / base:.2f}",
-            str(side["evaluations"] or ""),
-            f"{side['error']:.1e}",
-        ]
-        for side in sides
-    ]
+    base = reference(case, sides)["cpu"]
+    rows = []
+    for side in sides:
+        count, error = str(side["evaluations"] or ""), f"{side['error']:.1e}"
+        rows.append([plain(side["side"]), shown(side), f"{side['cpu'] / base:.2f}", count, error])
     heading = f"**{case.name}: {plain(case.title)}** (allowed error {case.tolerance:.0e})"
     return [heading, "", *table(["side", "CPU", f"ratio to {plain(case.reference)}", "gradients", "error"], rows)]
