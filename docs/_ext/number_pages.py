@@ -31,7 +31,7 @@ def speed(found: dict[str, Any]) -> list[str]:
             rows.append([name, f"{plain(side['side'])}: {shown(side)}", beside(side, base), beside(side, peer)])
             slower += [f"{case.name} ({plain(side['side'])})"] * (side["cpu"] > peer["cpu"])
     head = ["case", "gflow: CPU", "times the reference", "times the fastest other"]
-    lines = [about(found), "", *table(head, rows)]
+    lines = [about(found), "", "::::{div} wordy", *table(head, rows), "::::", ""]
     lines += [f"**Another is faster** in {len(slower)} of {len(rows)} lines: {'; '.join(slower) or 'none'}.", ""]
     lines += ["::::{dropdown} Every side of every case", ""]
     for case, sides in timed:

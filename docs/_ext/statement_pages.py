@@ -195,7 +195,8 @@ def page(each: Statement, cases: Cases) -> list[str]:
     if seen:
         found = [(name, aggregated(each.id, each.title, tuple(each.claims(given)))) for name, given in seen]
         rows = [[f"`{name}`", mark(claim.verdict), plain(shortened(claim.reason))] for name, claim in found]
-        lines += ["## On matrices that come with gflow", "", *table(["matrix", "verdict", "why"], rows)]
+        shown = table(["matrix", "verdict", "why"], rows)
+        lines += ["## On matrices that come with gflow", "", "::::{div} wordy", *shown, "::::", ""]
     return [*lines, "## The code that does it", "", "```python", source(each.verify), "```"]
 
 
