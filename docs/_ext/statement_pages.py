@@ -50,6 +50,8 @@ SPECIAL = {
     "gunasekar_conjecture": "Gunasekar et al., conjecture",
 }
 MATRICES = ("fig3", "fig4", "m1", "slides1", "zero_coupled")
+DERIVED = "docs/develop/mathematics.md"
+"""Where our own derivations stand."""
 LONGEST = 400
 """A reason on a page has at most so many characters."""
 
@@ -185,7 +187,8 @@ def page(each: Statement, cases: Cases) -> list[str]:
     says = plain(each.title)
     lines = [f"# {named(each.id)}", "", f"**{says[0].upper()}{says[1:]}.**", ""]
     lines += ["$$", each.formula, "$$", ""] if each.formula else []
-    lines += [f"{each.kind.capitalize()} `{each.id}`. Source: {plain(each.source)}.", ""]
+    origin = plain(each.source).replace(DERIVED, f"[Mathematics](../../{DERIVED.removeprefix('docs/')})")
+    lines += [f"{each.kind.capitalize()} `{each.id}`. Source: {origin}.", ""]
     if each.hypotheses:
         lines += ["It asks for:", "", *[f"- **{plain(h.name)}**: {plain(h.sentence)}." for h in each.hypotheses], ""]
     lines += ["## What is checked, and how", "", *explained(each.verify), ""]
