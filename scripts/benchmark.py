@@ -6,21 +6,9 @@ OMP_NUM_THREADS=1 python scripts/benchmark.py [CASE ...] [--repeats 5] [--json F
 import argparse
 import json
 import os
-import platform
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
-from gflow_studies.benchmarks import CASES, STUDIES, measure, table
-
-
-def processor() -> str:
-    """Return what the system calls the processor."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
+from gflow_studies.benchmarks import CASES, STUDIES, measure, surroundings, table
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -43,13 +31,5 @@ if __name__ == "__main__":
             texts[name], studies[name] = STUDIES[name]()
             print(texts[name], end="\n\n", flush=True)
     if asked.json:
-        versions = {"Python": platform.python_version(), "gflow": version("gflow-toolkit")}
-        versions |= {name: version(name) for name in ("numpy", "scipy")}
-        about = {
-            "machine": processor(),
-            "cores": os.cpu_count(),
-            "date": date.today().isoformat(),
-            "versions": versions,
-        }
-        found = {"repeats": asked.repeats, "rows": rows, "studies": studies, "texts": texts}
-        asked.json.write_text(json.dumps(about | found, indent=1) + "\n", encoding="utf-8")
+        found = surroundings() | {"repeats": asked.repeats, "rows": rows, "studies": studies, "texts": texts}
+        asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
