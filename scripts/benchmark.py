@@ -6,10 +6,9 @@ OMP_NUM_THREADS=1 python scripts/benchmark.py [CASE ...] [--repeats 5] [--json F
 import argparse
 import json
 import os
-import platform
 from pathlib import Path
 
-from gflow_studies.benchmarks import CASES, STUDIES, measure, table
+from gflow_studies.benchmarks import CASES, STUDIES, measure, surroundings, table
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -22,15 +21,15 @@ if __name__ == "__main__":
         parser.error("--repeats must be positive, and the folder of --json one that can be written to")
     if unknown := set(asked.cases) - set(known):
         parser.error(f"unknown case {', '.join(sorted(unknown))}; known are {', '.join(known)}")
-    cases, rows, studies = {case.name: case for case in CASES}, [], {}
+    cases, rows, studies, texts = {case.name: case for case in CASES}, [], {}, {}
     for name in known if not asked.cases else [name for name in known if name in asked.cases]:
         if name in cases:
             timed = measure(cases[name], asked.repeats)
             print(f"{name}: {cases[name].title}\n{table(timed)}", end="\n" if name in STUDIES else "\n\n", flush=True)
             rows += [row.to_dict() for row in timed]
         if name in STUDIES:
-            text, studies[name] = STUDIES[name]()
-            print(text, end="\n\n", flush=True)
+            texts[name], studies[name] = STUDIES[name]()
+            print(texts[name], end="\n\n", flush=True)
     if asked.json:
-        machine = {"machine": platform.machine(), "python": platform.python_version()}
-        asked.json.write_text(json.dumps(machine | {"rows": rows, "studies": studies}), encoding="utf-8")
+        found = surroundings() | {"repeats": asked.repeats, "rows": rows, "studies": studies, "texts": texts}
+        asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -11,7 +11,14 @@ from browser import browser
 from PIL import Image
 
 SITE = Path(__file__).parents[1] / "docs" / "_build"
-PAGES = {"home": "index", "theorem": "theorems/generated/thm3", "gallery": "gallery/index"}
+PAGES = {
+    "home": "index",
+    "theorem": "theorems/generated/thm3",
+    "gallery": "gallery/index",
+    "tutorial": "tutorials/paper",
+    "reference": "reference/api/index",
+    "numbers": "numbers",
+}
 LOOKS = {"laptop": "1280,2600", "phone": "390,2600", "dark": "1280,2600"}
 BROWSER = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 

@@ -9,20 +9,24 @@ import tempfile
 import venv
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 2_000_000
 """A wheel has at most so many bytes."""
+RESERVED = re.compile(r"(^|\.)(example(\.(org|com|net))?|test|invalid|localhost)$")
+"""Hosts that are nobody's: a rehearsal names them, and nothing that does is published."""
+REHEARSED = "https://example.org/owner/gflow", "https://example.org/gflow"
 LINK = re.compile(r"(!?)\[([^]]*)\]\((?![a-z]+:|#)([^)]+)\)")
 
 
-def readme(text: str, repository: str) -> str:
-    """Return the README with absolute addresses, which an index page needs, and badges."""
+def readme(text: str, repository: str, site: str) -> str:
+    """Return the README with absolute addresses, which an index page needs, a link to the site, and badges."""
     kinds = {"!": "raw", "": "blob"}
     found = LINK.sub(lambda m: f"{m[1]}[{m[2]}]({repository}/{kinds[m[1]]}/main/{m[3]})", text)
     tests = f"[![tests]({repository}/actions/workflows/tests.yml/badge.svg)]({repository}/actions)"
     badge = "[![index](https://img.shields.io/pypi/v/gflow-toolkit)](https://pypi.org/project/gflow-toolkit)"
-    title, rest = found.split("\n", 1)
+    title, rest = found.replace("\nThe site has", f"\n[The site]({site}) has").split("\n", 1)
     return f"{title}\n\n{tests} {badge}\n{rest}"
 
 
@@ -41,7 +45,7 @@ def citation(text: str, repository: str, site: str) -> str:
 def filled(folder: Path, repository: str, site: str) -> None:
     """Fill in the addresses of a copy."""
     for name, change in (
-        ("README.md", lambda text: readme(text, repository)),
+        ("README.md", lambda text: readme(text, repository, site)),
         ("setup.cfg", lambda text: setup(text, repository, site)),
         ("CITATION.cff", lambda text: citation(text, repository, site)),
     ):
@@ -52,12 +56,24 @@ def filled(folder: Path, repository: str, site: str) -> None:
         path.write_text(after, encoding="utf-8")
 
 
-def checked(wheel: Path) -> None:
-    """Raise ``AssertionError`` where a wheel is too large, or holds tests."""
+def known(repository: str, site: str) -> None:
+    """Raise ``ValueError`` unless both are addresses at which something can be published."""
+    for name, address in (("REPOSITORY", repository), ("SITE", site)):
+        parts = urlsplit(address)
+        if parts.scheme != "https" or not parts.hostname or RESERVED.search(parts.hostname):
+            raise ValueError(f"{name} must be a public address that begins with https://; got {address!r}")
+    if urlsplit(repository).path.count("/") < 2:
+        raise ValueError(f"REPOSITORY must name its owner, as https://host/owner/gflow; got {repository!r}")
+
+
+def checked(wheel: Path, repository: str = "") -> None:
+    """Raise ``AssertionError`` where a wheel is too large, holds tests, or does not lead to the repository."""
     assert wheel.stat().st_size < LARGEST, f"{wheel.name} has {wheel.stat().st_size} bytes"
     with zipfile.ZipFile(wheel) as archive:
         tests = [name for name in archive.namelist() if "test_" in name or name.split("/")[0] == "tests"]
+        about = [archive.read(name).decode() for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
     assert not tests, f"{wheel.name} holds {tests[:3]}"
+    assert not repository or f"\nProject-URL: Source, {repository}\n" in "".join(about), f"{wheel.name} names no source"
 
 
 def run(*command: str | Path, folder: Path) -> None:
@@ -77,7 +93,7 @@ def published(repository: str, site: str, to: Path) -> None:
         archives = sorted(to.resolve().glob("gflow_toolkit-*"))
         run(sys.executable, "-m", "twine", "check", "--strict", *archives, folder=copy)
         (wheel,) = [path for path in archives if path.suffix == ".whl"]
-        checked(wheel)
+        checked(wheel, repository.rstrip("/"))
         venv.create(alone, with_pip=True)
         python = alone / ("Scripts" if sys.platform == "win32" else "bin") / "python"
         run(python, "-m", "pip", "install", "--quiet", wheel, folder=Path(made))

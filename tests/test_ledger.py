@@ -410,6 +410,12 @@ def test_a_repeated_singular_value_is_a_hypothesis_of_theorem_2_not_met() -> Non
     assert {claim.verdict for claim in claims} == {Verdict.HYPOTHESIS_NOT_MET}
 
 
+def test_components_that_share_one_inner_direction_leave_on_the_omega_of_that_width() -> None:
+    """Two saddles of rank one need no second direction where there is none."""
+    claims = thm2.STATEMENT.claims(Evidence.of([[2.0, 1.0, GAP], [1.0, 3.0, GAP], [GAP, GAP, 1.0]], rank=1))
+    assert {claim.id: claim.verdict for claim in claims} == dict.fromkeys(thm2.PARTS, Verdict.HOLDS)
+
+
 # Genericity along the way
 
 SYMMETRIC = [[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]]

@@ -11,7 +11,7 @@ import publishing
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-REPOSITORY, SITE = "https://example.org/owner/gflow", "https://example.org/gflow"
+REPOSITORY, SITE = publishing.REHEARSED
 NAMES = ("README.md", "setup.cfg", "CITATION.cff")
 
 
@@ -23,6 +23,7 @@ def test_every_link_of_the_published_readme_is_absolute(tmp_path: Path) -> None:
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert len(links) > 6 and [link for link in links if not link.startswith("https://")] == []
     assert f"]({REPOSITORY}/raw/main/analysis/gflow_studies/figures/gallery/fig3-loss.svg)" in text
+    assert f"\n[The site]({SITE}) has the rest" in text
     assert f"\n    Source = {REPOSITORY}\n" in (tmp_path / "setup.cfg").read_text(encoding="utf-8")
     assert f"\nrepository-code: {REPOSITORY}\n" in (tmp_path / "CITATION.cff").read_text(encoding="utf-8")
 
@@ -42,3 +43,32 @@ def test_a_wheel_with_tests_and_one_that_is_too_large_are_refused(tmp_path: Path
         else:
             with pytest.raises(AssertionError, match=r"a\.whl"):
                 publishing.checked(wheel)
+
+
+@pytest.mark.parametrize(
+    ("repository", "site"),
+    [
+        publishing.REHEARSED,
+        ("REPOSITORY", "SITE"),
+        ("http://code.host.org/a/gflow", "https://gflow.host.org"),
+        ("https://code.host.org/gflow", "https://gflow.host.org"),
+        ("https://code.host.org/a/gflow", ""),
+        ("https://localhost/a/gflow", "https://gflow.host.org"),
+    ],
+)
+def test_an_address_that_is_nobody_s_is_refused(repository: str, site: str) -> None:
+    publishing.known("https://code.host.org/a/gflow", "https://gflow.host.org")
+    with pytest.raises(ValueError, match="must"):
+        publishing.known(repository, site)
+
+
+def test_a_wheel_that_names_no_source_is_refused(tmp_path: Path) -> None:
+    wheel = tmp_path / "a.whl"
+    for line in ("Project-URL: Source, https://code.host.org/a/gflow", "Name: gflow-toolkit"):
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("gflow_toolkit-0.dist-info/METADATA", f"Metadata-Version: 2.4\n{line}\n")
+        if line.startswith("Project"):
+            publishing.checked(wheel, "https://code.host.org/a/gflow")
+        else:
+            with pytest.raises(AssertionError, match="names no source"):
+                publishing.checked(wheel, "https://code.host.org/a/gflow")

@@ -64,8 +64,9 @@ def test_every_statement_has_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {id for id, found in kinds.items() if "holds" not in found} == {
         "rip_thm3"
     }  # no completion has its hypothesis
-    asking = {id for id in kinds if known[id].kind == "theorem" and known[id].hypotheses}
-    assert {id for id in asking if not kinds[id] & {"lacks", "premise"}} == {"network_origin"}
+    for id in kinds:
+        cases.silent(known[id])  # raises where a case is due
+    assert {id for id in kinds if known[id].kind == "premise" and "fails" not in kinds[id]} == set()
     assert {name for chosen in cases.chosen.values() for name in chosen} == set(cases.setups)
 
 
@@ -74,6 +75,50 @@ def test_a_case_that_ends_otherwise_than_it_says_stops_the_build(monkeypatch: py
     import statement_pages
 
     cases = statement_pages.Cases()
-    cases.chosen = {"commuting": {"diagonal": ["lacks", "It holds."]}}
-    with pytest.raises(AssertionError, match="diagonal"):
-        cases.lines(statement_named("commuting"))
+    for name, when, id in (
+        ("diagonal", "lacks", "commuting"),  # it holds
+        ("m1", "premise", "thm4"),  # what is not met there is no premise
+        ("narrow", "lacks", "gunasekar_conjecture"),  # what is not met there is one
+    ):
+        cases.chosen = {id: {name: [when, ""]}}
+        with pytest.raises(AssertionError, match=name):
+            cases.lines(statement_named(id))
+
+
+def test_a_case_that_is_due_stops_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
+    import statement_pages
+
+    cases = statement_pages.Cases()
+    cases.chosen["thm1"] = {"fig3": ["holds", ""]}
+    with pytest.raises(AssertionError, match="thm1 needs"):
+        cases.silent(statement_named("thm1"))
+    del cases.chosen["rip"]["narrow_full"]
+    with pytest.raises(KeyError, match="rip"):
+        cases.silent(statement_named("rip"))
+
+
+def test_the_table_of_times_tells_where_another_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
+    import number_pages
+
+    def row(side: str, cpu: float, error: float = 0.0) -> dict[str, object]:
+        return {"case": "P2", "side": side, "cpu": cpu, "wall": 9.0, "evaluations": 0, "error": error}
+
+    peers = [row("solve_ivp LSODA, same Jacobian", 2.0), row("fast and wrong", 1e-3, 1.0), row("fast", 0.5)]
+    found = {"repeats": 3, "machine": "M", "cores": 2, "date": "D", "versions": {"numpy": "1"}, "texts": {}}
+    text = "\n".join(number_pages.speed(found | {"rows": [row("gflow", 1.0), row("gflow, compiled", 0.1), *peers]}))
+    assert "| gflow: 1 s | 0.50 × solve&#95;ivp LSODA, same Jacobian (2 s) | 2.00 × fast (500 ms) |" in text
+    assert "| P2 | gflow, compiled: 100 ms |" in text and "| 0.20 × fast (500 ms) |" in text
+    assert "**Another is faster** in 1 of 2 lines: P2 (gflow)." in text
+    assert "| fast and wrong | 1 ms | 0.00 | – | 1.0e+00 |" in text
+
+
+def test_every_tutorial_ends_with_exercises_that_have_answers() -> None:
+    pages = [path for path in PAGES if path.parent.name == "tutorials" and path.name != "index.md"]
+    assert len(pages) == 8
+    for page in pages:
+        *_, last = re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        asked = re.findall(r"^\*\*\d\.\*\*.*?(?=^\*\*\d\.\*\*|\Z)", last, re.MULTILINE | re.DOTALL)
+        assert last.startswith("Exercises\n") and len(asked) > 1, page
+        assert all("hide-cell" in each or "{dropdown}" in each for each in asked), page

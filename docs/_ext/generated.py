@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from number_pages import write_numbers
 from reference_pages import write_commands, write_names
 from schema_pages import write_schemas
 from statement_pages import write_statements
@@ -19,6 +20,7 @@ def pages(app: Any) -> None:
         (docs / room / "generated").mkdir(exist_ok=True)
     write_names(docs / "reference" / "api")
     write_commands(docs / "reference" / "command-line.md")
+    write_numbers(docs / "benchmarks.json", docs / "reference" / "generated" / "speed.txt")
     write_schemas(docs / "reference" / "generated")
     write_statements(docs / "theorems" / "generated")
     write_studies(docs / "gallery" / "generated")

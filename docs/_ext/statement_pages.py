@@ -25,6 +25,11 @@ WHEN = {
     "fault": ("A planted fault, which the check must see", "contradicted"),
 }
 """The heading of a case, and the verdict that it must end in."""
+PREMISES = {
+    *("Assumptions 1 and 2 where they are tested", "optimal within every Omega_k visited", "a minimum"),
+    *("limit exists", "limit interpolates", "limit exists and interpolates", "the limit exists", "it interpolates"),
+}
+"""Hypotheses on the course of the flow, by name; all others are about data, model or start."""
 GROUPS = {
     "The paper": ("Bai et al. 2024", "what Theorem 2"),
     "Before it": ("Gunasekar", "Jin et al.", "the conserved quantity of the flow"),
@@ -45,6 +50,8 @@ SPECIAL = {
     "gunasekar_conjecture": "Gunasekar et al., conjecture",
 }
 MATRICES = ("fig3", "fig4", "m1", "slides1", "zero_coupled")
+DERIVED = "docs/develop/mathematics.md"
+"""Where our own derivations stand."""
 LONGEST = 400
 """A reason on a page has at most so many characters."""
 
@@ -55,6 +62,7 @@ class Cases:
     def __init__(self, path: Path = CASES) -> None:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
         self.setups: dict[str, str] = {name: code.strip() for name, code in found.pop("data").items()}
+        self.without: dict[str, str] = found.pop("without")
         self.chosen: dict[str, dict[str, list[str]]] = found
         self._evidence: dict[str, gflow.Evidence] = {}
 
@@ -75,17 +83,36 @@ class Cases:
 
     def lines(self, each: Statement) -> list[str]:
         """Return the cases of a statement, run; raises ``AssertionError`` where one does not end as it says."""
-        lines = []
+        lines: list[str] = []
         for name, (when, says) in self.chosen[each.id].items():
             claims = tuple(each.claims(self.evidence(name)))
             heading, expected = WHEN[when]
             found = aggregated(each.id, each.title, claims)
             assert found.verdict == expected and (when != "fails" or found.news), (each.id, name, found)
+            unmet = {finding.name in PREMISES for claim in claims for finding in claim.hypotheses if not finding.met}
+            assert when not in ("lacks", "premise") or (when == "premise") in unmet, (each.id, name, when, found)
             code = self.code(name, f'statement_named("{each.id}").claims(given)')
             lines += [f"## {heading}", "", says, "", "```python", code, "```", "", *map(told, claims), ""]
-        if not each.hypotheses:
-            lines += ["It asks for nothing: there is no case in which a hypothesis fails.", ""]
-        return lines
+        silent = self.silent(each)
+        return [*lines, *(["## Cases that do not exist", "", *silent, ""] if silent else [])]
+
+    def silent(self, each: Statement) -> list[str]:
+        """Return a sentence for each kind of case that a statement cannot have; ``AssertionError`` where one is due."""
+        kinds = {when for when, _ in self.chosen[each.id].values()}
+        asks = {hypothesis.name in PREMISES for hypothesis in each.hypotheses}
+        assert False not in asks or "lacks" in kinds, f"{each.id} needs a case in which a hypothesis fails"
+        lines = []
+        if not asks:
+            lines = ["It asks for nothing: there is no hypothesis that could fail, and no premise to be contradicted."]
+        elif False not in asks:
+            lines = ["Beyond its premises, which concern the course of the flow, it asks for nothing that could fail."]
+        elif True not in asks:
+            lines = ["All it asks for is seen on data, model and start: there is no premise to be contradicted."]
+        if True in asks and "premise" not in kinds:
+            lines.append(f"No data contradict its premises. {self.without[each.id]}")
+        if each.kind == "conjecture" and not kinds & {"fails", "contradicted"}:
+            lines.append("It is a conjecture: data on which it fails, with all it asks for, are not known here.")
+        return [" ".join(lines)] if lines else []
 
 
 def told(claim: Claim) -> str:
@@ -160,7 +187,8 @@ def page(each: Statement, cases: Cases) -> list[str]:
     says = plain(each.title)
     lines = [f"# {named(each.id)}", "", f"**{says[0].upper()}{says[1:]}.**", ""]
     lines += ["$$", each.formula, "$$", ""] if each.formula else []
-    lines += [f"{each.kind.capitalize()} `{each.id}`. Source: {plain(each.source)}.", ""]
+    origin = plain(each.source).replace(DERIVED, f"[Mathematics](../../{DERIVED.removeprefix('docs/')})")
+    lines += [f"{each.kind.capitalize()} `{each.id}`. Source: {origin}.", ""]
     if each.hypotheses:
         lines += ["It asks for:", "", *[f"- **{plain(h.name)}**: {plain(h.sentence)}." for h in each.hypotheses], ""]
     lines += ["## What is checked, and how", "", *explained(each.verify), ""]
@@ -170,7 +198,8 @@ def page(each: Statement, cases: Cases) -> list[str]:
     if seen:
         found = [(name, aggregated(each.id, each.title, tuple(each.claims(given)))) for name, given in seen]
         rows = [[f"`{name}`", mark(claim.verdict), plain(shortened(claim.reason))] for name, claim in found]
-        lines += ["## On matrices that come with gflow", "", *table(["matrix", "verdict", "why"], rows)]
+        shown = table(["matrix", "verdict", "why"], rows)
+        lines += ["## On matrices that come with gflow", "", "::::{div} wordy", *shown, "::::", ""]
     return [*lines, "## The code that does it", "", "```python", source(each.verify), "```"]
 
 

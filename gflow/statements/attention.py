@@ -111,7 +111,7 @@ def saddle(given: Evidence) -> Iterator[Claim]:
     """Yield the claims on the first saddle of exact recall: critical, and left at the rates of the closed form."""
     ids, title = (f"{SADDLE.id}.critical", f"{SADDLE.id}.rates"), SADDLE.title
     if not _exact_recall(given)[0]:
-        yield from (Claim.undecided(id, title, "this is no exact recall task for one head") for id in ids)
+        yield from (Claim.unmet(id, title, "this is no exact recall task for one head") for id in ids)
         return
     model: Any = given.model
     sizes, omega = _task(given.problem)

@@ -153,7 +153,9 @@ def left_in_time(given: Evidence, statement: Statement) -> Iterator[Claim]:
     try:
         found = gflow.degenerate_escape(given.objective, given.start)
     except (gflow.NoBlowUp, ValueError) as failure:
-        yield from (Claim.undecided(id, statement.title, str(failure)) for id in ids)
+        unmet = any(hypothesis.of(given).met is False for hypothesis in statement.hypotheses)
+        build = Claim.unmet if unmet else Claim.undecided
+        yield from (build(id, statement.title, str(failure)) for id in ids)
         return
     gap = found.error / found.time
     yield Claim.bounded(ids[0], statement.title, gap, 0.0, TIME_TOL, reason="on the sphere, and by the flow itself")

@@ -73,7 +73,9 @@ def limit(given: Evidence) -> Claim:
     """Return the claim on the limit of small starts, measured by the order in which two starts of one C meet."""
     g, direction = drift(given), given.direction
     rate = float(np.linalg.norm(g))
-    if direction is None or rate == 0.0 or multiplicity(given) != 1:
+    if not LINEAR.of(given).met:
+        return Claim.unmet(LIMIT.id, LIMIT.title, f"no escape of first order: {LINEAR.of(given)}")
+    if direction is None or rate == 0.0:
         return Claim.undecided(LIMIT.id, LIMIT.title, "no start, or no escape of first order")
     launch = _unstable(given, direction, g)
     strength = float(np.linalg.norm(launch))

@@ -62,7 +62,8 @@ class EscapeSeen:
     def defect(self) -> float:
         """Return the relative distance of the limit from its Omega_(k+1); at least 1 if it needs another one."""
         assert self.limit is not None and self.limit.basis is not None and self.limit.omega_defect is not None
-        return max(self.limit.omega_defect, float(abs(self.limit.basis.shape[1] - self.visit.rank - 1)))
+        width, needed = self.limit.basis.shape  # components share the inner space where the width is below their ranks
+        return max(self.limit.omega_defect, float(abs(needed - min(self.visit.rank + 1, width))))
 
     @property
     def settled(self) -> bool:

@@ -2,6 +2,6 @@
 
 from gflow_studies.benchmarks.cases import CASES, STUDIES
 from gflow_studies.benchmarks.growth import draw_growth, growth
-from gflow_studies.benchmarks.timing import Case, Side, TimingRow, measure, table
+from gflow_studies.benchmarks.timing import Case, Side, TimingRow, measure, surroundings, table
 
-__all__ = ["CASES", "STUDIES", "Case", "Side", "TimingRow", "draw_growth", "growth", "measure", "table"]
+__all__ = ["CASES", "STUDIES", "Case", "Side", "TimingRow", "draw_growth", "growth", "measure", "surroundings", "table"]

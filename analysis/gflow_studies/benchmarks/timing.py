@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -93,9 +98,15 @@ def measure(case: Case, repeats: int = 5) -> tuple[TimingRow, ...]:
 
 
 def _timed(run: Callable[[], object]) -> tuple[float, float]:
-    cpu, wall = time.process_time(), time.perf_counter()
+    cpu, wall = _cpu(), time.perf_counter()
     run()
-    return time.process_time() - cpu, time.perf_counter() - wall
+    return _cpu() - cpu, time.perf_counter() - wall
+
+
+def _cpu() -> float:
+    """Return the seconds of CPU time of this process and of those that it started and saw end."""
+    spent = os.times()
+    return time.process_time() + spent.children_user + spent.children_system
 
 
 def _error(answer: np.ndarray, target: np.ndarray) -> float:
@@ -113,3 +124,14 @@ def table(rows: tuple[TimingRow, ...]) -> str:
         times = f"{1e3 * row.cpu:9.1f} {1e3 * row.wall:9.1f} {row.ratio:7.2f}"
         lines.append(f"{row.side:38} {times} {row.evaluations:10d} {row.error:8.1e} {floor:>9}")
     return "\n".join(lines)
+
+
+def surroundings() -> dict[str, Any]:
+    """Return what times depend on, for JSON: the processor, its cores, versions, and the day."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    versions = {"Python": platform.python_version(), "gflow": version("gflow-toolkit")}
+    versions |= {name: version(name) for name in ("numpy", "scipy")}
+    machine = names[0] if names else platform.processor() or platform.machine()
+    return {"machine": machine, "cores": os.cpu_count(), "date": date.today().isoformat(), "versions": versions}
