@@ -75,9 +75,9 @@ class DeepFlow:
         count = int(in_time(deep_steps, *parts, times, states, slopes))
         thetas = np.empty((count, self.model.dim))
         thetas[:, self.places] = states[:count]
-        losses = self.objective.value(thetas) if count else ()
-        for numbers in zip(times[:count].tolist(), thetas, slopes[:count].tolist(), losses, strict=True):
-            self.record.keep(*numbers)
+        losses = np.asarray(self.objective.value(thetas))
+        for m in range(count):
+            self.record.keep(float(times[m]), thetas[m], float(slopes[m]), float(losses[m]))
             if ending := self.verdict():
                 return ending
         return None if count == STEPS else (Status.BUDGET, "steps are shorter than rounding")

@@ -112,11 +112,10 @@ def _paired(problems: Any, starts: Any, rank: int | None, depth: int) -> list[Fl
     count = max(len(subjects), len(points)) if subjects and points else 0
     if {len(subjects), len(points)} - {1, count}:
         raise ValueError(f"problems and starts must fit each other; got {len(subjects)} and {len(points)}")
-    own = [isinstance(subject, Objective) for subject in subjects]
-    if any(own) and (rank is not None or depth != 2):
+    if (rank is not None or depth != 2) and any(isinstance(subject, Objective) for subject in subjects):
         raise ValueError(f"{'depth' if rank is None else 'rank'} belongs to problems; an Objective has its own model")
     models = [
-        None if has else Factorization(subject.shape, rank, depth) for has, subject in zip(own, subjects, strict=True)
+        None if isinstance(subject, Objective) else Factorization(subject.shape, rank, depth) for subject in subjects
     ]
     if len(subjects) != count:
         subjects, models = subjects * count, models * count
