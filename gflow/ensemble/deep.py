@@ -66,7 +66,7 @@ class DeepFlow:
         self.record.keep(0.0, theta, slope, float(self.objective.value(theta)))
 
     def step(self) -> Ending | None:
-        """Take some steps, as far as none of them ends the flow."""
+        """Return how the flow ends within the next steps, which are kept; None where it goes on."""
         from gflow.fast.deep_steps import deep_steps
         from gflow.fast.jit import in_time
 

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 HOMOGENEOUS_LAUNCH = 1e-9
 """Start on the ray, relative to the size of the saddle, to the power of the order: the error of the path."""
 SMALLEST_START, FARTHEST_LAUNCH, SPREAD = 1e-5, 1e-3, np.array([10.0, 10.0**0.5, 1.0])
-SHIFT_TOL, LEAST_ERROR = 1e-5, 1e-10
+SHIFT_TOL, LEAST_ERROR, CLOCK_ERROR = 1e-5, 1e-11, 1e-10
 """Default starts: multiples of the smallest one, or of one at which the error of s*, relative at least the last, moves
-the time by no more than the first, in units of the time in which the ray grows at the size of the saddle."""
+the time by no more than the first, in units of the time in which the ray grows at the size of the saddle. The last: that
+of the time at which a trajectory is seen to leave."""
 CHANNEL = 1e-6
 """Singular values of the saddle's W above this fraction of the largest are channels in use."""
 LEAST_POWER = 0.05
@@ -75,10 +76,11 @@ def homogeneous_limit(
     moved = error * escape.rate * float(np.linalg.norm(direction)) ** power
     least = min(max(SMALLEST_START, (moved / SHIFT_TOL) ** (1.0 / power)), FARTHEST_LAUNCH ** (1.0 / power))
     starts = SPREAD * least * size / float(np.linalg.norm(direction)) if alphas is None else alphas
+    late = max(escape.error, CLOCK_ERROR * escape.time)
     orders = _orders(problem, model, saddle) if problem is not None and model is not None else (1.0, 2.0)
     try:
         ways = _Ways(objective, saddle, escape, max(rtol, FINEST))
-        return _compared(ways, direction, directions, starts, orders, error, size, n_times, agreement_tol)
+        return _compared(ways, direction, directions, starts, orders, late, size, n_times, agreement_tol)
     except (NotFollowed, IntegrationFailed) as failure:
         return EscapeLimit(EscapeVerdict.UNDECIDED, f"a trajectory was not followed: {failure}", directions)
 

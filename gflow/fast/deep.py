@@ -29,7 +29,7 @@ def inner_product(entries: Entries, Z: np.ndarray) -> np.ndarray:
 
 @compiled
 def carry(layers: np.ndarray, moves: np.ndarray, V: np.ndarray, cut: int, result: np.ndarray) -> None:
-    """Carry rows through the layers: y -> y (W + dW) + v dW for the first ``cut``, from their other end for the rest.
+    """Write rows carried through the layers, y -> y (W + dW) + v dW, the first ``cut`` from W1 on, the others from WL.
 
     V and ``result`` are (L - 1, m, r) arrays; ``result`` holds what begins in its first and its last place.
     """
