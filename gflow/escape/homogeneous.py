@@ -29,7 +29,7 @@ HOMOGENEOUS_LAUNCH = 1e-9
 """Start on the ray, relative to the size of the saddle, to the power of the order: the error of the path."""
 SMALLEST_START, FARTHEST_LAUNCH, SPREAD = 1e-5, 1e-3, np.array([10.0, 10.0**0.5, 1.0])
 SHIFT_TOL, LEAST_ERROR, CLOCK_ERROR = 1e-5, 1e-11, 1e-10
-"""Default starts: multiples of the smallest one, or of one at which the error of s*, relative at least the second, moves
+"""Default starts: multiples of the smallest, or of one at which the error of s*, relative at least the second, moves
 the time by no more than the first, in units of the time in which the ray grows at the size of the saddle. The last:
 that of the time at which a trajectory is seen to leave."""
 CHANNEL = 1e-6
