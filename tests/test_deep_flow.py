@@ -250,3 +250,27 @@ def test_the_clock_of_a_trajectory_is_judged_by_its_start(monkeypatch: pytest.Mo
     monkeypatch.setattr(deep_clock, "gauge", lambda path: 1.0)
     blurred = judged(1e-3, plateau_times=tuple(1.1 * times))
     assert blurred.verdict is Verdict.UNDECIDED and "not resolved" in blurred.reason
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_symmetric_starts_on_symmetric_data_stay_symmetric_at_every_depth(depth: int, sign: float) -> None:
+    """A middle layer is its own mirror image; an odd number of factors of the other sign has no symmetry to keep."""
+    from scipy.integrate import solve_ivp
+
+    problem = gflow.MatrixCompletion([[2.0, 1.0], [1.0, 3.0]])
+    model = gflow.Factorization((2, 2), depth=depth)
+    objective, draw = gflow.Objective.of(problem, model), model.random(1, 0.3)
+    start = draw + sign * model.mirror(draw)
+    path = gflow.gradient_flow(objective, start, t_eval=[1.0, 3.0])
+    other = solve_ivp(lambda _, y: -objective.gradient(y), (0, 3.0), start, rtol=1e-11, atol=1e-13, method="DOP853")
+    np.testing.assert_allclose(path.final, other.y[:, -1], atol=1e-6)
+    W = model.output(path.final)
+    assert bool(np.abs(W - W.T).max() < 1e-13) == (sign > 0 or depth % 2 == 0)
+
+
+def test_an_identity_start_at_depth_three_is_followed() -> None:
+    problem, model = gflow.MatrixCompletion([[2.0, 1.0], [1.0, 3.0]]), gflow.Factorization((2, 2), depth=3)
+    path = gflow.gradient_flow(gflow.Objective.of(problem, model), 0.1 * np.tile(np.eye(2).ravel(), 3))
+    assert path.status == "converged"
+    np.testing.assert_allclose(model.output(path.final), [[2, 1], [1, 3]], atol=1e-8)

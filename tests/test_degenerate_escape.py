@@ -7,7 +7,7 @@ import pytest
 
 import gflow
 from gflow.data import example
-from gflow.escape import degenerate
+from gflow.escape import degenerate, homogeneous
 
 SLANTED = gflow.MatrixCompletion([[1, 2], [3, np.nan]])
 TIMES = {
@@ -183,3 +183,19 @@ def test_a_late_clock_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(degenerate.DegenerateEscape, "plateau_time", lambda self, alpha: 1.02 * self.time / alpha)
     found = gflow.escape_limit(objective, np.zeros(model.dim), model.random(0))
     assert found.verdict == "undecided"
+
+
+def test_the_direct_route_is_extrapolated_with_its_two_lowest_orders() -> None:
+    """X2 at the origin: 1 - sigma_r / sigma_1 are .218 and .703, but twice the first comes before the second."""
+    problem = gflow.MatrixCompletion([[4, 1, np.nan], [2, np.nan, 3], [np.nan, 5, 1]])
+    model = gflow.Factorization((3, 3), depth=3)
+    orders = homogeneous._orders(problem, model, np.zeros(model.dim))
+    gaps = 1.0 - np.linalg.svd(np.where(problem.observed, problem.values, 0.0), compute_uv=False)[1:] / 5.5
+    assert abs(orders[0] - 0.21827) < 1e-5 and abs(orders[1] - 2.0 * orders[0]) < 1e-12 < gaps[1] - orders[1]
+    alphas, end, parts = np.array([1e-2, 3e-3, 1e-3]), np.ones((2, 3)), np.arange(12.0).reshape(2, 2, 3)
+    runs = [end + parts[0] * alpha ** orders[0] + parts[1] * alpha ** orders[1] for alpha in alphas]
+    whole, away = homogeneous._extrapolated(runs, alphas, orders)
+    np.testing.assert_allclose(whole, end, atol=1e-12)
+    assert away > 0.1
+    with pytest.raises(AssertionError):  # one order alone leaves the second
+        np.testing.assert_allclose(homogeneous._extrapolated(runs[1:], alphas[1:], orders)[0], end, atol=1e-3)

@@ -247,3 +247,67 @@ def test_a_run_that_drifts_too_far_is_followed_again_more_finely() -> None:
         (finer,) = gflow.gradient_flows(problem, start, rtol=1e-5, drift_tol=1e-10, compiled=compiled)
         assert finer.conservation_drift is not None and finer.conservation_drift <= 1e-10
         assert "integrated again" in finer.message and finer.method == "LSODA"
+
+
+@needs_numba
+@pytest.mark.parametrize(("depth", "alpha"), [(3, 1e-1), (3, 1e-4), (4, 1e-2)])
+def test_compiled_flows_of_many_factors_pass_and_end_where_the_interpreted_ones_do(depth: int, alpha: float) -> None:
+    problem, factor = example("fig3"), 1e5
+    model = gflow.Factorization(problem.shape, depth=depth)
+    begin = model.random(0, alpha)
+    (quick,) = gflow.gradient_flows(problem, begin, depth=depth)
+    (slow,) = gflow.gradient_flows(problem, begin, depth=depth, compiled=False)
+    assert quick.method == "compiled Rodas5P" and slow.method == "LSODA"
+    assert quick.status == slow.status == "converged" and quick.error is not None and quick.error < 1e-6
+    np.testing.assert_allclose(model.output(quick.theta), model.output(slow.theta), atol=1e-7)
+    at = 0.05 * slow.time
+    (one,) = gflow.gradient_flows(problem, begin, depth=depth, t_end=at)
+    (other,) = gflow.gradient_flows(problem, begin, depth=depth, t_end=at, compiled=False)
+    assert one.status == other.status == "horizon" and one.time == pytest.approx(at)
+    np.testing.assert_allclose(model.output(one.theta), model.output(other.theta), atol=1e-5)
+    (scaled,) = gflow.gradient_flows(problem.rescaled(factor), begin * factor ** (1.0 / depth), depth=depth)
+    np.testing.assert_allclose(model.output(scaled.theta), factor * model.output(quick.theta), rtol=1e-6)
+
+
+@needs_numba
+def test_what_compiled_steps_of_many_factors_cannot_be_trusted_with_is_followed_by_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Layers lost in rounding, a start that keeps a symmetry, one of zeros, a run to infinity, and a spent budget."""
+    problem, model = example("fig3"), gflow.Factorization(SHAPE, depth=3)
+    (lost,) = gflow.gradient_flows(problem, model.random(0, 1e-9), depth=3, max_evaluations=3000)
+    assert lost.method == "LSODA" and lost.status != "converged"
+    (still,) = gflow.gradient_flows(problem, np.zeros(model.dim), depth=3)
+    assert still.method == "LSODA" and still.status == "roundoff"
+    monkeypatch.setattr("gflow.ensemble.deep.fold_of", lambda *_: "a fold")
+    (mirrored,) = gflow.gradient_flows(problem, model.random(0, 1e-1), depth=3)
+    assert mirrored.method == "LSODA"
+    (far,) = gflow.gradient_flows([[0, 1], [2, np.nan]], 1e-3 * np.ones(12), depth=3, norm_limit=3.0)
+    assert far.status in ("diverging", "roundoff", "converged") and "|theta| passed" in far.message
+
+
+@needs_numba
+def test_compiled_steps_of_many_factors_that_drift_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gauges of ``gradient_flow`` judge compiled runs: one that drifts is not returned as converged."""
+    from gflow.fast import deep_steps
+
+    right = deep_steps.deep_steps
+
+    def drifting(*parts: object) -> int:
+        count: int = right(*parts)
+        parts[-2][:count, :4] *= 1.0 + 1e-3  # type: ignore[index]
+        return count
+
+    monkeypatch.setattr(deep_steps, "deep_steps", drifting)
+    problem, model = example("fig3"), gflow.Factorization(SHAPE, depth=3)
+    (end,) = gflow.gradient_flows(problem, model.random(0, 1e-2), depth=3, drift_tol=1e-6)
+    assert end.method == "LSODA"
+
+
+def test_depth_belongs_to_problems_and_is_a_positive_integer() -> None:
+    with pytest.raises(ValueError, match="depth belongs to problems; an Objective has its own model"):
+        gflow.gradient_flows(objective(example("fig3")), start(), depth=3)
+    with pytest.raises(ValueError, match="depth must be a positive integer; got 0"):
+        gflow.gradient_flows(example("fig3"), start(), depth=0)
+    (one,) = gflow.gradient_flows([[1.0, np.nan], [2.0, 3.0]], np.ones(4), depth=1)
+    assert one.status == "converged" and one.method == "LSODA"

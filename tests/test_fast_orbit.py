@@ -235,3 +235,19 @@ def test_limits_that_do_not_ask_for_it_never_load_the_compiler() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@needs_numba
+@pytest.mark.parametrize("depth", [3, 4, 5])
+def test_the_compiled_loss_of_many_factors_has_the_derivatives_of_the_model(depth: int) -> None:
+    from gflow.limit.orbit.rosenbrock import CompiledSteps
+
+    problem = MatrixCompletion([[4, 1, GAP, 2], [2, GAP, 3, -1], [GAP, 5, 1, GAP]]).normalized
+    model, rng = Factorization((3, 4), 2, depth), np.random.default_rng(0)
+    center, move = model.random(rng), model.random(rng, 1e-9)
+    steps, objective = CompiledSteps(center, move, 1e-6, problem, model), Objective.of(problem, model)
+    expected = objective.around(center).gradient(move)
+    np.testing.assert_allclose(steps.memory.slope[steps.order], expected, rtol=1e-9, atol=1e-22)
+    upper = np.triu(steps.memory.hessian)
+    whole = (upper + np.triu(upper, 1).T)[np.ix_(steps.order, steps.order)]
+    np.testing.assert_allclose(whole, objective.hessian(center + move), rtol=1e-12, atol=1e-12)

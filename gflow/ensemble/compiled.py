@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gflow.ensemble.deep import deep_end
 from gflow.ensemble.record import FlowEnd, FlowRun
 from gflow.flow import Status
 from gflow.flow.driver import FOREVER
@@ -101,6 +102,8 @@ def compiled_end(
 
 def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
     """Return where the compiled flow ends, or None where it cannot be trusted."""
+    if run.model.depth > 2:
+        return deep_end(run, settings)
     drift_tol = min(DRIFT * settings["rtol"], settings["drift_tol"] or np.inf)
     doubt = np.inf if settings["error_tol"] is None else DOUBT * settings["error_tol"]
     if STEPS * settings["rtol"] > doubt / DOUBT or _mirrored(run):

@@ -26,6 +26,7 @@ def gradient_flows(
     starts: Any,
     *,
     rank: int | None = None,
+    depth: int = 2,
     jobs: int = 1,
     compiled: bool | None = None,
     method: str = "auto",
@@ -57,6 +58,8 @@ def gradient_flows(
         One start for each problem; a single problem or a single start is used for all.
     rank : int, optional
         Width of the factorisation. Default: full width.
+    depth : int
+        Number of its factors.
     jobs : int
         Number of runs at a time; -1 for one per core. Each uses a single BLAS thread.
     compiled : bool, optional
@@ -69,8 +72,9 @@ def gradient_flows(
     Raises
     ------
     ValueError
-        If the numbers of problems and starts do not fit, ``jobs`` is neither -1 nor positive, ``rank`` is given for an
-        objective, ``compiled`` is True without numba or with a method, or a setting is out of range.
+        If the numbers of problems and starts do not fit, ``jobs`` is neither -1 nor positive, ``rank`` or ``depth`` is
+        out of range or given for an objective, ``compiled`` is True without numba or with a method, or a setting is out
+        of range.
 
     Times scale as 1 / s and states as sqrt(s) for a factorisation when M is multiplied by s.
     """
@@ -84,7 +88,7 @@ def gradient_flows(
         raise ValueError(f"compiled=True leaves no choice of method; got {method!r}")
     if compiled and not fast.installed():
         raise ValueError("compiled=True needs the package numba: pip install 'gflow-toolkit[fast]'")
-    runs = _paired(problems, starts, rank)
+    runs = _paired(problems, starts, rank, depth)
     quick = fast.installed() and method == "auto" if compiled is None else bool(compiled)
     ends: list[FlowEnd | None] = [None] * len(runs)
     if quick and (chosen := [index for index, run in enumerate(runs) if run.small]):
@@ -100,7 +104,7 @@ def _checked(**settings: Any) -> None:
     gradient_flow(Objective.of(MatrixCompletion([[0.0]]), DirectMatrix((1, 1))), np.zeros(1), **settings)
 
 
-def _paired(problems: Any, starts: Any, rank: int | None) -> list[FlowRun]:
+def _paired(problems: Any, starts: Any, rank: int | None, depth: int) -> list[FlowRun]:
     """Return one run for each problem and start, a single one of either standing for all."""
     subjects = [each if isinstance(each, Objective) else as_problem(each) for each in _several(problems)]
     listed = list(starts)
@@ -108,9 +112,11 @@ def _paired(problems: Any, starts: Any, rank: int | None) -> list[FlowRun]:
     count = max(len(subjects), len(points)) if subjects and points else 0
     if {len(subjects), len(points)} - {1, count}:
         raise ValueError(f"problems and starts must fit each other; got {len(subjects)} and {len(points)}")
-    if rank is not None and any(isinstance(subject, Objective) for subject in subjects):
-        raise ValueError("rank belongs to problems; an Objective has its own model")
-    models = [None if isinstance(subject, Objective) else Factorization(subject.shape, rank) for subject in subjects]
+    if (rank is not None or depth != 2) and any(isinstance(subject, Objective) for subject in subjects):
+        raise ValueError(f"{'depth' if rank is None else 'rank'} belongs to problems; an Objective has its own model")
+    models = [
+        None if isinstance(subject, Objective) else Factorization(subject.shape, rank, depth) for subject in subjects
+    ]
     if len(subjects) != count:
         subjects, models = subjects * count, models * count
     if len(points) != count:

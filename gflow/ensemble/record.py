@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.flow import Status, gradient_flow
+from gflow.flow import Status, Trajectory, gradient_flow
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion
@@ -94,7 +94,7 @@ class FlowRun:
         """Return whether the compiled flow covers it; a subclass may have changed the loss."""
         if type(self.subject) is not MatrixCompletion or type(self.model) is not Factorization:
             return False
-        fits = max(self.model.shape) <= COMPILED_SIDE and self.model.dim <= COMPILED_DIM
+        fits = max(self.model.shape) <= COMPILED_SIDE and self.model.dim <= COMPILED_DIM and self.model.depth > 1
         return fits and self.start.shape == (self.model.dim,) and bool(np.isfinite(self.start).all())
 
     @property
@@ -117,6 +117,11 @@ def followed(run: FlowRun, settings: Any) -> FlowEnd:
     except Exception as error:
         message = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
         return FlowEnd(run.start, 0.0, None, message, settings["method"])
+    return ended(path)
+
+
+def ended(path: Trajectory) -> FlowEnd:
+    """Return the end of a trajectory."""
     return FlowEnd(
         theta=path.final.copy(),
         time=float(path.times[-1]),

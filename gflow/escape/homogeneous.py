@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 HOMOGENEOUS_LAUNCH = 1e-9
 """Start on the ray, relative to the size of the saddle, to the power of the order: the error of the path."""
 SMALLEST_START, FARTHEST_LAUNCH, SPREAD = 1e-5, 1e-3, np.array([10.0, 10.0**0.5, 1.0])
-SHIFT_TOL, LEAST_ERROR = 1e-5, 1e-11
-"""Default starts: multiples of the smallest one, or of one at which the error of s*, relative at least the last, moves
-the time by no more than the first, in units of the time in which the ray grows at the size of the saddle."""
+SHIFT_TOL, LEAST_ERROR, CLOCK_ERROR = 1e-5, 1e-11, 1e-10
+"""Default starts: multiples of the smallest, or of one at which the error of s*, relative at least the second, moves
+the time by no more than the first, in units of the time in which the ray grows at the size of the saddle. The last:
+that of the time at which a trajectory is seen to leave."""
 CHANNEL = 1e-6
 """Singular values of the saddle's W above this fraction of the largest are channels in use."""
 LEAST_POWER = 0.05
@@ -75,10 +76,11 @@ def homogeneous_limit(
     moved = error * escape.rate * float(np.linalg.norm(direction)) ** power
     least = min(max(SMALLEST_START, (moved / SHIFT_TOL) ** (1.0 / power)), FARTHEST_LAUNCH ** (1.0 / power))
     starts = SPREAD * least * size / float(np.linalg.norm(direction)) if alphas is None else alphas
-    order = _order(problem, model, saddle) if problem is not None and model is not None else 1.0
+    late = max(escape.error, CLOCK_ERROR * escape.time)
+    orders = _orders(problem, model, saddle) if problem is not None and model is not None else (1.0, 2.0)
     try:
         ways = _Ways(objective, saddle, escape, max(rtol, FINEST))
-        return _compared(ways, direction, directions, starts, order, size, n_times, agreement_tol)
+        return _compared(ways, direction, directions, starts, orders, late, size, n_times, agreement_tol)
     except (NotFollowed, IntegrationFailed) as failure:
         return EscapeLimit(EscapeVerdict.UNDECIDED, f"a trajectory was not followed: {failure}", directions)
 
@@ -124,10 +126,24 @@ def _outside(model: Factorization, theta: np.ndarray) -> list[np.ndarray]:
     return [*sides, np.eye(model.shape[1]) - last.T @ last]
 
 
-def _order(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray) -> float:
-    """Return 1 - sigma_2 / sigma_1 of the residual, the order of the direct route in alpha."""
+def _orders(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray) -> tuple[float, float]:
+    """Return the two lowest orders of the direct route in alpha: 1 - sigma_r / sigma_1 of the residual, twice it, 1."""
     sizes = np.linalg.svd(problem.residual(model.output(saddle)), compute_uv=False)
-    return 1.0 - float(sizes[1] / sizes[0]) if len(sizes) > 1 and sizes[0] > 0 else 1.0
+    if len(sizes) < 2 or not sizes[0] > 0:
+        return 1.0, 2.0
+    gaps = 1.0 - sizes[1:] / sizes[0]
+    later = np.array([*gaps[1:], 2.0 * gaps[0], 1.0 if gaps[0] < 1.0 else 2.0])
+    return float(gaps[0]), float(later[later > gaps[0]].min(initial=2.0))
+
+
+def _extrapolated(runs: list[np.ndarray], alphas: np.ndarray, orders: tuple[float, float]) -> tuple[np.ndarray, float]:
+    """Return what the last three runs say of alpha = 0, and how far from the last one two of them say it is."""
+    powers = np.array([0.0, *np.maximum(LEAST_POWER, orders)])
+    one, whole = (
+        np.tensordot(np.linalg.inv(alphas[-count:, None] ** powers[:count])[0], np.array(runs[-count:]), 1)
+        for count in (2, min(3, len(runs)))
+    )
+    return whole, distance(one, runs[-1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,12 +193,13 @@ def _compared(
     direction: np.ndarray,
     directions: EscapeDirections,
     alphas: np.ndarray,
-    order: float,
+    orders: tuple[float, float],
+    late: float,
     size: float,
     n_times: int,
     agreement_tol: float,
 ) -> EscapeLimit:
-    """Return the record with both routes at the times at which the path on the ray moves."""
+    """Return the record with both routes at the times at which the path on the ray moves; ``late`` errs s* by it."""
     escape, saddle = ways.escape, ways.saddle
     epsilon, power = HOMOGENEOUS_LAUNCH ** (1.0 / escape.order) * size, escape.order - 2
     path = ways.flow(epsilon * escape.direction)
@@ -193,15 +210,14 @@ def _compared(
     nearer = ways.states(epsilon / 2 * escape.direction, times - ways.onset(epsilon / 2))
     manifold_error = WARY * distance(nearer, limit) / scale
     runs = ways.runs(direction, alphas, times)
-    alphas = alphas[: len(runs)]
+    alphas = np.array(alphas[: len(runs)], dtype=float)
     errors = np.array([distance(each, limit) / scale for each in runs])
-    shrink = float(alphas[-1] / alphas[-2]) ** max(LEAST_POWER, order)
-    direct_error = distance(runs[-1], runs[-2]) / scale * shrink / (1.0 - shrink)
-    agreement = distance(runs[-1] + (runs[-1] - runs[-2]) * (shrink / (1.0 - shrink)), limit) / scale
-    late = escape.error * float(alphas[-1]) ** -power * float(path.gradient_norms.max()) / scale
+    whole, away = _extrapolated(runs, alphas, orders)
+    direct_error, agreement = away / scale, distance(whole, limit) / scale
+    late *= float(alphas[-1]) ** -power * float(path.gradient_norms.max()) / scale
     allowed = min(2.0 * direct_error + manifold_error + late, agreement_tol)
     settled = agreement <= allowed
-    relation = "agree" if settled else f"(the direct one converges as alpha^{order:.2g}) do not agree"
+    relation = "agree" if settled else f"(the direct one converges as alpha^{orders[0]:.2g}) do not agree"
     reason = f"the two routes {relation}: they differ by {agreement:.2g} of the path's size, allowed {allowed:.2g}; "
     return EscapeLimit(
         verdict=EscapeVerdict.EXISTS if settled else EscapeVerdict.UNDECIDED,
@@ -209,9 +225,9 @@ def _compared(
         directions=directions,
         path=path,
         times=times,
-        alphas=np.array(alphas),
+        alphas=alphas,
         errors=errors,
-        predicted_order=order,
+        predicted_order=orders[0],
         fitted_order=settled_slope(alphas, errors, np.full(len(alphas), 10.0 * manifold_error)),
         direct_error=direct_error,
         manifold_error=manifold_error,

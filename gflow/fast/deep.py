@@ -1,13 +1,17 @@
 """The loss of W = W1 ... WL, L > 2, on few observed entries: its gradient relative to a center, and its Hessian.
 
 The state is that of ``gflow.fast.field`` for W1 and WL, [W1; WL^T] row by row, with the layers between them after it.
+All follows from its rows carried through these layers, V[k] as they stand before layer k: W_ij is V[k, i] . V[k, j] for
+every k. Whoever calls these functions has them compiled into itself again, so they are few and call little.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
-from gflow.fast.field import Entries
+from gflow.fast.field import Entries, copy
 from gflow.fast.jit import compiled
 
 
@@ -17,125 +21,111 @@ def hidden_of(entries: Entries, Z: np.ndarray) -> np.ndarray:
     return Z[entries.size * entries.rank :].reshape(entries.hidden, entries.rank, entries.rank)
 
 
-@compiled
-def times(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Return one two; loops compile in a fraction of the time of calls of BLAS, and these matrices are small."""
-    result = np.zeros((one.shape[0], two.shape[1]))
-    for i in range(one.shape[0]):
-        for k in range(two.shape[0]):
-            for j in range(two.shape[1]):
-                result[i, j] += one[i, k] * two[k, j]
-    return result
+def inner_product(entries: Entries, Z: np.ndarray) -> np.ndarray:
+    """Return W2 ... W(L-1), shape (r, r)."""
+    found: np.ndarray = reduce(np.matmul, Z[entries.size * entries.rank :].reshape(-1, entries.rank, entries.rank))
+    return found
 
 
 @compiled
-def turned(matrix: np.ndarray) -> np.ndarray:
-    """Return the transpose, in rows of its own."""
-    result = np.zeros((matrix.shape[1], matrix.shape[0]))
-    for i in range(matrix.shape[0]):
-        for j in range(matrix.shape[1]):
-            result[j, i] = matrix[i, j]
-    return result
+def carry(layers: np.ndarray, moves: np.ndarray, V: np.ndarray, cut: int, result: np.ndarray) -> None:
+    """Write rows carried through the layers, y -> y (W + dW) + v dW, the first ``cut`` from W1 on, the others from WL.
 
-
-@compiled
-def products(layers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the products of the inner layers before each one, and all of them, and of those after each one."""
+    V and ``result`` are (L - 1, m, r) arrays; ``result`` holds what begins in its first and its last place.
+    """
     count, r = layers.shape[0], layers.shape[1]
-    before, after = np.zeros((count + 1, r, r)), np.zeros((count, r, r))
-    for p in range(r):
-        before[0, p, p] = after[count - 1, p, p] = 1.0
     for k in range(count):
-        before[k + 1] = times(before[k], layers[k])
-    for k in range(count - 1, 0, -1):
-        after[k - 1] = times(layers[k], after[k])
-    return before, after
+        back = count - 1 - k
+        for i in range(V.shape[1]):
+            for p in range(r):
+                total = 0.0
+                if i < cut:
+                    for q in range(r):
+                        there = layers[k, q, p] + moves[k, q, p]
+                        total += result[k, i, q] * there + V[k, i, q] * moves[k, q, p]
+                    result[k + 1, i, p] = total
+                else:
+                    for q in range(r):
+                        there = layers[back, p, q] + moves[back, p, q]
+                        total += there * result[back + 1, i, q] + moves[back, p, q] * V[back + 1, i, q]
+                    result[back, i, p] = total
 
 
 @compiled
-def moved(layers: np.ndarray, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how the ``products`` differ from those of layers + moves, without cancellation."""
-    before, _ = products(layers)
-    _, there = products(layers + moves)
-    more, less = np.zeros_like(before), np.zeros_like(there)
-    for k in range(layers.shape[0]):
-        more[k + 1] = times(more[k], layers[k] + moves[k]) + times(before[k], moves[k])
-    for k in range(layers.shape[0] - 1, 0, -1):
-        less[k - 1] = times(moves[k], there[k]) + times(layers[k], less[k])
-    return more, less
+def begin(entries: Entries, Z: np.ndarray, V: np.ndarray) -> None:
+    """Write the rows of W1 into the first place of V, and those of WL^T into the last."""
+    last = V.shape[0] - 1
+    for i in range(entries.size):
+        for p in range(entries.rank):
+            V[0 if i < entries.cut else last, i, p] = Z[i * entries.rank + p]
 
 
 @compiled
 def deep_gradient(entries: Entries, C: np.ndarray, errors: np.ndarray, D: np.ndarray, result: np.ndarray) -> None:
     """Write the gradient at C + D less the one at C into ``result``; ``errors`` are (2/n) E at C."""
-    r, size, factor = entries.rank, entries.size * entries.rank, 2.0 / entries.targets.size
+    r, count, factor = entries.rank, entries.hidden, 2.0 / entries.targets.size
     layers, moves = hidden_of(entries, C), hidden_of(entries, D)
-    before, after = products(layers)
-    more, less = moved(layers, moves)
-    H, dH = before[entries.hidden], more[entries.hidden]
-    outer, outer_moves = C[:size].reshape(-1, r), D[:size].reshape(-1, r)
-    left, left_moves = times(outer, H), times(outer_moves, H + dH) + times(outer, dH)
-    back, back_moves = turned(H), turned(dH)
-    right, right_moves = times(outer, back), times(outer + outer_moves, back_moves) + times(outer_moves, back)
-    G, dG = np.zeros((r, r)), np.zeros((r, r))
+    memory, idle = np.zeros((2, count + 1, entries.size, r)), np.zeros((count, r, r))
+    V, dV = memory[0], memory[1]
+    for k in range(2):
+        begin(entries, D if k else C, memory[k])
+        carry(layers, moves if k else idle, V, entries.cut, memory[k])
     result[:] = 0.0
     for e in range(entries.targets.size):
         i, j = entries.rows[e], entries.columns[e]
         change = 0.0
         for p in range(r):
-            change += left_moves[i, p] * (outer[j, p] + outer_moves[j, p]) + left[i, p] * outer_moves[j, p]
+            change += dV[0, i, p] * (V[0, j, p] + dV[0, j, p]) + V[0, i, p] * dV[0, j, p]
         change *= factor
         error = errors[e] + change
         for p in range(r):
-            result[i * r + p] += change * right[j, p] + error * right_moves[j, p]
-            result[j * r + p] += change * left[i, p] + error * left_moves[i, p]
-            for q in range(r):
-                G[p, q] += errors[e] * outer[i, p] * outer[j, q]
-                bent = outer_moves[i, p] * (outer[j, q] + outer_moves[j, q]) + outer[i, p] * outer_moves[j, q]
-                dG[p, q] += change * outer[i, p] * outer[j, q] + error * bent
-    for k in range(entries.hidden):
-        there, begin = turned(after[k] + less[k]), turned(before[k])
-        slope = times(times(turned(more[k]), G + dG) + times(begin, dG), there)
-        slope += times(times(begin, G), turned(less[k]))
-        result[size + k * r * r : size + (k + 1) * r * r] = slope.ravel()
+            result[i * r + p] += change * V[0, j, p] + error * dV[0, j, p]
+            result[j * r + p] += change * V[count, i, p] + error * dV[count, i, p]
+        place = entries.size * r
+        for k in range(count):
+            for p in range(r):
+                x, dx = V[k, i, p], dV[k, i, p]
+                for q in range(r):
+                    y, dy = V[k + 1, j, q], dV[k + 1, j, q]
+                    result[place] += change * x * y + error * (dx * (y + dy) + x * dy)
+                    place += 1
 
 
 @compiled
 def deep_hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
     """Write the upper triangle of the Hessian of the loss at Z into ``result``."""
     r, size, count = entries.rank, entries.size * entries.rank, entries.hidden
-    layers, outer = hidden_of(entries, Z), Z[:size].reshape(-1, r)
-    before, after = products(layers)
-    H = before[count]
-    left, right, factor = times(outer, H), times(outer, turned(H)), 2.0 / entries.targets.size
-    ends, begins = np.zeros((count, entries.size, r)), np.zeros((count, entries.size, r))
-    for k in range(count):
-        ends[k], begins[k] = times(outer, before[k]), times(outer, turned(after[k]))
+    layers, factor, rows = hidden_of(entries, Z), 2.0 / entries.targets.size, entries.size
+    V, U, idle = np.zeros((count + 1, rows, r)), np.zeros((count + 1, 2 * r, r)), np.zeros((count, r, r))
+    begin(entries, Z, V)
+    carry(layers, idle, V, entries.cut, V)
+    for p in range(r):
+        U[0, p, p] = U[count, r + p, p] = 1.0
+    carry(layers, idle, U, r, U)  # the products of the layers before and after each one
     row, pulled, places = np.zeros(Z.size), np.zeros((count, count, r, r)), np.arange(size - 2 * r, Z.size)
     result[:] = 0.0
     for e in range(entries.targets.size):
         i, j = entries.rows[e], entries.columns[e]
         error = -entries.targets[e]
         for p in range(r):
-            error += left[i, p] * outer[j, p]
+            error += V[0, i, p] * V[0, j, p]
         error *= factor
         for p in range(r):
             places[p], places[r + p] = i * r + p, j * r + p
-            row[i * r + p], row[j * r + p] = right[j, p], left[i, p]
+            row[i * r + p], row[j * r + p] = V[0, j, p], V[count, i, p]
             for q in range(r):
-                result[i * r + p, j * r + q] += error * H[p, q]
+                result[i * r + p, j * r + q] += error * U[count, p, q]
         for k in range(count):
             for a in range(r):
                 for b in range(r):
                     place = size + (k * r + a) * r + b
-                    row[place] = ends[k, i, a] * begins[k, j, b]
+                    row[place] = V[k, i, a] * V[k + 1, j, b]
                     for p in range(r):
-                        result[i * r + p, place] += error * before[k, p, a] * begins[k, j, b]
-                        result[j * r + p, place] += error * ends[k, i, a] * after[k, b, p]
-            for m in range(k + 1, count):
-                for a in range(r):
+                        result[i * r + p, place] += error * U[k, p, a] * V[k + 1, j, b]
+                        result[j * r + p, place] += error * V[k, i, a] * U[k + 1, r + p, b]
+                for m in range(k + 1, count):
                     for d in range(r):
-                        pulled[k, m, a, d] += error * ends[k, i, a] * begins[m, j, d]
+                        pulled[k, m, a, d] += error * V[k, i, a] * V[m + 1, j, d]
         for one in range(places.size):
             for two in range(one, places.size):
                 result[places[one], places[two]] += factor * row[places[one]] * row[places[two]]
@@ -146,13 +136,19 @@ def deep_hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
 def couple(layers: np.ndarray, pulled: np.ndarray, size: int, result: np.ndarray) -> None:
     """Add what couples two inner layers besides: what is pulled to them, times the product of those between them."""
     count, r = layers.shape[0], layers.shape[1]
+    between = np.zeros((2, r, r))
     for k in range(count):
-        between = products(layers)[0][0]
+        for b in range(r):
+            for c in range(r):
+                between[0, b, c] = 1.0 if b == c else 0.0
         for m in range(k + 1, count):
-            for a in range(r):
-                for b in range(r):
-                    for c in range(r):
+            for b in range(r):
+                for c in range(r):
+                    between[1, b, c] = 0.0
+                    for q in range(r):
+                        between[1, b, c] += between[0, b, q] * layers[m, q, c]
+                    for a in range(r):
                         for d in range(r):
                             one, two = size + (k * r + a) * r + b, size + (m * r + c) * r + d
-                            result[one, two] += pulled[k, m, a, d] * between[b, c]
-            between = times(between, layers[m])
+                            result[one, two] += pulled[k, m, a, d] * between[0, b, c]
+            copy(between[1].ravel(), between[0].ravel())

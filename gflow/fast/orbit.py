@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gflow.fast.deep import deep_gradient, deep_hessian, hidden_of, products
+from gflow.fast.deep import deep_gradient, deep_hessian, inner_product
 from gflow.fast.field import Entries, copy, entries_of, hessian, norm
 from gflow.fast.jit import compiled, in_time
 from gflow.flow.rosenbrock import E_FOLDINGS, NOISE, SERIES, SMALL
@@ -57,7 +57,7 @@ def start(
     """Return the entries, the memory and the record of an orbit that is at ``center`` + ``delta``."""
     entries = entries_of(problem, rank, hidden)
     Z, size = center[: entries.size * rank].reshape(-1, rank), center.size
-    X = Z if hidden is None else Z @ products(hidden_of(entries, center))[0][-1]
+    X = Z if hidden is None else Z @ inner_product(entries, center)
     errors = 2.0 / entries.targets.size * ((X[entries.rows] * Z[entries.columns]).sum(axis=1) - entries.targets)
     square, lines = np.zeros((2, size, size)), np.zeros((9, size))
     local = delta.copy(), lines[0], lines[1], lines[2], square[0], square[1]

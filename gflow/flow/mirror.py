@@ -2,7 +2,8 @@
 
 For symmetric data the loss of W = A B does not change when A and B^T are exchanged. A start with A = B^T, or A = -B^T,
 keeps that for ever, so W = +-U U^T and the sign of its eigenvalues never changes. In the coordinates of all parameters
-rounding errors leave this set, grow, and are reported as an escape; in those of U there is nothing to leave.
+rounding errors leave this set, grow, and are reported as an escape; in those of U there is nothing to leave. More
+factors are reversed and transposed: one in the middle becomes its own transpose, whose diagonal stays in place.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 OVER = "the gradient vanished"
+SAME_SLOPE = 1e-6
+"""The gradient and its image are one if they differ by no more than this fraction of it."""
 
 
 class Fold:
@@ -30,7 +33,7 @@ class Fold:
     Parameters
     ----------
     mirror : theta -> theta
-        A linear involution that permutes parameters, none of them into itself.
+        A linear involution that permutes parameters.
     sign : float
     dim : int
         The number of parameters.
@@ -40,17 +43,21 @@ class Fold:
         places = np.rint(mirror(np.arange(dim, dtype=float))).astype(int)
         self.first = np.nonzero(np.arange(dim) < places)[0]
         self.second, self.sign, self.dim = places[self.first], sign, dim
+        self.kept = np.nonzero(places == np.arange(dim))[0] if sign > 0 else np.zeros(0, dtype=int)
+        self.size = len(self.first) + len(self.kept)
 
     def embed(self, x: Array) -> Array:
-        """Return theta, shape (..., dim), for coordinates of shape (..., dim / 2)."""
-        theta = np.empty((*x.shape[:-1], self.dim))
-        theta[..., self.first] = x * np.sqrt(0.5)
+        """Return theta, shape (..., dim), for coordinates of shape (..., size)."""
+        theta, pairs = np.zeros((*x.shape[:-1], self.dim)), len(self.first)
+        theta[..., self.first] = x[..., :pairs] * np.sqrt(0.5)
         theta[..., self.second] = self.sign * theta[..., self.first]
+        theta[..., self.kept] = x[..., pairs:]
         return theta
 
     def project(self, theta: Array) -> Array:
         """Return the coordinates of the part of theta in the subspace."""
-        return (theta[..., self.first] + self.sign * theta[..., self.second]) * np.sqrt(0.5)
+        pairs = (theta[..., self.first] + self.sign * theta[..., self.second]) * np.sqrt(0.5)
+        return np.concatenate([pairs, theta[..., self.kept]], axis=-1)
 
     def objective(self, full: Objective) -> Objective:
         """Return the objective on the subspace."""
@@ -59,7 +66,7 @@ class Fold:
         deviation, output, normalized, layers = full.deviation, full.output, full.normalized, full.layers
         return replace(
             full,
-            dim=self.dim // 2,
+            dim=self.size,
             value=lambda x: full.value(self.embed(x)),
             gradient=lambda x: self.project(full.gradient(self.embed(x))),
             hvp=lambda x, v: self.project(full.hvp(self.embed(x), self.embed(v))),
@@ -93,8 +100,10 @@ def fold_of(objective: Objective, start: Array) -> Fold | None:
     """Return the subspace in which the mirror of the objective keeps the flow from ``start``, None if there is none."""
     if objective.mirror is None or not start.any():
         return None
-    image = objective.mirror(start)
-    for sign in (1.0, -1.0):
-        if np.array_equal(image, sign * start):
+    image, slope = objective.mirror(start), objective.gradient(start)
+    turned = objective.mirror(slope)
+    for sign in (1.0, -1.0):  # of an odd number of factors, the second is no symmetry of the loss
+        unlike = np.linalg.norm(turned - sign * slope) > SAME_SLOPE * np.linalg.norm(slope)
+        if np.array_equal(image, sign * start) and not unlike:
             return Fold(objective.mirror, sign, objective.dim)
     return None

@@ -208,12 +208,18 @@ class DeepFactors:
     def order(self, saddles: Sequence[DeepSaddle]) -> float | None:
         """Return the exponent q: L at an end that is locally unique, else 1 - sigma_2 / sigma_1 of the last plateau.
 
-        Complete components that share channels are met with an error of order 1; others that do are not understood.
+        Complete components that share channels are met with an error of order 1, by what the layers hold beside them;
+        a single channel that reaches every row and column, whose layers alone are unequal by alpha^2, of order 2.
+        Others that share channels are not understood.
         """
         if any(saddle.leaves == "inside" for saddle in saddles):
-            weighted = isinstance(self.problem, WeightedCompletion)
-            complete = connectivity(without_weights(self.problem)).kind == Kind.COMPLETE_BIPARTITE
-            return 1.0 if complete and not weighted else None
+            seen = without_weights(self.problem)
+            graphs = connectivity(seen)
+            if graphs.kind != Kind.COMPLETE_BIPARTITE or isinstance(self.problem, WeightedCompletion):
+                return None
+            parts = [c for c in graphs.coupling_components if seen.values[np.ix_(c.rows, c.columns)].any()]
+            reached = sum(len(c.rows) + len(c.columns) for c in parts) == sum(seen.shape)
+            return 2.0 if saddles[-1].rank == 1 and reached else 1.0
         if saddles[-1].flat == 0:
             return float(self.depth)
         last = [saddle for saddle in saddles if saddle.leaves == "rank"]

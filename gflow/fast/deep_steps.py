@@ -1,0 +1,109 @@
+"""Steps of the flow of W = W1 ... WL, L > 2, in compiled code: Rodas5P, as in ``gflow.fast.steps``.
+
+The Jacobian is exact, so that layers outside the channels, too small for the tolerance, grow as they should.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gflow.fast.deep import deep_gradient, deep_hessian
+from gflow.fast.field import Entries, cholesky, copy, norm, solve
+from gflow.fast.jit import compiled
+from gflow.fast.steps import COUPLING, GAMMA, MOVES, Work, combined
+from gflow.policy import EPS
+
+DEEP_NOW = np.dtype([(name, float) for name in ("t", "h", "before")] + [("gradients", np.int64)])
+"""Time, length of the next step, the last error over its tolerance; gradients taken."""
+ROUNDED = 2.0
+"""Rounding units of the state below which the error of a step is not held."""
+
+
+@compiled
+def velocity(entries: Entries, errors: np.ndarray, origin: np.ndarray, Z: np.ndarray, result: np.ndarray) -> None:
+    """Write -grad R at Z into ``result``; ``origin`` are zeros, ``errors`` those of W = 0."""
+    deep_gradient(entries, origin, errors, Z, result)
+    for k in range(result.size):
+        result[k] = -result[k]
+
+
+@compiled
+def attempt(entries: Entries, errors: np.ndarray, origin: np.ndarray, Z: np.ndarray, h: float, memory: Work) -> float:
+    """Return the error estimate of a step of length h from Z, infinite if it is too long; the end is in ``memory``."""
+    slopes, state = memory.slopes, memory.state
+    if not cholesky(memory.hessian, 1.0 / (GAMMA * h), memory.factor):
+        return np.inf
+    for s in range(9):
+        copy(Z, state)
+        combined(MOVES[min(s, 7)], slopes, min(s, 7), state)
+        if s == 8:
+            break
+        velocity(entries, errors, origin, state, slopes[s])
+        for j in range(s):
+            weight = COUPLING[s, j] / h
+            for k in range(state.size):
+                slopes[s, k] += weight * slopes[j, k]
+        solve(memory.factor, slopes[s])
+    size = 0.0
+    for k in range(state.size):
+        state[k] += slopes[7, k]
+        size += abs(state[k])
+    return norm(slopes[7]) if np.isfinite(size) else np.inf
+
+
+@compiled
+def deep_step(
+    entries: Entries, errors: np.ndarray, origin: np.ndarray, Z: np.ndarray, tol: float, longest: float, at: Any
+) -> float:
+    """Return the length of a step from Z whose error is below ``tol``, which is taken; 0 where there is none."""
+    now, memory = at
+    deep_hessian(entries, Z, memory.hessian)
+    h = min(now.h, longest)
+    while True:
+        ratio = attempt(entries, errors, origin, Z, h, memory) / tol
+        now.gradients += 8
+        if ratio <= 1.0:
+            break
+        h *= max(0.2, 0.9 * ratio**-0.2) if np.isfinite(ratio) else 0.2
+        if not h > 1e-300:
+            return 0.0
+    ratio = max(ratio, 1e-10)
+    now.h = h * min(5.0, max(0.2, 0.9 * ratio**-0.14 * now.before**0.08))
+    now.before = max(ratio, 1e-4)
+    copy(memory.state, Z)
+    velocity(entries, errors, origin, Z, memory.velocity)
+    now.gradients += 1
+    return h
+
+
+@compiled
+def deep_steps(
+    entries: Entries,
+    errors: np.ndarray,
+    origin: np.ndarray,
+    Z: np.ndarray,
+    tol: float,
+    horizon: float,
+    at: Any,
+    times: np.ndarray,
+    states: np.ndarray,
+    slopes: np.ndarray,
+) -> int:
+    """Return how many steps from Z at ``now.t`` were taken, up to the horizon: they are written into the last three.
+
+    ``tol`` is relative to |Z|; ``errors`` are (2/n) E where W = 0, and ``origin`` as many zeros as Z has numbers.
+    """
+    now, memory = at
+    for m in range(times.size):
+        if now.t >= horizon:
+            return m
+        allowed = max(tol, ROUNDED * EPS) * norm(Z)
+        length = deep_step(entries, errors, origin, Z, allowed, horizon - now.t, at)
+        if not now.t + length > now.t:
+            return m
+        now.t += length
+        copy(Z, states[m])
+        times[m], slopes[m] = now.t, norm(memory.velocity)
+    return times.size
