@@ -17,7 +17,7 @@ from gflow.landscape.nodes import certificate, orbit_node, run_node, scaled_arro
 from gflow.landscape.paths import Path, traversed
 from gflow.landscape.records import Arrow, Landscape, Level, Node
 from gflow.landscape.spaces import FactorColumns, Parameters, Space
-from gflow.landscape.survey import Survey
+from gflow.landscape.survey import MOST_ROUNDS, Survey
 from gflow.models import Factorization, SymmetricFactorization
 from gflow.objective import Objective
 from gflow.problems import as_problem
@@ -34,6 +34,7 @@ def landscape(
     rng: np.random.Generator | None = None,
     start: np.ndarray | None = None,
     symmetries: Sequence[tuple[Any, Any]] = (),
+    rounds: int = MOST_ROUNDS,
     certify: bool = True,
     progress: watch.Wish = None,
     timeout: float | None = None,
@@ -53,6 +54,9 @@ def landscape(
     symmetries : sequence of (permutation, signs), optional
         Generators theta -> signs * theta[permutation] of the group that leaves an objective unchanged. Default: those
         that the model tells of.
+    rounds : int
+        Rounds of the search at most, where no proof ends it; it says in ``notes`` when the last one still met something
+        new.
     certify : bool
         Whether isolated orbits of W = A B are certified by ball arithmetic, where python-flint is installed.
     progress, timeout : see ``gflow.watch.watching``
@@ -63,8 +67,8 @@ def landscape(
     TypeError
         If ``problem`` is no problem and no objective.
     ValueError
-        For a model together with an objective, symmetries of factors, a symmetry that is no signed permutation, or more
-        than 400 parameters.
+        For a model together with an objective, symmetries of factors, a symmetry that is no signed permutation, no
+        round, or more than 400 parameters.
 
     Random starts, deflation of what is known, climbs to the next index, images under symmetries of the data, and the
     flow along every unstable class are repeated until they meet nothing new. ``complete`` needs a proof: see
@@ -79,7 +83,9 @@ def landscape(
     space, outer = _space(problem, model, symmetries)
     if outer.dim > LARGEST_SEARCHED:
         raise ValueError(f"a landscape is searched in up to {LARGEST_SEARCHED} parameters; got {outer.dim}")
-    survey = Survey(Catalog(space), np.random.default_rng(0) if rng is None else rng)
+    if rounds < 1:
+        raise ValueError(f"rounds must be a positive integer; got {rounds!r}")
+    survey = Survey(Catalog(space), np.random.default_rng(0) if rng is None else rng, rounds=rounds)
     counts, path, late = _worked(survey, start)
     found = _record(survey, outer, counts, path, late)
     return _certified(problem, found, late) if certify and isinstance(space, FactorColumns) else found
@@ -149,7 +155,8 @@ def _record(survey: Survey, outer: Objective, counts: list[Count], path: Path, l
     ]
     arrows.sort(key=lambda arrow: (arrow.source, arrow.label, -arrow.share))
     steps = _to_infinity(steps, arrows, nodes) if path.escapes else steps
-    notes = tuple(filter(None, [late, _undecided(survey.undecided)]))
+    open_end = "" if survey.saturated else f"the last of {survey.rounds} rounds still met orbits for the first time"
+    notes = tuple(filter(None, [late, open_end, _undecided(survey.undecided)]))
     return Landscape(
         shape=space.model.shape if isinstance(space, FactorColumns) else None,
         width=space.width if columns else None,

@@ -40,10 +40,11 @@ TIME_LIMIT = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Which classes: all, or those with so many observed entries at least."""
+    """Which classes: all, or those with so many observed entries at least; ``rounds`` bound each search."""
 
     least_observed: int = 1
     seed: int = 0
+    rounds: int = 1
 
 
 QUICK = Config(least_observed=15)
@@ -81,16 +82,18 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     """Return the landscapes of the configuration; each depends on its class and the seed alone."""
     orbits = mask_orbits(4, 4)
     chosen = [n for n, orbit in enumerate(orbits) if orbit.n_observed >= config.least_observed]
-    tasks = [(orbits[n].mask, orbits[n].label, orbits[n].size, [config.seed, n]) for n in chosen]
+    tasks = [(orbits[n].mask, orbits[n].label, orbits[n].size, [config.seed, n], config.rounds) for n in chosen]
     return Result(config, tuple(mapped(mask_landscape, tasks, jobs)))
 
 
-def mask_landscape(mask: np.ndarray, label: str, size: int, seed: Sequence[int]) -> MaskLandscape:
+def mask_landscape(
+    mask: np.ndarray, label: str, size: int, seed: Sequence[int], rounds: int = 1
+) -> MaskLandscape:
     """Return what the landscape of Gaussian entries on a mask counts."""
     rng = np.random.default_rng(seed)
     problem = gflow.MatrixCompletion(rng.standard_normal(mask.shape), mask)
     watch.tick(label)
-    found = gflow.landscape(problem, rng=rng, certify=False, timeout=TIME_LIMIT)
+    found = gflow.landscape(problem, rng=rng, rounds=rounds, certify=False, timeout=TIME_LIMIT)
     return MaskLandscape(
         mask=label,
         masks=size,
