@@ -12,6 +12,7 @@ from gflow import watch
 from gflow.critical import NotConverged, stationary_point
 from gflow.flow.rosenbrock import Rosenbrock
 from gflow.landscape.catalog import FAR, Catalog, Found
+from gflow.landscape.records import SEEN_FALL
 from gflow.objective import Objective
 
 DEPARTING = 1e-3
@@ -173,7 +174,9 @@ def _arrival(catalog: Catalog, k: int, theta: np.ndarray, start: Found, reach: f
     except NotConverged:
         return None
     found = catalog.file(k, end, "flow")
-    return None if found is None or found is start or found.value > start.value else found
+    if found is None or found is start or found.value > start.value - SEEN_FALL * abs(start.value):
+        return None
+    return found
 
 
 def _end(catalog: Catalog, k: int, theta: np.ndarray, start: Found, objective: Objective) -> Found | Runaway:

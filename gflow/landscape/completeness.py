@@ -10,7 +10,7 @@ import numpy as np
 from gflow.landscape.records import SEEN_FALL, Arrow, Landscape, Node
 
 if TYPE_CHECKING:
-    from gflow.landscape.records import Level
+    from gflow.landscape.levels import Level
 
 SAME_EIGENVALUE = 1e-6
 """Eigenvalues of the whole Hessian and those of its parts agree within this fraction of the largest."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,11 +13,12 @@ from gflow import watch
 from gflow.landscape.arrows import Runaway
 from gflow.landscape.catalog import Catalog, Found
 from gflow.landscape.counts import Count, counted, unknown
+from gflow.landscape.levels import Level
 from gflow.landscape.nodes import certificate, orbit_node, run_node, scaled_arrow, scaled_node
 from gflow.landscape.paths import Path, traversed
-from gflow.landscape.records import Arrow, Landscape, Level, Node
+from gflow.landscape.records import Arrow, Landscape, Node
 from gflow.landscape.spaces import FactorColumns, Parameters, Space
-from gflow.landscape.survey import MOST_ROUNDS, Survey
+from gflow.landscape.survey import MOST_BORDERS, MOST_ROUNDS, Survey
 from gflow.models import Factorization, SymmetricFactorization
 from gflow.objective import Objective
 from gflow.problems import as_problem
@@ -35,6 +36,7 @@ def landscape(
     start: np.ndarray | None = None,
     symmetries: Sequence[tuple[Any, Any]] = (),
     rounds: int = MOST_ROUNDS,
+    borders: int = MOST_BORDERS,
     certify: bool = True,
     progress: watch.Wish = None,
     timeout: float | None = None,
@@ -55,8 +57,10 @@ def landscape(
         Generators theta -> signs * theta[permutation] of the group that leaves an objective unchanged. Default: those
         that the model tells of.
     rounds : int
-        Rounds of the search at most, where no proof ends it; it says in ``notes`` when the last one still met something
-        new.
+        Rounds of the search at most, where no proof ends it; ``notes`` says if the last one still met something new, or
+        more than one orbit was met only once.
+    borders : int
+        Borders between basins that are followed to the saddles on them, at most; ``notes`` says how many were left.
     certify : bool
         Whether isolated orbits of W = A B are certified by ball arithmetic, where python-flint is installed.
     progress, timeout : see ``gflow.watch.watching``
@@ -83,9 +87,10 @@ def landscape(
     space, outer = _space(problem, model, symmetries)
     if outer.dim > LARGEST_SEARCHED:
         raise ValueError(f"a landscape is searched in up to {LARGEST_SEARCHED} parameters; got {outer.dim}")
-    if rounds < 1:
-        raise ValueError(f"rounds must be a positive integer; got {rounds!r}")
-    survey = Survey(Catalog(space), np.random.default_rng(0) if rng is None else rng, rounds=rounds)
+    if rounds < 1 or borders < 0:
+        raise ValueError(f"rounds must be positive, borders not negative; got {rounds!r} and {borders!r}")
+    rng = np.random.default_rng(0) if rng is None else rng
+    survey = Survey(Catalog(space), rng, rounds=rounds, borders=borders)
     counts, path, late = _worked(survey, start)
     found = _record(survey, outer, counts, path, late)
     return _certified(problem, found, late) if certify and isinstance(space, FactorColumns) else found
@@ -150,13 +155,13 @@ def _record(survey: Survey, outer: Objective, counts: list[Count], path: Path, l
             each.kind.multiplicity,
             each.kind.directions,
             each.share,
+            each.border,
         )
         for each in survey.connections
     ]
     arrows.sort(key=lambda arrow: (arrow.source, arrow.label, -arrow.share))
     steps = _to_infinity(steps, arrows, nodes) if path.escapes else steps
-    open_end = "" if survey.saturated else f"the last of {survey.rounds} rounds still met orbits for the first time"
-    notes = tuple(filter(None, [late, open_end, _undecided(survey.undecided)]))
+    notes = tuple(filter(None, [late, *_left_out(survey)]))
     return Landscape(
         shape=space.model.shape if isinstance(space, FactorColumns) else None,
         width=space.width if columns else None,
@@ -174,15 +179,21 @@ def _node(survey: Survey, inner: Objective, number: int, orbit: Found) -> Node:
     return orbit_node(survey.catalog, inner, number, orbit)
 
 
-def _undecided(count: int) -> str:
-    return f"{count} orbits of the flow neither ended nor ran to infinity within their steps" if count else ""
+def _left_out(survey: Survey) -> Iterator[str]:
+    """Yield what the search left open, in words."""
+    if not survey.saturated:
+        yield f"orbits were still met for the first time, or only once, when the search ended (rounds: {survey.rounds})"
+    if survey.undecided:
+        yield f"{survey.undecided} orbits of the flow neither ended nor ran to infinity within their steps"
+    if survey.unfollowed:
+        yield f"{survey.unfollowed} borders between basins were not followed"
 
 
 def _marked(arrows: list[Arrow], steps: list[int]) -> list[Arrow]:
     """Return the arrows with those that the path takes marked: of several between two nodes, the fastest outside."""
     marked: set[int] = set()
     for pair in pairwise(steps):
-        fits = [n for n, arrow in enumerate(arrows) if (arrow.source, arrow.target) == pair]
+        fits = [n for n, arrow in enumerate(arrows) if (arrow.source, arrow.target) == pair and not arrow.border]
         fits.sort(key=lambda n: (not arrows[n].outside, arrows[n].label))
         marked |= set(fits[:1])
     return [replace(arrow, on_path=n in marked) for n, arrow in enumerate(arrows)]

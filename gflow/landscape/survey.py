@@ -13,10 +13,13 @@ from gflow import watch
 from gflow.landscape import search
 from gflow.landscape.arrows import Runaway, UnstableClass, classes, followed, launches, valley
 from gflow.landscape.catalog import Catalog, Found
+from gflow.landscape.separatrices import Exit, arcs, between_basins, border_saddle, on_border
 
 ROUND, MOST_ROUNDS = 24, 8
 """Random starts at every rank in a round, every other one after a descent, and rounds at most: the search ends after a
 round in which nothing is met for the first time, and at most one orbit has been met only once."""
+MOST_BORDERS = 8
+"""Borders between basins that are followed to their saddles; each takes the flow some thirty times."""
 CHECKED = 6
 """Random starts, in the first round alone, at a rank whose orbits are all known by proof: they may contradict it."""
 DEFLATED = 6
@@ -32,6 +35,7 @@ class Leaving(NamedTuple):
     target: Found | Runaway
     kind: UnstableClass
     share: float
+    border: bool = False
 
 
 @dataclass(eq=False)
@@ -44,7 +48,10 @@ class Survey:
     connections: list[Leaving] = field(default_factory=list)
     undecided: int = 0
     climbed: int = 0
+    exits: dict[Found, list[Exit]] = field(default_factory=dict)
     rounds: int = MOST_ROUNDS
+    borders: int = MOST_BORDERS
+    unfollowed: int = 0
     saturated: bool = True
     settled: frozenset[int] = frozenset()
 
@@ -102,10 +109,12 @@ class Survey:
             if done == len(orbits):
                 self._climb()
                 search.images(self.catalog)
+                self._bordered()
 
     def _left(self, orbit: Found, each: UnstableClass) -> None:
         """Add where the orbits of one class end."""
         ends: Counter[Found | Runaway] = Counter()
+        exits = self.exits.setdefault(orbit, [])
         tried = 0
         for k, center, launch in launches(self.catalog, orbit, each, self.rng):
             tried += 1
@@ -116,8 +125,27 @@ class Survey:
                     continue
                 end = self._valley(end)
             ends[end] += 1
+            if ends[end] == 1 or each.directions == 1:
+                exits.append(Exit(each, k, center, launch, end))
         for target, count in ends.items():
             self.connections.append(Leaving(orbit, target, each, count / tried))
+
+    def _bordered(self) -> None:
+        """Add the saddles on borders of basins, where one is known that may lie there and no class leads to it."""
+        orbits = self.catalog.orbits
+        for orbit, exits in self.exits.items():
+            for turned in arcs(self.catalog, orbit, exits):
+                reached = {each.target for each in self.connections if each.source is orbit}
+                if {*on_border(orbit, turned, orbits)} <= reached:
+                    continue
+                if self.borders == 0:
+                    self.unfollowed += 1
+                elif (arc := between_basins(self.catalog, orbit, turned, self.runs)) is not None:
+                    self.borders -= 1
+                    saddle = border_saddle(self.catalog, orbit, arc, self.runs)
+                    if saddle is not None and saddle not in reached:
+                        self.connections.append(Leaving(orbit, saddle, arc.kind, 0.0, border=True))
+        self.exits.clear()
 
     def _valley(self, run: Runaway) -> Runaway:
         """Return the node of a run: that of an earlier one at the same rank and loss, or a new one."""

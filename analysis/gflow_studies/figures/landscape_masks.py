@@ -86,9 +86,7 @@ def run(config: Config, *, jobs: int = 1) -> Result:
     return Result(config, tuple(mapped(mask_landscape, tasks, jobs)))
 
 
-def mask_landscape(
-    mask: np.ndarray, label: str, size: int, seed: Sequence[int], rounds: int = 1
-) -> MaskLandscape:
+def mask_landscape(mask: np.ndarray, label: str, size: int, seed: Sequence[int], rounds: int = 1) -> MaskLandscape:
     """Return what the landscape of Gaussian entries on a mask counts."""
     rng = np.random.default_rng(seed)
     problem = gflow.MatrixCompletion(rng.standard_normal(mask.shape), mask)
