@@ -91,7 +91,7 @@ def mask_landscape(mask: np.ndarray, label: str, size: int, seed: Sequence[int],
     rng = np.random.default_rng(seed)
     problem = gflow.MatrixCompletion(rng.standard_normal(mask.shape), mask)
     watch.tick(label)
-    found = gflow.landscape(problem, rng=rng, rounds=rounds, certify=False, timeout=TIME_LIMIT)
+    found = gflow.landscape(problem, rng=rng, rounds=rounds, borders=0, certify=False, timeout=TIME_LIMIT)
     return MaskLandscape(
         mask=label,
         masks=size,
