@@ -133,9 +133,9 @@ def landscape_report(record: gflow.Landscape, name: str) -> Report:
         "on_path": np.array([node.number in record.path for node in record.nodes]),
     }
     caption = (
-        "Every critical orbit by rank and loss. Arrows: orbits of the flow that leave along one unstable class, wider "
-        "where they grow faster, dashed where the rank stays; in colour the path of small starts. Pointing at a node "
-        "or an arrow tells its numbers."
+        "Every critical orbit by rank and loss. Arrows: orbits of the flow that leave along one unstable class, or on "
+        "the border of two basins, wider where they grow faster, dashed where the rank stays; in colour the path of "
+        "small starts. Pointing at a node or an arrow tells its numbers."
     )
     return Report(
         f"Landscape of {name}",
