@@ -368,12 +368,25 @@ def test_an_objective_is_searched_up_to_its_declared_symmetry() -> None:
         gflow.landscape(objective, gflow.Factorization((1, 1)))
 
 
-def test_neurons_of_a_tanh_net_are_exchanged_and_reflected() -> None:
-    """One neuron on two points: a tanh(w x) has (a, w) and (-a, -w) for one function."""
-    problem = gflow.Regression(np.array([[1.0], [2.0]]), np.array([0.5, 0.7]))
-    found = gflow.landscape(problem, gflow.TanhNetwork(problem.inputs, 1, bias=False))
-    places = [node.theta for node in found.orbits]
-    assert found.orbits and not any(np.allclose(a, -b, atol=1e-6) for a, b in combinations(places, 2))
+@pytest.fixture(scope="module")
+def net() -> gflow.Landscape:
+    """Two tanh neurons without bias on three points: theta is (a_1, a_2, w_1, w_2)."""
+    problem = gflow.Regression(np.array([[1.0], [2.0], [-0.5]]), np.array([0.5, 0.7, 0.2]))
+    return gflow.landscape(problem, gflow.TanhNetwork(problem.inputs, 2, bias=False), rounds=1)
+
+
+def test_neurons_of_a_tanh_net_are_exchanged_and_reflected(net: gflow.Landscape) -> None:
+    orders = np.array([[0, 1, 2, 3], [1, 0, 3, 2]])
+    images = [(order, np.array([s, t, s, t])) for order in orders for s in (1, -1) for t in (1, -1)]
+    assert len(net.orbits) > 1 and net.width is None and not net.complete and not net.faults
+    for one, two in combinations(net.orbits, 2):
+        assert not any(np.allclose(one.theta, signs * two.theta[order], atol=1e-6) for order, signs in images)
+
+
+def test_where_neurons_saturate_there_is_no_critical_point(net: gflow.Landscape) -> None:
+    """tanh(30 x) is sign(x) to rounding: flat, and on the way to infinity."""
+    assert all(np.abs(node.theta[2:]).max() < 10.0 for node in net.orbits)
+    assert all(node.value == pytest.approx(0.13) for node in net.orbits if node.index == 2)
 
 
 def test_what_is_missing_is_estimated_by_capture_and_recapture() -> None:

@@ -28,7 +28,8 @@ FAR = 400.0
 """Points farther out than this, in units of theta, are not told from runs to infinity."""
 FLAT_OUT = 6.0
 """Nor are points farther out than this with zero modes beyond the gauge that lead to no other critical point: slopes on
-the way to infinity sink below what a gradient can resolve."""
+the way to infinity sink below what a gradient can resolve. Functions that are not polynomials saturate, so that whole
+regions look critical: of those no continuum so far out is believed."""
 
 
 @dataclass(eq=False)
@@ -91,11 +92,11 @@ class Catalog:
         point = classify(self.space.objective(k), theta, higher_orders=False)
         gauge, sizes = self.space.gauge(k, theta), np.abs(point.spectrum.values)
         flat, soft = self._flat(k, theta, point), int(np.sum(sizes <= UNRESOLVED * point.spectrum.norm))
-        if (point.n_zero or 0) - gauge > flat and float(np.linalg.norm(theta)) > FLAT_OUT * self.space.objective(
-            k
-        ).theta_unit:
+        zero = point.n_zero or 0
+        extra = max(soft, zero) - gauge
+        beyond = zero - gauge > flat if self.space.width else extra > 0
+        if beyond and float(np.linalg.norm(theta)) > FLAT_OUT * self.space.objective(k).theta_unit:
             return None
-        extra = max(soft, point.n_zero or 0) - gauge
         new = Found(k, theta, self.space.place(k, theta), point.value, point, flat, extra)
         if extra > 0 and (family := self._family(new)) is not None:
             family.flat = max(family.flat, flat)
