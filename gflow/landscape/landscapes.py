@@ -137,12 +137,7 @@ def _record(survey: Survey, outer: Objective, counts: list[Count], path: Path, l
     listed: list[Found | Runaway] = [*survey.catalog.orbits, *survey.runs]
     listed.sort(key=lambda each: (each.k, isinstance(each, Runaway), -each.value))
     inner = outer.normalized or outer
-    nodes = [
-        scaled_node(
-            outer, run_node(survey.catalog, n, each) if isinstance(each, Runaway) else _node(survey, inner, n, each)
-        )
-        for n, each in enumerate(listed)
-    ]
+    nodes = [scaled_node(outer, _node(survey, inner, n, each)) for n, each in enumerate(listed)]
     number = {each: n for n, each in enumerate(listed)}
     steps = [number[orbit] for orbit in path.orbits]
     arrows = [
@@ -175,8 +170,10 @@ def _record(survey: Survey, outer: Objective, counts: list[Count], path: Path, l
     )
 
 
-def _node(survey: Survey, inner: Objective, number: int, orbit: Found) -> Node:
-    return orbit_node(survey.catalog, inner, number, orbit)
+def _node(survey: Survey, inner: Objective, number: int, each: Found | Runaway) -> Node:
+    if isinstance(each, Runaway):
+        return run_node(survey.catalog, number, each)
+    return orbit_node(survey.catalog, inner, number, each)
 
 
 def _left_out(survey: Survey) -> Iterator[str]:
