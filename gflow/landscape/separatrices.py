@@ -19,7 +19,7 @@ from gflow.landscape.catalog import Catalog, Found
 
 TILT = 0.1
 """Angle by which a direction inside is turned towards a new column, so that both raise the rank."""
-HALVINGS = 48
+ARC_HALVINGS = 48
 """Halvings of an arc at most: to the rounding of an angle."""
 
 
@@ -89,7 +89,7 @@ def border_saddle(catalog: Catalog, orbit: Found, arc: Arc, runs: Sequence[Runaw
     None where the halvings meet no saddle, or a run that is not known: the border may lead to infinity.
     """
     low, high = arc.begin, 0.5 * np.pi
-    for _ in range(HALVINGS):
+    for _ in range(ARC_HALVINGS):
         watch.tick("following a border")
         middle = 0.5 * (low + high)
         here = _end(catalog, orbit, arc, middle, runs)
