@@ -71,6 +71,42 @@ def test_its_connections_add_a_pair_or_exchange_one_for_a_larger(full: gflow.Lan
     assert all(arrow.share == 1.0 for arrow in full.arrows)
 
 
+def leads(held: frozenset[int], other: frozenset[int]) -> bool:
+    """Return whether the flow connects two choices of singular pairs of a fully observed matrix.
+
+    For balanced factors Z = [A; B^T] is Oja's flow: its column space V moves by exp(t M), towards the leading positions
+    T of V as t grows and towards the last positions S of the kernel of its normalisation, a subspace V_0 of dimension
+    |S|, as t falls. V_0 has first positions T_0 and last ones S for some V_0 if and only if T_0 is at least S, entry by
+    entry in falling order, and the first positions of V hold T_0. So it is asked of the largest |S| of T.
+    """
+    one, two = sorted(held)[::-1], sorted(other)[::-1]
+    return held != other and len(two) >= len(one) and all(t >= h for h, t in zip(one, two, strict=False))
+
+
+def test_chains_of_connections_lead_to_all_that_theory_connects(full: gflow.Landscape) -> None:
+    sets = [subset(full, node) for node in full.nodes]
+    for node, held in zip(full.nodes, sets, strict=True):
+        reached = {sets[n] for n in full.reachable(node.number)}
+        assert reached == {other for other in sets if leads(held, other)}
+    assert all(full.nodes[a.source].index > full.nodes[a.target].index for a in full.arrows)
+
+
+@pytest.mark.parametrize(("held", "other"), [({1}, {8, 4}), ({2, 1}, {8, 4}), ({2, 1}, {8, 4, 1})])
+def test_theory_connects_two_choices_by_an_orbit_of_the_flow(held: set[int], other: set[int]) -> None:
+    """V = V_0 + W: V_0 is spanned by e_s + e_t, pair by pair, and W by vectors of what else is held."""
+    order, sizes = (8, 4, 2, 1), np.diag([8.0, 4.0, 2.0, 1.0])
+    e = {s: np.eye(4)[n] for n, s in enumerate(order)}
+    pairs = list(zip(sorted(held)[::-1], sorted(other)[::-1], strict=False))
+    V0 = [e[s] + (1e-4 * e[t] if s != t else 0.0) for s, t in pairs]
+    more = [e[t] for t in sorted(other)[::-1][len(pairs) :]]
+    U = np.stack([np.sqrt(s) * v for (s, _), v in zip(pairs, V0, strict=True)] + [1e-6 * v for v in more], axis=1)
+    objective = gflow.Objective.of(gflow.MatrixCompletion(sizes), gflow.Factorization((4, 4), U.shape[1]))
+    path = gflow.gradient_flow(objective, np.concatenate([U.ravel(), U.T.ravel()]))
+    end = gflow.Factorization((4, 4), U.shape[1]).output(path.final)
+    assert frozenset(round(x) for x in np.linalg.svd(end, compute_uv=False) if x > 0.5) == frozenset(other)
+    assert leads(frozenset(held), frozenset(other)) and not leads(frozenset(other), frozenset(held))
+
+
 def test_the_path_of_a_fully_observed_matrix_takes_the_largest_pairs_first(full: gflow.Landscape) -> None:
     assert [subset(full, full.nodes[n]) for n in full.path] == [
         {8, 4, 2, 1} - {2**n for n in range(4 - k)} for k in range(5)
@@ -261,6 +297,44 @@ def test_three_by_three_with_two_gaps_is_complete_by_proof(seed: int) -> None:
     assert [node.value for node in passed] == pytest.approx([s.loss for s in limit.saddles], abs=1e-10)
 
 
+@pytest.fixture(scope="module")
+def bordered() -> gflow.Landscape:
+    """The origin is left towards a minimum of rank one and to infinity, and two saddles lie on the border."""
+    return gflow.landscape(bordered_data(), certify=False)
+
+
+def bordered_data() -> np.ndarray:
+    M = np.random.default_rng(0).standard_normal((3, 3))
+    M[1, 2] = M[2, 1] = np.nan
+    return M
+
+
+def test_the_border_of_two_basins_leads_to_saddles_that_no_class_leads_to(bordered: gflow.Landscape) -> None:
+    border = [arrow for arrow in bordered.arrows if arrow.border]
+    assert border and not bordered.faults
+    for arrow in border:
+        source, target = bordered.nodes[arrow.source], bordered.nodes[arrow.target]
+        assert target.index_inside == 1 and target.value < source.value and arrow.share == 0.0 and arrow.start_dependent
+        assert not any(a.target == arrow.target and not a.border for a in bordered.leaving(arrow.source))
+        assert {a.target for a in bordered.leaving(arrow.target)} <= {*bordered.reachable(arrow.source)}
+    assert "on the border of two basins</title>" in bordered._repr_html_()
+
+
+def test_a_landscape_says_what_it_left_out(bordered: gflow.Landscape) -> None:
+    nothing = gflow.landscape(bordered_data(), borders=0, certify=False)
+    assert not any(arrow.border for arrow in nothing.arrows)
+    assert any("borders between basins were not followed" in note for note in nothing.notes)
+    with pytest.raises(ValueError, match="rounds must be positive"):
+        gflow.landscape(GAP, rounds=0)
+
+
+def test_components_that_escape_at_one_time_take_one_step() -> None:
+    found = gflow.landscape([[1.0, np.nan], [np.nan, 1.0]], certify=False)
+    assert [found.nodes[n].rank for n in found.path] == [0, 2] and not found.faults
+    later = gflow.landscape([[1.0, np.nan], [np.nan, 2.0]], certify=False)
+    assert [later.nodes[n].rank for n in later.path] == [0, 1, 2] and not later.faults
+
+
 def test_reduced_width_shows_minima_of_positive_loss() -> None:
     M = [[3.0, 0.0], [0.0, 1.0]]
     found = gflow.landscape(M, gflow.Factorization((2, 2), 1))
@@ -294,12 +368,25 @@ def test_an_objective_is_searched_up_to_its_declared_symmetry() -> None:
         gflow.landscape(objective, gflow.Factorization((1, 1)))
 
 
-def test_neurons_of_a_tanh_net_are_exchanged_and_reflected() -> None:
-    """One neuron on two points: a tanh(w x) has (a, w) and (-a, -w) for one function."""
-    problem = gflow.Regression(np.array([[1.0], [2.0]]), np.array([0.5, 0.7]))
-    found = gflow.landscape(problem, gflow.TanhNetwork(problem.inputs, 1, bias=False))
-    places = [node.theta for node in found.orbits]
-    assert found.orbits and not any(np.allclose(a, -b, atol=1e-6) for a, b in combinations(places, 2))
+@pytest.fixture(scope="module")
+def net() -> gflow.Landscape:
+    """Two tanh neurons without bias on three points: theta is (a_1, a_2, w_1, w_2)."""
+    problem = gflow.Regression(np.array([[1.0], [2.0], [-0.5]]), np.array([0.5, 0.7, 0.2]))
+    return gflow.landscape(problem, gflow.TanhNetwork(problem.inputs, 2, bias=False), rounds=1)
+
+
+def test_neurons_of_a_tanh_net_are_exchanged_and_reflected(net: gflow.Landscape) -> None:
+    orders = np.array([[0, 1, 2, 3], [1, 0, 3, 2]])
+    images = [(order, np.array([s, t, s, t])) for order in orders for s in (1, -1) for t in (1, -1)]
+    assert len(net.orbits) > 1 and net.width is None and not net.complete and not net.faults
+    for one, two in combinations(net.orbits, 2):
+        assert not any(np.allclose(one.theta, signs * two.theta[order], atol=1e-6) for order, signs in images)
+
+
+def test_where_neurons_saturate_there_is_no_critical_point(net: gflow.Landscape) -> None:
+    """tanh(30 x) is sign(x) to rounding: flat, and on the way to infinity."""
+    assert all(np.abs(node.theta[2:]).max() < 10.0 for node in net.orbits)
+    assert all(node.value == pytest.approx(0.13) for node in net.orbits if node.index == 2)
 
 
 def test_what_is_missing_is_estimated_by_capture_and_recapture() -> None:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     import gflow
 
+NARROW = {
+    **{"node": "node ", "kind": "kind ", "Omega": "Omega ", "leads to": "leads to "},
+    **{"zero modes": "zero", "continuum": "flat"},
+}
+"""Heads of the columns on a terminal; those that end in a space hold text."""
+
 
 def landscape(arguments: Namespace) -> Outcome:
     """Return every critical orbit with its spectrum, the flow between them, and whether one may be missing."""
@@ -45,6 +51,8 @@ def landscape(arguments: Namespace) -> Outcome:
 def _parts(found: gflow.Landscape, name: str, page: Path | None) -> Iterator[Any]:
     from gflow.report.landscapes import HEAD, level_rows, rows, summary
 
+    shown = [n for n, name in enumerate(HEAD) if name != "gauge" and (name != "Omega" or _partial(found))]
+
     assert found.shape is not None
     size = " x ".join(map(str, found.shape))
     yield facts(
@@ -57,12 +65,19 @@ def _parts(found: gflow.Landscape, name: str, page: Path | None) -> Iterator[Any
             *((("page", str(page)),) if page is not None else ()),
         ]
     )
-    text = {"node", "kind", "Omega", "leads to"}
-    yield table("nodes", [f"{each} " if each in text else each for each in HEAD], rows(found))
+    yield table(
+        "nodes", [NARROW.get(HEAD[n], HEAD[n]) for n in shown], [[row[n] for n in shown] for row in rows(found)]
+    )
     head, levels = level_rows(found)
     yield table("counts", [*head[:-1], f"{head[-1]} "], levels)
     yield (
-        "*: on the path of small starts; index: negative eigenvalues of the Hessian, inside: those at width k;\n"
-        "zero modes: of them, gauge along the GL(r) orbit; continuum: its dimension at width k; a node stands for an\n"
-        "orbit, whatever A and B; rates and connections: --json, or the page of --out"
+        "*: on the path of small starts; index: negative eigenvalues of the Hessian,\n"
+        "inside: those at width k; zero: zero modes; flat: dimension of a continuum at\n"
+        "width k; a node stands for an orbit, whatever A and B; rates, connections and\n"
+        "gauge: --json, or the page of --out"
     )
+
+
+def _partial(found: gflow.Landscape) -> bool:
+    """Return whether some node lies on a sub-Omega."""
+    return any(node.omega == "sub-Omega" for node in found.nodes)

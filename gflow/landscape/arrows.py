@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from gflow import watch
 from gflow.critical import NotConverged, stationary_point
 from gflow.flow.rosenbrock import Rosenbrock
 from gflow.landscape.catalog import FAR, Catalog, Found
+from gflow.landscape.records import SEEN_FALL
 from gflow.objective import Objective
 
 DEPARTING = 1e-3
@@ -28,6 +29,13 @@ PASSING = 1e-2
 ARRIVED = 1e-3
 """An orbit that comes so close to a critical point, relative to its size, leads there: an orbit within one class stays
 on the stable manifold of its end but for rounding, and leaves it again only by that."""
+CLOSE_BY = 4e-3
+"""Newton's step from there is no longer than this, relative to the size of the point."""
+FAR_OUT, AWAY = 20.0, 0.1
+"""An orbit this far out, in units of theta, from which Newton's step is longer than this fraction of its size, runs to
+infinity in a valley that is known, if it has the rank and loss of an earlier run."""
+SAME_VALLEY = 0.02
+"""Runs to infinity at one rank whose losses agree within this fraction are one node."""
 ORBIT_REST = 1e-13
 """Speeds, relative to the largest, at which an orbit has come to rest."""
 
@@ -113,8 +121,15 @@ def _sphere(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
     return drawn / np.linalg.norm(drawn)
 
 
-def followed(catalog: Catalog, k: int, center: np.ndarray, launch: np.ndarray, start: Found) -> Found | Runaway:
-    """Return where the orbit of the flow from ``center + launch`` ends, as a known or a new orbit, or a run."""
+def valley(runs: Sequence[Runaway], k: int, value: float) -> Runaway | None:
+    """Return the known run to infinity of that rank and loss, None where there is none."""
+    return next((each for each in runs if each.k == k and abs(each.value - value) <= SAME_VALLEY * each.value), None)
+
+
+def followed(
+    catalog: Catalog, k: int, center: np.ndarray, launch: np.ndarray, start: Found, runs: Sequence[Runaway] = ()
+) -> Found | Runaway:
+    """Return where the orbit of the flow from ``center + launch`` ends: at a known or a new orbit, or in a run."""
     objective = catalog.space.objective(k)
     steps = Rosenbrock(
         objective.around(center).gradient,
@@ -122,22 +137,32 @@ def followed(catalog: Catalog, k: int, center: np.ndarray, launch: np.ndarray, s
         launch,
         lambda size: ORBIT_ERROR * size,
     )
-    fastest, before, rising, time = steps.speed, np.inf, True, 0.0
+    fastest, before, rising = steps.speed, np.inf, True
     for _ in range(ORBIT_STEPS):
         watch.tick("following the flow")
         if steps.at_rest or (not rising and steps.speed <= ORBIT_REST * fastest):
             break
-        last, speed = center + steps.y, steps.speed
-        time += steps.step()
+        last, speed, ahead = center + steps.y, steps.speed, _newton_length(steps, center)
+        steps.step()
         fastest = max(fastest, steps.speed)
         rising = rising and steps.speed >= 0.5 * fastest
-        if steps.speed > speed and before > speed and speed <= PASSING * fastest and not rising:
+        if steps.speed > speed and before > speed and speed <= PASSING * fastest and not rising and ahead <= CLOSE_BY:
             if (passed := _arrival(catalog, k, last, start, ARRIVED)) is not None:
                 return passed
-        if float(np.linalg.norm(center + steps.y)) > FAR / 2 * objective.theta_unit:
+        size = float(np.linalg.norm(center + steps.y)) / objective.theta_unit
+        if size > FAR / 2:
             break
+        if size > FAR_OUT and ahead > AWAY and (run := valley(runs, k, objective.value(center + steps.y))) is not None:
+            return run
         before = speed
     return _end(catalog, k, center + steps.y, start, objective)
+
+
+def _newton_length(steps: Rosenbrock, center: np.ndarray) -> float:
+    """Return the length of Newton's step from the present state, relative to the size of the point."""
+    seen = steps.moving != 0.0
+    step = steps.moving[seen] / np.where(steps.rates[seen] == 0.0, 1e-300, steps.rates[seen])
+    return float(np.linalg.norm(step)) / max(float(np.linalg.norm(center + steps.y)), 1e-300)
 
 
 def _arrival(catalog: Catalog, k: int, theta: np.ndarray, start: Found, reach: float) -> Found | None:
@@ -149,7 +174,9 @@ def _arrival(catalog: Catalog, k: int, theta: np.ndarray, start: Found, reach: f
     except NotConverged:
         return None
     found = catalog.file(k, end, "flow")
-    return None if found is None or found is start or found.value > start.value else found
+    if found is None or found is start or found.value > start.value - SEEN_FALL * abs(start.value):
+        return None
+    return found
 
 
 def _end(catalog: Catalog, k: int, theta: np.ndarray, start: Found, objective: Objective) -> Found | Runaway:

@@ -19,20 +19,24 @@ NO_LOSS = 1e-13
 NEARBY = 0.05
 """Longest way of a polish, and the step along a zero mode that must lead to another critical point, relative to the
 size of the point."""
+UNRESOLVED = 3e-6
+"""Eigenvalues up to this fraction of the largest may be those of a degenerate point: near one a gradient falls with the
+square of the distance, so that Newton's method rests, at slopes of 1e-13, while they are still of its root."""
 MOVED = 1e-3
 """A step along a continuum changes the place by more than this."""
 FAR = 400.0
 """Points farther out than this, in units of theta, are not told from runs to infinity."""
 FLAT_OUT = 6.0
 """Nor are points farther out than this with zero modes beyond the gauge that lead to no other critical point: slopes on
-the way to infinity sink below what a gradient can resolve."""
+the way to infinity sink below what a gradient can resolve. Functions that are not polynomials saturate, so that whole
+regions look critical: of those no continuum so far out is believed."""
 
 
 @dataclass(eq=False)
 class Found:
     """An orbit in the unit of the problem: a point of rank k, what it is there, and how it was met.
 
-    ``extra`` counts zero modes beyond the gauge, and ``flat`` those of a continuum that was seen.
+    ``extra`` counts eigenvalues beyond the gauge that may be zero, and ``flat`` those of a continuum that was seen.
     """
 
     k: int
@@ -86,8 +90,12 @@ class Catalog:
         if (again := self.known(k, theta)) is not None:
             return again
         point = classify(self.space.objective(k), theta, higher_orders=False)
-        flat, extra = self._flat(k, theta, point), (point.n_zero or 0) - self.space.gauge(k, theta)
-        if extra > flat and float(np.linalg.norm(theta)) > FLAT_OUT * self.space.objective(k).theta_unit:
+        gauge, sizes = self.space.gauge(k, theta), np.abs(point.spectrum.values)
+        flat, soft = self._flat(k, theta, point), int(np.sum(sizes <= UNRESOLVED * point.spectrum.norm))
+        zero = point.n_zero or 0
+        extra = max(soft, zero) - gauge
+        beyond = zero - gauge > flat if self.space.width else extra > 0
+        if beyond and float(np.linalg.norm(theta)) > FLAT_OUT * self.space.objective(k).theta_unit:
             return None
         new = Found(k, theta, self.space.place(k, theta), point.value, point, flat, extra)
         if extra > 0 and (family := self._family(new)) is not None:
@@ -127,7 +135,7 @@ class Catalog:
         return 0
 
     def _family(self, new: Found) -> Found | None:
-        """Return the known continuum, of equal rank and loss, that a point with zero modes belongs to."""
+        """Return the known orbit with zero modes, of equal rank and loss, that a point with zero modes belongs to."""
         for each in self.orbits:
             level = max(NO_LOSS, ONE_LOSS * each.value)
             if each.k == new.k and each.extra > 0 and abs(each.value - new.value) <= level:

@@ -10,7 +10,7 @@ import numpy as np
 from gflow.landscape.records import SEEN_FALL, Arrow, Landscape, Node
 
 if TYPE_CHECKING:
-    from gflow.landscape.records import Level
+    from gflow.landscape.levels import Level
 
 SAME_EIGENVALUE = 1e-6
 """Eigenvalues of the whole Hessian and those of its parts agree within this fraction of the largest."""
@@ -66,10 +66,10 @@ def _arrow_faults(landscape: Landscape, arrow: Arrow) -> Iterator[str]:
 
 
 def _path_faults(landscape: Landscape) -> Iterator[str]:
-    known = {(arrow.source, arrow.target) for arrow in landscape.arrows}
+    known = {(arrow.source, arrow.target) for arrow in landscape.arrows if not arrow.border}
     for step in zip(landscape.path, landscape.path[1:], strict=False):
         if step not in known and landscape.exhausted:
-            yield f"the path goes from node {step[0] + 1} to node {step[1] + 1}, and no connection that was found does"
+            yield f"the path goes from node {step[0] + 1} to node {step[1] + 1}, and no class that was followed does"
 
 
 def sentence(landscape: Landscape) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,11 +13,12 @@ from gflow import watch
 from gflow.landscape.arrows import Runaway
 from gflow.landscape.catalog import Catalog, Found
 from gflow.landscape.counts import Count, counted, unknown
+from gflow.landscape.levels import Level
 from gflow.landscape.nodes import certificate, orbit_node, run_node, scaled_arrow, scaled_node
 from gflow.landscape.paths import Path, traversed
-from gflow.landscape.records import Arrow, Landscape, Level, Node
+from gflow.landscape.records import Arrow, Landscape, Node
 from gflow.landscape.spaces import FactorColumns, Parameters, Space
-from gflow.landscape.survey import Survey
+from gflow.landscape.survey import MOST_BORDERS, MOST_ROUNDS, Survey
 from gflow.models import Factorization, SymmetricFactorization
 from gflow.objective import Objective
 from gflow.problems import as_problem
@@ -34,6 +35,8 @@ def landscape(
     rng: np.random.Generator | None = None,
     start: np.ndarray | None = None,
     symmetries: Sequence[tuple[Any, Any]] = (),
+    rounds: int = MOST_ROUNDS,
+    borders: int = MOST_BORDERS,
     certify: bool = True,
     progress: watch.Wish = None,
     timeout: float | None = None,
@@ -53,6 +56,11 @@ def landscape(
     symmetries : sequence of (permutation, signs), optional
         Generators theta -> signs * theta[permutation] of the group that leaves an objective unchanged. Default: those
         that the model tells of.
+    rounds : int
+        Rounds of the search at most, where no proof ends it; ``notes`` says if the last one still met something new, or
+        more than one orbit was met only once.
+    borders : int
+        Borders between basins that are followed to the saddles on them, at most; ``notes`` says how many were left.
     certify : bool
         Whether isolated orbits of W = A B are certified by ball arithmetic, where python-flint is installed.
     progress, timeout : see ``gflow.watch.watching``
@@ -63,8 +71,8 @@ def landscape(
     TypeError
         If ``problem`` is no problem and no objective.
     ValueError
-        For a model together with an objective, symmetries of factors, a symmetry that is no signed permutation, or more
-        than 400 parameters.
+        For a model together with an objective, symmetries of factors, a symmetry that is no signed permutation, no
+        round, or more than 400 parameters.
 
     Random starts, deflation of what is known, climbs to the next index, images under symmetries of the data, and the
     flow along every unstable class are repeated until they meet nothing new. ``complete`` needs a proof: see
@@ -79,7 +87,10 @@ def landscape(
     space, outer = _space(problem, model, symmetries)
     if outer.dim > LARGEST_SEARCHED:
         raise ValueError(f"a landscape is searched in up to {LARGEST_SEARCHED} parameters; got {outer.dim}")
-    survey = Survey(Catalog(space), np.random.default_rng(0) if rng is None else rng)
+    if rounds < 1 or borders < 0:
+        raise ValueError(f"rounds must be positive, borders not negative; got {rounds!r} and {borders!r}")
+    rng = np.random.default_rng(0) if rng is None else rng
+    survey = Survey(Catalog(space), rng, rounds=rounds, borders=borders)
     counts, path, late = _worked(survey, start)
     found = _record(survey, outer, counts, path, late)
     return _certified(problem, found, late) if certify and isinstance(space, FactorColumns) else found
@@ -126,12 +137,7 @@ def _record(survey: Survey, outer: Objective, counts: list[Count], path: Path, l
     listed: list[Found | Runaway] = [*survey.catalog.orbits, *survey.runs]
     listed.sort(key=lambda each: (each.k, isinstance(each, Runaway), -each.value))
     inner = outer.normalized or outer
-    nodes = [
-        scaled_node(
-            outer, run_node(survey.catalog, n, each) if isinstance(each, Runaway) else _node(survey, inner, n, each)
-        )
-        for n, each in enumerate(listed)
-    ]
+    nodes = [scaled_node(outer, _node(survey, inner, n, each)) for n, each in enumerate(listed)]
     number = {each: n for n, each in enumerate(listed)}
     steps = [number[orbit] for orbit in path.orbits]
     arrows = [
@@ -144,12 +150,13 @@ def _record(survey: Survey, outer: Objective, counts: list[Count], path: Path, l
             each.kind.multiplicity,
             each.kind.directions,
             each.share,
+            each.border,
         )
         for each in survey.connections
     ]
     arrows.sort(key=lambda arrow: (arrow.source, arrow.label, -arrow.share))
     steps = _to_infinity(steps, arrows, nodes) if path.escapes else steps
-    notes = tuple(filter(None, [late, _undecided(survey.undecided)]))
+    notes = tuple(filter(None, [late, *_left_out(survey)]))
     return Landscape(
         shape=space.model.shape if isinstance(space, FactorColumns) else None,
         width=space.width if columns else None,
@@ -163,19 +170,27 @@ def _record(survey: Survey, outer: Objective, counts: list[Count], path: Path, l
     )
 
 
-def _node(survey: Survey, inner: Objective, number: int, orbit: Found) -> Node:
-    return orbit_node(survey.catalog, inner, number, orbit)
+def _node(survey: Survey, inner: Objective, number: int, each: Found | Runaway) -> Node:
+    if isinstance(each, Runaway):
+        return run_node(survey.catalog, number, each)
+    return orbit_node(survey.catalog, inner, number, each)
 
 
-def _undecided(count: int) -> str:
-    return f"{count} orbits of the flow neither ended nor ran to infinity within their steps" if count else ""
+def _left_out(survey: Survey) -> Iterator[str]:
+    """Yield what the search left open, in words."""
+    if not survey.saturated:
+        yield f"orbits were still met for the first time, or only once, when the search ended (rounds: {survey.rounds})"
+    if survey.undecided:
+        yield f"{survey.undecided} orbits of the flow neither ended nor ran to infinity within their steps"
+    if survey.unfollowed:
+        yield f"{survey.unfollowed} borders between basins were not followed"
 
 
 def _marked(arrows: list[Arrow], steps: list[int]) -> list[Arrow]:
     """Return the arrows with those that the path takes marked: of several between two nodes, the fastest outside."""
     marked: set[int] = set()
     for pair in pairwise(steps):
-        fits = [n for n, arrow in enumerate(arrows) if (arrow.source, arrow.target) == pair]
+        fits = [n for n, arrow in enumerate(arrows) if (arrow.source, arrow.target) == pair and not arrow.border]
         fits.sort(key=lambda n: (not arrows[n].outside, arrows[n].label))
         marked |= set(fits[:1])
     return [replace(arrow, on_path=n in marked) for n, arrow in enumerate(arrows)]

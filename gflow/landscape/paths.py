@@ -14,6 +14,9 @@ from gflow.models import Factorization, SymmetricFactorization
 from gflow.policy import ZERO_LOSS
 from gflow.problems import MatrixCompletion
 
+ONE_TIME = 1e-9
+"""Times of escape that agree within this fraction are one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Path:
@@ -44,8 +47,8 @@ def traversed(catalog: Catalog, start: np.ndarray | None = None, rng: np.random.
 def states(limit: Traversal) -> list[np.ndarray]:
     """Return W at every saddle of the whole matrix, in the order of time.
 
-    Coupling components escape one after the other, each at its own times; entries between them, which no data tie,
-    are put to zero.
+    Coupling components escape one after the other, each at its own times, and together where these agree; entries
+    between them, which no data tie, are put to zero.
     """
     place = [0] * len(limit.chains)
     clock = [0.0] * len(limit.chains)
@@ -58,8 +61,10 @@ def states(limit: Traversal) -> list[np.ndarray]:
                 waiting.append((clock[c] + stay, c))
         if not waiting:
             return found
-        time, c = min(waiting)
-        place[c], clock[c] = place[c] + 1, time
+        first = min(waiting)[0]
+        for time, c in waiting:
+            if time <= first * (1.0 + ONE_TIME):
+                place[c], clock[c] = place[c] + 1, time
         found.append(_blocks(limit, place))
 
 

@@ -1,4 +1,4 @@
-"""The records of a landscape: its nodes, its arrows, what is known of its completeness."""
+"""The records of a landscape: its nodes, its arrows, and all of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from gflow.certify import Certificate
 from gflow.critical import PointKind, Spectrum
+from gflow.landscape.levels import Level
 from gflow.plain import plain, value_of
 from gflow.showing import Drawn, Shown, Tabular
 
@@ -104,7 +105,7 @@ class Node(Shown):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrow:
-    """Where orbits of the flow that leave a node within one unstable class end.
+    """Where orbits of the flow that leave a node within one unstable class end, or on the border of two basins.
 
     Attributes
     ----------
@@ -122,6 +123,9 @@ class Arrow:
         Dimension of the class up to the gauge: one, or more where the law over directions was sampled.
     share : float
         Fraction of the directions tried that end there: both signs, or samples of the sphere.
+    border : bool
+        Whether this is a separatrix between two classes, found by halving: then ``share`` is 0, and class and rate are
+        those of the slower, along which the orbit begins.
     on_path : bool
         Whether the traversal from the origin takes it.
     """
@@ -134,6 +138,7 @@ class Arrow:
     multiplicity: int
     directions: int
     share: float
+    border: bool = False
     on_path: bool = False
 
     @property
@@ -143,61 +148,13 @@ class Arrow:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arrow for JSON."""
-        return plain(self, "source target rate outside label multiplicity directions share start_dependent on_path")
+        return plain(
+            self, "source target rate outside label multiplicity directions share border start_dependent on_path"
+        )
 
     def __repr__(self) -> str:
         way = "outside" if self.outside else "inside"
         return f"Arrow({self.source} -> {self.target}, {way}, rate={self.rate:.6g}, share={self.share:.3g})"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Level:
-    """What is known of the number of orbits of one rank.
-
-    Attributes
-    ----------
-    rank : int or None
-    expected : int or None
-        The number that is proven; None where nothing is.
-    how : str
-        The proof, or why there is none.
-    starts : int
-        Independent random starts that ended at an orbit of this rank.
-    once, twice : int
-        Orbits that they met exactly once and twice.
-    sampled, searched, shared : int
-        Orbits that random starts met, that deflation and climbs met, and that both did.
-    """
-
-    rank: int | None
-    expected: int | None
-    how: str
-    starts: int
-    once: int
-    twice: int
-    sampled: int
-    searched: int
-    shared: int
-
-    @property
-    def unseen(self) -> float:
-        """Return an estimate of the orbits still missing, the larger of two.
-
-        From how often starts met each, f1 (f1 - 1) / (2 (f2 + 1)) (Chao 1984, bias-corrected); and from two ways of
-        searching as capture and recapture, (n1 + 1) (n2 + 1) / (m + 1) - 1 in all (Chapman 1951).
-        """
-        often = self.once * (self.once - 1) / (2.0 * (self.twice + 1))
-        total = (self.sampled + 1) * (self.searched + 1) / (self.shared + 1) - 1.0
-        return max(often, total - (self.sampled + self.searched - self.shared))
-
-    @property
-    def coverage(self) -> float | None:
-        """Return the estimated share of starts that end at a known orbit, 1 - f1 / n (Good 1953); None without any."""
-        return 1.0 - self.once / self.starts if self.starts else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the level for JSON."""
-        return plain(self, "rank expected how starts once twice sampled searched shared unseen coverage")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +202,20 @@ class Landscape(Drawn, Tabular):
         """Return the arrows that leave a node, the fastest first."""
         return tuple(arrow for arrow in self.arrows if arrow.source == number)
 
+    def reachable(self, number: int) -> tuple[int, ...]:
+        """Return the nodes to which chains of arrows lead from a node.
+
+        Where stable and unstable manifolds cross transversally each chain has an orbit of its own that follows it from
+        its first node to its last (Palis 1969, the lambda-lemma); this is assumed and not tested.
+        """
+        found: set[int] = set()
+        ahead = [number]
+        while ahead:
+            new = {arrow.target for arrow in self.leaving(ahead.pop())} - found
+            found |= new
+            ahead += new
+        return tuple(sorted(found))
+
     @property
     def faults(self) -> tuple[str, ...]:
         """Return in words what in the record contradicts theory or itself: nothing in a sound one."""
@@ -271,7 +242,9 @@ class Landscape(Drawn, Tabular):
         return all(arrow is not None and arrow.label == 0 for arrow in steps)
 
     def _step(self, source: int, target: int) -> Arrow | None:
-        found = [arrow for arrow in self.leaving(source) if arrow.target == target and arrow.outside]
+        found = [
+            arrow for arrow in self.leaving(source) if arrow.target == target and arrow.outside and not arrow.border
+        ]
         return found[0] if found else None
 
     def sentence(self) -> str:

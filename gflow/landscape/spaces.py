@@ -51,6 +51,9 @@ class Space(Protocol):
     def widened(self, k: int, theta: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return a point with zero columns added, and the deviation that puts ``columns`` there."""
 
+    def padded(self, k: int, theta: np.ndarray) -> np.ndarray:
+        """Return a deviation at rank k with a zero column added."""
+
     def whole(self, k: int, theta: np.ndarray) -> np.ndarray:
         """Return the point in the model of full width."""
 
@@ -138,6 +141,11 @@ class FactorColumns:
         center = self._theta(wide, np.hstack([Z, np.zeros_like(columns)]))
         return center, self._theta(wide, np.hstack([np.zeros_like(Z), columns]))
 
+    def padded(self, k: int, theta: np.ndarray) -> np.ndarray:
+        """Return [Z, 0] at width k + 1."""
+        Z = self._columns(k, theta)
+        return self._theta(k + 1, np.hstack([Z, np.zeros((len(Z), 1))]))
+
     def whole(self, k: int, theta: np.ndarray) -> np.ndarray:
         """Return the point with zero columns up to the full width."""
         Z = self._columns(k, theta)
@@ -188,6 +196,10 @@ class Parameters:
         return np.zeros(0), np.zeros((0, 0))
 
     def widened(self, k: int, theta: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Raise ``ValueError``: there are no columns to add."""
+        raise ValueError("an objective without ranks cannot be widened")
+
+    def padded(self, k: int, theta: np.ndarray) -> np.ndarray:
         """Raise ``ValueError``: there are no columns to add."""
         raise ValueError("an objective without ranks cannot be widened")
 

@@ -11,18 +11,21 @@ import numpy as np
 
 from gflow import watch
 from gflow.landscape import search
-from gflow.landscape.arrows import Runaway, UnstableClass, classes, followed, launches
+from gflow.landscape.arrows import Runaway, UnstableClass, classes, followed, launches, valley
 from gflow.landscape.catalog import Catalog, Found
+from gflow.landscape.separatrices import Exit, arcs, between_basins, border_saddle, on_border
 
 ROUND, MOST_ROUNDS = 24, 8
 """Random starts at every rank in a round, every other one after a descent, and rounds at most: the search ends after a
 round in which nothing is met for the first time, and at most one orbit has been met only once."""
+MOST_BORDERS = 8
+"""Borders between basins that are followed to their saddles; each takes the flow some thirty times."""
+CHECKED = 6
+"""Random starts, in the first round alone, at a rank whose orbits are all known by proof: they may contradict it."""
 DEFLATED = 6
 """Deflated starts at every rank in a round."""
 CLIMBED_MODES = 2
 """Lowest rising modes of each orbit along which the next index is sought, both ways."""
-SAME_VALLEY = 0.02
-"""Runs to infinity at one rank whose losses agree within this fraction are one node."""
 
 
 class Leaving(NamedTuple):
@@ -32,6 +35,7 @@ class Leaving(NamedTuple):
     target: Found | Runaway
     kind: UnstableClass
     share: float
+    border: bool = False
 
 
 @dataclass(eq=False)
@@ -44,40 +48,49 @@ class Survey:
     connections: list[Leaving] = field(default_factory=list)
     undecided: int = 0
     climbed: int = 0
+    exits: dict[Found, list[Exit]] = field(default_factory=dict)
+    rounds: int = MOST_ROUNDS
+    borders: int = MOST_BORDERS
+    unfollowed: int = 0
+    saturated: bool = True
+    settled: frozenset[int] = frozenset()
 
     def searched(self, known: Sequence[int | None]) -> None:
         """Add orbits in rounds, until one meets nothing new or all are found that there are; ``known`` counts them."""
         orbits = self.catalog.orbits
-        for turn in range(MOST_ROUNDS):
-            before = len(orbits)
-            with watch.stage(f"round {turn + 1}, {before} orbits"):
-                self._round()
-            once = sum(orbit.hits["start"] == 1 for orbit in orbits)
-            found = Counter(orbit.k for orbit in orbits)
-            whole = all(number == found[k] for k, number in enumerate(known))
-            if whole or (len(orbits) == before and once <= 1):
+        for turn in range(self.rounds):
+            before, found = len(orbits), Counter(orbit.k for orbit in orbits)
+            open_ranks = [k for k in self.catalog.space.ranks() if known[k] != found[k]]
+            self.settled = frozenset(self.catalog.space.ranks()) - {*open_ranks}
+            if turn and not open_ranks:
                 return
+            with watch.stage(f"round {turn + 1}, {before} orbits"):
+                self._round(open_ranks, first=turn == 0)
+            once = sum(orbit.hits["start"] == 1 and orbit.k in open_ranks for orbit in orbits)
+            if len(orbits) == before and once <= 1:
+                return
+        self.saturated = not open_ranks
 
-    def _round(self) -> None:
+    def _round(self, open_ranks: Sequence[int], first: bool) -> None:
         space = self.catalog.space
         for trial in range(ROUND):
-            for k in space.ranks():
+            for k in space.ranks() if first and trial < CHECKED else open_ranks:
                 watch.tick("random starts", trial + 1, ROUND)
                 search.random_start(self.catalog, k, trial, self.rng)
         for _ in range(DEFLATED):
-            for k in space.ranks():
+            for k in open_ranks:
                 watch.tick("deflated starts")
                 search.deflated(self.catalog, k, space.random(k, self.rng))
         self._climb()
         search.images(self.catalog)
 
     def _climb(self) -> None:
-        """Climb from every orbit that was not climbed from before."""
+        """Climb from every orbit that was not climbed from before, where its rank is not settled by proof."""
         orbits = self.catalog.orbits
         while self.climbed < len(orbits):
             orbit = orbits[self.climbed]
             self.climbed += 1
-            if orbit.point is None:
+            if orbit.point is None or orbit.k in self.settled:
                 continue
             for mode in range(CLIMBED_MODES):
                 for sign in (1.0, -1.0):
@@ -96,27 +109,47 @@ class Survey:
             if done == len(orbits):
                 self._climb()
                 search.images(self.catalog)
+                self._bordered()
 
     def _left(self, orbit: Found, each: UnstableClass) -> None:
         """Add where the orbits of one class end."""
         ends: Counter[Found | Runaway] = Counter()
+        exits = self.exits.setdefault(orbit, [])
         tried = 0
         for k, center, launch in launches(self.catalog, orbit, each, self.rng):
             tried += 1
-            end = followed(self.catalog, k, center, launch, orbit)
+            end = followed(self.catalog, k, center, launch, orbit, self.runs)
             if isinstance(end, Runaway):
                 if not end.decided:
                     self.undecided += 1
                     continue
                 end = self._valley(end)
             ends[end] += 1
+            if ends[end] == 1 or each.directions == 1:
+                exits.append(Exit(each, k, center, launch, end))
         for target, count in ends.items():
             self.connections.append(Leaving(orbit, target, each, count / tried))
 
+    def _bordered(self) -> None:
+        """Add the saddles on borders of basins, where one is known that may lie there and no class leads to it."""
+        orbits = self.catalog.orbits
+        for orbit, exits in self.exits.items():
+            for turned in arcs(self.catalog, orbit, exits):
+                reached = {each.target for each in self.connections if each.source is orbit}
+                if {*on_border(orbit, turned, orbits)} <= reached:
+                    continue
+                if self.borders == 0:
+                    self.unfollowed += 1
+                elif (arc := between_basins(self.catalog, orbit, turned, self.runs)) is not None:
+                    self.borders -= 1
+                    saddle = border_saddle(self.catalog, orbit, arc, self.runs)
+                    if saddle is not None and saddle not in reached:
+                        self.connections.append(Leaving(orbit, saddle, arc.kind, 0.0, border=True))
+        self.exits.clear()
+
     def _valley(self, run: Runaway) -> Runaway:
         """Return the node of a run: that of an earlier one at the same rank and loss, or a new one."""
-        for each in self.runs:
-            if each.k == run.k and abs(each.value - run.value) <= SAME_VALLEY * each.value:
-                return each
+        if (known := valley(self.runs, run.k, run.value)) is not None:
+            return known
         self.runs.append(run)
         return run

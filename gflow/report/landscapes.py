@@ -22,6 +22,11 @@ SIDEWAYS = 0.34
 """Nodes of one rank are spread so far to both sides, by falling loss."""
 FLOOR = 0.2
 """Where loss zero is drawn, as a fraction of the least positive loss."""
+CONNECTIONS = (
+    "Where orbits end that leave along one unstable class: found by following the flow, with the share of the "
+    "directions tried; border: on the border of two basins, found by halving. Chains of connections lead to all that a "
+    "node reaches where stable and unstable manifolds cross transversally, which is not tested."
+)
 HEAD = ("node", "rank", "loss", "kind", "index", "inside", "zero modes", "gauge", "continuum", "Omega", "leads to")
 
 
@@ -107,6 +112,7 @@ def _node_title(node: gflow.Node, loss: float) -> str:
 def _arrow_title(arrow: gflow.Arrow) -> str:
     way = "raises the rank" if arrow.outside else "within the rank"
     many = f", {arrow.share:.0%} of the directions" if arrow.start_dependent else ""
+    many = ", on the border of two basins" if arrow.border else many
     return f"{arrow.source + 1} to {arrow.target + 1}: rate {arrow.rate:.6g}, {way}{many}"
 
 
@@ -127,9 +133,9 @@ def landscape_report(record: gflow.Landscape, name: str) -> Report:
         "on_path": np.array([node.number in record.path for node in record.nodes]),
     }
     caption = (
-        "Every critical orbit by rank and loss. Arrows: orbits of the flow that leave along one unstable class, wider "
-        "where they grow faster, dashed where the rank stays; in colour the path of small starts. Pointing at a node "
-        "or an arrow tells its numbers."
+        "Every critical orbit by rank and loss. Arrows: orbits of the flow that leave along one unstable class, or on "
+        "the border of two basins, wider where they grow faster, dashed where the rank stays; in colour the path of "
+        "small starts. Pointing at a node or an arrow tells its numbers."
     )
     return Report(
         f"Landscape of {name}",
@@ -138,7 +144,7 @@ def landscape_report(record: gflow.Landscape, name: str) -> Report:
         figures=[Figure.drawn("landscape", caption, drawing, data)],
         tables=[
             Table("nodes", "Critical orbits and runs to infinity; * on the path of small starts.", HEAD, rows(record)),
-            Table("connections", "Where orbits end that leave along one unstable class.", *_arrow_rows(record)),
+            Table("connections", CONNECTIONS, *_arrow_rows(record)),
             Table("counts", "What is known of the number of orbits.", *level_rows(record)),
         ],
         configuration={
@@ -188,7 +194,7 @@ def _arrow_rows(record: gflow.Landscape) -> tuple[tuple[str, ...], list[tuple[An
             arrow.label + 1,
             arrow.multiplicity,
             "raises the rank" if arrow.outside else "within the rank",
-            arrow.share,
+            "border" if arrow.border else arrow.share,
             "*" if arrow.on_path else "",
         )
         for arrow in record.arrows
