@@ -173,7 +173,7 @@ class Loss:
             deviation=lambda shift: self.deviation(base, origin + shift),
             gauge_dimension=shifted_argument(base.gauge_dimension, origin),
             lower_bound=-self.value(origin),
-            broadcasts=self.quick is not None,
+            broadcasts=self.quick is not None or (base.broadcasts and hasattr(model, "turn")),
             **absent,
         )
 
@@ -253,6 +253,7 @@ def _in_units(inner: Objective, unit: float, root: float) -> Objective:
         deviation=deviation,
         gauge_dimension=None if gauge is None else (lambda theta: gauge(theta / root)),
         lower_bound=None if inner.lower_bound is None else unit * (unit * inner.lower_bound),
+        broadcasts=inner.broadcasts,
         unit=unit,
         theta_unit=root,
         normalized=inner,
