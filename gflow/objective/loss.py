@@ -19,10 +19,11 @@ from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessi
 from gflow.policy import DENSE_CELLS
 from gflow.problems import MatrixCompletion, Problem
 
-SPARSE_DENSITY = 0.1
-"""Up to this fraction of observed entries products sampled there cost less than whole ones,"""
-SPARSE_CELLS = 90_000
-"""unless the matrix has fewer entries than this."""
+SPARSE_DENSITY, UNCACHED_DENSITY = 0.1, 0.3
+"""Up to these fractions of observed entries products sampled there cost less than whole ones (10 to 15 ns an entry, and
+1 to 2 or 3 to 5 ns a cell): of matrices that a cache holds, and of larger ones;"""
+SPARSE_CELLS, CACHED_CELLS = 90_000, 1_000_000
+"""unless the matrix has fewer entries than the first; a cache holds those with fewer than the second."""
 BLOCKS = 100
 """Above this dimension the Hessian of a masked loss is put together from its blocks."""
 HERE = ("escape_modes", "output", "columns", "drive", "layers", "signature", "mirror")
@@ -230,7 +231,8 @@ def _mirror(problem: Any, model: Any) -> Any:
 def is_sparse(problem: Any) -> bool:
     """Return whether arithmetic on the observed entries costs less than on whole matrices, or these are too large."""
     cells = problem.shape[0] * problem.shape[1]
-    return cells > DENSE_CELLS or (cells >= SPARSE_CELLS and problem.density <= SPARSE_DENSITY)
+    least = SPARSE_DENSITY if cells < CACHED_CELLS else UNCACHED_DENSITY
+    return cells > DENSE_CELLS or (cells >= SPARSE_CELLS and problem.density <= least)
 
 
 def _in_units(inner: Objective, unit: float, root: float) -> Objective:
