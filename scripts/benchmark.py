@@ -1,6 +1,6 @@
 """Time gflow against what a user would run instead; both sides in one run, on one BLAS thread.
 
-OMP_NUM_THREADS=1 python scripts/benchmark.py [CASE ...] [--repeats 5] [--json FILE]
+OMP_NUM_THREADS=1 python scripts/benchmark.py [CASE ...] [--repeats 5] [--json FILE] [--store]
 """
 
 import argparse
@@ -9,7 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-from gflow_studies.benchmarks import CASES, STUDIES, measure, table
+from gflow_studies.benchmarks import CASES, STUDIES, measure, store, table
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -17,6 +17,7 @@ if __name__ == "__main__":
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(known))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", metavar="FILE", type=Path)
+    parser.add_argument("--store", action="store_true", help="keep the ratios of goals for the next run")
     asked = parser.parse_args()
     if asked.repeats < 1 or (asked.json and not os.access(asked.json.resolve().parent, os.W_OK)):
         parser.error("--repeats must be positive, and the folder of --json one that can be written to")
@@ -31,6 +32,8 @@ if __name__ == "__main__":
         if name in STUDIES:
             text, studies[name] = STUDIES[name]()
             print(text, end="\n\n", flush=True)
+            if asked.store and name.startswith("goals"):
+                store(studies[name]["rows"])
     if asked.json:
         machine = {"machine": platform.machine(), "python": platform.python_version()}
         asked.json.write_text(json.dumps(machine | {"rows": rows, "studies": studies}), encoding="utf-8")
