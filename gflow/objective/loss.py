@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.models import Factorization, Model
+from gflow.models import Factorization, Model, TanhNetwork
 from gflow.models.functions import LastPoint
 from gflow.objective.bends import PolynomialBends, SmoothBends
 from gflow.objective.dense import entrywise_gradient, entrywise_product
@@ -45,7 +45,8 @@ def _composed(problem: Problem, model: Any) -> Objective:
     A subclass may redefine anything, so only the classes themselves take the quick ways.
     """
     if not (type(problem) is MatrixCompletion and type(model) is Factorization and model.depth > 1):
-        return Loss(problem, model).objective(**_structure(problem, model))
+        quick = partial(_departing, problem, model) if type(model) is TanhNetwork else None
+        return Loss(problem, model, quick).objective(**_structure(problem, model))
     if model.depth > 2:
         return deep_loss(problem, model)
     return sampled_loss(problem, model) if is_sparse(problem) else masked_loss(problem, model)
@@ -177,6 +178,13 @@ class Loss:
             broadcasts=self.quick is not None or (base.broadcasts and hasattr(model, "turn")),
             **absent,
         )
+
+
+def _departing(problem: Problem, model: TanhNetwork, center: Array | None) -> Callable[[Array], Array]:
+    """Return the gradient, or the one relative to a center, of a model that shares the work of its parts."""
+    if center is None:
+        return lambda theta: model.pullback(theta, problem.gradient(model.output(theta)))
+    return model.departing(center, problem.gradient(model.output(center)), problem.curvature)
 
 
 def _either(quick: Callable[[Array], Array] | None, general: Callable[[Array], Array]) -> Callable[[Array], Array]:
