@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -49,11 +50,13 @@ def joined(first: Trajectory, second: Trajectory) -> Trajectory:
 
     Only times, states, losses, gradient norms, ending and counts are those of both.
     """
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.concatenate([getattr(first, name), getattr(second, name)[1:]])
         for name in ("states", "losses", "gradient_norms")
     }
-    counts = {name: getattr(first, name) + getattr(second, name) for name in ("n_gradients", "n_hessians", "n_steps")}
+    counts: dict[str, Any] = {
+        name: getattr(first, name) + getattr(second, name) for name in ("n_gradients", "n_hessians", "n_steps")
+    }
     times = np.concatenate([first.times, first.times[-1] + second.times[1:]])
     return replace(second, times=times, plateaus=(), **arrays, **counts)
 

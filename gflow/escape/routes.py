@@ -27,7 +27,7 @@ PATH_BUDGET = 5_000
 power of time as in the valleys of networks with more neurons than they need, gains no more."""
 LINEAR = 1e-3
 """The path along the unstable manifold begins where the linear law fails by this fraction."""
-LEG = 4
+FRESH_DECADES = 4
 """Decades of growth of a deviation after which tolerances relative to it are set afresh."""
 ROUNDED_TOL = 1e2 * EPS
 """Error of a rounded deviation, relative to the size of the saddle."""
@@ -145,7 +145,7 @@ class Routes:
         """Return the last state on the unstable manifold, decade by decade, that follows the linear law; its time."""
         start, elapsed, decade = self.epsilon * self.launch, 0.0, float(np.log(10.0)) / self.directions.rate
         while True:
-            for ahead in self._at(start, decade * np.arange(1, LEG + 1))[0]:
+            for ahead in self._at(start, decade * np.arange(1, FRESH_DECADES + 1))[0]:
                 missed = float(np.linalg.norm(ahead - 10.0 * start)) / float(np.linalg.norm(ahead))
                 if missed > LINEAR or float(np.linalg.norm(ahead)) > self.size:
                     return start, elapsed
@@ -183,7 +183,7 @@ class Routes:
 
     def _grown(self, start: np.ndarray, elapsed: float) -> np.ndarray:
         """Return the state at the time ``elapsed``, in legs with tolerances that follow the growing deviation."""
-        legs = int(np.ceil(self.directions.rate * elapsed / (LEG * np.log(10.0))))
+        legs = int(np.ceil(self.directions.rate * elapsed / (FRESH_DECADES * np.log(10.0))))
         for _ in range(legs):
             path = self._flow(start, t_end=elapsed / legs)
             if path.status != Status.HORIZON:
