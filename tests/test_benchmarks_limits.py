@@ -83,7 +83,7 @@ def test_the_growth_of_large_limits_is_measured_in_processes_of_their_own_and_ch
 
 def test_a_wrong_answer_of_a_large_limit_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"d": 4, "observed": 9, "status": "converged", "rank": 5, "losses": [1.0, 0.0], "error": 1e-3}
-    monkeypatch.setattr(large_limits, "_in_own_process", lambda d, fraction: wrong)
+    monkeypatch.setattr(large_limits, "in_own_process", lambda d, fraction: wrong)
     with pytest.raises(ValueError, match="wrong answer at d = 4"):
         growth(((4, 0.5),))
 

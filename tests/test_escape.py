@@ -853,6 +853,28 @@ def test_a_path_that_blows_up_in_finite_time_is_compared_near_the_saddle() -> No
     assert x == pytest.approx(np.exp(t) / np.sqrt(1.0 - np.exp(2.0 * t)), rel=1e-5)
 
 
+def later_burst() -> Objective:
+    """Return a function of one number with v = x exp(-x^2) up to x = 2, 1e-3 after it, and a burst of 4 at x = 4."""
+    return Objective.autodiff(lambda x: anp.exp(-(x[0] ** 2)) / 2 - anp.tanh((x[0] ** 2 - 16) / 2) + x[0] ** 4 / 4e5, 1)
+
+
+def test_a_faster_burst_after_the_first_one_is_followed_as_precisely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gflow.escape.routes.TAIL_RTOL", 1e-4)
+    limit = escape_limit(later_burst(), np.zeros(1), np.ones(1), alphas=[1e-3, 1e-5])
+    assert limit.verdict == EscapeVerdict.EXISTS
+    compared = limit.path.states[np.searchsorted(limit.path.times, limit.times), 0]
+    assert compared[-1] > 3.5 and limit.path.gradient_norms.max() > 3.4
+    assert limit.agreement < 1e-7 and limit.manifold_error < 1e-6
+
+
+def test_what_follows_the_burst_is_followed_coarsely_and_to_the_same_end() -> None:
+    """The states after the burst differ from those of the tolerance asked for by no more than the tail's."""
+    limit = escape_limit(bistable([1.0, -0.5]), np.zeros(2), rotation(2) @ np.array([0.8, 0.3]))
+    assert limit.path.times[-1] > limit.times[-1] + 3.0 and limit.path.status == Status.CONVERGED
+    exact = bistable_limit([1.0, -0.5], rotation(2) @ np.array([0.8, 0.3]), np.minimum(limit.path.times, 30.0))
+    assert np.abs(limit.path.states - exact).max() < 1e-8
+
+
 def test_an_objective_that_is_not_a_number_beyond_a_line_is_followed_up_to_it() -> None:
     """The slope of log(1 - x) + x + x^2 / 2 - x^2 / 2 has no end: it is minus infinity at x = 1."""
     wall = separable(

@@ -10,6 +10,7 @@ import pytest
 import scipy.special
 
 import gflow
+from gflow.objective.loss import Loss
 from gflow.testing import check_model, check_problem
 
 RNG = np.random.default_rng(0)
@@ -307,3 +308,47 @@ class Loose(gflow.TanhNetwork):
 def test_planted_faults_of_a_model_are_found(model: Any, part: str) -> None:
     with pytest.raises(AssertionError, match=f"^{part}: "):
         check_model(model, 1)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "tanh^2", "linear"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_gradient_around_a_center_shares_the_work_of_its_parts_and_is_that_of_the_parts(
+    activation: str, bias: bool
+) -> None:
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((7, 2))
+    model = gflow.TanhNetwork(X, 3, bias, activation)
+    problem = gflow.Regression(X, rng.standard_normal(7))
+    objective, parts = gflow.Objective.of(problem, model), Loss(problem, model)
+    center = model.random(rng)
+    around, plain = objective.around(center), parts.deviation(parts.objective(), center)
+    for size in (1e-40, 1e-9, 1e-2, 1.0, 5.0):
+        delta = size * model.random(rng, 1.0)
+        expected = plain.gradient(delta)
+        np.testing.assert_allclose(around.gradient(delta), expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+        several = delta * np.array([[1.0], [-0.5], [2.0]])
+        one_by_one = [around.value(each) for each in several], [around.gradient(each) for each in several]
+        np.testing.assert_allclose(around.value(several), one_by_one[0], rtol=1e-10)
+        np.testing.assert_allclose(around.gradient(several), one_by_one[1], rtol=1e-11, atol=1e-13 * size)
+
+
+def test_a_network_that_redefines_a_part_is_not_taken_the_quick_way() -> None:
+    class Doubled(gflow.TanhNetwork):
+        def output(self, theta: np.ndarray) -> np.ndarray:
+            return 2.0 * super().output(theta)
+
+        def pullback(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
+            return 2.0 * super().pullback(theta, G)
+
+        def increment(self, theta: np.ndarray, variation: np.ndarray) -> np.ndarray:
+            return 2.0 * super().increment(theta, variation)
+
+        def turn(self, theta: np.ndarray, variation: np.ndarray, G: np.ndarray) -> np.ndarray:
+            return 2.0 * super().turn(theta, variation, G)
+
+    X, rng = np.linspace(-1.0, 1.0, 5), np.random.default_rng(0)
+    model = Doubled(X, 2)
+    objective, origin = gflow.Objective.of(gflow.Regression(X, X**2), model), np.zeros(model.dim)
+    delta = model.random(rng)
+    found = objective.around(origin).gradient(delta)
+    np.testing.assert_allclose(found, objective.gradient(delta) - objective.gradient(origin), rtol=1e-12, atol=1e-14)

@@ -9,7 +9,7 @@ import gflow
 from gflow import Factorization, MatrixCompletion, Objective
 from gflow.flow.chebyshev import advanced
 from gflow.flow.steppers import RKC
-from gflow.objective.loss import Loss, masked_loss, sampled_loss, training_loss
+from gflow.objective.loss import Loss, is_sparse, masked_loss, sampled_loss, training_loss
 from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian, product_hessian
 from gflow.problems.products import sampled_product
 
@@ -102,6 +102,13 @@ def test_large_sparse_problems_take_the_sampled_way_and_small_ones_do_not() -> N
     sampled = training_loss(random_problem(0, 400, 400, 0.05).normalized, Factorization((400, 400), 3))
     assert not sampled.broadcasts
     assert training_loss(random_problem(0).normalized, Factorization((7, 5))).broadcasts
+
+
+@pytest.mark.parametrize(("d", "density", "sampled"), [(400, 0.2, False), (1200, 0.2, True), (1200, 0.5, False)])
+def test_the_density_up_to_which_entries_are_sampled_is_larger_where_no_cache_holds_the_matrix(
+    d: int, density: float, sampled: bool
+) -> None:
+    assert is_sparse(random_problem(0, d, d, density)) is sampled
 
 
 def test_a_dense_hessian_beyond_its_limit_is_refused() -> None:

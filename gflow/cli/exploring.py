@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from argparse import Namespace
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +16,8 @@ FIRST = "fig3"
 
 def explore(arguments: Namespace) -> Outcome:
     """Return, after it has been interrupted, where the page was; its address is written when it can be opened."""
+    import asyncio
+
     from gflow.explore import MISSING
 
     try:
@@ -47,6 +48,8 @@ def _first(arguments: Namespace) -> dict[str, Any]:
 
 async def _served(server: Any, arguments: Namespace) -> None:
     """Serve until the time that was allowed is over, or for ever."""
+    import asyncio
+
     try:
         await server.start()
     except OSError as error:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.escape.bursts import NotFollowed, moving_times
 from gflow.escape.degenerate import DegenerateEscape, blow_up, degenerate_escape
 from gflow.escape.directions import EscapeDirections
 from gflow.escape.growth import NoBlowUp
 from gflow.escape.records import EscapeLimit, EscapeVerdict
-from gflow.escape.routes import NotFollowed, distance, moving_times, settled_slope
+from gflow.escape.routes import distance, settled_slope
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow import watch
+from gflow.escape.bursts import NotFollowed, moving_times
 from gflow.escape.directions import EscapeDirections, escape_directions
 from gflow.escape.homogeneous import homogeneous_limit
 from gflow.escape.records import EscapeLimit, EscapeVerdict
 from gflow.escape.residual import residual_escape
-from gflow.escape.routes import NotFollowed, Routes, distance, moving_times, settled_slope
+from gflow.escape.routes import Routes, distance, settled_slope
 from gflow.flow import Trajectory
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def escape_limit(
     n_times : int
         Largest number of times at which the routes are compared.
     rtol : float
-        Tolerance of the integrations.
+        Tolerance of the integrations. Of the path after its fastest stretch, where nothing is compared, it is 1e-10 at
+        least; where the path becomes still faster later on, it is followed with ``rtol`` up to there.
     critical_tol : float
         The saddle must satisfy |g| <= critical_tol * norm(H) * max(|saddle|, theta_unit), and along the escape
         directions |g| <= 1e-6 * lambda_1 * max(|saddle|, theta_unit).

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gflow.escape.bursts import SLOWED, Burst, NotFollowed, joined
 from gflow.escape.directions import EscapeDirections
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.policy import EPS
@@ -26,8 +27,8 @@ PATH_BUDGET = 5_000
 power of time as in the valleys of networks with more neurons than they need, gains no more."""
 LINEAR = 1e-3
 """The path along the unstable manifold begins where the linear law fails by this fraction."""
-FRESH_GROWTH = 1e4
-"""Growth of a deviation after which tolerances relative to it are set afresh."""
+FRESH_DECADES = 4
+"""Decades of growth of a deviation after which tolerances relative to it are set afresh."""
 ROUNDED_TOL = 1e2 * EPS
 """Error of a rounded deviation, relative to the size of the saddle."""
 RUNAWAY = 10.0
@@ -36,13 +37,8 @@ STEEP = 1e5
 """It is given up where it doubles within so small a fraction of the time spent: later, rounding of the time counts."""
 PARTED = 1e2
 """The path is given up where two starts lead further apart than this many times their distance from the saddle."""
-SPEEDS_UP, SLOWED = 0.05, 0.25
-"""The routes are compared from when the speed exceeds the first fraction of the largest speed until it has fallen
-below the second: later, what separates them may grow again."""
-
-
-class NotFollowed(RuntimeError):
-    """A trajectory ended before the times at which it was wanted; the message says why."""
+TAIL_RTOL, TAIL_BUDGET = 1e-10, 1_000
+"""Tolerance of the path, at least, and its budget, after the burst in which the routes are compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +99,12 @@ class Routes:
         shape (T,). Where it passes the tolerance, rounding decides what follows, and the path ends.
         """
         start, elapsed = self._leaving()
-        path = self._bounded(self._flow(start))
+        path, precise = self._followed(start)
+        path = self._bounded(path)
         times = path.times + (elapsed - self.shift(self.epsilon))
-        nearer = self._states(self.epsilon / 4 * self.launch, times + self.shift(self.epsilon / 4))[0]
+        nearer, _ = self._states(self.epsilon / 4 * self.launch, times[:precise] + self.shift(self.epsilon / 4))
+        if len(times) > precise:
+            nearer = np.concatenate([nearer, self._at(nearer[-1], times[precise:] - times[precise - 1], TAIL_RTOL)[0]])
         size = np.maximum.accumulate(np.linalg.norm(path.states, axis=1))
         apart = np.linalg.norm(path.states - nearer, axis=1) / size
         lost = apart > PARTED * (EXACT_LAUNCH if self.exact else ROUGH_LAUNCH)
@@ -115,6 +114,20 @@ class Routes:
         arrays = {name: getattr(path, name)[:stop].copy() for name in ("states", "losses", "gradient_norms")}
         status = Status.ROUNDOFF if lost.any() else path.status
         return replace(path, times=times[:stop], plateaus=(), status=status, **arrays), apart[:stop]
+
+    def _followed(self, start: np.ndarray) -> tuple[Trajectory, int]:
+        """Return the flow from a start to its end, and how many of its states come before the tail.
+
+        The tail begins where the flow has slowed down, and is followed with less accuracy unless it is faster later.
+        """
+        path = self._flow(start, stop=Burst())
+        while path.status is Status.HORIZON:  # it was stopped
+            tail = self._flow(path.final, rtol=TAIL_RTOL, budget=TAIL_BUDGET)
+            later = float(tail.gradient_norms.max())
+            if later <= path.gradient_norms.max():
+                return joined(path, tail), len(path.times)
+            path = joined(path, self._flow(path.final, stop=Burst(later)))
+        return path, len(path.times)
 
     def _bounded(self, path: Trajectory) -> Trajectory:
         """Return the part of a path near the saddle if it has no end, else all of it."""
@@ -132,11 +145,11 @@ class Routes:
         """Return the last state on the unstable manifold, decade by decade, that follows the linear law; its time."""
         start, elapsed, decade = self.epsilon * self.launch, 0.0, float(np.log(10.0)) / self.directions.rate
         while True:
-            ahead = self._flow(start, t_end=decade).final
-            missed = float(np.linalg.norm(ahead - 10.0 * start)) / float(np.linalg.norm(ahead))
-            if missed > LINEAR or float(np.linalg.norm(ahead)) > self.size:
-                return start, elapsed
-            start, elapsed = ahead, elapsed + decade
+            for ahead in self._at(start, decade * np.arange(1, FRESH_DECADES + 1))[0]:
+                missed = float(np.linalg.norm(ahead - 10.0 * start)) / float(np.linalg.norm(ahead))
+                if missed > LINEAR or float(np.linalg.norm(ahead)) > self.size:
+                    return start, elapsed
+                start, elapsed = ahead, elapsed + decade
 
     def placed(self, path: Trajectory) -> Trajectory:
         """Return the path with points instead of deviations, and their losses."""
@@ -158,14 +171,19 @@ class Routes:
     def _states(self, start: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, Trajectory]:
         """Return the states at these times after ``start``; where the trajectory ends before, its last state."""
         first = max(float(times[0]), 0.0)
-        begin, later = self._grown(start, first), times[1:] - first
-        path = self._flow(begin, t_eval=later)
-        index = np.minimum(np.searchsorted(path.times, later * (1 - 1e-12)), len(path.times) - 1)
-        return np.concatenate([begin[None], path.states[index]]), path
+        begin = self._grown(start, first)
+        states, path = self._at(begin, times[1:] - first)
+        return np.concatenate([begin[None], states]), path
+
+    def _at(self, start: np.ndarray, times: np.ndarray, rtol: float = 0.0) -> tuple[np.ndarray, Trajectory]:
+        """Return the states at these positive times after ``start``, and the trajectory, as ``_states``."""
+        path = self._flow(start, t_eval=times, rtol=rtol)
+        index = np.minimum(np.searchsorted(path.times, times * (1 - 1e-12)), len(path.times) - 1)
+        return path.states[index], path
 
     def _grown(self, start: np.ndarray, elapsed: float) -> np.ndarray:
         """Return the state at the time ``elapsed``, in legs with tolerances that follow the growing deviation."""
-        legs = int(np.ceil(self.directions.rate * elapsed / np.log(FRESH_GROWTH)))
+        legs = int(np.ceil(self.directions.rate * elapsed / (FRESH_DECADES * np.log(10.0))))
         for _ in range(legs):
             path = self._flow(start, t_end=elapsed / legs)
             if path.status != Status.HORIZON:
@@ -173,7 +191,15 @@ class Routes:
             start = path.final
         return start
 
-    def _flow(self, start: np.ndarray, t_end: float | None = None, t_eval: np.ndarray | None = None) -> Trajectory:
+    def _flow(
+        self,
+        start: np.ndarray,
+        t_end: float | None = None,
+        t_eval: np.ndarray | None = None,
+        rtol: float = 0.0,
+        stop: Burst | None = None,
+        budget: int = PATH_BUDGET,
+    ) -> Trajectory:
         """Return the trajectory of deviations; a rounded deviation allows no tolerance below its rounding.
 
         It is integrated in units in which the start has norm 1, so that all that counts as rounding is relative to it.
@@ -182,19 +208,20 @@ class Routes:
         if t_eval is not None and not (np.diff(t_eval, prepend=0.0) > 0.0).all():
             raise NotFollowed("two states lie closer in time than rounding tells apart")
         try:
-            with np.errstate(divide="ignore"):  # trial steps that are rejected
+            with np.errstate(divide="ignore", invalid="ignore"):  # trial steps that are rejected
                 path = gradient_flow(
                     _in_units(self.around, length, unit),
                     start / length,
-                    rtol=max(self.rtol, 0.0 if self.exact else min(ROUNDED_TOL * self.size / length, 1e-2)),
+                    rtol=max(self.rtol, rtol, 0.0 if self.exact else min(ROUNDED_TOL * self.size / length, 1e-2)),
                     t_end=None if t_end is None else t_end / unit,
                     t_eval=None if t_eval is None else t_eval / unit,
                     norm_limit=(DIVERGED if t_eval is None else 1e2 * DIVERGED) * max(self.size / length, 1.0),
-                    max_evaluations=PATH_BUDGET,
+                    max_evaluations=budget,
+                    callback=None if stop is None else (lambda t, y, loss: stop(t * unit, y * length, loss)),
                 )
         except IntegrationFailed as failure:
             raise NotFollowed(str(failure)) from failure
-        if not np.isfinite(path.states).all():
+        if not (np.isfinite(path.states).all() and np.isfinite(path.losses).all()):
             raise NotFollowed("the objective is not a number on the way")
         return replace(
             path,
@@ -232,28 +259,8 @@ def _in_units(objective: Objective, length: float, time: float) -> Objective:
         unit=1.0,
         theta_unit=1.0,
         normalized=None,
-        broadcasts=False,
         escape_modes=None,
     )
-
-
-def moving_times(path: Trajectory, count: int, earliest: float | None = None) -> np.ndarray:
-    """Return indices of up to ``count`` states, evenly spaced in time from ``earliest``, where the path moves fast.
-
-    Raises ``ValueError`` if the path has slowed down by the time ``earliest``, and ``NotFollowed`` if it never moves.
-    """
-    speed = path.gradient_norms
-    fastest = int(np.argmax(speed))
-    first = int(np.argmax(speed > SPEEDS_UP * speed[fastest]))
-    slow = np.nonzero(speed[fastest:] < SLOWED * speed[fastest])[0]
-    last = fastest + int(slow[0]) if slow.size else len(speed) - 1
-    if first >= last:
-        raise NotFollowed("the path on the unstable manifold is too short")
-    first = first if earliest is None else max(first, int(np.searchsorted(path.times, earliest)))
-    if first >= last:
-        raise ValueError("alphas must be so small that the trajectory starts near the saddle: the largest is too large")
-    wanted = np.linspace(path.times[first], path.times[last], count)
-    return np.unique(np.clip(np.searchsorted(path.times, wanted), first, last))
 
 
 def distance(states: np.ndarray, others: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -119,6 +120,26 @@ class TanhNetwork:
         value, slope = self.activation.change(u, self.features @ drows.mT)
         moved = self.activation.jet(u)[1] * da[..., None, :] + slope * (a + da)[..., None, :]
         return self._joined(_times(value.mT, G), (moved * G[..., None]).mT @ self.features)
+
+    def departing(self, theta: Array, G: Array, curvature: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        """Return delta -> pullback(theta + delta, curvature(dW)) + turn(theta, delta, G), dW = increment(theta, delta).
+
+        What does not depend on delta is evaluated once, and what its parts share once for each delta, shape (dim,).
+        """
+        (a, rows), m, X = self.parts(theta), self.width, self.features
+        u = X @ rows.mT
+        value, slope, _ = self.activation.jet(u)
+        change, weights = self.activation.change, G[:, None]
+
+        def gradient(delta: Array) -> Array:
+            da, drows = delta[:m], delta[m:].reshape(m, -1)
+            values, slopes = change(u, X @ drows.T)
+            after = a + da
+            added = curvature(value @ da + values @ after)
+            inner = (slope + slopes) * after * added[:, None] + (slope * da + slopes * after) * weights
+            return np.concatenate([added @ (value + values) + G @ values, (inner.T @ X).ravel()])
+
+        return gradient
 
     def jacobian(self, theta: Array) -> Array:
         """Return the derivative of the outputs, shape (n, dim)."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.models.completed import agreed, turned
+from gflow.models.completed import ROUNDING, turned
 from gflow.objective.record import Array
 
 SMOOTH_NODES = 8
@@ -55,11 +55,14 @@ class SmoothBends(PolynomialBends):
 
     def risen(self, delta: Array, dW: Array) -> Any:
         """Return <G, dW - J delta>."""
-        size = float(np.sum(np.abs(self.G * dW)) + np.abs(self.slope) @ np.abs(delta))
-        there, here = float(np.sum(self.G * dW)), float(self.slope @ delta)
-        if abs(there - here) > PLAIN * size:
-            return there - here
-        return agreed(super().risen(delta, dW), there, here, size)
+        axes = tuple(range(-self.G.ndim, 0))
+        size = np.sum(np.abs(self.G * dW), axis=axes) + np.abs(delta) @ np.abs(self.slope)
+        far = np.sum(self.G * dW, axis=axes) - delta @ self.slope
+        plain = np.abs(far) > PLAIN * size
+        if plain.all():
+            return far
+        near = super().risen(delta, dW)
+        return np.where(plain | (np.abs(near - far) > ROUNDING * size), far, near)
 
 
 @lru_cache

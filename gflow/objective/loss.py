@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.models import Factorization, Model
+from gflow.models import Factorization, Model, TanhNetwork
 from gflow.models.functions import LastPoint
 from gflow.objective.bends import PolynomialBends, SmoothBends
 from gflow.objective.dense import entrywise_gradient, entrywise_product
@@ -19,10 +19,11 @@ from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessi
 from gflow.policy import DENSE_CELLS
 from gflow.problems import MatrixCompletion, Problem
 
-SPARSE_DENSITY = 0.1
-"""Up to this fraction of observed entries products sampled there cost less than whole ones,"""
-SPARSE_CELLS = 90_000
-"""unless the matrix has fewer entries than this."""
+SPARSE_DENSITY, UNCACHED_DENSITY = 0.1, 0.3
+"""Up to these fractions of observed entries products sampled there cost less than whole ones (10 to 15 ns an entry, and
+1 to 2 or 3 to 5 ns a cell): of matrices that a cache holds, and of larger ones;"""
+SPARSE_CELLS, CACHED_CELLS = 90_000, 1_000_000
+"""unless the matrix has fewer entries than the first; a cache holds those with fewer than the second."""
 BLOCKS = 100
 """Above this dimension the Hessian of a masked loss is put together from its blocks."""
 HERE = ("escape_modes", "output", "columns", "drive", "layers", "signature", "mirror")
@@ -44,7 +45,8 @@ def _composed(problem: Problem, model: Any) -> Objective:
     A subclass may redefine anything, so only the classes themselves take the quick ways.
     """
     if not (type(problem) is MatrixCompletion and type(model) is Factorization and model.depth > 1):
-        return Loss(problem, model).objective(**_structure(problem, model))
+        quick = partial(_departing, problem, model) if type(model) is TanhNetwork else None
+        return Loss(problem, model, quick).objective(**_structure(problem, model))
     if model.depth > 2:
         return deep_loss(problem, model)
     return sampled_loss(problem, model) if is_sparse(problem) else masked_loss(problem, model)
@@ -173,9 +175,16 @@ class Loss:
             deviation=lambda shift: self.deviation(base, origin + shift),
             gauge_dimension=shifted_argument(base.gauge_dimension, origin),
             lower_bound=-self.value(origin),
-            broadcasts=self.quick is not None,
+            broadcasts=self.quick is not None or (base.broadcasts and hasattr(model, "turn")),
             **absent,
         )
+
+
+def _departing(problem: Problem, model: TanhNetwork, center: Array | None) -> Callable[[Array], Array]:
+    """Return the gradient, or the one relative to a center, of a model that shares the work of its parts."""
+    if center is None:
+        return lambda theta: model.pullback(theta, problem.gradient(model.output(theta)))
+    return model.departing(center, problem.gradient(model.output(center)), problem.curvature)
 
 
 def _either(quick: Callable[[Array], Array] | None, general: Callable[[Array], Array]) -> Callable[[Array], Array]:
@@ -230,7 +239,8 @@ def _mirror(problem: Any, model: Any) -> Any:
 def is_sparse(problem: Any) -> bool:
     """Return whether arithmetic on the observed entries costs less than on whole matrices, or these are too large."""
     cells = problem.shape[0] * problem.shape[1]
-    return cells > DENSE_CELLS or (cells >= SPARSE_CELLS and problem.density <= SPARSE_DENSITY)
+    least = SPARSE_DENSITY if cells < CACHED_CELLS else UNCACHED_DENSITY
+    return cells > DENSE_CELLS or (cells >= SPARSE_CELLS and problem.density <= least)
 
 
 def _in_units(inner: Objective, unit: float, root: float) -> Objective:
@@ -253,6 +263,7 @@ def _in_units(inner: Objective, unit: float, root: float) -> Objective:
         deviation=deviation,
         gauge_dimension=None if gauge is None else (lambda theta: gauge(theta / root)),
         lower_bound=None if inner.lower_bound is None else unit * (unit * inner.lower_bound),
+        broadcasts=inner.broadcasts,
         unit=unit,
         theta_unit=root,
         normalized=inner,

@@ -14,6 +14,7 @@ from gflow_studies.benchmarks.bare import bare_flow
 from gflow_studies.benchmarks.depth import DEPTH_CASES
 from gflow_studies.benchmarks.explorer import explorer
 from gflow_studies.benchmarks.full_width import FULL_WIDTH_STUDIES
+from gflow_studies.benchmarks.goal_list import GOAL_STUDIES
 from gflow_studies.benchmarks.growth import growth_study
 from gflow_studies.benchmarks.limits import DRIFT, LIMIT_CASES, LIMIT_STUDIES
 from gflow_studies.benchmarks.peers import PEER_CASES, PEER_STUDIES, largest_step, peer_sides
@@ -114,6 +115,7 @@ STUDIES: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
     **LIMIT_STUDIES,
     **FULL_WIDTH_STUDIES,
     **REFERENCE_STUDIES,
+    **GOAL_STUDIES,
     "growth": growth_study,
     "explorer": explorer,
 }

@@ -82,7 +82,7 @@ def growth(sizes: tuple[tuple[int, float], ...] = SIZES) -> tuple[str, dict[str,
     Raises ``ValueError`` where an answer is wrong: the last loss is not 0, the rank not 5, or W is not the truth to
     1e-6.
     """
-    cases = [_in_own_process(d, fraction) for d, fraction in sizes]
+    cases = [in_own_process(d, fraction) for d, fraction in sizes]
     lines = [f"{'d':>6} {'observed':>9} {'CPU s':>8} {'wall s':>8} {'peak MiB':>9} {'of it data':>10} {'error':>8}"]
     for case in cases:
         if case["status"] != "converged" or case["rank"] != RANK or case["losses"][-1] != 0.0 or case["error"] > 1e-6:
@@ -101,7 +101,8 @@ def slope(x: list[float], y: list[float]) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def _in_own_process(d: int, fraction: float) -> dict[str, Any]:
+def in_own_process(d: int, fraction: float) -> dict[str, Any]:
+    """Return ``large_case``, whose memory is then that of this case alone."""
     code = (
         "import json; from gflow_studies.benchmarks.large_limits import large_case; "
         f"print(json.dumps(large_case({d}, {fraction})))"
