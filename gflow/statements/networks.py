@@ -27,6 +27,10 @@ ALPHAS, REACHED, ORDER_TOL = (1e-4, 1e-5), 0.3, 0.1
 """The order in which starts approach their limit is seen between two alphas, where the path has this length."""
 RATIO, RATIO_TOL = 3.0, 1e-9
 DRAWS = 4
+APART, FOLLOWED, LEFT_ARRIVED = (1e-5, 1e-7), 3000, (0.1, 0.95)
+"""Between these alphas, in so many evaluations, the time is compared in which the loss falls by these shares."""
+SAME_END, GROWTH_TOL = 0.01, 0.02
+"""Two flows end alike within this fraction of the fall; a stay at a saddle would grow about as the first one."""
 
 
 def applies(problem: Any, model: Any) -> bool:
@@ -159,12 +163,31 @@ def embedding(given: Evidence) -> Iterator[Claim]:
 
 
 def plateaus(given: Evidence) -> Claim:
-    """Return the claim, measured by the number of stays after the origin and before the end."""
-    start = given.objective.value(np.zeros(given.model.dim))
-    later = [stay for stay in passed(given.trajectory) if stay.loss < 0.999 * start and stay.end is not None]
-    losses = ", ".join(f"{stay.loss * given.unit**2:.6g}" for stay in later)
-    reason = f"stays between the origin and the end{': losses ' + losses if later else ''}"
-    return Claim.bounded(PLATEAUS.id, PLATEAUS.title, len(later), 0, 0, reason=reason)
+    """Return the claim, measured by how much longer the flow takes after the origin for a longer stay at the origin.
+
+    A stay at another saddle grows with log(1 / alpha), or a power, as the first one does; what passes by it does not.
+    """
+    if given.direction is None:
+        return Claim.undecided(PLATEAUS.id, PLATEAUS.title, "the start is the origin")
+    paths = [given.flow(alpha * given.direction, max_evaluations=FOLLOWED) for alpha in APART]
+    start, ends = given.objective.value(np.zeros(given.model.dim)), [path.final_loss for path in paths]
+    fall = start - max(ends)
+    if not abs(ends[0] - ends[1]) <= SAME_END * fall:
+        told = " and ".join(f"{loss * given.unit**2:.3g}" for loss in ends)
+        return Claim.undecided(PLATEAUS.id, PLATEAUS.title, f"two small starts, {APART}, end at losses {told}")
+    times = np.array([[_passed(path, start - share * fall) for share in LEFT_ARRIVED] for path in paths])
+    (stay, _), (longer, _) = times
+    spent = times[:, 1] - times[:, 0]
+    seen = [each for each in passed(paths[1]) if each.loss < 0.999 * start and each.end is not None]
+    reason = f"{len(seen)} stays seen between the origin and the end; at alpha {APART} {stay:.6g}, {longer:.6g} until "
+    reason += f"the origin is left, then {spent[0]:.6g}, {spent[1]:.6g} to the end: one growth over the other"
+    growth = float((spent[1] - spent[0]) / (longer - stay))
+    return Claim.bounded(PLATEAUS.id, PLATEAUS.title, growth, -GROWTH_TOL, GROWTH_TOL, reason=reason)
+
+
+def _passed(path: gflow.Trajectory, loss: float) -> float:
+    """Return the time at which the loss falls to a level."""
+    return float(np.interp(-loss, -path.losses, path.times))
 
 
 def ladder(given: Evidence) -> Iterator[Claim]:
@@ -224,11 +247,11 @@ EMBEDDING = Statement(
 )
 PLATEAUS = Statement(
     "network_plateaus",
-    "the flow stays at no saddle but the origin: neurons do not appear one by one",
+    "the flow stays longer at the origin the smaller the start, and at no other saddle: neurons do not come one by one",
     plateaus,
     f"{OURS}, against the picture of stepwise condensation",
     "conjecture",
-    "",
+    r"t_{\text{end}} - t_{\text{left}} = O(1) \text{ as } \alpha \to 0",
     (LINEAR, SMALL_START),
     applies,
 )

@@ -73,7 +73,7 @@ class Config:
     seed: int = 0
 
 
-QUICK = Config(trials=3)
+QUICK = Config(trials=2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
