@@ -222,3 +222,20 @@ def test_a_flow_that_knows_the_target_recovers_it_from_too_few_samples(
     monkeypatch.setattr(samples, "error", lambda given, count, rng: 1.0)
     found = verdicts(Evidence.of(*TANH), samples.SAMPLES)
     assert found == {"network_samples.few": "holds", "network_samples.enough": "undecided"}
+
+
+@pytest.mark.parametrize(
+    ("targets", "activation"), [(0 * X, "tanh"), (0 * X, "tanh^2"), (0 * X + 1.0, "tanh"), (X, "linear")]
+)
+def test_targets_at_which_nothing_or_next_to_nothing_escapes_contradict_nothing(targets: Any, activation: str) -> None:
+    net = gflow.TanhNetwork(X, 2 if activation != "tanh" or targets.any() else 3, activation=activation)
+    found = verdicts(Evidence.of(gflow.Regression(X, targets), net, t_end=50.0), *networks.STATEMENTS)
+    assert "contradicted" not in found.values(), found
+    if activation == "tanh":  # g is zero, or of the order of rounding
+        assert found["network_limit"] == "undecided" and found["network_origin"] == "holds"
+
+
+def test_starts_of_one_feature_meet_their_limit_sooner_than_at_order_one() -> None:
+    given = Evidence.of(gflow.Regression([-2.0], [-2.0]), gflow.TanhNetwork([-2.0], 1))
+    claim = networks.limit(given)
+    assert claim.verdict == "holds" and claim.measured == pytest.approx(2.0, abs=0.1)

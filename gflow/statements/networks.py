@@ -62,13 +62,21 @@ def drift(given: Evidence) -> np.ndarray:
     return float(model.activation.jet(np.zeros(1))[1][0]) * (problem.shares * problem.values) @ model.features
 
 
+def rounding(given: Evidence) -> float:
+    """Return what rounding may add to ``drift``: a multiple of the size of its terms."""
+    problem: Any = given.normalized
+    model: Any = given.model
+    terms = problem.shares * np.abs(problem.values) * np.linalg.norm(model.features, axis=1)
+    return SAFETY * EPS * float(terms.sum())
+
+
 def origin(given: Evidence) -> Claim:
     """Return the claim on the spectrum at the origin, measured by the largest difference in units of rounding."""
     g, model = drift(given), given.model
     rate, count = float(np.linalg.norm(g)), model.width  # type: ignore[attr-defined]
     expected = np.sort(np.r_[np.full(count, -rate), np.zeros(model.dim - 2 * count), np.full(count, rate)])
     found = np.linalg.eigvalsh(given.objective.hessian(np.zeros(model.dim)))
-    measured = excess(float(np.abs(found - expected).max()), SAFETY * EPS * max(rate, EPS))
+    measured = excess(float(np.abs(found - expected).max()), rounding(given))
     reason = f"+-{rate:.8g}, each {count} times, and zeros; the largest difference in units of rounding"
     return Claim.bounded(ORIGIN.id, ORIGIN.title, measured, 0.0, 1.0, reason=reason)
 
@@ -77,7 +85,7 @@ def limit(given: Evidence) -> Claim:
     """Return the claim on the limit of small starts, measured by the order in which two starts of one C meet."""
     g, direction = drift(given), given.direction
     rate = float(np.linalg.norm(g))
-    if direction is None or rate == 0.0 or multiplicity(given) != 1:
+    if direction is None or rate <= rounding(given) or multiplicity(given) != 1:
         return Claim.undecided(LIMIT.id, LIMIT.title, "no start, or no escape of first order")
     launch = _unstable(given, direction, g)
     strength = float(np.linalg.norm(launch))
@@ -92,7 +100,8 @@ def limit(given: Evidence) -> Claim:
         return Claim.undecided(LIMIT.id, LIMIT.title, "the start lies in the escape space itself")
     order = float(np.log(apart[0] / apart[1]) / np.log(ALPHAS[0] / ALPHAS[1]))
     reason = f"order at which the start and its C alone meet: {apart[0]:.3g}, {apart[1]:.3g} apart at alpha {ALPHAS}"
-    return Claim.bounded(LIMIT.id, LIMIT.title, order, 1.0 - ORDER_TOL, 1.0 + ORDER_TOL, reason=reason)
+    high = 1.0 + ORDER_TOL if len(g) > 1 else None  # of one feature no direction is neutral: they meet sooner
+    return Claim.bounded(LIMIT.id, LIMIT.title, order, 1.0 - ORDER_TOL, high, reason=reason)
 
 
 def _unstable(given: Evidence, theta: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -158,7 +167,10 @@ def embedding(given: Evidence) -> Iterator[Claim]:
     found = np.linalg.eigvalsh(loss.hessian(split))
     missed = max(float(np.abs(found - value).min()) for value in np.append(predicted, 0.0))
     reason = "largest distance of a predicted transverse eigenvalue from the spectrum, in units of its error"
-    rounded = excess(missed, before / max(1.0, float(a.max())) + SAFETY * EPS * float(np.abs(found).max()))
+    if a[neuron] == 0.0:  # what couples both halves is the gradient over the outer weight
+        yield Claim.undecided(ids[1], title, "no neuron is left with an outer weight")
+        return
+    rounded = excess(missed, before / float(a[neuron]) + SAFETY * EPS * float(np.abs(found).max()))
     yield Claim.bounded(ids[1], title, rounded, 0.0, 1.0, reason=reason)
 
 
