@@ -151,7 +151,7 @@ class AutodiffModel:
     Raises
     ------
     ValueError
-        If ``dim`` is not a positive integer, or the inputs are empty or not finite.
+        If ``dim`` is not a positive integer, the inputs are empty or not finite, or there is not one value for each.
     TypeError
         If the function cannot be differentiated: it is not written with ``autograd.numpy``; or inputs are no numbers.
 
@@ -183,6 +183,8 @@ class AutodiffModel:
                 make_vjp(self.output)(origin)[0](np.zeros(shape))
             except (TypeError, ValueError, AttributeError) as error:
                 raise TypeError(f"the function of a model must be written with autograd.numpy: {error}") from error
+        if hasattr(self, "inputs") and shape[:1] != self.inputs.shape[:1]:
+            raise ValueError(f"there must be one value for each of {len(self.inputs)} inputs; got shape {shape}")
         return shape
 
     def random(self, rng: np.random.Generator | int, scale: float = 1.0) -> np.ndarray:
