@@ -27,9 +27,9 @@ ALPHAS, REACHED, ORDER_TOL = (1e-4, 1e-5), 0.3, 0.1
 """The order in which starts approach their limit is seen between two alphas, where the path has this length."""
 RATIO, RATIO_TOL = 3.0, 1e-9
 DRAWS = 4
-APART, FOLLOWED, LEFT_ARRIVED = (1e-5, 1e-7), 3000, (0.1, 0.95)
+TWO_ALPHAS, FOLLOWED, LEFT_ARRIVED = (1e-5, 1e-7), 3000, (0.1, 0.95)
 """Between these alphas, in so many evaluations, the time is compared in which the loss falls by these shares."""
-SAME_END, GROWTH_TOL = 0.01, 0.02
+ALIKE_TOL, GROWTH_TOL = 0.01, 0.02
 """Two flows end alike within this fraction of the fall; a stay at a saddle would grow about as the first one."""
 
 
@@ -181,17 +181,19 @@ def plateaus(given: Evidence) -> Claim:
     """
     if given.direction is None:
         return Claim.undecided(PLATEAUS.id, PLATEAUS.title, "the start is the origin")
-    paths = [given.flow(alpha * given.direction, max_evaluations=FOLLOWED) for alpha in APART]
+    paths = [given.flow(alpha * given.direction, max_evaluations=FOLLOWED) for alpha in TWO_ALPHAS]
     start, ends = given.objective.value(np.zeros(given.model.dim)), [path.final_loss for path in paths]
     fall = start - max(ends)
-    if not abs(ends[0] - ends[1]) <= SAME_END * fall:
+    if not abs(ends[0] - ends[1]) <= ALIKE_TOL * fall:
         told = " and ".join(f"{loss * given.unit**2:.3g}" for loss in ends)
-        return Claim.undecided(PLATEAUS.id, PLATEAUS.title, f"two small starts, {APART}, end at losses {told}")
+        return Claim.undecided(PLATEAUS.id, PLATEAUS.title, f"two small starts, {TWO_ALPHAS}, end at losses {told}")
     times = np.array([[_passed(path, start - share * fall) for share in LEFT_ARRIVED] for path in paths])
     (stay, _), (longer, _) = times
     spent = times[:, 1] - times[:, 0]
     seen = [each for each in passed(paths[1]) if each.loss < 0.999 * start and each.end is not None]
-    reason = f"{len(seen)} stays seen between the origin and the end; at alpha {APART} {stay:.6g}, {longer:.6g} until "
+    reason = (
+        f"{len(seen)} stays seen between the origin and the end; at alpha {TWO_ALPHAS} {stay:.6g}, {longer:.6g} until "
+    )
     reason += f"the origin is left, then {spent[0]:.6g}, {spent[1]:.6g} to the end: one growth over the other"
     growth = float((spent[1] - spent[0]) / (longer - stay))
     return Claim.bounded(PLATEAUS.id, PLATEAUS.title, growth, -GROWTH_TOL, GROWTH_TOL, reason=reason)

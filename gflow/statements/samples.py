@@ -15,7 +15,7 @@ from gflow.statements.statement import Answer, Hypothesis, Statement
 
 LARGEST_DIM_TRAINED = 40
 """Largest dimension at which networks are trained for a statement."""
-TRIALS, MANY, FRESH = 6, 4, 200
+DRAWN, MANY, FRESH = 6, 4, 200
 """Targets at each sample size, the largest size over the model rank, and inputs at which a function is compared."""
 ALPHA, BUDGET, LENGTH = 1e-8, 3000, 2.0
 """Size of the starts, evaluations of a flow, and length of the inner row of a target."""
@@ -65,11 +65,11 @@ def samples(given: Evidence) -> Iterator[Claim]:
     narrow = gflow.TanhNetwork(model.inputs[:1], 1, model.bias)
     R = gflow.optimistic_sample_size(narrow, np.ones(narrow.dim))
     rng, sizes = given.rng(SAMPLES.id), (R - 1, R, MANY * R)
-    less, here, more = (sum(error(given, n, rng) < RECOVERED for _ in range(TRIALS)) for n in sizes)
-    reason = f"of {TRIALS} trials {less}, {here}, {more} recover one neuron from {', '.join(map(str, sizes))} samples"
-    yield Claim.bounded(few, SAMPLES.title, less / TRIALS, 0.0, 0.0, reason=reason)
-    if more < HALF * TRIALS:
-        yield Claim.undecided(enough, SAMPLES.title, f"{reason}: too few to see a transition", here / TRIALS)
+    less, here, more = (sum(error(given, n, rng) < RECOVERED for _ in range(DRAWN)) for n in sizes)
+    reason = f"of {DRAWN} trials {less}, {here}, {more} recover one neuron from {', '.join(map(str, sizes))} samples"
+    yield Claim.bounded(few, SAMPLES.title, less / DRAWN, 0.0, 0.0, reason=reason)
+    if more < HALF * DRAWN:
+        yield Claim.undecided(enough, SAMPLES.title, f"{reason}: too few to see a transition", here / DRAWN)
     else:
         yield Claim.bounded(
             enough, SAMPLES.title, here / more, 0.0, SHARP, reason=f"{reason}; the share at R over that"
