@@ -66,7 +66,9 @@ def turned(model: Any, theta: np.ndarray, variation: np.ndarray, G: np.ndarray) 
     nothing, or the integral of its bend where that is accurate."""
     if hasattr(model, "turn"):
         return model.turn(theta, variation, G)  # type: ignore[no-any-return]
-    near = along(lambda at: model.bend(at, variation, G), theta, variation)
+    degree = getattr(model, "degree", None)
+    nodes = NODES if degree is None else max(1, degree // 2)  # exact: the bend has the degree L - 2
+    near = along(lambda at: model.bend(at, variation, G), theta, variation, nodes)
     return agreed(near, model.pullback(theta + variation, G), model.pullback(theta, G))
 
 
