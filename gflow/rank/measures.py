@@ -165,11 +165,11 @@ def optimistic_sample_size(model: Any, target: np.ndarray, *, tol: float | None 
     Fewer samples of generic data are never enough for linear stability; so many may still not suffice for recovery.
     Zhang et al. 2023, arXiv 2307.08921, eq. (17).
     """
-    array, settings = np.asarray(target, dtype=float), ()
+    array, settings = np.asarray(target, dtype=float), list[float]()
     if tol is not None:
         if array.ndim != 2 or not 0.0 < tol < 1.0:
             raise ValueError(f"tol is for matrices, and must lie between 0 and 1; got {tol!r}")
-        settings = (tol,)
+        settings = [tol]
     found = model.sample_size(array, *settings) if hasattr(model, "sample_size") else None
     if found is None:
         raise ValueError(f"no formula is known for the optimistic sample size of {model!r}")
