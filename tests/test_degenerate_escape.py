@@ -58,6 +58,13 @@ def test_times_scale_with_data_and_start() -> None:
     np.testing.assert_allclose([64.0 * larger, 4.0 * longer], one, rtol=1e-9)
 
 
+def test_a_flow_that_comes_to_rest_on_the_sphere_is_not_followed_for_ever() -> None:
+    x = np.linspace(-2.0, 2.0, 6)  # the origin fits these targets: nothing leaves, towards neurons that cancel
+    net = gflow.TanhNetwork(x, 2, bias=True)
+    with pytest.raises(gflow.NoBlowUp, match="comes to rest or back"):
+        gflow.degenerate_escape(gflow.Objective.of(gflow.Regression(x, 0 * x), net), net.random(0), timeout=30.0)
+
+
 def test_what_is_no_degenerate_escape_is_refused() -> None:
     problem = example("fig3")
     two, model = gflow.Factorization(problem.shape), gflow.Factorization(problem.shape, depth=3)

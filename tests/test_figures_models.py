@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gflow_studies.figures import attention_linear, attention_softmax, networks, staircases
+from gflow_studies.figures import (
+    architectures,
+    attention_linear,
+    attention_softmax,
+    network_samples,
+    networks,
+    recovery,
+    staircases,
+)
 
 import gflow
 from gflow.statements.claims import Verdict
@@ -110,3 +118,21 @@ def test_crossings_lie_between_states() -> None:
     times, values = np.array([0.0, 1.0, 3.0]), np.array([0.0, 0.2, 1.0])
     assert staircases.crossing(times, values, 0.6) == pytest.approx(2.0)
     assert np.isnan(staircases.crossing(times, values, 2.0)) and staircases.crossing(times, values, -1.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (lambda: recovery.Config(samples=(0,)), "samples must be 1 or more different numbers from 1 on; got 0"),
+        (lambda: recovery.Config(sizes=(17,)), "sizes must be 1 or more different numbers between 1 and 16"),
+        (lambda: network_samples.Config(trials=0), "trials must be 1 or more different numbers from 1 on; got 0"),
+        (lambda: networks.Config(imbalances=(0.33,)), "imbalances must be among 0.0, 0.1"),
+        (lambda: networks.Config(alphas=()), "alphas must be 3 or more"),
+        (lambda: attention_softmax.Config(alphas=(1e-4,)), "alphas must be 2 or more different numbers"),
+        (lambda: attention_linear.Config(alphas=(-1.0, 2.0)), "between 1e-08 and 0.1; got -1.0, 2.0"),
+        (lambda: architectures.Config(alphas=(1e-4, 1e-4)), "alphas must be 2 or more different numbers"),
+    ],
+)
+def test_parameters_of_which_nothing_follows_are_refused(config: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config()

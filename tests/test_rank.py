@@ -267,3 +267,62 @@ def test_records_say_themselves_in_json_and_in_a_line() -> None:
     found = gflow.model_rank(NET, neurons([1, 0], [1, 0], [1, 0]), X)
     assert repr(found) == "ModelRank(3, certified)"
     assert found.to_dict()["gap"] > 1e10 and found.to_dict()["certified"] is True
+
+
+def test_weights_take_no_part_in_a_rank_that_is_not_proven() -> None:
+    model = gflow.AutodiffModel(lambda t, x: t[0] * anp.tanh(t[1] * x + t[2]) + t[3] * anp.sin(t[4] * x), 5, inputs=X)
+    theta, weights = model.random(1), np.r_[1.0, np.full(23, 1e-40)]
+    found = [gflow.empirical_rank(gflow.Regression(X, 0 * X, each), model, theta) for each in (None, weights)]
+    assert [(each.rank, each.certified) for each in found] == [(5, False), (5, False)]
+    none = gflow.empirical_rank(gflow.Regression(X, 0 * X, np.r_[np.ones(3), np.zeros(21)]), model, theta)
+    assert (none.rank, none.upper) == (3, 3)
+
+
+def test_a_model_that_is_known_on_the_data_alone_has_no_linear_stability() -> None:
+    x = np.array([0.5, 1.0])  # two samples of a function of rank three: on the data alone both ranks would be two
+    problem, theta = gflow.Regression(x, np.tanh(x + 1)), np.ones(3)
+    fixed = gflow.AutodiffModel(lambda t: t[0] * anp.tanh(t[1] * x + t[2]), 3)
+    with pytest.raises(ValueError, match="asks for the model elsewhere"):
+        gflow.linear_stability(problem, fixed, theta)
+    free = gflow.AutodiffModel(lambda t, x: t[0] * anp.tanh(t[1] * x + t[2]), 3, inputs=x)
+    assert not gflow.linear_stability(problem, free, theta).stable
+
+
+def test_a_matrix_whose_rank_rounding_changes_is_told() -> None:
+    model, rng = gflow.Factorization((4, 4)), np.random.default_rng(0)
+    M = np.outer(rng.standard_normal(4), rng.standard_normal(4))
+    with pytest.raises(ValueError, match=r"target has rank [234], and 1 up to rounding: give tol"):
+        gflow.optimistic_sample_size(model, M)
+    assert [gflow.optimistic_sample_size(model, M + 1e-6 * np.eye(4), tol=tol) for tol in (1e-3, 1e-9)] == [7, 16]
+    with pytest.raises(ValueError, match="tol is for matrices"):
+        gflow.optimistic_sample_size(NET, np.ones(6), tol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "target"),
+    [
+        (gflow.Factorization((4, 4)), np.ones((3, 3))),
+        (gflow.Factorization((2, 2)), np.full((2, 2), np.nan)),
+        (NET, np.ones(4)),
+        (gflow.ConvolutionalNetwork(np.zeros((1, 3)), 1, 2), np.ones(3)),
+        (gflow.DeepDiagonal(np.zeros((1, 4))), np.ones(8)),
+        (gflow.AffineModel(np.zeros((1, 2))), np.ones(2)),
+        (gflow.ProductToy(np.zeros((1, 2))), np.ones(4)),
+    ],
+)
+def test_a_target_of_another_shape_has_no_sample_size(model: Any, target: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="target must be finite and of shape"):
+        gflow.optimistic_sample_size(model, target)
+
+
+def test_derivatives_that_are_not_finite_have_no_rank() -> None:
+    logarithm = gflow.AutodiffModel(lambda t, x: t[0] * anp.log(x) + t[1], 2, inputs=[1.0, 2.0])
+    for model, theta in ((logarithm, np.ones(2)), (gflow.DeepDiagonal([0.0], 3), np.full(3, 1e200))):
+        with pytest.raises(ValueError, match="derivatives of the model are not finite"):
+            gflow.model_rank(model, theta)
+    with pytest.raises(ValueError, match=r"inputs must have shape \(n, ...\) as those of the model; got \(3, 2\)"):
+        gflow.model_rank(NET, np.zeros(6), np.zeros((3, 2)))
+    with pytest.raises(TypeError, match="rng must be a numpy Generator or an integer seed"):
+        gflow.model_rank(NET, np.zeros(6), rng="a")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="one value for each of 4 inputs"):
+        gflow.model_rank(gflow.AutodiffModel(lambda t, x: t[0] * X, 1, inputs=X), np.ones(1))

@@ -228,6 +228,8 @@ def test_repeated_inputs_are_warned_of() -> None:
         (lambda: gflow.TanhNetwork(X, 2, activation=3), TypeError, "a name or a function"),
         (lambda: gflow.TanhNetwork(X, 2, activation=scipy.special.erf), TypeError, "written with autograd.numpy"),
         (lambda: gflow.TanhNetwork(X, 2, activation=lambda u: anp.sum(u) + u * 0), ValueError, "entry by entry"),
+        (lambda: gflow.TanhNetwork(X, 2, activation=lambda u: anp.maximum(u, 0.0)), ValueError, "must be smooth at 0"),
+        (lambda: gflow.TanhNetwork(X, 2, activation=lambda u: u * anp.abs(u)), ValueError, "must be smooth at 0"),
         (lambda: gflow.ConvolutionalNetwork(X, 2, 4), ValueError, "size must be at most that of the inputs, 3; got 4"),
         (lambda: gflow.ConvolutionalNetwork(X, 0, 2), ValueError, "kernels must be a positive integer"),
         (
@@ -253,6 +255,24 @@ def test_repeated_inputs_are_warned_of() -> None:
 def test_an_impossible_model_is_refused(make: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("function", "multiplicity"),
+    [
+        (lambda u: anp.exp(u), 0),
+        (lambda u: anp.tanh(1e2 * u), 1),
+        (lambda u: 1e-30 * anp.sin(u), 1),
+        (softplus_like, 1),
+        (lambda u: anp.tanh(u) ** 2, 2),
+        (lambda u: anp.sin(u) - u, 3),
+        (lambda u: u**4, 4),
+    ],
+)
+def test_the_multiplicity_of_a_smooth_function_is_the_order_at_which_it_begins(
+    function: Any, multiplicity: int
+) -> None:
+    assert gflow.TanhNetwork(X, 2, activation=function).activation.multiplicity == multiplicity
 
 
 class Flipped(gflow.TanhNetwork):

@@ -25,8 +25,11 @@ RTOL = 1e-12
 """Tolerance of the flow on the sphere."""
 ON_RAY = 1e-13
 """The direction has come to its limit when it moves by less than this per unit of the rate."""
-TAIL_STRETCH = 50.0
-"""The flow on the sphere is followed in pieces of this length over the rate, up to ``LONGEST`` of it together."""
+ON_SPHERE_REST = 1e-6
+"""The flow on the sphere has come to rest, with nothing to leave along, at this fraction of its largest speed."""
+TAIL_STRETCH, SLOWEST_PIECE = 50.0, 1e2
+"""The flow on the sphere is followed in pieces of this length over its speed, up to ``LONGEST`` of it together; below
+1 / ``SLOWEST_PIECE`` of its largest speed over that, for the steps do not grow."""
 TAIL_FROM = 1e4
 """Size to which the second route integrates before the tail is added."""
 HESSIAN_KERNEL_TOL = 1e-8
@@ -213,18 +216,18 @@ def _on_sphere(slope: Slope, p: int, x: np.ndarray, size: float) -> tuple[np.nda
         along = float(at @ g)
         return np.concatenate([g - along * at, [along, np.exp(-(p - 2) * y[n])]])
 
-    y, passed = np.concatenate([x, [np.log(size), 0.0]]), 0.0
+    y, passed, fastest = np.concatenate([x, [np.log(size), 0.0]]), 0.0, 0.0
     while True:
         at = y[:n] / np.linalg.norm(y[:n])
         g = slope(at)
         rate, speed = float(at @ g), float(np.linalg.norm(g))
-        still = float(np.linalg.norm(g - rate * at))
+        still, fastest = float(np.linalg.norm(g - rate * at)), max(fastest, speed)
         tail = np.exp(-(p - 2) * y[n]) / ((p - 2) * rate) if rate > 0.0 else np.inf
         if rate > 0.0 and (still <= ON_RAY * rate or tail <= RTOL * y[n + 1]):
             return at, rate, float(y[n + 1] + tail)
-        if speed == 0.0 or (rate <= 0.0 and still <= ON_RAY * speed) or passed > LONGEST:
+        if (rate <= 0.0 and (speed <= ON_SPHERE_REST * fastest or still <= ON_RAY * speed)) or passed > LONGEST:
             raise NoBlowUp("the flow of the homogeneous part does not leave: it comes to rest or back to the center")
-        span = TAIL_STRETCH / speed / max(1.0, p - 2)
+        span = TAIL_STRETCH / max(speed, fastest / SLOWEST_PIECE) / max(1.0, p - 2)
         with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
             found = solve_ivp(field, (0.0, span), y, method="DOP853", rtol=RTOL, atol=RTOL)
         y, passed = found.y[:, -1], passed + TAIL_STRETCH

@@ -86,8 +86,11 @@ class Condensed:
     k: int
 
     def nearest(self, theta: np.ndarray) -> LinearSpace:
-        """Return the space of the union nearest to theta, shape (dim,)."""
-        neurons = self.model.neurons(np.asarray(theta, dtype=float))
+        """Return the space of the union nearest to theta, shape (dim,); ``ValueError`` unless that is finite."""
+        theta = np.asarray(theta, dtype=float)
+        if theta.shape != (self.model.dim,) or not np.isfinite(theta).all():
+            raise ValueError(f"theta must be finite and of shape ({self.model.dim},); got shape {theta.shape}")
+        neurons = self.model.neurons(theta)
         return min((self._space(labels) for labels in self._labels(len(neurons))), key=lambda s: s.distance(theta))
 
     def distance(self, theta: np.ndarray) -> float:

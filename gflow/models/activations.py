@@ -78,6 +78,12 @@ LINEAR = Activation("linear", _linear_jet, _linear_change, parity=-1, multiplici
 NAMED = {"tanh": TANH, "tanh^2": TANH_SQUARED, "linear": LINEAR}
 
 
+KINK = 1e-4, 1e-6
+"""Across 0 a smooth function changes in proportion to these distances."""
+HIGHEST = 9
+"""Multiplicities of functions are seen up to this order."""
+
+
 def as_activation(activation: Any) -> Activation:
     """Return an activation by its name, as it is, or from a function written with ``autograd.numpy``.
 
@@ -89,7 +95,7 @@ def as_activation(activation: Any) -> Activation:
     Raises
     ------
     ValueError
-        For another name, or a function whose values or derivatives are not finite at 0 and +-1.
+        For another name, or a function whose values or derivatives are not finite at 0 and +-1, or jump at 0.
     TypeError
         If it is none of these, or the function is not written with ``autograd.numpy``.
     """
@@ -108,8 +114,11 @@ def _of_function(function: Callable[[Any], Any]) -> Activation:
     import autograd.numpy as anp
     from autograd import elementwise_grad
 
-    slope = elementwise_grad(lambda u: function(u) + 0.0 * anp.sin(u))  # of a linear function autograd warns
-    bend = elementwise_grad(slope)
+    def derived(of: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return elementwise_grad(lambda u: of(u) + 0.0 * anp.sin(u))  # of a constant autograd warns
+
+    slope = derived(function)
+    bend = derived(slope)
     name = getattr(function, "__name__", "function")
     probe = np.array([-1.0, 0.0, 1.0])
     try:
@@ -119,6 +128,10 @@ def _of_function(function: Callable[[Any], Any]) -> Activation:
     alone = np.array([np.ravel(function(probe[i : i + 1]))[0] for i in range(3)])
     if any(part.shape != probe.shape for part in found) or not np.isfinite(found).all() or np.any(alone != found[0]):
         raise ValueError(f"activation {name!r} must map arrays entry by entry and be smooth and finite near 0")
+    for part, size in zip((function, slope, bend), np.abs(found).max(axis=1), strict=True):
+        near, nearer = (np.ptp(part(step * probe[::2])) for step in KINK)
+        if nearer > max(near / 2.0, KINK[1] * size):
+            raise ValueError(f"activation {name!r} must be smooth at 0; it or a derivative jumps there by {nearer:.3g}")
 
     def change(u: Array, du: Array) -> tuple[Array, Array]:
         def difference(of: Callable[[Array], Array], derivative: Callable[[Array], Array]) -> Array:
@@ -127,5 +140,7 @@ def _of_function(function: Callable[[Any], Any]) -> Activation:
 
         return difference(function, slope), difference(slope, bend)
 
-    multiplicity = 0 if found[0][1] != 0 else 1 if found[1][1] != 0 else 2
+    multiplicity, derivative = 0, function
+    while multiplicity < HIGHEST and derivative(probe[1:2])[0] == 0.0:
+        multiplicity, derivative = multiplicity + 1, derived(derivative)
     return Activation(name, lambda u: (function(u), slope(u), bend(u)), change, 0, multiplicity)

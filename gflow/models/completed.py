@@ -66,7 +66,9 @@ def turned(model: Any, theta: np.ndarray, variation: np.ndarray, G: np.ndarray) 
     nothing, or the integral of its bend where that is accurate."""
     if hasattr(model, "turn"):
         return model.turn(theta, variation, G)  # type: ignore[no-any-return]
-    near = along(lambda at: model.bend(at, variation, G), theta, variation)
+    degree = getattr(model, "degree", None)
+    nodes = NODES if degree is None else max(1, degree // 2)  # exact: the bend has the degree L - 2
+    near = along(lambda at: model.bend(at, variation, G), theta, variation, nodes)
     return agreed(near, model.pullback(theta + variation, G), model.pullback(theta, G))
 
 
@@ -151,7 +153,7 @@ class AutodiffModel:
     Raises
     ------
     ValueError
-        If ``dim`` is not a positive integer, or the inputs are empty or not finite.
+        If ``dim`` is not a positive integer, the inputs are empty or not finite, or there is not one value for each.
     TypeError
         If the function cannot be differentiated: it is not written with ``autograd.numpy``; or inputs are no numbers.
 
@@ -183,6 +185,8 @@ class AutodiffModel:
                 make_vjp(self.output)(origin)[0](np.zeros(shape))
             except (TypeError, ValueError, AttributeError) as error:
                 raise TypeError(f"the function of a model must be written with autograd.numpy: {error}") from error
+        if hasattr(self, "inputs") and shape[:1] != self.inputs.shape[:1]:
+            raise ValueError(f"there must be one value for each of {len(self.inputs)} inputs; got shape {shape}")
         return shape
 
     def random(self, rng: np.random.Generator | int, scale: float = 1.0) -> np.ndarray:

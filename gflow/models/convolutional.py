@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.models.functions import checked_inputs, rational_rank
+from gflow.models.functions import checked_inputs, checked_target, rational_rank
 from gflow.models.networks import TanhNetwork, row_class
 from gflow.models.protocol import normal_start, positive
 
@@ -187,13 +187,14 @@ class ConvolutionalNetwork:
         vanish or that coincide at different places, and for s other than tanh.
         """
         places, taps = self.windows.shape
-        whole = self.network.sample_size(np.asarray(target, dtype=float) @ self.ties.T)
+        target = checked_target(target, (self.dim,))
+        whole = self.network.sample_size(target @ self.ties.T)
         if whole is None:
             return None
         neurons, constant = divmod(whole, self.network.inputs.shape[1] + 1 + self.bias)
         if constant or not self.shared:
             return None if constant else neurons * (taps + 1 + self.bias)
-        a, rows = self.parts(np.asarray(target, dtype=float))
+        a, rows = self.parts(target)
         found = {row_class(row) for weights, row in zip(a, rows, strict=True) if weights.any() and row[:taps].any()}
         return len(found) * (places + taps + self.bias) if neurons == len(found) * places else None
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from gflow.models.functions import checked_inputs
+from gflow.models.functions import checked_inputs, checked_target
 from gflow.models.protocol import normal_start, positive
 
 Array = np.ndarray
@@ -110,7 +109,8 @@ class DeepDiagonal:
 
     def sample_size(self, target: Array) -> int:
         """Return the number of coefficients of ``target``, shape (d,), that are not zero; d at depth one."""
-        return self.inputs.shape[1] if self.depth == 1 else int(np.count_nonzero(np.asarray(target)))
+        target = checked_target(target, self.inputs.shape[1:])
+        return len(target) if self.depth == 1 else int(np.count_nonzero(target))
 
     def random(self, rng: np.random.Generator | int, scale: float = 1.0) -> Array:
         """Return ``scale * rng.standard_normal(dim)``."""
@@ -175,7 +175,7 @@ class AffineModel:
 
     def sample_size(self, target: Array) -> int:
         """Return d + 1, whatever the target, shape (d + 1,)."""
-        return self.dim
+        return len(checked_target(target, (self.dim,)))
 
     def random(self, rng: np.random.Generator | int, scale: float = 1.0) -> Array:
         """Return ``scale * rng.standard_normal(dim)``."""
@@ -256,7 +256,7 @@ class ProductToy(AffineModel):
 
     def sample_size(self, target: Array) -> int:
         """Return 3 for coefficients ``target``, shape (3,), with x_2, else 2."""
-        return 2 + int(Fraction(float(np.asarray(target)[2])) != 0)
+        return 2 + int(checked_target(target, (3,))[2] != 0)
 
     def __repr__(self) -> str:
         return f"ProductToy({len(self.inputs)} inputs)"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gflow.models.functions import product_rank, rational_rank
+from gflow.models.functions import checked_target, product_rank, rational_rank
 from gflow.models.layers import (
     Factors,
     as_matrix,
@@ -21,6 +21,7 @@ from gflow.models.layers import (
     sandwich,
 )
 from gflow.models.protocol import checked_shape, normal_start, positive
+from gflow.policy import EPS
 
 
 @dataclass(frozen=True)
@@ -222,14 +223,19 @@ class Factorization:
         """
         return product_rank(*self.factors(theta)) if self.depth == 2 else None
 
-    def sample_size(self, target: np.ndarray) -> int | None:
-        """Return rho (d1 + d2 - rho) for a matrix of rank rho, exactly for its doubles; None above the width.
+    def sample_size(self, target: np.ndarray, tol: float | None = None) -> int | None:
+        """Return rho (d1 + d2 - rho) for a matrix of rank rho; None above the width.
 
-        Zhang et al. 2023, arXiv 2307.08921, eq. (20).
+        rho is the rank of the exact doubles, and ``ValueError`` tells where that is another one up to rounding; with
+        ``tol`` the number of singular values above tol times the largest. Zhang et al. 2023, arXiv 2307.08921, (20).
         """
-        rho = rational_rank(target)
-        known = self.depth == 2 and np.shape(target) == self.shape and rho <= self.rank
-        return rho * (sum(self.shape) - rho) if known else None
+        M = checked_target(target, self.shape)
+        sizes = np.linalg.svd(M, compute_uv=False)
+        seen = int(np.sum(sizes > (max(self.shape) * EPS if tol is None else tol) * sizes[0]))
+        rho = rational_rank(M) if tol is None else seen
+        if rho != seen:
+            raise ValueError(f"target has rank {rho}, and {seen} up to rounding: give tol, or exact entries")
+        return rho * (sum(self.shape) - rho) if self.depth == 2 and rho <= self.rank else None
 
     def stacked(self, theta: np.ndarray) -> np.ndarray:
         """Return [A; B^T], shape (d1 + d2, r): one row for each row and column of W, at depth two."""

@@ -59,6 +59,22 @@ def checked_inputs(inputs: Any, ndim: int) -> np.ndarray:
     return array
 
 
+def checked_target(target: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return what stands for a target function as an array of doubles.
+
+    Parameters
+    ----------
+    target : array of this shape
+    shape : tuple of int
+
+    Raises ``ValueError`` if it has another shape or is not finite.
+    """
+    array = np.asarray(target, dtype=float)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"target must be finite and of shape {shape}; got shape {array.shape}")
+    return array
+
+
 def rational(values: np.ndarray) -> list[list[Fraction]]:
     """Return the rows of a matrix of doubles as rational numbers."""
     return [[_fraction(value) for value in row] for row in np.atleast_2d(values)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gflow.models.activations import as_activation
-from gflow.models.functions import checked_inputs
+from gflow.models.functions import checked_inputs, checked_target
 from gflow.models.protocol import normal_start, positive
 
 Array = np.ndarray
@@ -212,7 +212,7 @@ class TanhNetwork:
         """
         if self.activation.name != "tanh":
             return None
-        a, rows = self.parts(np.asarray(target, dtype=float))
+        a, rows = self.parts(checked_target(target, (self.dim,)))
         sums: dict[tuple[float, ...], Fraction] = {}
         d, constant = self.inputs.shape[1], False
         for weight, row in zip(a.tolist(), rows, strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 
 from gflow import watch
 from gflow.models import Model, completed
+from gflow.models.protocol import normal_start
 from gflow.objective import Objective
 from gflow.policy import EPS
 from gflow.problems import Problem, as_problem
@@ -53,8 +54,8 @@ def model_rank(
     Raises
     ------
     ValueError
-        If theta has another shape or is not finite, ``inputs`` are given to a model that takes none, or ``tol`` is
-        not between 0 and 1.
+        If theta or the inputs have another shape or are not finite, derivatives are not finite, ``inputs`` are given to
+        a model that takes none, or ``tol`` is not between 0 and 1.
 
     Numbers and bounds are for exactly these doubles: on a trajectory, near a set of lower rank, the rank at a tolerance
     is what is meant (``numerical`` with ``tol``). Zhang et al. 2022, arXiv 2211.11623, Definition 3.
@@ -63,6 +64,8 @@ def model_rank(
     if hasattr(model, "at"):
         places = _gaussian(model, rng) if inputs is None else np.asarray(inputs, dtype=float)
         whole = completed(model.at(places))
+        if whole.dim != model.dim:
+            raise ValueError(f"inputs must have shape (n, ...) as those of the model; got {places.shape}")
         if inputs is not None:
             note += _doubts(places)
     elif inputs is not None:
@@ -89,16 +92,19 @@ def empirical_rank(problem: Problem, model: Model, theta: np.ndarray, *, tol: fl
     tol : float, optional
         As in ``model_rank``.
 
-    Raises ``ValueError`` as ``model_rank`` does. Zhang et al. 2022, arXiv 2211.11623, Definition 6.
+    Rows are scaled before columns: weights that are not zero take no part. Raises ``ValueError`` as ``model_rank``
+    does. Zhang et al. 2022, arXiv 2211.11623, Definition 6.
     """
     problem, whole, point = as_problem(problem), completed(model), _point(model, theta)
 
     def rows(at: np.ndarray) -> np.ndarray:
         return np.asarray(problem.measure(whole.jacobian(at)))
 
-    count, known = int(np.count_nonzero(np.abs(rows(point)).max(axis=1))), rational_bounds(rows, point)
+    with np.errstate(all="ignore"):
+        sizes = np.abs(rows(point)).max(axis=1)
+    count, known = int(np.count_nonzero(sizes)), rational_bounds(rows, point)
     upper = min(_structural(model, point), count) if known is None else known
-    return _ranked(rows, point, upper, len(problem.targets), tol, [], known)
+    return _ranked(rows, point, upper, len(problem.targets), tol, [], known, sizes)
 
 
 def linear_stability(
@@ -120,11 +126,14 @@ def linear_stability(
     Raises
     ------
     ValueError
-        If theta does not interpolate, and as ``model_rank`` does.
+        If theta does not interpolate, the problem is one of functions and the model is known at its inputs alone, and
+        as ``model_rank`` does.
 
     Zhang et al. 2022, arXiv 2211.11623, Definition 5 and Lemma 4.
     """
     problem = as_problem(problem)
+    if hasattr(problem, "inputs") and not hasattr(model, "at"):
+        raise ValueError("linear stability asks for the model elsewhere: give it 'at(inputs)', an AutodiffModel inputs")
     loss = float(Objective.of(problem, model).value(_point(model, theta)))
     allowed = INTERPOLATES_TOL * float(problem.risk(np.zeros(problem.shape)))
     if not loss <= allowed:
@@ -134,7 +143,7 @@ def linear_stability(
     )
 
 
-def optimistic_sample_size(model: Any, target: np.ndarray) -> int:
+def optimistic_sample_size(model: Any, target: np.ndarray, *, tol: float | None = None) -> int:
     """Return the least model rank over all parameters with the target function: what recovery may take at best.
 
     Parameters
@@ -144,16 +153,24 @@ def optimistic_sample_size(model: Any, target: np.ndarray) -> int:
     target : (...) array of the shape that the model asks for
         The matrix (d1, d2) of a ``Factorization``, a parameter (dim,) of a ``TanhNetwork`` or
         ``ConvolutionalNetwork``, the coefficients (d,) of a ``DeepDiagonal``.
+    tol : float, optional
+        Of a matrix: singular values above tol times the largest count. Default: the rank of the exact doubles.
 
     Raises
     ------
     ValueError
-        If no formula is known.
+        If no formula is known, the target has another shape or is not finite, or its rank is another one up to rounding
+        than as it stands and ``tol`` is not given.
 
     Fewer samples of generic data are never enough for linear stability; so many may still not suffice for recovery.
     Zhang et al. 2023, arXiv 2307.08921, eq. (17).
     """
-    found = model.sample_size(np.asarray(target, dtype=float)) if hasattr(model, "sample_size") else None
+    array, settings = np.asarray(target, dtype=float), list[float]()
+    if tol is not None:
+        if array.ndim != 2 or not 0.0 < tol < 1.0:
+            raise ValueError(f"tol is for matrices, and must lie between 0 and 1; got {tol!r}")
+        settings = [tol]
+    found = model.sample_size(array, *settings) if hasattr(model, "sample_size") else None
     if found is None:
         raise ValueError(f"no formula is known for the optimistic sample size of {model!r}")
     return int(found)
@@ -172,10 +189,9 @@ def _structural(model: Any, theta: np.ndarray) -> int:
 
 
 def _gaussian(model: Any, rng: np.random.Generator | int) -> np.ndarray:
-    random = np.random.default_rng(rng)
     outputs = int(np.prod(model.shape[1:]))
-    count = -(-SAMPLES * model.dim // outputs)
-    return random.standard_normal((count, *model.inputs.shape[1:]))
+    shape = (-(-SAMPLES * model.dim // outputs), *model.inputs.shape[1:])
+    return normal_start(int(np.prod(shape)), rng, 1.0).reshape(shape)
 
 
 def _doubts(inputs: np.ndarray) -> list[str]:
@@ -207,11 +223,16 @@ def _ranked(
     tol: float | None,
     note: list[str],
     known: int | None = None,
+    weights: np.ndarray | float = 1.0,
 ) -> ModelRank:
     if tol is not None and not 0.0 < tol < 1.0:
         raise ValueError(f"tol must lie between 0 and 1; got {tol!r}")
-    J = rows(theta)
-    sizes = np.linalg.svd(_of_length_one(J), compute_uv=False)
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        J = rows(theta)
+    if not np.isfinite(J).all():
+        raise ValueError("the derivatives of the model are not finite at theta and these inputs")
+    weights = np.where(np.greater(weights, 0.0), weights, 1.0)
+    sizes = np.linalg.svd(_of_length_one(J / np.reshape(weights, (-1, 1))), compute_uv=False)
     cut = max(J.shape) * EPS if tol is None else tol
     relative = sizes / sizes[0] if sizes[0] > 0.0 else sizes
     lower = proven_rank(rows, theta, min(upper, min(J.shape))) if known is None else known

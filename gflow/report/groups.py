@@ -35,7 +35,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "",
         (
             *("network_origin", "network_limit", "network_condensed", "network_ratio", "network_embedding"),
-            *("network_plateaus", "network_escape"),
+            *("network_plateaus", "network_escape", "network_samples"),
         ),
     ),
     (
@@ -95,6 +95,7 @@ SHORT = {
     "network_embedding": "a split neuron gives a critical point",
     "network_plateaus": "neurons do not appear one by one",
     "network_escape": "a degenerate origin is left at its blow-up time",
+    "network_samples": "R samples need not recover a neuron of model rank R",
     "attention_ranks": "common subspaces of the weights are kept",
     "attention_origin": "values and outputs alone escape the origin",
     "attention_saddle": "queries and keys escape the first saddle",

@@ -97,7 +97,10 @@ def origin(given: Evidence) -> Claim:
     rates = np.repeat(np.linalg.svd(C, compute_uv=False), settings.value_width * settings.heads)
     expected = np.sort(np.r_[rates, -rates, np.zeros(model.dim - 2 * len(rates))])
     found = np.linalg.eigvalsh(given.objective.hessian(np.zeros(model.dim)))
-    measured = excess(float(np.abs(found - expected).max()), SAFETY * EPS * max(float(rates.max()), EPS))
+    terms = outputs.shares @ (
+        np.linalg.norm(means, axis=1) * np.linalg.norm(outputs.values.reshape(len(means), -1), axis=1)
+    )
+    measured = excess(float(np.abs(found - expected).max()), SAFETY * EPS * float(terms))
     reason = f"singular values {', '.join(f'{rate:.6g}' for rate in np.unique(rates)[::-1][:4])}, largest difference"
     return Claim.bounded(ORIGIN.id, ORIGIN.title, measured, 0.0, 1.0, reason=reason)
 

@@ -66,7 +66,8 @@ COMPLETE = Hypothesis(
 
 def _small(given: Evidence) -> Answer:
     begin, origin = (given.objective.value(theta) for theta in (given.start, np.zeros_like(given.start)))
-    return abs(begin - origin) <= SMALL * origin, f"its loss is that of the origin to {abs(begin / origin - 1.0):.2g}"
+    told = f"to {abs(begin / origin - 1.0):.2g}" if origin else f"plus {begin:.2g}, and that is zero"
+    return abs(begin - origin) <= SMALL * origin, f"its loss is that of the origin {told}"
 
 
 SMALL_START = Hypothesis("a small start", "the loss of the start is that of the origin to a thousandth", _small)

@@ -27,6 +27,10 @@ ALPHAS, REACHED, ORDER_TOL = (1e-4, 1e-5), 0.3, 0.1
 """The order in which starts approach their limit is seen between two alphas, where the path has this length."""
 RATIO, RATIO_TOL = 3.0, 1e-9
 DRAWS = 4
+TWO_ALPHAS, FOLLOWED, LEFT_ARRIVED = (1e-5, 1e-7), 3000, (0.1, 0.95)
+"""Between these alphas, in so many evaluations, the time is compared in which the loss falls by these shares."""
+ALIKE_TOL, GROWTH_TOL = 0.01, 0.02
+"""Two flows end alike within this fraction of the fall; a stay at a saddle would grow about as the first one."""
 
 
 def applies(problem: Any, model: Any) -> bool:
@@ -58,13 +62,21 @@ def drift(given: Evidence) -> np.ndarray:
     return float(model.activation.jet(np.zeros(1))[1][0]) * (problem.shares * problem.values) @ model.features
 
 
+def rounding(given: Evidence) -> float:
+    """Return what rounding may add to ``drift``: a multiple of the size of its terms."""
+    problem: Any = given.normalized
+    model: Any = given.model
+    terms = problem.shares * np.abs(problem.values) * np.linalg.norm(model.features, axis=1)
+    return SAFETY * EPS * float(terms.sum())
+
+
 def origin(given: Evidence) -> Claim:
     """Return the claim on the spectrum at the origin, measured by the largest difference in units of rounding."""
     g, model = drift(given), given.model
     rate, count = float(np.linalg.norm(g)), model.width  # type: ignore[attr-defined]
     expected = np.sort(np.r_[np.full(count, -rate), np.zeros(model.dim - 2 * count), np.full(count, rate)])
     found = np.linalg.eigvalsh(given.objective.hessian(np.zeros(model.dim)))
-    measured = excess(float(np.abs(found - expected).max()), SAFETY * EPS * max(rate, EPS))
+    measured = excess(float(np.abs(found - expected).max()), rounding(given))
     reason = f"+-{rate:.8g}, each {count} times, and zeros; the largest difference in units of rounding"
     return Claim.bounded(ORIGIN.id, ORIGIN.title, measured, 0.0, 1.0, reason=reason)
 
@@ -75,7 +87,7 @@ def limit(given: Evidence) -> Claim:
     rate = float(np.linalg.norm(g))
     if not LINEAR.of(given).met:
         return Claim.unmet(LIMIT.id, LIMIT.title, f"no escape of first order: {LINEAR.of(given)}")
-    if direction is None or rate == 0.0:
+    if direction is None or rate <= rounding(given) or multiplicity(given) != 1:
         return Claim.undecided(LIMIT.id, LIMIT.title, "no start, or no escape of first order")
     launch = _unstable(given, direction, g)
     strength = float(np.linalg.norm(launch))
@@ -90,7 +102,8 @@ def limit(given: Evidence) -> Claim:
         return Claim.undecided(LIMIT.id, LIMIT.title, "the start lies in the escape space itself")
     order = float(np.log(apart[0] / apart[1]) / np.log(ALPHAS[0] / ALPHAS[1]))
     reason = f"order at which the start and its C alone meet: {apart[0]:.3g}, {apart[1]:.3g} apart at alpha {ALPHAS}"
-    return Claim.bounded(LIMIT.id, LIMIT.title, order, 1.0 - ORDER_TOL, 1.0 + ORDER_TOL, reason=reason)
+    high = 1.0 + ORDER_TOL if len(g) > 1 else None  # of one feature no direction is neutral: they meet sooner
+    return Claim.bounded(LIMIT.id, LIMIT.title, order, 1.0 - ORDER_TOL, high, reason=reason)
 
 
 def _unstable(given: Evidence, theta: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -156,17 +169,41 @@ def embedding(given: Evidence) -> Iterator[Claim]:
     found = np.linalg.eigvalsh(loss.hessian(split))
     missed = max(float(np.abs(found - value).min()) for value in np.append(predicted, 0.0))
     reason = "largest distance of a predicted transverse eigenvalue from the spectrum, in units of its error"
-    rounded = excess(missed, before / max(1.0, float(a.max())) + SAFETY * EPS * float(np.abs(found).max()))
+    if a[neuron] == 0.0:  # what couples both halves is the gradient over the outer weight
+        yield Claim.undecided(ids[1], title, "no neuron is left with an outer weight")
+        return
+    rounded = excess(missed, before / float(a[neuron]) + SAFETY * EPS * float(np.abs(found).max()))
     yield Claim.bounded(ids[1], title, rounded, 0.0, 1.0, reason=reason)
 
 
 def plateaus(given: Evidence) -> Claim:
-    """Return the claim, measured by the number of stays after the origin and before the end."""
-    start = given.objective.value(np.zeros(given.model.dim))
-    later = [stay for stay in passed(given.trajectory) if stay.loss < 0.999 * start and stay.end is not None]
-    losses = ", ".join(f"{stay.loss * given.unit**2:.6g}" for stay in later)
-    reason = f"stays between the origin and the end{': losses ' + losses if later else ''}"
-    return Claim.bounded(PLATEAUS.id, PLATEAUS.title, len(later), 0, 0, reason=reason)
+    """Return the claim, measured by how much longer the flow takes after the origin for a longer stay at the origin.
+
+    A stay at another saddle grows with log(1 / alpha), or a power, as the first one does; what passes by it does not.
+    """
+    if given.direction is None:
+        return Claim.undecided(PLATEAUS.id, PLATEAUS.title, "the start is the origin")
+    paths = [given.flow(alpha * given.direction, max_evaluations=FOLLOWED) for alpha in TWO_ALPHAS]
+    start, ends = given.objective.value(np.zeros(given.model.dim)), [path.final_loss for path in paths]
+    fall = start - max(ends)
+    if not abs(ends[0] - ends[1]) <= ALIKE_TOL * fall:
+        told = " and ".join(f"{loss * given.unit**2:.3g}" for loss in ends)
+        return Claim.undecided(PLATEAUS.id, PLATEAUS.title, f"two small starts, {TWO_ALPHAS}, end at losses {told}")
+    times = np.array([[_passed(path, start - share * fall) for share in LEFT_ARRIVED] for path in paths])
+    (stay, _), (longer, _) = times
+    spent = times[:, 1] - times[:, 0]
+    seen = [each for each in passed(paths[1]) if each.loss < 0.999 * start and each.end is not None]
+    reason = (
+        f"{len(seen)} stays seen between the origin and the end; at alpha {TWO_ALPHAS} {stay:.6g}, {longer:.6g} until "
+    )
+    reason += f"the origin is left, then {spent[0]:.6g}, {spent[1]:.6g} to the end: one growth over the other"
+    growth = float((spent[1] - spent[0]) / (longer - stay))
+    return Claim.bounded(PLATEAUS.id, PLATEAUS.title, growth, -GROWTH_TOL, GROWTH_TOL, reason=reason)
+
+
+def _passed(path: gflow.Trajectory, loss: float) -> float:
+    """Return the time at which the loss falls to a level."""
+    return float(np.interp(-loss, -path.losses, path.times))
 
 
 def ladder(given: Evidence) -> Iterator[Claim]:
@@ -226,11 +263,11 @@ EMBEDDING = Statement(
 )
 PLATEAUS = Statement(
     "network_plateaus",
-    "the flow stays at no saddle but the origin: neurons do not appear one by one",
+    "the flow stays longer at the origin the smaller the start, and at no other saddle: neurons do not come one by one",
     plateaus,
     f"{OURS}, against the picture of stepwise condensation",
     "conjecture",
-    "",
+    r"t_{\text{end}} - t_{\text{left}} = O(1) \text{ as } \alpha \to 0",
     (LINEAR, SMALL_START),
     applies,
 )

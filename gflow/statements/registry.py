@@ -36,6 +36,7 @@ from gflow.statements import (
     ranks,
     rip,
     rip_thm3,
+    samples,
     spectrum,
     steps,
     thm1,
@@ -58,7 +59,7 @@ BUILT_IN: tuple[Statement, ...] = (
     *(module.STATEMENT for module in _MODULES),
     *(*steps.STATEMENTS, *general.STATEMENTS, *deep.STATEMENTS),
     *(*deep_manifolds.STATEMENTS, *deep_balanced.STATEMENTS, *deep_clock.STATEMENTS),
-    *(*networks.STATEMENTS, *attention.STATEMENTS, *ranks.STATEMENTS),
+    *(*networks.STATEMENTS, *samples.STATEMENTS, *attention.STATEMENTS, *ranks.STATEMENTS),
 )
 """gflow's own statements, in the order in which they are shown."""
 _OWN = {statement.id: statement for statement in BUILT_IN}

@@ -27,6 +27,7 @@ from gflow_studies.figures.head_flows import (
     learned,
     predicted_heads,
 )
+from gflow_studies.figures.settings import require
 from gflow_studies.figures.staircases import near
 
 TITLE = "Saddle to saddle across architectures: kernels and heads, one by one?"
@@ -62,6 +63,11 @@ class Config:
     head_alphas: tuple[float, ...] = (1e-2, 1e-3)
     seeds: tuple[int, ...] = (0, 1, 3)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require("alphas", self.alphas, 2, 1e-30, 0.1)
+        require("head_alphas", self.head_alphas, 1, 1e-6, 0.1)
+        require("seeds", self.seeds, 1, 0)
 
 
 QUICK = Config(alphas=(1e-8, 1e-16), head_alphas=(1e-2,), seeds=(0,))

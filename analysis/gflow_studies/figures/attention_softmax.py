@@ -15,6 +15,7 @@ from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
 from gflow_studies.figures import staircases
+from gflow_studies.figures.settings import require
 from gflow_studies.figures.staircases import KEYS, SIZES, TASK, WIDTH, Staircase, near, slope
 
 TITLE = "Low rank in softmax attention: singular values of W_Q, W_K, W_V and W_O along the flow"
@@ -47,6 +48,9 @@ class Config:
 
     alphas: tuple[float, ...] = (1e-4, 1e-6, 1e-8)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require("alphas", self.alphas, 2, 1e-12, 0.1)
 
 
 QUICK = Config(alphas=(1e-3, 1e-5))

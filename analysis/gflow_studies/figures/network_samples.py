@@ -15,6 +15,7 @@ from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
+from gflow_studies.figures.settings import require
 
 TITLE = "How many samples tanh networks take: no sharp transition at the model rank"
 SETTING = (
@@ -72,8 +73,11 @@ class Config:
     trials: int = 8
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        require("trials", [self.trials], 1, 1)
 
-QUICK = Config(trials=3)
+
+QUICK = Config(trials=2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

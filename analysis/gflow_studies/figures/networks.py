@@ -15,6 +15,7 @@ from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
+from gflow_studies.figures.settings import require, require_known
 from gflow_studies.figures.staircases import crossing, near
 
 TITLE = "Networks from small starts: together from a linear activation, one by one from a square"
@@ -66,6 +67,12 @@ class Config:
     imbalances: tuple[float, ...] = tuple(ENDS)
     networks: int = 12
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require("alphas", self.alphas, 3, 1e-12, 0.1)
+        require("ladder", self.ladder, 1, 1e-6, 0.1)
+        require_known("imbalances", self.imbalances, ENDS)
+        require("networks", [self.networks], 1, 1)
 
 
 QUICK = Config(alphas=(1e-2, 1e-3, 1e-4), ladder=(1e-2, 1e-3), imbalances=(0.0, 0.25, 1.0), networks=4)

@@ -14,6 +14,8 @@ from gflow.report import Table
 from gflow.statements.claims import Claim
 from gflow.studies.study import Columns, Panel
 from gflow.workers import mapped
+from gflow_studies.figures.entry_orders import ROWS, TRANSITIONS, seen, transition
+from gflow_studies.figures.settings import require
 
 TITLE = "Recovery against sample size: matrices, one neuron and two toys"
 FORMULA = r"n \ge \min_{f_\theta = f^*} \operatorname{rank} \theta"
@@ -27,8 +29,6 @@ SETTING = (
     "The toy with a product finds functions without x_2 from two samples."
 )
 PATTERN = (0, 1, 2, 3, 4, 8, 12, 5, 6, 7, 9, 13, 10, 11, 14, 15)
-ROWS = np.array([[40.0, 6, 18, 8], [100, 27, 51, 36], [80, 27, 51, 36], [80, 22, 26, 16]])
-"""Ten times the rows of the notebook's matrices, so that ranks are exact."""
 COEFFICIENTS: Mapping[int, tuple[list[int], list[list[float]]]] = {
     1: ([0], [[1.0], [2], [2], [1.5]]),
     2: ([0, 1], [[1.0, 0], [0, 1], [2, 0], [1.5, 0]]),
@@ -36,9 +36,6 @@ COEFFICIENTS: Mapping[int, tuple[list[int], list[list[float]]]] = {
 }
 SIZES = {1: 7, 2: 12, 3: 15}
 """R by the rank of the matrix."""
-TRANSITIONS = (8, 9, 12, 11, 12, 13)
-COLUMN = (1.0, 1.5, 2.0, 4.5)
-"""Six sequences of the entries of this column times the first row, linearly stable from so many entries on."""
 START, RECOVERED, LIMIT_TOL, SEQUENCE_TOL, MISSED = 1e-7, 1e-5, 1e-6, 1e-12, 1e-3
 NEURON_TOL = TOY_START = 1e-8
 TOYS = {"1": (1.0, 0.0, 0.0), "x1": (0.0, 1.0, 0.0), "x2": (0.0, 0.0, 1.0)}
@@ -65,6 +62,13 @@ class Config:
     imbalances: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
     trials: int = 20
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        require("sizes", self.sizes, 1, 1, 16)
+        require("samples", self.samples, 1, 1)
+        require("imbalances", self.imbalances, 1, -1, 1)
+        for name in ("draws", "trials"):
+            require(name, [getattr(self, name)], 1, 1)
 
 
 QUICK = Config((6, 7, 11, 12, 14, 15), 24, (2, 3), 2, (0.0, 0.3, 1.0), 5)
@@ -120,13 +124,6 @@ def target(rho: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return A @ B, A, B
 
 
-def seen(entries: Any) -> np.ndarray:
-    """Return the mask of entries counted row by row."""
-    found = np.zeros(16, dtype=bool)
-    found[list(entries)] = True
-    return found.reshape(4, 4)
-
-
 def matrix_error(rho: int, count: int, seed: int) -> float:
     """Return the median relative error over five flows with the first entries of the pattern."""
     M, *_ = target(rho)
@@ -147,37 +144,6 @@ def mask(seed: int, number: int) -> Mask:
     limit = gflow.saddle_to_saddle(problem, model.random(rng))
     error = float(np.linalg.norm(limit.matrix - M) / np.linalg.norm(M)) if limit.matrix is not None else np.inf
     return Mask(rho, count, stability.stable, stability.certified, str(limit.status), error)
-
-
-def sequence(seed: int, row: int) -> np.ndarray:
-    """Return the first random order of the entries, after those of earlier rows, that connects at this transition."""
-    rng, places = np.random.default_rng([seed, 4]), iter(TRANSITIONS[: row + 1])
-    wanted = next(places)
-    while True:
-        order = rng.permutation(16)
-        if [spans(seen(order[:n])) for n in (wanted - 1, wanted)] == [False, True]:
-            wanted = next(places, 0)
-            if not wanted:
-                return order
-
-
-def spans(mask: np.ndarray) -> bool:
-    """Return whether the observed entries connect all rows and columns."""
-    return bool(mask.any(axis=0).all() and mask.any(axis=1).all() and len(gflow.connectivity(mask).components) == 1)
-
-
-def transition(seed: int, row: int) -> tuple[bool, bool, float, float]:
-    """Return linear stability and relative error of the limit, one entry before the transition and at it."""
-    model, M, order = gflow.Factorization((4, 4)), np.outer(COLUMN, ROWS[0]), sequence(seed, row)
-    theta, stable, errors = model.theta(np.outer(COLUMN, np.eye(4)[0]), np.outer(np.eye(4)[0], ROWS[0])), [], []
-    for count in (TRANSITIONS[row] - 1, TRANSITIONS[row]):
-        problem = gflow.MatrixCompletion(M, seen(order[:count]))
-        stable.append(gflow.linear_stability(problem, model, theta).stable)
-        limit = gflow.saddle_to_saddle(problem, model.random(np.random.default_rng([seed, row])))
-        errors.append(
-            float(np.linalg.norm(limit.matrix - M) / np.linalg.norm(M)) if limit.matrix is not None else np.inf
-        )
-    return stable[0], stable[1], errors[0], errors[1]
 
 
 def neuron_error(count: int, draw: int, c: float) -> float:
