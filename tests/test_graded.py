@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from referee import Referee
+from referee import Ending, Referee
 
 from gflow.critical import find_critical_point
 from gflow.flow import Status, gradient_flow
@@ -492,3 +492,14 @@ def test_only_matrix_completion_problems_are_accepted() -> None:
     sensing = MatrixSensing.of_completion(MatrixCompletion(np.eye(2)))
     with pytest.raises(TypeError, match=r"problem must be a MatrixCompletion, an array.*; got MatrixSensing"):
         graded_flow(sensing, np.zeros(8))
+
+
+def test_steps_are_refined_where_their_errors_could_decide_what_a_tiny_entry_decides() -> None:
+    # two blocks joined by 1e-12: errors of steps of 1e-9 in the small part of a column were larger than that part
+    M = np.array([[GAP, GAP, 0.0, GAP], [GAP, GAP, -1.0, 1e-12], [0.0, -1.0, -1.0, GAP], [GAP, 0.0, GAP, -4.0]])
+    model, start = Factorization((4, 4)), Factorization((4, 4)).random(0)
+    path = graded_flow(M, start, log_scale=-30.0 * float(np.log(10.0)) + float(np.log(2.0)))
+    truth = Referee(np.nan_to_num(M) / 4.0, ~np.isnan(M), *model.factors(start), -30).end(3000)
+    assert truth.ending == Ending.MET and path.status == Status.CONVERGED
+    assert "integrated again" in path.message and path.error is not None and path.error < 1e-6
+    assert np.abs(model.output(path.final) - 4.0 * truth.W).max() <= 10.0 * path.error

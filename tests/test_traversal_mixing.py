@@ -291,3 +291,22 @@ def test_a_race_by_rates_alone_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(race_module.Runner, "time", property(lambda self: 1.0 / self.rate if self.rate > 0 else np.inf))
     found = limit([[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]])
     assert found.matrix is None or abs(found.matrix[0, 2] + 3.2763979) > 0.1
+
+
+@pytest.mark.parametrize("scale", [2.0, 3.0, 1e-6])
+def test_how_small_alpha_must_be_does_not_hang_on_the_unit_of_the_data(scale: float) -> None:
+    # the unit is a power of four: at twice the data the same orbit was cut elsewhere, and said -2.6 instead of -1.15
+    M = np.array([[1.0, 0.5], [0.3, GAP]])
+    one, other = (limit(each).log10_alpha(0.01) for each in (M, scale * M))
+    assert other == pytest.approx(one, rel=1e-2)
+
+
+def test_a_component_of_smaller_data_sees_a_larger_alpha() -> None:
+    M = np.array([[GAP, -1.5934948], [-1.7806493, 0.0970797]])
+    both = np.full((4, 4), GAP)
+    both[:2, :2], both[2:, 2:] = [[2.0, 1.0], [GAP, 1.5]], 1e-6 * M
+    alone, found = limit(M).chains[0].end, limit(both).chains[1].end
+    assert found.peaks is not None and alone.peaks is not None
+    ahead = 0.5 * np.log(2.0 / (1e-6 * 1.7806493))
+    assert found.exponents[0] == pytest.approx(alone.exponents[0])
+    assert found.peaks[0] == pytest.approx(alone.peaks[0] + ahead * alone.exponents[0], rel=1e-2)

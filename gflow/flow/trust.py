@@ -78,13 +78,13 @@ def trusted(
     while _drifts(path, drift_tol) and finer / TIGHTER >= FINEST:
         finer /= TIGHTER
         found = follow(finer)
-        path = _continued(path, found.path, finer)
+        path = continued(path, found.path, finer)
     if error_tol is None or found.doubts.stopped:
         return path
     while found.doubts.hidden > UNTIMED and finer / TIGHTER >= FINEST and path.status != Status.BUDGET:
         finer /= TIGHTER
         found = follow(finer)
-        path = _continued(path, found.path, finer)
+        path = continued(path, found.path, finer)
     if found.doubts.hidden > UNTIMED and path.status != Status.BUDGET:
         return _untimed(path, found.doubts.hidden)
     if found.rounding >= DECIDES and path.status != Status.BUDGET:
@@ -97,7 +97,7 @@ def trusted(
         finer /= TIGHTER
         again = follow(finer)
         apart = max(found.apart(again), again.shared)
-        path = replace(_continued(path, again.path, finer), error=apart)
+        path = replace(continued(path, again.path, finer), error=apart)
         if again.path.status not in ENDED:
             return path
         if again.rounding >= DECIDES or (found.rounding > error_tol and apart > found.allowed(error_tol)):
@@ -118,7 +118,7 @@ def _drifts(path: Trajectory, drift_tol: float | None) -> bool:
     return drift_tol is not None and drift is not None and drift > drift_tol
 
 
-def _continued(path: Trajectory, finer: Trajectory, rtol: float) -> Trajectory:
+def continued(path: Trajectory, finer: Trajectory, rtol: float) -> Trajectory:
     """Return the finer trajectory with the counts of both and a message that names its tolerance."""
     counts = {name: getattr(path, name) + getattr(finer, name) for name in ("n_gradients", "n_hessians", "n_steps")}
     return replace(finer, message=f"{finer.message}; integrated again with rtol = {rtol:.3g}", **counts)

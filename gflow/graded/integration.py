@@ -9,8 +9,10 @@ import numpy as np
 
 from gflow import watch
 from gflow.flow import Status, Trajectory
+from gflow.flow.trust import ENDED, FINEST, TIGHTER, continued
 from gflow.graded.run import GradedRun
 from gflow.models import Factorization
+from gflow.policy import EPS
 from gflow.problems import as_completion
 
 
@@ -102,9 +104,23 @@ def graded_flow(
     for name, limit in (*limits.items(), ("t_end", horizon), ("max_evaluations", max_evaluations)):
         if not limit > 0:
             raise ValueError(f"{name} must be positive; got {limit!r}")
-    path = GradedRun(problem, model, start, log_scale, rtol, horizon, max_evaluations, limits).trajectory()
+
+    def follow(rtol: float) -> tuple[Trajectory, float]:
+        run = GradedRun(problem, model, start, log_scale, rtol, horizon, max_evaluations, limits)
+        return run.trajectory(), run.flow.errors.rounding
+
+    path, rounding = follow(rtol)
+    if error_tol is None:
+        return path
     size = max(problem.unit, float(np.abs(model.output(path.final)).max()))
-    return path if error_tol is None else _judged(path, error_tol * size, size)
+    doubtful = path.status in ENDED and (path.error or 0.0) < error_tol * size and rounding * rtol > error_tol * EPS
+    while doubtful and rtol / TIGHTER >= FINEST:
+        coarse, rtol = model.output(path.final), rtol / TIGHTER
+        finer = follow(rtol)[0]
+        apart = float(np.abs(model.output(finer.final) - coarse).max())
+        path = replace(continued(path, finer, rtol), error=max(apart, finer.error or 0.0))
+        doubtful = path.status in ENDED and apart >= error_tol * size
+    return _judged(path, error_tol * size, size)
 
 
 def _judged(path: Trajectory, allowed: float, size: float) -> Trajectory:

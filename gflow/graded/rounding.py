@@ -35,6 +35,8 @@ class ColumnErrors:
     ----------
     worst : float
         The largest error of a column that mattered, or of a mode that decided an escape, relative to it.
+    rounding : float
+        The same without the errors of the steps: in the first sample.
     resisted : bool
         Whether errors of large columns are followed too: not where there are many observations.
     """
@@ -45,7 +47,7 @@ class ColumnErrors:
         self.balance.exact &= self.resisted
         self.rng = np.random.default_rng(0)
         columns.errors = np.zeros((ERROR_SAMPLES, *columns.z.shape))
-        self.worst = 0.0
+        self.worst = self.rounding = 0.0
         self.lose(columns.z)
         self.begin(0.0, columns.z)
 
@@ -98,7 +100,7 @@ class ColumnErrors:
             alive = np.nonzero(self.columns.alive[c])[0]
             if alive.size:
                 D = 0.5 * change[c][np.ix_(alive, alive)]
-                self.columns.errors[:, rows[:, None], alive] += self.balance.explained(z, c, alive, D)
+                self.columns.errors[1:, rows[:, None], alive] += self.balance.explained(z, c, alive, D)
 
     def restore(self) -> None:
         """Keep columns balanced that should be; what that leaves is an error of second order."""
@@ -144,8 +146,9 @@ class ColumnErrors:
             along = np.einsum("mi,smj->sij", unit, errors)
             larger = (logs[:, None] > logs[None, :]) & alive[:, None]
             errors = errors - np.einsum("mi,sij->smj", unit, np.where(larger, along, 0.0))
-            relative = np.linalg.norm(errors, axis=1).max(axis=0) / sizes
-            self.worst = max(self.worst, MARGIN * float(relative[judged[c]].max(initial=0.0)))
+            relative = (np.linalg.norm(errors, axis=1) / sizes)[:, judged[c]]
+            self.worst = max(self.worst, MARGIN * float(relative.max(initial=0.0)))
+            self.rounding = max(self.rounding, MARGIN * float(relative[0].max(initial=0.0)))
             errors[:, :, ~alive] = 0.0
             columns.errors[:, rows] = errors
         self.forget(z, self.balance.of(z, columns.errors), self.above(z, LOG_SMALL))

@@ -63,6 +63,8 @@ def chain(
     saddles = list(walk.saddles)
     if family.lost:
         saddles[-1] = replace(saddles[-1], exponents=(), gain=None, peaks=None)
+    if problem.size > part.size > 0.0:
+        saddles = [_started(saddle, 0.5 * float(np.log(problem.size / part.size))) for saddle in saddles]
     ended = walk.status, walk.reason, None, None, None, None, np.inf, family.infinite
     frame, apart = _frame(family.clock, saddles), family.apart or family.clock.keeps_apart
     found = Chain(rows, columns, tuple(saddles), tuple(family.orbits), *ended, frame=frame, apart=apart)
@@ -250,6 +252,20 @@ def _frame(clock: Clock, saddles: list[Saddle]) -> np.ndarray | None:
     """Return the inner directions of the columns where modes escape together, from the start; else None."""
     together = any(saddle.launch is not None for saddle in saddles)
     return clock.frame if together and isinstance(clock, RaceClock) else None
+
+
+def _started(saddle: Saddle, ahead: float) -> Saddle:
+    """Return the saddle of a component whose data are smaller than all data: there alpha counts as e^ahead alpha."""
+    changed: dict[str, Any] = {}
+    if saddle.gain is not None and saddle.exponents:
+        changed["gain"] = saddle.gain + saddle.exponents[0] * ahead
+    if saddle.peaks is not None:
+        changed["peaks"] = tuple(peak + p * ahead for peak, p in zip(saddle.peaks, saddle.exponents, strict=True))
+    if saddle.companion_gain is not None and saddle.companion is not None and np.isfinite(saddle.companion):
+        changed["companion_gain"] = saddle.companion_gain + saddle.companion * ahead
+    if saddle.since is not None:
+        changed["since"] = saddle.since + ahead
+    return replace(saddle, **changed)
 
 
 def _unstable(saddle: Saddle) -> str:

@@ -91,8 +91,9 @@ class FiniteEnd(NamedTuple):
 
 
 def elements(passive: Passive) -> list[tuple[float, float]]:
-    """Return exponents and largest factors along the last orbit of all elements."""
-    return [pair for each in passive.whole for pair in zip(each.exponents, each.peaks, strict=True)]
+    """Return exponents and largest factors along the last orbit of all elements, its end included."""
+    largest = [(each.exponents, np.maximum(each.peaks, each.gains)) for each in passive.whole]
+    return [pair for exponents, factors in largest for pair in zip(exponents, factors, strict=True)]
 
 
 def crossed(clock: RaceClock, reached: Connection, last: int) -> tuple[Passive, np.ndarray, np.ndarray]:

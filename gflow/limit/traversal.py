@@ -181,6 +181,7 @@ class Traversal(Drawn, Tabular):
     def log10_alpha(self, accuracy: float) -> float | None:
         """Return log10 of the alpha whose trajectories end within about ``accuracy``, relative to M; None if not known.
 
+        In units of sqrt(max|M|): it stays when M is multiplied by a number.
         There alpha^q and, on the way to every saddle, the amplitudes of the passive modes (squared, or to the first
         power where entries lie between components) have fallen below ``accuracy``, and every escape is that of the
         limit. Raises ``ValueError`` unless 0 < accuracy < 1.

@@ -36,6 +36,8 @@ from gflow.problems import MatrixCompletion
 
 TURNED = 8.0
 """An escape direction is turned by rounding by no more than so many eps times sigma over its distance from the next."""
+BEND = 0.5
+"""Largest distance of the middle of a step from that of its chord, relative to it: what is more has decayed."""
 MOST_LEAKS = 6
 """So many errors of the active columns, the largest ones, are followed."""
 
@@ -74,6 +76,11 @@ class Crossing:
     def d1(self) -> int:
         """Return the number of rows of the matrix."""
         return self.problem.shape[0]
+
+    @property
+    def log_launch(self) -> float:
+        """Return the logarithm of that amplitude relative to the square root of max|M|, as gains are."""
+        return float(np.log(self.launch) - 0.5 * np.log(self.problem.size))
 
     @cached_property
     def began(self) -> np.ndarray:
@@ -118,11 +125,19 @@ class Crossing:
 
     @cached_property
     def flows(self) -> np.ndarray:
-        """Return (2 / n) [[0, -E], [-E^T, 0]] in the middle of each step of the orbit."""
+        """Return the mean of (2 / n) [[0, -E], [-E^T, 0]] over each step of the orbit, by Simpson's rule."""
         if self.fine is not None:
             return self.fine
-        flows = residual_flow(self.problem.residual(matrices(self.states, self.d1)))
-        return self.problem.weight * (flows[1:] + flows[:-1])
+        flows = self.along(self.states)
+        slopes, chords = flows @ self.states, np.diff(self.states, axis=0)
+        bends = np.diff(self.times)[:, None, None] / 8.0 * (slopes[:-1] - slopes[1:])
+        smooth = np.abs(bends).max(axis=(1, 2)) <= BEND * np.abs(chords).max(axis=(1, 2))
+        middle = self.states[:-1] + 0.5 * chords + smooth[:, None, None] * bends
+        return (flows[1:] + flows[:-1] + 4.0 * self.along(middle)) / 6.0
+
+    def along(self, states: np.ndarray) -> np.ndarray:
+        """Return (2 / n) [[0, -E], [-E^T, 0]] where the active columns are these."""
+        return 2.0 * self.problem.weight * residual_flow(self.problem.residual(matrices(states, self.d1)))
 
     @cached_property
     def frame(self) -> np.ndarray:
@@ -148,7 +163,7 @@ class Crossing:
             elements = elements.without(self.race.winners)
             found = paired(rates, modes, elements, 0)
             found = with_rows(found, elements) if self.fine is not None and found else found
-        grown = (np.log(self.launch) - self.escape.gain) / first.rate
+        grown = (self.log_launch - self.escape.gain) / first.rate
         found = [
             replace(
                 each,
@@ -166,7 +181,7 @@ class Crossing:
         if not len(elements.exponents):
             return elements
         moved = carried if self.fine is None else carried_together
-        found = moved(elements, self.flows, self.times, self.states, self.d1)
+        found = moved(elements, self.flows, self.times, self.states, self.d1, self.end)
         ends = ((self.ends[0], self.active), (self.ends[1], self.reached))
         found = replace(found, turned=orientations(elements.basis, self.d1, ends))
         return turned(found, self.ends[1], self.reached, self.d1)
@@ -207,7 +222,7 @@ class Crossing:
                 and float(np.linalg.norm(each.basis.T @ self.escape.columns, 2)) < 0.5
             ):
                 shift = np.hstack([0.0 * self.active, each.vectors[:, :1] * np.ones(self.escape.columns.shape[1])])
-                gain = float(each.gains[0]) - float(np.log(self.launch))
+                gain = float(each.gains[0]) - self.log_launch
                 found.append(Leak(float(each.exponents[0]), gain, perturbed_flow(self.problem, self.began, shift)))
         found = [each for each in found if each.exponent < 1.0 and couples(each.coupling, self.bases)]
         return tuple(sorted(found, key=lambda each: each.exponent)[:MOST_LEAKS])

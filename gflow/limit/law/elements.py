@@ -21,8 +21,8 @@ class Sector:
     basis : (N, n) array
         Orthonormal columns; N = d1 + d2.
     exponents, gains, peaks, since : (m,) arrays
-        p_i, rising; log c_i, and its largest value along the last orbit; the log(1/alpha) above which the order of the
-        terms is the one for alpha -> 0.
+        p_i, rising; log c_i, in the square root of max|M| as alpha is, and its largest value along the last orbit; the
+        log(1/alpha) above which the order of the terms is the one for alpha -> 0.
     vectors : (N, m) array
         q_i.
     directions : (r, m) array

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gflow.limit.law.elements import Leak, Runner, Sector, paired
-from gflow.limit.law.sectors import TOGETHER, is_seen, modes_in, off_active, residual_flow
+from gflow.limit.law.sectors import TOGETHER, MixingUnknown, is_seen, modes_in, off_active, residual_flow
 from gflow.problems import MatrixCompletion
 
 TIED = 1e-11
@@ -104,6 +104,7 @@ class Passive:
         """Return the race at a saddle with the active columns [A; B^T].
 
         Whether modes of equal rates and exponents are followed ``together``, or one of them is the next to escape.
+        Raises ``MixingUnknown`` where one has escaped already.
         """
         d1 = problem.shape[0]
         S = residual_flow(problem.residual(active[:d1] @ active[d1:].T))
@@ -112,6 +113,8 @@ class Passive:
         if not growing:
             return Race((), (), (), np.inf, 0.0, np.inf, 0.0, ())
         first = growing[0]
+        if first.time == 0.0:
+            raise MixingUnknown("a mode has reached the size of the data before it escapes")
         winners = [each for each in growing if each is first or (together and escape_together(first, each))]
         later = [each for each in growing if each not in winners]
         others = [each for each in found if each not in winners]

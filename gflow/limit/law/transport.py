@@ -7,16 +7,20 @@ from dataclasses import replace
 import numpy as np
 
 from gflow.limit.law.elements import Sector, paired
-from gflow.limit.law.sectors import MixingUnknown, mirrored, modes_in, off_active, spanned
+from gflow.limit.law.sectors import DEPENDENT, MixingUnknown, matrices, mirrored, modes_in, off_active, spanned
 from gflow.limit.law.together import SAME_EXPONENT, blended
 
 MODE_FOLDINGS = 8.0
 """Modes are made orthonormal before any has grown by e^8 over another: they lose at most seven digits, e^16."""
 MOST_FOLDINGS = 1e5
 """Longest orbit, in e-foldings of one mode over another, along which terms of one exponent are followed."""
+REACHED = 1e-3
+"""An orbit with W this near its end, relative to it, has arrived: what grows from there on belongs to the stay."""
 
 
-def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> Sector:
+def carried(
+    elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int, end: np.ndarray
+) -> Sector:
     """Return the elements of a sector at the end of an orbit: vectors orthonormal modulo earlier ones, gains and peaks.
 
     Parameters
@@ -28,34 +32,59 @@ def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.n
     states : (T, N, k) array
         Active columns: passive ones are taken modulo these, and keep their zero product with the mirror images.
     d1 : int
+    end : (N, k) array
+        Where the orbit leads to: up to its arrival there peaks are counted.
     """
     basis, passive = elements.basis, elements.vectors
     inner = basis.T @ flows @ basis
+    way = on_the_way(matrices(states, d1), matrices(end, d1))
     if basis.shape[1] == 1:
         logs = np.cumsum(inner[:, 0, 0] * np.diff(times))
-        return replace(elements, gains=elements.gains + logs[-1], peaks=elements.gains + max(0.0, float(logs.max())))
+        most = np.maximum.accumulate(np.r_[0.0, logs])
+        return replace(
+            elements, gains=elements.gains + logs[-1], peaks=elements.gains + np.interp(way, np.arange(len(most)), most)
+        )
     rates, vectors = np.linalg.eigh(inner)
     X, logs, spread = basis.T @ passive, np.zeros(passive.shape[1]), 0.0
-    most = logs
-    for h, rate, V, active in zip(np.diff(times), rates, vectors, states[1:], strict=True):
+    held = active_parts(basis, states[1:])
+    most = before = logs
+    for i, (h, rate, V, active) in enumerate(zip(np.diff(times), rates, vectors, states[1:], strict=True)):
         reach = float(rate[-1] - rate[0]) * float(h)
         if reach > MODE_FOLDINGS:
             X, grown = leap(V, rate * float(h), X)
         else:
             X, grown = V @ (np.exp((rate - rate[-1]) * float(h))[:, None] * (V.T @ X)), np.asarray(rate[-1] * h)
         logs, spread = logs + grown, spread + reach
-        with np.errstate(divide="ignore"):
-            most = np.maximum(most, logs + np.log(np.linalg.norm(X, axis=0)))
+        if i < way:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                sizes = logs + np.log(np.linalg.norm(X - held[i] @ (held[i].T @ X), axis=0))
+                most, before = np.maximum(most, before + min(1.0, way - i) * (sizes - before)), sizes
         if spread > MODE_FOLDINGS:
             X, grown = graded(X, basis, active, d1)
             logs, spread = logs + grown, 0.0
     X, grown = graded(X, basis, states[-1], d1)
-    return replace(
-        elements, vectors=basis @ X, gains=elements.gains + logs + grown, peaks=elements.gains + np.maximum(most, logs)
-    )
+    return replace(elements, vectors=basis @ X, gains=elements.gains + logs + grown, peaks=elements.gains + most)
 
 
-def carried_together(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> Sector:
+def on_the_way(path: np.ndarray, end: np.ndarray) -> float:
+    """Return the number of steps, with a fraction, after which W has arrived at its end."""
+    far = np.abs(path - end).max(axis=(1, 2)) / (REACHED * float(np.abs(end).max()))
+    i = int(np.flatnonzero(far > 1.0).max(initial=-1))
+    if i < 0 or i + 1 == len(far):
+        return float(max(i, 0))
+    return i + float(np.log(far[i]) / np.log(far[i] / max(far[i + 1], 1e-300)))
+
+
+def active_parts(basis: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Return orthonormal columns, some zero, that span the part of the active ones in a sector, (T, n, k)."""
+    left, sizes, _ = np.linalg.svd(basis.T @ states, full_matrices=False)
+    least = DEPENDENT * np.linalg.norm(states, axis=(1, 2))
+    return np.asarray(left * (sizes > least[:, None])[:, None, :])
+
+
+def carried_together(
+    elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int, end: np.ndarray
+) -> Sector:
     """Return what ``carried`` does, with the inner directions that come together in terms of one exponent.
 
     Raises ``MixingUnknown`` where these grow too differently, or the orbit is too long for it.
