@@ -86,7 +86,8 @@ ROOMS = {
     ),
     "gflow.explore": room("gflow gflow.data gflow.statements gflow.report", "scipy threadpoolctl tornado"),
     "gflow.cli": room(
-        "gflow gflow.data gflow.explore gflow.show gflow.statements gflow.plots gflow.report gflow.studies",
+        "gflow gflow.data gflow.explore gflow.show gflow.statements gflow.plots gflow.report gflow.studies "
+        "gflow.workers",
         "argcomplete rich scipy threadpoolctl",
     ),
     "gflow_studies": room(

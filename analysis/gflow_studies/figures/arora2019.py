@@ -146,6 +146,5 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
                 here = (columns["depth"] == depth) & (columns["seen"] == seen)
                 style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[j]}
                 ax.loglog(columns["scale"][here], columns["error"][here], **style, label=f"L = {depth}, {seen} seen")
-        ax.set_xlabel("scale of W at the start")
-        ax.set_ylabel("reconstruction error")
+        ax.set(xlabel="scale of W at the start", ylabel="reconstruction error")
         ax.legend(fontsize="x-small")

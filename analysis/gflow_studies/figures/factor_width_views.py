@@ -56,8 +56,7 @@ def draw_widths(shown: Columns, curves: Sequence[str], lines: Mapping[str, str],
     ax.set_xscale("log")
     ax.set_xticks(shown["width"], [str(width) for width in shown["width"]])
     ax.minorticks_off()
-    ax.set_xlabel("factor width $d$")
-    ax.set_ylabel(ylabel)
+    ax.set(xlabel="factor width $d$", ylabel=ylabel)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
 
 

@@ -222,5 +222,4 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
         ax.bar(left, counts, width=BINS[1:] - left, align="edge", color=PALETTE[k], edgecolor="none")
         ax.set_xscale("log")
         ax.text(0.97, 0.93, LABELS[name], transform=ax.transAxes, ha="right", va="top", color=INK)
-        ax.set_xlabel("relative excess")
-        ax.set_ylabel("problems")
+        ax.set(xlabel="relative excess", ylabel="problems")

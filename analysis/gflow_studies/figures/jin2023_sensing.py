@@ -223,5 +223,4 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
         ax.semilogy(curve["time"], np.maximum(curve["loss"], 1e-20 * curve["loss"].max()), color=PALETTE[0])
         for loss in result.cases[-1].saddle_losses[:-1]:
             ax.axhline(loss, color=INK, linestyle=":", linewidth=1)
-        ax.set_xlabel("time")
-        ax.set_ylabel("loss $R$")
+        ax.set(xlabel="time", ylabel="loss $R$")

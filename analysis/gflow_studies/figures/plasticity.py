@@ -150,7 +150,5 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
             here = columns["depth"] == depth
             style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": "none", "label": f"L = {depth}"}
             ax.plot(np.maximum(columns["cold"][here], 1e-12), columns["warm"][here], **style)
-        ax.set_xscale("log")
-        ax.set_xlabel("cold")
-        ax.set_ylabel("warm")
+        ax.set(xscale="log", xlabel="cold", ylabel="warm")
         ax.legend()

@@ -144,6 +144,5 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
             here = columns["depth"] == depth
             style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k], "label": f"L = {depth}"}
             ax.loglog(10.0 ** columns["log10_alpha"][here], columns["error"][here], **style)
-        ax.set_xlabel("alpha")
-        ax.set_ylabel("relative difference")
+        ax.set(xlabel="alpha", ylabel="relative difference")
         ax.legend()

@@ -167,6 +167,5 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
             style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k], "label": name}
             ax.loglog(columns["step"], columns[name], **style)
         ax.axvline(1.0, color="0.6", linewidth=0.8)
-        ax.set_xlabel("step over the edge of stability")
-        ax.set_ylabel("distance from the flow")
+        ax.set(xlabel="step over the edge of stability", ylabel="distance from the flow")
         ax.legend()
