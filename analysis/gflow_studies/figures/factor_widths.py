@@ -106,7 +106,7 @@ class Result:
 
 
 @lru_cache(maxsize=2)
-def runs(config: Widths, jobs: int) -> Result:
+def runs(config: Widths, jobs: int = 1) -> Result:
     """Return all runs of a configuration; two studies share them."""
     children = np.random.SeedSequence(config.seed).spawn(len(CASES))
     seeds = dict(zip(CASES, children, strict=True))

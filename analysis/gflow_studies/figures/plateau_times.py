@@ -13,9 +13,7 @@ import gflow
 from gflow.data import example
 from gflow.plots import PALETTE
 from gflow.plots.style import DASHES, MARKERS
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 
 TITLE = "Plateaus of three and four factors last a power of 1/alpha"

@@ -10,9 +10,7 @@ import numpy as np
 
 from gflow.data import example
 from gflow.plots import INK, PALETTE, EntryStatus, draw_matrix
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.premise_claims import drift_claims, premise_claims
 from gflow_studies.figures.stage_drifts import Drift, DriftCase, Fate, case, random_case, random_problem, violation
