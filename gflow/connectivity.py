@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.checks import positive
 from gflow.problems import as_completion
 from gflow.showing import Drawn, Tabular
 
@@ -191,10 +192,7 @@ def mask_classes(d1: int, d2: int) -> Iterator[np.ndarray]:
     A mask is a multiset of lines along its longer side; the multiset that comes first among its images under the
     permutations of the shorter side represents the class.
     """
-    for name, value in (("d1", d1), ("d2", d2)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be a positive integer; got {value!r}")
-    return _representatives(int(d1), int(d2))
+    return _representatives(positive(d1, "d1"), positive(d2, "d2"))
 
 
 def _representatives(d1: int, d2: int) -> Iterator[np.ndarray]:

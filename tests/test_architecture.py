@@ -29,7 +29,7 @@ class Room:
     outside: frozenset[str]
 
 
-GROUND = frozenset({"gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"})
+GROUND = frozenset({"gflow.checks", "gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"})
 """What every room may import: it imports no room itself."""
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gflow.checks import positive
 from gflow.models.functions import checked_inputs
-from gflow.models.protocol import normal_start, positive
+from gflow.models.protocol import normal_start
 
 Array = np.ndarray
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from gflow.checks import positive
+
 Component = tuple[tuple[int, ...], tuple[int, ...]]
 """Rows and columns (from 0) of one connected component."""
 
@@ -199,13 +201,6 @@ def symbols(name: str, rows: int, columns: int, wide: bool = False) -> Any:
 
     gap = "_" if wide else ""
     return sp.ImmutableDenseMatrix(rows, columns, lambda i, j: sp.Symbol(f"{name}_{i + 1}{gap}{j + 1}"))
-
-
-def positive(value: int, name: str) -> int:
-    """Return ``value`` as an int; raise ``ValueError`` unless it is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a positive integer; got {value!r}")
-    return int(value)
 
 
 def _mask(mask: Any) -> np.ndarray:
