@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.checks import positive
+from gflow.plain import plain
 from gflow.problems import as_completion
 from gflow.showing import Drawn, Tabular
 
@@ -52,11 +53,7 @@ class Component:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the component as a JSON-ready dictionary."""
-        return {
-            "rows": list(self.rows),
-            "columns": list(self.columns),
-            "complete_bipartite": self.complete_bipartite,
-        }
+        return plain(self, "rows columns complete_bipartite")
 
     def __repr__(self) -> str:
         complete = ", complete bipartite" if self.complete_bipartite else ""
@@ -120,16 +117,9 @@ class Connectivity(Drawn, Tabular):
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary."""
         return {
-            "kind": self.kind.value,
-            "components": [component.to_dict() for component in self.components],
-            "coupling_components": [
-                {"rows": list(component.rows), "columns": list(component.columns)}
-                for component in self.coupling_components
-            ],
-            "unobserved_rows": list(self.unobserved_rows),
-            "unobserved_columns": list(self.unobserved_columns),
-            "shape": list(self.shape),
-            "n_observed": self.n_observed,
+            **plain(self, "kind components"),
+            "coupling_components": [plain(component, "rows columns") for component in self.coupling_components],
+            **plain(self, "unobserved_rows unobserved_columns shape n_observed"),
         }
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from gflow.plain import plain
 from gflow.policy import DENSE_CELLS
 from gflow.problems.entries import observed_entries, selected, transposed
 from gflow.problems.names import Names
@@ -272,14 +273,9 @@ class MatrixCompletion(Drawn, Tabular):
     def to_dict(self) -> dict[str, Any]:
         """Return the problem for JSON: its observed entries, places counted from 0, and its names."""
         return {
-            "shape": list(self.shape),
-            "n_observed": self.n_observed,
-            "rows": self.rows.tolist(),
-            "columns": self.columns.tolist(),
+            **plain(self, "shape n_observed rows columns"),
             "values": self.targets.tolist(),
-            "row_names": self.row_names and list(self.row_names),
-            "column_names": self.column_names and list(self.column_names),
-            "notes": list(self.notes),
+            **plain(self, "row_names column_names notes"),
         }
 
     def __eq__(self, other: object) -> bool:

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 
 import gflow
+from gflow.statements.balanced import SQUARE
 from gflow.statements.claims import Claim
 from gflow.statements.deep import EXISTS, LIMIT_TOL, OURS, applies, limit
 from gflow.statements.evidence import Evidence
-from gflow.statements.statement import Answer, Hypothesis, Statement
+from gflow.statements.statement import Statement
 
 N_POINTS = 4
 RATE_TOL = 1e-9
@@ -90,14 +91,6 @@ def orbit_end(problem: gflow.MatrixCompletion, saddle: gflow.DeepSaddle, depth: 
     path = gflow.end_to_end_flow(problem.normalized, (X, Y), depth)
     ended = path.status is gflow.Status.CONVERGED
     return path.final.reshape(problem.shape) * problem.unit if ended else None
-
-
-def _square(given: Evidence) -> Answer:
-    d1, d2 = given.problem.shape
-    return d1 == d2 <= given.model.rank, f"shape {d1} x {d2}, width {given.model.rank}"
-
-
-SQUARE = Hypothesis("square at full width", "the matrix is square and the width r is at least its order", _square)
 
 
 def signs(given: Evidence) -> Claim:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gflow.checks import positive
+from gflow.plain import plain
 
 Component = tuple[tuple[int, ...], tuple[int, ...]]
 """Rows and columns (from 0) of one connected component."""
@@ -71,13 +72,8 @@ class SymbolicFlow:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
-        return {
-            "mask": self.mask.tolist(),
-            "rank": self.rank,
-            "components": [[list(rows), list(columns)] for rows, columns in self.components],
-            "loss": str(self.loss),
-            "equations": equations_text(self),
-        }
+        found = plain(self, "mask rank components")
+        return found | {"loss": str(self.loss), "equations": equations_text(self)}
 
 
 def symbolic_flow(mask: Any, rank: int | None = None, values: Any = None) -> SymbolicFlow:
