@@ -68,11 +68,7 @@ def orbits(given: Evidence) -> Claim:
                 return Claim.undecided(ORBITS.id, ORBITS.title, "an orbit does not end")
             worst, count = max(worst, float(np.abs(W - there.matrix).max()) / problem.size), count + 1
     text = f"largest difference of the ends of {count} orbits, relative to max|M|"
-    return ORBITS.judged(
-        given,
-        (worst, text),
-        lambda reason: Claim.bounded(ORBITS.id, ORBITS.title, worst, 0.0, LIMIT_TOL, reason=reason),
-    )
+    return ORBITS.judged(given, (worst, text), (0.0, LIMIT_TOL))
 
 
 def orbit_end(problem: gflow.MatrixCompletion, saddle: gflow.DeepSaddle, depth: int) -> np.ndarray | None:
@@ -97,8 +93,7 @@ def signs(given: Evidence) -> Claim:
     """Return the claim, measured by the number of states whose det W has not the sign of the start."""
     model, (d1, d2) = given.model, given.problem.shape
     if d1 != d2 or model.rank < d1 or d1 * d2 > LARGEST_DIM_BALANCED:
-        text = f"shape {d1} x {d2}, width {model.rank}: not followed"
-        return SIGN.judged(given, (None, text), lambda reason: Claim.undecided(SIGN.id, SIGN.title, reason))
+        return SIGN.judged(given, (None, f"shape {d1} x {d2}, width {model.rank}: not followed"))
     rng, wrong, looked = given.rng(SIGN.id), 0, []
     start = gflow.balanced_start(model, rng, BALANCED_SCALE)
     first, *rest = model.factors(start)
