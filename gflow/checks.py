@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 
@@ -25,13 +23,3 @@ def require_tolerance(rtol: float) -> None:
     """Raise ``ValueError`` for a relative tolerance of steps that no solver keeps, or none wants."""
     if not 1e-13 <= rtol <= 1e-2:
         raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {rtol!r}")
-
-
-def finite_point(values: Any, dim: int, name: str = "start") -> np.ndarray:
-    """Return a copy of ``values``, shape (dim,); raise ``ValueError`` if it has another shape or is not finite."""
-    point = np.array(values, dtype=float)
-    if point.shape != (dim,):
-        raise ValueError(f"{name} must have shape ({dim},); got {point.shape}")
-    if not np.isfinite(point).all():
-        raise ValueError(f"{name} must be finite")
-    return point

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow import watch
-from gflow.checks import finite_point
 from gflow.critical.lanczos import Lanczos
 from gflow.policy import DENSE_LIMIT
 from gflow.showing import Drawn, Tabular
@@ -227,4 +226,9 @@ def _spectrum(values: np.ndarray, vectors: np.ndarray, complete: bool, norm: flo
 
 
 def _point(objective: Objective, theta: np.ndarray) -> np.ndarray:
-    return finite_point(theta, objective.dim, "theta")
+    point = np.asarray(theta, dtype=float)
+    if point.shape != (objective.dim,):
+        raise ValueError(f"theta must have shape ({objective.dim},); got {point.shape}")
+    if not np.isfinite(point).all():
+        raise ValueError("theta must be finite")
+    return point

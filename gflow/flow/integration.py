@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow import watch
-from gflow.checks import finite_point, positive, require_positive, require_tolerance
+from gflow.checks import positive, require_positive, require_tolerance
 from gflow.flow.driver import Callback
 from gflow.flow.mirror import fold_of
 from gflow.flow.rest import with_rest
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from scipy.integrate import OdeSolver
 
 __all__ = ["METHODS", "gradient_flow"]
-
-"""Largest ``rtol``."""
 
 
 @watch.watched
@@ -117,11 +115,11 @@ def gradient_flow(
     Times scale as 1 / s and states as sqrt(s) for a factorisation when M is multiplied by s. Bai et al. 2024,
     section 3; deviation form: f(c + delta) - f(c) without cancellation.
     """
-    objective = as_objective(objective, rank)
-    start = finite_point(start, objective.dim)
+    objective, centred = as_objective(objective, rank), center is not None
+    start = checked_start(start, objective.dim)
     require_tolerance(rtol)
     positive(max_evaluations, "max_evaluations")
-    center = None if center is None else finite_point(center, objective.dim)
+    center = None if center is None else checked_start(center, objective.dim)
     solver = method_of(method)
     limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
     targets = {"drift_tol": drift_tol, "error_tol": error_tol, "t_end": t_end}
@@ -130,7 +128,7 @@ def gradient_flow(
     if t_end is None and wanted is not None:
         t_end = float(wanted[-1])
 
-    fold = None if center is not None else fold_of(objective, start)
+    fold = None if centred else fold_of(objective, start)
     loss, begin, told = objective, start, callback
     if fold is not None:
         loss, begin = fold.objective(objective), fold.project(start)
@@ -140,8 +138,18 @@ def gradient_flow(
         run = Run(loss, begin, center, solver, rtol, t_end, max_evaluations=max_evaluations, **limits)
         return Integrated(run.trajectory(wanted, told), run.doubts)
 
-    path = with_rest(trusted(follow, rtol, drift_tol, None if center is not None else error_tol), loss)
+    path = with_rest(trusted(follow, rtol, drift_tol, None if centred else error_tol), loss)
     return path if fold is None else fold.unfolded(path, objective)
+
+
+def checked_start(start: np.ndarray, dim: int) -> np.ndarray:
+    """Return a copy of the start, shape (dim,); raise ``ValueError`` if it has another shape or is not finite."""
+    theta = np.array(start, dtype=float)
+    if theta.shape != (dim,):
+        raise ValueError(f"start must have shape ({dim},); got {theta.shape}")
+    if not np.isfinite(theta).all():
+        raise ValueError("start must be finite")
+    return theta
 
 
 def _wanted_times(t_eval: np.ndarray | None) -> np.ndarray | None:

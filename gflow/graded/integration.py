@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gflow import watch
-from gflow.checks import finite_point, require_positive, require_tolerance
+from gflow.checks import require_positive, require_tolerance
 from gflow.flow import Status, Trajectory
+from gflow.flow.integration import checked_start
 from gflow.graded.run import GradedRun
 from gflow.models import Factorization
 from gflow.problems import as_completion
@@ -91,7 +92,7 @@ def graded_flow(
     """
     problem = as_completion(problem)
     model = Factorization(problem.shape, rank)
-    start = finite_point(start, model.dim)
+    start = checked_start(start, model.dim)
     if not np.isfinite(log_scale):
         raise ValueError(f"log_scale must be finite; got {log_scale!r}")
     require_tolerance(rtol)

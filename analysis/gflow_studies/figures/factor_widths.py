@@ -105,9 +105,13 @@ class Result:
     cases: Mapping[str, WidthCase]
 
 
-@lru_cache(maxsize=2)
 def runs(config: Widths, jobs: int = 1) -> Result:
     """Return all runs of a configuration; two studies share them."""
+    return _kept(config, jobs)
+
+
+@lru_cache(maxsize=2)
+def _kept(config: Widths, jobs: int) -> Result:
     children = np.random.SeedSequence(config.seed).spawn(len(CASES))
     seeds = dict(zip(CASES, children, strict=True))
     # the longest runs come first
