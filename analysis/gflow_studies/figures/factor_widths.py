@@ -105,13 +105,14 @@ class Result:
     cases: Mapping[str, WidthCase]
 
 
-def runs(config: Widths, jobs: int = 1) -> Result:
-    """Return all runs of a configuration; two studies share them."""
-    return _kept(config, jobs)
+def shared_run(config: Widths, jobs: int = 1) -> Result:
+    """Return what `runs` does, and holds between studies, for any number of processes."""
+    return runs(config, jobs)
 
 
 @lru_cache(maxsize=2)
-def _kept(config: Widths, jobs: int) -> Result:
+def runs(config: Widths, jobs: int) -> Result:
+    """Return all runs of a configuration; two studies share them."""
     children = np.random.SeedSequence(config.seed).spawn(len(CASES))
     seeds = dict(zip(CASES, children, strict=True))
     # the longest runs come first

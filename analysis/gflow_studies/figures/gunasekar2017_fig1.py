@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.studies.study import Claim, Columns, Panel
 from gflow_studies.figures.factor_width_views import columns, draw_widths, full, setting, tables_of_runs, words
-from gflow_studies.figures.factor_widths import CASES, SMALL_WIDTHS, Result, Widths, runs
+from gflow_studies.figures.factor_widths import CASES, SMALL_WIDTHS, Result, Widths, shared_run
 
 TITLE = "Gunasekar et al. 2017, Figure 1: reconstruction error against the factor width"
 FORMULA = r"X = U U^\top, \quad \|X - X^*\|_F / \|X^*\|_F"
@@ -24,7 +24,7 @@ PANELS = {
     for case, said in list(CASES.items())[:3]
 }
 Config, QUICK = Widths, SMALL_WIDTHS
-run, tables = runs, tables_of_runs
+run, tables = shared_run, tables_of_runs
 
 
 def claims(result: Result) -> Sequence[Claim]:

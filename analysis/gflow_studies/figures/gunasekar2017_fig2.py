@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.studies.study import Claim, Columns, Panel
 from gflow_studies.figures.factor_width_views import columns, draw_widths, full, setting, tables_of_runs, words
-from gflow_studies.figures.factor_widths import CASES, FIT_TOL, SMALL_WIDTHS, Result, WidthCase, Widths, runs
+from gflow_studies.figures.factor_widths import CASES, FIT_TOL, SMALL_WIDTHS, Result, WidthCase, Widths, shared_run
 
 TITLE = "Gunasekar et al. 2017, Figure 2: nuclear norm against the factor width"
 FORMULA = r"X = U U^\top, \quad \|X\|_*"
@@ -27,7 +27,7 @@ SHOWN = ("small", "small-exact", "large-exact", "svd")
 NEAR, ABOVE = 0.01, 0.05
 """A small start should end within NEAR of the minimum, a large one at least ABOVE it, both relative."""
 Config, QUICK = Widths, SMALL_WIDTHS
-run, tables = runs, tables_of_runs
+run, tables = shared_run, tables_of_runs
 
 
 def excess(case: WidthCase, curve: str) -> np.ndarray:

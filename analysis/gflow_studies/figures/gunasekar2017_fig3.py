@@ -10,7 +10,7 @@ import numpy as np
 
 from gflow.studies.study import Claim, Columns, Panel
 from gflow_studies.figures.factor_width_views import columns, draw_widths, full, tables_of_runs
-from gflow_studies.figures.factor_widths import CASES, Result, Widths, runs
+from gflow_studies.figures.factor_widths import CASES, Result, Widths, shared_run
 
 TITLE = "Gunasekar et al. 2017, Figure 3: completion of entries sampled uniformly and by a power law"
 FORMULA = r"\|X - X^*\|_F, \quad X_{ij} = X^*_{ij} \text{ observed}"
@@ -46,7 +46,7 @@ class Config(Widths):
 
 
 QUICK = Config(order=20, widths=(2, 6, 20), starts=2, steps=(6000, 6000), searches=150)
-run, tables = runs, tables_of_runs
+run, tables = shared_run, tables_of_runs
 
 
 def claims(result: Result) -> Sequence[Claim]:
