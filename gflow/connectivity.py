@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.checks import positive
+from gflow.plain import plain
 from gflow.problems import as_completion
 from gflow.showing import Drawn, Tabular
 
@@ -51,11 +53,7 @@ class Component:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the component as a JSON-ready dictionary."""
-        return {
-            "rows": list(self.rows),
-            "columns": list(self.columns),
-            "complete_bipartite": self.complete_bipartite,
-        }
+        return plain(self, "rows columns complete_bipartite")
 
     def __repr__(self) -> str:
         complete = ", complete bipartite" if self.complete_bipartite else ""
@@ -119,16 +117,9 @@ class Connectivity(Drawn, Tabular):
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary."""
         return {
-            "kind": self.kind.value,
-            "components": [component.to_dict() for component in self.components],
-            "coupling_components": [
-                {"rows": list(component.rows), "columns": list(component.columns)}
-                for component in self.coupling_components
-            ],
-            "unobserved_rows": list(self.unobserved_rows),
-            "unobserved_columns": list(self.unobserved_columns),
-            "shape": list(self.shape),
-            "n_observed": self.n_observed,
+            **plain(self, "kind components"),
+            "coupling_components": [plain(component, "rows columns") for component in self.coupling_components],
+            **plain(self, "unobserved_rows unobserved_columns shape n_observed"),
         }
 
     def __repr__(self) -> str:
@@ -191,10 +182,7 @@ def mask_classes(d1: int, d2: int) -> Iterator[np.ndarray]:
     A mask is a multiset of lines along its longer side; the multiset that comes first among its images under the
     permutations of the shorter side represents the class.
     """
-    for name, value in (("d1", d1), ("d2", d2)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be a positive integer; got {value!r}")
-    return _representatives(int(d1), int(d2))
+    return _representatives(positive(d1, "d1"), positive(d2, "d2"))
 
 
 def _representatives(d1: int, d2: int) -> Iterator[np.ndarray]:

@@ -29,7 +29,7 @@ class Room:
     outside: frozenset[str]
 
 
-GROUND = frozenset({"gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"})
+GROUND = frozenset({"gflow.checks", "gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"})
 """What every room may import: it imports no room itself."""
 
 
@@ -86,7 +86,8 @@ ROOMS = {
     ),
     "gflow.explore": room("gflow gflow.data gflow.statements gflow.report", "scipy threadpoolctl tornado"),
     "gflow.cli": room(
-        "gflow gflow.data gflow.explore gflow.show gflow.statements gflow.plots gflow.report gflow.studies",
+        "gflow gflow.data gflow.explore gflow.show gflow.statements gflow.plots gflow.report gflow.studies "
+        "gflow.workers",
         "argcomplete rich scipy threadpoolctl",
     ),
     "gflow_studies": room(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.plain import plain
 from gflow.workers import mapped
 
 ACCURACY = 1e-5
@@ -68,14 +69,7 @@ class LimitCase:
     def to_dict(self) -> dict[str, Any]:
         """Return the case for JSON; entries that are not observed are null."""
         rows = [[None if np.isnan(x) else float(x) for x in row] for row in self.problem.with_gaps()]
-        return {
-            "matrix": rows,
-            "connected": self.connected,
-            "outcome": str(self.outcome),
-            "reason": self.reason,
-            "log10_alpha": self.log10_alpha,
-            "difference": self.difference,
-        }
+        return {"matrix": rows} | plain(self, "connected outcome reason log10_alpha difference")
 
     def __repr__(self) -> str:
         return f"LimitCase({self.problem!r}, {self.outcome})"

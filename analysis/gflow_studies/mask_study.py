@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import gflow
+from gflow.plain import plain
 from gflow.policy import TESTED_RANK_TOL
 from gflow.statements import Evidence, thm3, thm3_premise
 from gflow.statements.claims import Claim
@@ -78,19 +79,9 @@ class MaskCase:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the case as a JSON-ready dictionary."""
-        return {
-            "mask": self.mask,
-            "rank": self.rank,
-            "group": str(self.group),
-            "status": self.status,
-            "learned_rank": self.learned_rank,
-            "least_rank": list(self.least_rank),
-            "minimal_rank": self.minimal_rank,
-            "nuclear_norm": self.norm,
-            "least_nuclear_norm": self.least_norm,
-            "norm_gap": self.norm_gap,
-            "reason": self.reason,
-        }
+        found = plain(self, "mask rank group status learned_rank least_rank minimal_rank")
+        norms = {"nuclear_norm": self.norm, "least_nuclear_norm": self.least_norm}
+        return found | norms | plain(self, "norm_gap reason")
 
     def __repr__(self) -> str:
         found = f"rank {self.learned_rank} of {list(self.least_rank)}, norm gap {self.norm_gap}"

@@ -17,8 +17,8 @@ from gflow.cli.inputs import (
     check_report_folder,
     check_writable_file,
     named,
-    one_blas_thread,
     problem_of,
+    written,
 )
 from gflow.cli.landscapes import landscape
 from gflow.cli.output import (
@@ -39,6 +39,7 @@ from gflow.cli.sweeps import sweep
 from gflow.cli.traversals import escape, limit
 from gflow.cli.verdicts import report_parts
 from gflow.policy import LARGEST_MATRIX, SHOWN_RANK_TOL
+from gflow.workers import one_thread
 
 if TYPE_CHECKING:
     import gflow
@@ -58,7 +59,7 @@ def classify(arguments: Namespace) -> Outcome:
 
 def explain(arguments: Namespace) -> Outcome:
     """Return the answer on one screen: what is learned, and one sentence for each statement."""
-    with one_blas_thread():
+    with one_thread():
         from gflow.report.explanation import explain as explained
         from gflow.statements.claims import exit_code
 
@@ -71,7 +72,7 @@ def explain(arguments: Namespace) -> Outcome:
 def flow(arguments: Namespace) -> Outcome:
     """Return where the gradient flow ends, the plateaus it passed, and its gauges of accuracy."""
     check_writable_file(arguments.save)
-    with one_blas_thread():
+    with one_thread():
         run = TrajectoryRequest.of(arguments)
         announce_cost(run, arguments)
         with progress("integrating"):
@@ -87,7 +88,7 @@ def critical(arguments: Namespace) -> Outcome:
     """Return the saddles of the trajectory and the orbits of critical points that a survey from random starts meets."""
     from gflow.cli.survey import surveyed
 
-    with one_blas_thread():
+    with one_thread():
         run = TrajectoryRequest.of(arguments)
         _check_dimension(run)
         with progress("integrating"):
@@ -115,7 +116,7 @@ def verify(arguments: Namespace) -> Outcome:
     check_report_folder(arguments.report, arguments.force)
     if arguments.method == "graded":
         raise Refused("argument --method: graded is for 'gflow flow' and 'gflow critical' (see gflow verify --help)")
-    with one_blas_thread():
+    with one_thread():
         from gflow.report.verification import verify
         from gflow.statements.claims import exit_code
 
@@ -132,12 +133,7 @@ def verify(arguments: Namespace) -> Outcome:
                 **start,
                 **run.settings,
             )
-        page = None
-        if arguments.report is not None:
-            from gflow.report import write_report
-
-            with refusing(arguments.report):
-                page = write_report(report, arguments.report, formats=arguments.format, width=arguments.width)
+        page = written(report, arguments.report, arguments)
     parts = partial(report_parts, report, page, details=arguments.details)
     return Outcome(report.to_dict(), parts, exit_code(report.claims))
 

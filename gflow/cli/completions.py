@@ -6,8 +6,9 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.inputs import named, one_blas_thread, problem_of
+from gflow.cli.inputs import named, problem_of
 from gflow.cli.output import LINES, Outcome, facts, matrix, number, progress, refusing
+from gflow.workers import one_thread
 
 if TYPE_CHECKING:
     import gflow
@@ -20,7 +21,7 @@ def complete(arguments: Namespace) -> Outcome:
     """Return the completion for which what ``--by`` names is least, and the bounds that certify it."""
     import gflow
 
-    with one_blas_thread():
+    with one_thread():
         problem, name = problem_of(arguments)
         with progress("completing"), refusing("--by trace" if arguments.by == "trace" else None):
             if arguments.by == "rank":

@@ -6,9 +6,10 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.inputs import named, one_blas_thread, problem_of
+from gflow.cli.inputs import named, problem_of
 from gflow.cli.output import LINES, MISSING, Outcome, Refused, facts, matrix, number, progress, refusing, table
 from gflow.policy import ROUNDED_LOSS
+from gflow.workers import one_thread
 
 if TYPE_CHECKING:
     import gflow
@@ -22,7 +23,7 @@ def deep_limit(arguments: Namespace) -> Outcome:
         raise Refused("--start holds the two factors A and B: leave out --depth")
     if arguments.save is not None:
         raise Refused("--out stores limits of two factors: use --json at other depths")
-    with one_blas_thread():
+    with one_thread():
         problem, name = problem_of(arguments)
         with refusing("--depth"):
             model = gflow.Factorization(problem.shape, arguments.rank, arguments.depth)

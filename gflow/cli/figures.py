@@ -6,14 +6,12 @@ from argparse import Namespace
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gflow.cli.inputs import check_report_folder, one_blas_thread, read
+from gflow.cli.inputs import check_report_folder, read, written
 from gflow.cli.output import Outcome, Refused, progress, refusing, table
 from gflow.cli.verdicts import report_parts
-
-if TYPE_CHECKING:
-    from gflow.report import Report
+from gflow.workers import one_thread
 
 
 def figure(arguments: Namespace) -> Outcome:
@@ -54,27 +52,16 @@ def _reported(names: list[str], arguments: Namespace) -> Outcome:
         options = {"quick": arguments.quick, "seed": arguments.seed, "problem": problem, "assignments": assignments}
         configs = {name: configured(study, **options) for name, study in studies.items()}
     reports = []
-    with one_blas_thread(), progress("running") as more:
+    with one_thread(), progress("running") as more:
         for name, study in studies.items():
             more(name)
             with refusing("argument --set") if assignments else nullcontext():
                 drawn = arguments.folder is not None
                 reports.append(study_report(study, name, configs[name], jobs=arguments.jobs or 1, drawn=drawn))
     whole = reports[0] if len(reports) == 1 else combined_report(reports, f"{len(reports)} studies")
-    page = _written(whole, arguments)
+    page = written(whole, arguments.folder, arguments)
     told = partial(report_parts, whole, page)
     return Outcome(whole.to_dict() | ({} if page is None else {"page": str(page)}), told, exit_code(whole.claims))
-
-
-def _written(found: Report, arguments: Namespace) -> Path | None:
-    """Return the page of a report, written where --out says; None without it."""
-    if arguments.folder is None:
-        return None
-    from gflow.report import write_report
-
-    looks = {"formats": arguments.format, "width": arguments.width, "lettered": arguments.lettered}
-    with refusing(arguments.folder):
-        return write_report(found, arguments.folder, **looks)
 
 
 def _problem(arguments: Namespace) -> Any:

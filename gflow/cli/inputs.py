@@ -7,8 +7,6 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,21 +19,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     import gflow
+    from gflow.report import Report
 
 COSTLY = 2_000_000
 """Dimension above which a width that nobody chose is announced with its cost."""
 ADVISED = 10
 """The width that is advised there."""
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Run with one BLAS thread, so that the same input gives the same bytes."""
-    import scipy.linalg  # noqa: F401 - loads the BLAS that is then limited
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):
-        yield
 
 
 def problem_of(arguments: Namespace) -> tuple[gflow.MatrixCompletion, str]:
@@ -271,6 +260,17 @@ def check_report_folder(path: str | None, force: bool) -> None:
     check_writable_folder(path)
     if path is not None and not force and any((Path(path) / name).is_file() for name in ("report.json", "report.html")):
         raise Refused(f"{path} holds a report already: --force writes over it, or name another folder with --out")
+
+
+def written(report: Report, folder: str | None, arguments: Namespace) -> Path | None:
+    """Return the page of a report, written into the folder as the arguments say; None without one."""
+    if folder is None:
+        return None
+    from gflow.report import write_report
+
+    lettered = getattr(arguments, "lettered", False)
+    with refusing(folder):
+        return write_report(report, folder, formats=arguments.format, width=arguments.width, lettered=lettered)
 
 
 def _check_folder(folder: Path, path: str) -> None:

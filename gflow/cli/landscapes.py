@@ -6,8 +6,9 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.inputs import check_report_folder, named, one_blas_thread, problem_of
+from gflow.cli.inputs import check_report_folder, named, problem_of, written
 from gflow.cli.output import Outcome, facts, progress, refusing, table
+from gflow.workers import one_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,20 +31,15 @@ def landscape(arguments: Namespace) -> Outcome:
     from gflow.statements.claims import exit_code
 
     check_report_folder(arguments.report, arguments.force)
-    with one_blas_thread():
+    with one_thread():
         problem, name = problem_of(arguments)
         with refusing("--rank"), progress("searching the landscape"):
             model = gflow.Factorization(problem.shape, arguments.rank)
             rng = np.random.default_rng(arguments.seed or 0)
             start = None if arguments.seed is None else model.random(arguments.seed)
             found = gflow.landscape(problem, model, rng=rng, start=start)
-        page = None
-        if arguments.report is not None:
-            from gflow.report import write_report
-
-            with refusing(arguments.report):
-                report = landscape_report(found, name)
-                page = write_report(report, arguments.report, formats=arguments.format, width=arguments.width)
+        asked = arguments.report is not None
+        page = written(landscape_report(found, name), arguments.report, arguments) if asked else None
     payload = {"name": name, "n_observed": problem.n_observed} | found.to_dict() | named(problem)
     return Outcome(payload, lambda: _parts(found, name, page), exit_code(landscape_claims(found)))
 

@@ -6,8 +6,9 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gflow.cli.inputs import TrajectoryRequest, announce_cost, one_blas_thread
+from gflow.cli.inputs import TrajectoryRequest, announce_cost
 from gflow.cli.output import Outcome, Refused, facts, progress, table, verdict
+from gflow.workers import one_thread
 
 if TYPE_CHECKING:
     from gflow.statements.ledger import Ledger
@@ -17,7 +18,7 @@ def ledger(arguments: Namespace) -> Outcome:
     """Return every statement with its verdict; a premise that fails on the data is no contradicted theorem."""
     if arguments.method == "graded":
         raise Refused("argument --method: graded is for 'gflow flow' and 'gflow critical' (see gflow ledger --help)")
-    with one_blas_thread():
+    with one_thread():
         from gflow.statements.ledger import ledger as of
 
         run = TrajectoryRequest.of(arguments)

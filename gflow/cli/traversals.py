@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gflow.cli.deep import deep_limit
-from gflow.cli.inputs import check_size, check_writable_file, named, one_blas_thread, problem_of, read_start
+from gflow.cli.inputs import check_size, check_writable_file, named, problem_of, read_start
 from gflow.cli.output import LINES, MISSING, Outcome, Refused, facts, few, matrix, number, progress, refusing, table
 from gflow.policy import LARGEST_TABLE
+from gflow.workers import one_thread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ def limit(arguments: Namespace) -> Outcome:
     if arguments.depth != 2:
         return deep_limit(arguments)
     check_writable_file(arguments.save)
-    with one_blas_thread():
+    with one_thread():
         problem, name = problem_of(arguments)
         model, theta = _start(arguments, problem.shape)
         with progress("following the saddles"):
@@ -58,7 +59,7 @@ def escape(arguments: Namespace) -> Outcome:
     """Return the saddles of the limit and how they are left, or those numbers for the critical point of --at."""
     import gflow
 
-    with one_blas_thread():
+    with one_thread():
         problem, name = problem_of(arguments)
         ending: dict[str, Any] = {"status": None, "reason": None}
         if arguments.at is None:

@@ -122,20 +122,20 @@ class _ConeStep:
         self.B, self.X, self.mu, self.missing = B, X, mu, missing
         self.Z = np.eye(len(X)) - np.tensordot(mu, B, 1)
         self.primal_root, self.dual_root = np.linalg.cholesky(X), np.linalg.cholesky(self.Z)
-        self.inverse = _symmetric(scipy.linalg.cho_solve((self.dual_root, True), np.eye(len(X))))
+        self.inverse = symmetric(scipy.linalg.cho_solve((self.dual_root, True), np.eye(len(X))))
         rows = B.reshape(len(B), -1)
         H = rows @ (X @ B @ self.inverse).reshape(len(B), -1).T
-        self.factor = scipy.linalg.cho_factor(_symmetric(H) + 1e-16 * np.trace(H) / len(H) * np.eye(len(H)))
+        self.factor = scipy.linalg.cho_factor(symmetric(H) + 1e-16 * np.trace(H) / len(H) * np.eye(len(H)))
 
     def corrected(self, least: float) -> Pair:
         """Return the next (X, mu), predicted and corrected; X Z is aimed at ``least`` times the identity or more."""
         d, (_, dX, dZ) = len(self.X), self.direction(0.0, np.zeros_like(self.X))
-        p, q = _length(self.primal_root, dX), _length(self.dual_root, dZ)
+        p, q = step_length(self.primal_root, dX), step_length(self.dual_root, dZ)
         centre = float(np.sum(self.X * self.Z)) / d
         predicted = float(np.sum((self.X + p * dX) * (self.Z + q * dZ))) / d
         target = max(min(1.0, (predicted / centre) ** 2) * centre, 1e-6 * centre, least)
-        dmu, dX, dZ = self.direction(target, _symmetric(dX @ dZ @ self.inverse))
-        X, mu = self.X + _length(self.primal_root, dX) * dX, self.mu + _length(self.dual_root, dZ) * dmu
+        dmu, dX, dZ = self.direction(target, symmetric(dX @ dZ @ self.inverse))
+        X, mu = self.X + step_length(self.primal_root, dX) * dX, self.mu + step_length(self.dual_root, dZ) * dmu
         for matrix in (X, np.eye(d) - np.tensordot(mu, self.B, 1)):
             # raises LinAlgError unless every eigenvalue is positive by more than the rounding of any decomposition
             np.linalg.cholesky(matrix - 4 * d * EPS * np.linalg.norm(matrix) * np.eye(d))
@@ -151,15 +151,17 @@ class _ConeStep:
                 raise np.linalg.LinAlgError("the Newton system is singular")
             dmu = dmu + more
             dZ = -np.tensordot(dmu, self.B, 1)
-            dX = aim - _symmetric(self.X @ dZ @ self.inverse)
+            dX = aim - symmetric(self.X @ dZ @ self.inverse)
         return dmu, dX, dZ
 
 
-def _length(root: np.ndarray, change: np.ndarray) -> float:
+def step_length(root: np.ndarray, change: np.ndarray) -> float:
+    """Return how far L L^T may go along a change and stay positive definite, at most 1; ``root`` is L."""
     half = scipy.linalg.solve_triangular(root, change, lower=True)
-    least = float(np.linalg.eigvalsh(_symmetric(scipy.linalg.solve_triangular(root, half.T, lower=True)))[0])
+    least = float(np.linalg.eigvalsh(symmetric(scipy.linalg.solve_triangular(root, half.T, lower=True)))[0])
     return min(1.0, -0.98 / least) if least < 0 else 1.0
 
 
-def _symmetric(X: np.ndarray) -> np.ndarray:
+def symmetric(X: np.ndarray) -> np.ndarray:
+    """Return the symmetric part of X."""
     return (X + X.T) / 2

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gflow import watch
+from gflow.checks import positive
 from gflow.completions.records import RankFit, frozen
 from gflow.problems import MatrixCompletion, as_completion
 
@@ -66,8 +67,7 @@ def rank_fit(
     problem = as_completion(problem)
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= min(problem.shape):
         raise ValueError(f"k must be an integer from 1 to {min(problem.shape)}; got {k!r}")
-    if isinstance(starts, bool) or not isinstance(starts, (int, np.integer)) or starts < 1:
-        raise ValueError(f"starts must be a positive integer; got {starts!r}")
+    positive(starts, "starts")
     rng = np.random.default_rng(0) if rng is None else rng
     unitary = problem.normalized
     batch = max(1, BATCH_ENTRIES // (sum(problem.shape) * k) ** 2)

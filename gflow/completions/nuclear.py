@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gflow import watch
+from gflow.checks import require_positive
 from gflow.completions.barrier import barrier_solution
 from gflow.completions.records import Completion, InaccurateSolution, frozen
 from gflow.completions.semidefinite import Pair, conic_solution, interior_point
@@ -72,8 +73,7 @@ def minimum_nuclear_norm(
     problem = as_completion(problem)
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}")
-    if not gap_tol > 0:
-        raise ValueError(f"gap_tol must be positive; got {gap_tol!r}")
+    require_positive(gap_tol=gap_tol)
     unitary = problem.normalized
     W, Y, name = _decoupled(unitary, gap_tol) if solver == "auto" else _solved(unitary, solver, gap_tol)
     W = np.where(problem.observed, unitary.values, W)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gflow import watch
+from gflow.checks import require_positive
 from gflow.completions.cone import Pair, conic_pair, interior_pair, separating
 from gflow.completions.records import Completion, InaccurateSolution, frozen
 from gflow.policy import DEPENDENCE, EPS
@@ -84,9 +85,7 @@ def minimum_trace(
         raise ValueError(f"X >= 0 needs square measurements; got {d} x {d2}: see symmetric_dilation")
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}")
-    for name, tol in (("gap_tol", gap_tol), ("fit_tol", fit_tol)):
-        if not tol > 0:
-            raise ValueError(f"{name} must be positive; got {tol!r}")
+    require_positive(gap_tol=gap_tol, fit_tol=fit_tol)
     task = _Task(problem.normalized)
     if not task.y.any():
         zero = np.zeros((d, d))

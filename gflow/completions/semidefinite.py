@@ -13,10 +13,9 @@ import scipy.linalg
 import scipy.sparse
 
 from gflow import watch
-from gflow.completions.cone import solved
+from gflow.completions.cone import Pair, solved, step_length, symmetric
 from gflow.problems import MatrixCompletion
 
-Pair = tuple[np.ndarray, np.ndarray]
 NUMBERS = 2**19
 """Numbers held while a block of rows of a Newton matrix is made."""
 
@@ -70,11 +69,12 @@ def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: in
             break
         mu = float(np.sum(F * Z)) / D
         _, dF, dZ = step.direction(0.0, np.zeros((D, D)))
-        predicted = float(np.sum((F + step.dual_length(dF) * dF) * (Z + step.primal_length(dZ) * dZ))) / D
+        p, q = step_length(step.dual_root, dF), step_length(step.primal_root, dZ)
+        predicted = float(np.sum((F + p * dF) * (Z + q * dZ))) / D
         centring = max(min(1.0, (predicted / mu) ** 2), 1e-6)
-        dy, dF, dZ = step.direction(centring * mu, _symmetric(step.G @ dF @ dZ))
-        length = step.dual_length(dF)
-        y, F, Z = y + length * dy, F + length * dF, Z + step.primal_length(dZ) * dZ
+        dy, dF, dZ = step.direction(centring * mu, symmetric(step.G @ dF @ dZ))
+        p, q = step_length(step.dual_root, dF), step_length(step.primal_root, dZ)
+        y, F, Z = y + p * dy, F + p * dF, Z + q * dZ
         Z[i, j] = Z[j, i] = -b / 2
     return -2 * Z[:d1, d1:], problem.adjoint(y)
 
@@ -85,7 +85,7 @@ class _NewtonStep:
     def __init__(self, problem: MatrixCompletion, F: np.ndarray, Z: np.ndarray) -> None:
         self.i, self.j, self.b, self.Z = problem.rows, problem.columns + problem.shape[0], problem.targets, Z
         self.dual_root, self.primal_root = np.linalg.cholesky(F), np.linalg.cholesky(Z)
-        self.G = _symmetric(scipy.linalg.cho_solve((self.dual_root, True), np.eye(len(F))))
+        self.G = symmetric(scipy.linalg.cho_solve((self.dual_root, True), np.eye(len(F))))
         self.factor = _factor(_schur(problem, self.G, Z))
 
     def direction(self, target: float, correction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,15 +94,7 @@ class _NewtonStep:
         dy = scipy.linalg.cho_solve(self.factor, self.b + 2 * aim[self.i, self.j], check_finite=False)
         dF = np.zeros_like(self.Z)
         dF[self.i, self.j] = dF[self.j, self.i] = dy
-        return dy, dF, aim - self.Z - _symmetric(self.G @ dF @ self.Z)
-
-    def dual_length(self, dF: np.ndarray) -> float:
-        """Return how far F may go along dF and stay positive definite, at most 1."""
-        return _length(self.dual_root, dF)
-
-    def primal_length(self, dZ: np.ndarray) -> float:
-        """Return how far Z may go along dZ and stay positive definite, at most 1."""
-        return _length(self.primal_root, dZ)
+        return dy, dF, aim - self.Z - symmetric(self.G @ dF @ self.Z)
 
 
 def _schur(problem: MatrixCompletion, G: np.ndarray, Z: np.ndarray) -> np.ndarray:
@@ -137,17 +129,6 @@ def _factor(H: np.ndarray) -> tuple[np.ndarray, bool]:
             H = np.tril(H, -1)
             H += H.T
     raise np.linalg.LinAlgError("the Newton system is indefinite")
-
-
-def _length(root: np.ndarray, change: np.ndarray) -> float:
-    half = scipy.linalg.solve_triangular(root, change, lower=True)
-    scaled = scipy.linalg.solve_triangular(root, half.T, lower=True)
-    least = float(np.linalg.eigvalsh(_symmetric(scaled))[0])
-    return min(1.0, -0.98 / least) if least < 0 else 1.0
-
-
-def _symmetric(X: np.ndarray) -> np.ndarray:
-    return (X + X.T) / 2
 
 
 def _modulus(W: np.ndarray, shift: float) -> np.ndarray:

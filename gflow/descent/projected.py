@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg.blas import dnrm2 as norm
 
 from gflow import watch
+from gflow.checks import positive
 from gflow.descent.record import Steps, checked_limits
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback
@@ -51,9 +52,7 @@ def svd_initialization(X: np.ndarray, rank: int | None = None, *, psd_tol: float
     if np.linalg.norm(X - X.T) > psd_tol * size:
         raise ValueError("X must be symmetric; pass (X + X.T) / 2 if its skew part means nothing")
     d = len(X)
-    rank = d if rank is None else rank
-    if isinstance(rank, bool) or not isinstance(rank, (int, np.integer)) or rank < 1:
-        raise ValueError(f"rank must be a positive integer; got {rank!r}")
+    rank = d if rank is None else positive(rank, "rank")
     values, V = np.linalg.eigh(X / 2 + X.T / 2)
     if values[0] < -psd_tol * size:
         raise ValueError(f"X must be positive semidefinite; its least eigenvalue is {values[0]:g}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.blas import dnrm2 as norm
 
+from gflow.checks import require_positive
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback, drive
 from gflow.flow.endings import STOPPED, loss_reached
@@ -33,9 +34,7 @@ def checked_limits(counts: dict[str, int], **limits: float | None) -> dict[str, 
         if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < least:
             raise ValueError(f"{name} must be an integer of at least {least}; got {count!r}")
     found = {name: np.inf if limit is None else limit for name, limit in limits.items()}
-    for name, limit in found.items():
-        if not limit > 0:
-            raise ValueError(f"{name} must be positive; got {limit!r}")
+    require_positive(**found)
     return found | counts
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gflow import watch
+from gflow.checks import positive
 from gflow.flow.run import IntegrationFailed
 from gflow.flow.trajectory import Status, Trajectory
 from gflow.policy import EPS
@@ -77,10 +78,9 @@ def end_to_end_flow(
     """
     from scipy.integrate import LSODA
 
-    if isinstance(depth, bool) or not isinstance(depth, (int, np.integer)) or depth < 1:
-        raise ValueError(f"depth must be a positive integer; got {depth!r}")
+    depth = positive(depth, "depth")
     X, Y = _factored(W, tuple(problem.shape))
-    found = _Seen(problem, X.shape, Y.shape, int(depth))
+    found = _Seen(problem, X.shape, Y.shape, depth)
     y = np.concatenate([X.ravel(), Y.ravel()])
     sizes = np.linalg.norm(X, axis=0), np.linalg.norm(Y, axis=1)  # of columns that may differ by many orders
     atol = rtol * np.concatenate([np.tile(sizes[0], len(X)), np.repeat(sizes[1], Y.shape[1])])

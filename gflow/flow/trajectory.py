@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gflow.files import read_arrays, write_arrays
+from gflow.plain import plain
 from gflow.showing import Drawn, Tabular
 
 
@@ -176,19 +177,13 @@ class Trajectory(Drawn, Tabular):
     def to_dict(self) -> dict[str, Any]:
         """Return the summary (no states) for JSON."""
         return {
-            "status": str(self.status),
-            "message": self.message,
-            "method": self.method,
+            **plain(self, "status message method"),
             "time": float(self.times[-1]),
             "loss": _finite(self.final_loss),
             "gradient_norm": _finite(float(self.gradient_norms[-1])),
-            "plateaus": [plateau.to_dict() for plateau in self.plateaus],
-            "conservation_drift": self.conservation_drift,
-            "monotonicity_defect": self.monotonicity_defect,
+            **plain(self, "plateaus conservation_drift monotonicity_defect"),
             "error": None if self.error is None else _finite(self.error),
-            "n_gradients": self.n_gradients,
-            "n_hessians": self.n_hessians,
-            "n_steps": self.n_steps,
+            **plain(self, "n_gradients n_hessians n_steps"),
         }
 
     def __repr__(self) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from gflow import watch
+from gflow.checks import require_positive, require_tolerance
 from gflow.flow import Status, Trajectory
+from gflow.flow.integration import checked_start
 from gflow.flow.trust import ENDED, FINEST, TIGHTER, continued
 from gflow.graded.run import GradedRun
 from gflow.models import Factorization
@@ -92,18 +94,14 @@ def graded_flow(
     """
     problem = as_completion(problem)
     model = Factorization(problem.shape, rank)
-    start = _checked_start(start, model.dim)
+    start = checked_start(start, model.dim)
     if not np.isfinite(log_scale):
         raise ValueError(f"log_scale must be finite; got {log_scale!r}")
-    if not 1e-13 <= rtol <= 1e-2:
-        raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {rtol!r}")
-    if error_tol is not None and not error_tol > 0:
-        raise ValueError(f"error_tol must be positive; got {error_tol!r}")
+    require_tolerance(rtol)
     limits = {"loss_tol": loss_tol, "gradient_tol": gradient_tol, "norm_limit": norm_limit}
     horizon = np.inf if t_end is None else t_end
-    for name, limit in (*limits.items(), ("t_end", horizon), ("max_evaluations", max_evaluations)):
-        if not limit > 0:
-            raise ValueError(f"{name} must be positive; got {limit!r}")
+    allowed = np.inf if error_tol is None else error_tol
+    require_positive(error_tol=allowed, **limits, t_end=horizon, max_evaluations=max_evaluations)
 
     def follow(rtol: float) -> tuple[Trajectory, float]:
         run = GradedRun(problem, model, start, log_scale, rtol, horizon, max_evaluations, limits)
@@ -133,12 +131,3 @@ def _judged(path: Trajectory, allowed: float, size: float) -> Trajectory:
         return path
     said = f"rounding errors in what only structure keeps apart leave the end uncertain by {path.error:.2g}"
     return replace(path, status=Status.ROUNDOFF, message=f"{said}; otherwise {path.message}")
-
-
-def _checked_start(start: np.ndarray, dim: int) -> np.ndarray:
-    theta = np.array(start, dtype=float)
-    if theta.shape != (dim,):
-        raise ValueError(f"start must have shape ({dim},); got {theta.shape}")
-    if not np.isfinite(theta).all():
-        raise ValueError("start must be finite")
-    return theta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +14,30 @@ if TYPE_CHECKING:
     from gflow.objective import Objective
 
 
+class Subspace(ABC):
+    """A linear subspace of parameters, known by the nearest point to any other."""
+
+    @abstractmethod
+    def project(self, theta: np.ndarray) -> np.ndarray:
+        """Return the nearest point, shape (dim,)."""
+
+    def distance(self, theta: np.ndarray) -> float:
+        """Return the distance of theta, shape (dim,); scales as s^(1/L) when M is multiplied by s."""
+        return float(np.linalg.norm(theta - self.project(theta)))
+
+    def defect(self, objective: Objective, theta: np.ndarray) -> float:
+        """Return |normal part of the gradient| / |gradient| at the point nearest to theta, 0.0 where that vanishes.
+
+        Zero up to rounding where the flow keeps the space. Near a critical point the ratio magnifies rounding: ask at
+        generic points.
+        """
+        gradient = objective.gradient(self.project(theta))
+        size = float(np.abs(gradient).max())
+        return self.distance(gradient / size) / float(np.linalg.norm(gradient / size)) if size else 0.0
+
+
 @dataclass(frozen=True, eq=False)
-class LinearSpace:
+class LinearSpace(Subspace):
     """A linear subspace of parameters, which ``confinement`` takes as it takes a ``Manifold``.
 
     Attributes
@@ -38,19 +61,6 @@ class LinearSpace:
     def project(self, theta: np.ndarray) -> np.ndarray:
         """Return the nearest point, shape (..., dim)."""
         return (theta @ self.basis) @ self.basis.T
-
-    def distance(self, theta: np.ndarray) -> float:
-        """Return the distance of theta, shape (dim,), to the space."""
-        return float(np.linalg.norm(theta - self.project(theta)))
-
-    def defect(self, objective: Objective, theta: np.ndarray) -> float:
-        """Return |normal part of the gradient| / |gradient| at the point nearest to theta, 0.0 where that vanishes.
-
-        Zero up to rounding where the flow keeps the space.
-        """
-        gradient = objective.gradient(self.project(theta))
-        size = float(np.abs(gradient).max())
-        return self.distance(gradient / size) / float(np.linalg.norm(gradient / size)) if size else 0.0
 
     def normal_growth(self, objective: Objective, theta: np.ndarray) -> float:
         """Return the largest eigenvalue of -Hessian on the normal space at the point nearest to theta."""

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow import watch
+from gflow.manifolds.linear import Subspace
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
 
 @dataclass(frozen=True, eq=False)
-class Manifold:
+class Manifold(Subspace):
     """The closure of Omega_k, or of a sub-Omega_k: a linear subspace that the gradient flow does not leave.
 
     Attributes
@@ -58,10 +59,6 @@ class Manifold:
         """Return the point of the manifold nearest to theta, shape (dim,)."""
         return self.embed(*self.reduced(theta))
 
-    def distance(self, theta: np.ndarray) -> float:
-        """Return the distance of theta to the manifold; scales as s^(1/L) when M is multiplied by s."""
-        return float(np.linalg.norm(theta - self.project(theta)))
-
     def reduced(self, theta: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return (A Q, Q^T B) on the active rows and columns, shapes (|I|, k) and (k, |J|).
 
@@ -91,18 +88,6 @@ class Manifold:
         wide = [np.zeros(layer) for layer in self.model.layers]
         wide[0][rows], wide[-1][:, columns] = factors[0], factors[-1]
         return self.model.theta(wide[0], *factors[1:-1], wide[-1])
-
-    def defect(self, objective: Objective, theta: np.ndarray) -> float:
-        """Return |normal part of the gradient| / |gradient| at the point of the manifold nearest to theta.
-
-        Zero up to rounding where the flow preserves the manifold, and 0.0 where the gradient vanishes. Near a critical
-        point the ratio magnifies rounding: ask at generic points.
-        """
-        gradient = objective.gradient(self.project(theta))
-        size = float(np.abs(gradient).max())
-        if size == 0.0:
-            return 0.0
-        return self.distance(gradient / size) / float(np.linalg.norm(gradient / size))
 
     def normal_growth(self, objective: Objective, theta: np.ndarray) -> float:
         """Return the largest eigenvalue of -Hessian on the normal space at the point nearest to theta.

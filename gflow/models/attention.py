@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gflow.checks import positive
 from gflow.models.attention_paths import Context, Weights, context, pulled, tilted
 from gflow.models.functions import LastPoint, checked_inputs, product_rank, product_vanishes
-from gflow.models.protocol import normal_start, positive
+from gflow.models.protocol import normal_start
 
 Array = np.ndarray
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from gflow.checks import positive
 from gflow.models.functions import checked_inputs
-from gflow.models.protocol import Model, normal_start, positive
+from gflow.models.protocol import Model, normal_start
 
 REQUIRED = ("shape", "dim", "output")
 DERIVED = ("tangent", "pullback", "bend", "increment", "jacobian", "bend_matrix")

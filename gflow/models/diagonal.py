@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from gflow.checks import positive
 from gflow.models.functions import checked_inputs, checked_target
-from gflow.models.protocol import normal_start, positive
+from gflow.models.protocol import normal_start
 
 Array = np.ndarray
 

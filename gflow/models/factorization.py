@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gflow.checks import positive
 from gflow.models.functions import checked_target, product_rank, rational_rank
 from gflow.models.layers import (
     Factors,
@@ -20,7 +21,7 @@ from gflow.models.layers import (
     products_before,
     sandwich,
 )
-from gflow.models.protocol import checked_shape, normal_start, positive
+from gflow.models.protocol import checked_shape, normal_start
 from gflow.policy import EPS
 
 

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from gflow.checks import positive
+
 
 class Model(Protocol):
     """A smooth map from a flat parameter theta, shape (dim,), to an output W, shape ``shape``.
@@ -70,13 +72,6 @@ class Model(Protocol):
 
     def bend_matrix(self, theta: np.ndarray, G: np.ndarray) -> np.ndarray:
         """Return the matrix of ``bend(theta, ., G)``, shape (dim, dim)."""
-
-
-def positive(value: int, name: str) -> int:
-    """Return ``value`` as an int; raise ``ValueError`` unless it is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a positive integer; got {value!r}")
-    return int(value)
 
 
 def positive_number(value: float, name: str) -> float:

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from gflow.models.protocol import normal_start, positive, positive_number
+from gflow.checks import positive
+from gflow.models.protocol import normal_start, positive_number
 
 
 @dataclass(frozen=True, init=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.checks import positive
 from gflow.plain import plain
 from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
 
@@ -25,7 +26,7 @@ def commuting_measurements(size: int, count: int, rng: np.random.Generator) -> n
 
     Raises ``ValueError`` unless both numbers are positive integers.
     """
-    _positive(size, "size"), _positive(count, "count")
+    positive(size, "size"), positive(count, "count")
     Q, R = np.linalg.qr(rng.standard_normal((size, size)))
     Q = Q * np.where(np.diagonal(R) < 0, -1.0, 1.0)
     A = (Q * rng.standard_normal((count, 1, size))) @ Q.T
@@ -43,8 +44,8 @@ def gaussian_measurements(shape: tuple[int, int], count: int, rng: np.random.Gen
 
     Raises ``ValueError`` unless all numbers are positive integers.
     """
-    d1, d2 = (_positive(size, name) for size, name in zip(shape, ("d1", "d2"), strict=True))
-    return rng.standard_normal((_positive(count, "count"), d1, d2)) / np.sqrt(count)
+    d1, d2 = (positive(size, name) for size, name in zip(shape, ("d1", "d2"), strict=True))
+    return rng.standard_normal((positive(count, "count"), d1, d2)) / np.sqrt(count)
 
 
 def symmetric_dilation(problem: Any) -> MatrixSensing:
@@ -144,9 +145,3 @@ def nuclear_norm_counterexample(ratio: float = 2.0) -> NormCounterexample:
     for array in arrays:
         array.setflags(write=False)
     return NormCounterexample(problem, *arrays)
-
-
-def _positive(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a positive integer; got {value!r}")
-    return int(value)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gflow import watch
+from gflow.checks import positive
 from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.kernel import KernelElement, kernel_element
 from gflow.operators.relaxation import rank_one_bound
@@ -137,12 +138,10 @@ def restricted_isometry(
     Rank r of Gunasekar et al. 2017 and Jin et al. 2023 is the rank of X here; a theorem on recovery of rank r usually
     asks for delta at rank 2 r or more.
     """
-    for value, name in ((rank, "rank"), (starts, "starts")):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be a positive integer; got {value!r}")
+    rank, starts = positive(rank, "rank"), positive(starts, "starts")
     rng = np.random.default_rng(0) if rng is None else rng
     given = Operator.of(as_sensing(problem), symmetric)
-    rank = min(int(rank), given.full)
+    rank = min(rank, given.full)
     search = _full_rank if rank == given.full else _bracket
     if given.rows.any():
         smallest, largest, low, high, kernel, method = search(given, rank, starts, rng)

@@ -148,8 +148,7 @@ def draw_convergence(
     predicted : sequence of float or None
         One predicted order for each series, drawn as a broad pale line through the middle of the points.
     """
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    ax.set(xscale="log", yscale="log")
     given = list(series)
     expected = list(predicted) or [None] * len(given)
     for k, ((label, alphas, errors, slope), order) in enumerate(zip(given, expected, strict=True)):
@@ -165,8 +164,7 @@ def draw_convergence(
             axis.minorticks_off()
         else:
             _few_ticks(axis)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     if ax.lines:
         ax.legend()
     return ax
@@ -221,8 +219,7 @@ def draw_plateau_times(
         style = {"color": color, "marker": MARKERS[k % len(MARKERS)], "linestyle": "none"}
         name = f"plateau {k}" if labels is None else labels[k]
         ax.plot(alphas, seen, **{**style, "label": name, **line_style})
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel("waiting time (dashed: predicted)")
+    ax.set(xlabel=xlabel, ylabel="waiting time (dashed: predicted)")
     ax.legend()
     return ax
 
@@ -260,8 +257,7 @@ def draw_chain(
         ax.annotate(label, (position, height), **place)
     ax.minorticks_off()
     ax.margins(x=0.09)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel("loss $R$")
+    ax.set(xlabel=xlabel, ylabel="loss $R$")
     return ax
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gflow.plain import plain
 from gflow.statements.claims import Claim, Finding
 from gflow.statements.ledger import aggregated
 from gflow.statements.statement import Statement
@@ -145,13 +146,9 @@ class Entry:
         """Return what was checked, by whom it is said, what it asks for, and its verdict, JSON-ready."""
         said, whole = self.statement, self.whole
         return {
-            "id": said.id,
-            "title": said.title,
-            "source": said.source,
-            "kind": str(said.kind),
-            "formula": said.formula,
-            "verdict": str(whole.verdict),
-            "hypotheses": [{"name": f.name, "met": f.met, "found": f.found} for f in whole.hypotheses],
+            **plain(said, "id title source kind formula"),
+            **plain(whole, "verdict"),
+            "hypotheses": [plain(finding, "name met found") for finding in whole.hypotheses],
             "claims": [claim.id for claim in self.claims],
         }
 

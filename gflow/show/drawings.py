@@ -181,8 +181,7 @@ def _steps(ax: Axes, times: list[float], losses: list[float], **style: Any) -> N
     floor = min(kept) / 30.0
     heights = [loss if loss > 1e-12 * largest else floor for loss in losses]
     ax.plot(times, heights, **{"drawstyle": "steps-post", "color": PALETTE[0], **style})
-    ax.set_yscale("log")
-    ax.set_ylim(floor, 3.0 * max(kept))
+    ax.set(yscale="log", ylim=(floor, 3.0 * max(kept)))
     ax.minorticks_off()
     ax.set_ylabel("loss $R$")
 

@@ -92,23 +92,18 @@ def norm(given: Evidence) -> Claim:
     """Return the claim that the limit has the least nuclear norm, measured by the excess relative to the minimum."""
     found = given.once(limit)
     if found.nuclear_norm is None:
-        return NORM.judged(given, (None, "no limit"), lambda text: Claim.undecided(NORM.id, NORM.title, text))
+        return NORM.judged(given, (None, "no limit"))
     least = gflow.minimum_nuclear_norm(given.problem)
     excess = found.nuclear_norm / least.nuclear_norm - 1.0 if least.nuclear_norm else 0.0
     text = f"nuclear norm {found.nuclear_norm:.8g}, minimum {least.nuclear_norm:.8g}"
-    return NORM.judged(
-        given,
-        (excess, text),
-        lambda reason: Claim.bounded(NORM.id, NORM.title, excess, -LIMIT_TOL, LIMIT_TOL, reason=reason),
-    )
+    return NORM.judged(given, (excess, text), (-LIMIT_TOL, LIMIT_TOL))
 
 
 def closed_form(given: Evidence) -> Claim:
     """Return the claim on the limit's form, measured by the largest difference relative to max|M|."""
     found, problem = given.once(limit), given.problem
     if found.end is None or _complete(given)[0] is not True:  # type: ignore[index]
-        measured = None, "not compared"
-        return FORM.judged(given, measured, lambda text: Claim.undecided(FORM.id, FORM.title, text))
+        return FORM.judged(given, (None, "not compared"))
     sizes = np.zeros(min(problem.shape))
     for part in gflow.connectivity(problem).coupling_components:
         block = problem.values[np.ix_(part.rows, part.columns)]
@@ -118,11 +113,7 @@ def closed_form(given: Evidence) -> Claim:
     missed = np.abs(found.singular_values - sizes).max()
     missed = max(missed, np.abs(problem.residual(found.end)).max()) / problem.size
     text = "largest error of a singular value, which is the sum over the components, or of an observed entry"
-    return FORM.judged(
-        given,
-        (float(missed), text),
-        lambda reason: Claim.bounded(FORM.id, FORM.title, float(missed), 0.0, LIMIT_TOL, reason=reason),
-    )
+    return FORM.judged(given, (float(missed), text), (0.0, LIMIT_TOL))
 
 
 def saddles(given: Evidence) -> Iterator[Claim]:

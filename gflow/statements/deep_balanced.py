@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 
 import gflow
+from gflow.statements.balanced import SQUARE
 from gflow.statements.claims import Claim
 from gflow.statements.deep import EXISTS, LIMIT_TOL, OURS, applies, limit
 from gflow.statements.evidence import Evidence
-from gflow.statements.statement import Answer, Hypothesis, Statement
+from gflow.statements.statement import Statement
 
 N_POINTS = 4
 RATE_TOL = 1e-9
@@ -67,11 +68,7 @@ def orbits(given: Evidence) -> Claim:
                 return Claim.undecided(ORBITS.id, ORBITS.title, "an orbit does not end")
             worst, count = max(worst, float(np.abs(W - there.matrix).max()) / problem.size), count + 1
     text = f"largest difference of the ends of {count} orbits, relative to max|M|"
-    return ORBITS.judged(
-        given,
-        (worst, text),
-        lambda reason: Claim.bounded(ORBITS.id, ORBITS.title, worst, 0.0, LIMIT_TOL, reason=reason),
-    )
+    return ORBITS.judged(given, (worst, text), (0.0, LIMIT_TOL))
 
 
 def orbit_end(problem: gflow.MatrixCompletion, saddle: gflow.DeepSaddle, depth: int) -> np.ndarray | None:
@@ -92,20 +89,11 @@ def orbit_end(problem: gflow.MatrixCompletion, saddle: gflow.DeepSaddle, depth: 
     return path.final.reshape(problem.shape) * problem.unit if ended else None
 
 
-def _square(given: Evidence) -> Answer:
-    d1, d2 = given.problem.shape
-    return d1 == d2 <= given.model.rank, f"shape {d1} x {d2}, width {given.model.rank}"
-
-
-SQUARE = Hypothesis("square at full width", "the matrix is square and the width r is at least its order", _square)
-
-
 def signs(given: Evidence) -> Claim:
     """Return the claim, measured by the number of states whose det W has not the sign of the start."""
     model, (d1, d2) = given.model, given.problem.shape
     if d1 != d2 or model.rank < d1 or d1 * d2 > LARGEST_DIM_BALANCED:
-        text = f"shape {d1} x {d2}, width {model.rank}: not followed"
-        return SIGN.judged(given, (None, text), lambda reason: Claim.undecided(SIGN.id, SIGN.title, reason))
+        return SIGN.judged(given, (None, f"shape {d1} x {d2}, width {model.rank}: not followed"))
     rng, wrong, looked = given.rng(SIGN.id), 0, []
     start = gflow.balanced_start(model, rng, BALANCED_SCALE)
     first, *rest = model.factors(start)

@@ -39,7 +39,7 @@ def gauge(path: gflow.Trajectory) -> float:
 def clock(given: Evidence) -> Claim:
     """Return the claim, measured by the largest relative difference of the times of the plateaus."""
     if not SMALL_START.of(given).met:
-        return CLOCK.judged(given, (None, "not compared"), lambda text: Claim.undecided(CLOCK.id, CLOCK.title, text))
+        return CLOCK.judged(given, (None, "not compared"))
     found, path = given.once(predicted), given.trajectory
     seen = []
     for saddle, after, time, error in zip(

@@ -96,7 +96,7 @@ def coupling(given: Evidence) -> Claim:
     """Return the claim, measured by the share of the velocity of a component's block of W that others cause."""
     parts = parts_of(given)
     if len(parts) < 2:
-        return COUPLING.judged(given, (None, "nothing to couple"), _undecided)
+        return COUPLING.judged(given, (None, "nothing to couple"))
     rng, model, least = given.rng(COUPLING.id), given.model, np.inf
     for _ in range(N_POINTS):
         theta = rng.standard_normal(model.dim)
@@ -122,10 +122,6 @@ def exact(given: Evidence) -> Iterator[Claim]:
     for identity in symbolic.deep_identities(given.model.depth):
         id, reason = f"{IDENTITIES.id}.{identity.name}", "for all sizes, all masks and all values, with sympy"
         yield Claim.bounded(id, identity.statement, len(identity.violations), 0.0, 0.0, reason=reason)
-
-
-def _undecided(text: str) -> Claim:
-    return Claim.undecided(COUPLING.id, COUPLING.title, text)
 
 
 _check = partial(Statement, source=OURS, kind="check", applies=applies)

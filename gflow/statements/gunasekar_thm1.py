@@ -27,7 +27,7 @@ def claim(given: Evidence) -> Claim:
     """Return the claim, measured by the trace of the limit over the certified minimum."""
     limit = given.once(closed)
     if limit is None:
-        return STATEMENT.judged(given, (None, "no closed path"), lambda text: Claim.undecided(ID, TITLE, text))
+        return STATEMENT.judged(given, (None, "no closed path"))
     trace = float(np.trace(limit))
     found = f"the limit from alpha = {ALPHA:g} unit in closed form has trace {trace:.10g}"
     return STATEMENT.judged(given, (trace, found), lambda text: _least(given, trace, text))

@@ -22,8 +22,7 @@ LARGEST_ORDER = 12
 
 def claim(given: Evidence) -> Claim:
     """Return the claim, measured by the rank of the limit."""
-    measured = given.rank, ranks(given)
-    return STATEMENT.judged(given, measured, lambda text: Claim.undecided(ID, TITLE, text, given.rank))
+    return STATEMENT.judged(given, (given.rank, ranks(given)))
 
 
 def _dilated(given: Evidence) -> Answer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from gflow.statements.claims import Claim, Finding, Verdict
+from gflow.statements.claims import Claim, Finding, Interval, Verdict
 from gflow.statements.evidence import Evidence, factored_completion
 
 _FAILING = ((False, "not met", Claim.unmet), (None, "not known", Claim.undecided))
@@ -148,7 +148,7 @@ class Statement:
         self,
         given: Evidence,
         measured: tuple[float | None, str],
-        conclusion: Callable[[str], Claim],
+        conclusion: Callable[[str], Claim] | Interval | None = None,
         beside: Sequence[Finding] = (),
     ) -> Claim:
         """Return the conclusion's claim where every hypothesis is met, else a claim that says which is not.
@@ -157,7 +157,8 @@ class Statement:
         ----------
         measured : (number, text)
             What the conclusion speaks of, shown also where the theorem does not apply.
-        conclusion : function from the text on the hypotheses to the claim
+        conclusion : function from the text on the hypotheses to the claim, or (low, high)
+            Where the number must lie. Default: it is undecided.
         beside : sequence of Finding
             What the theorem does not ask for but a reader should know; they have no part in the verdict.
         """
@@ -169,7 +170,11 @@ class Statement:
             names = ", ".join(finding.name for finding in findings if finding.met is met)
             if names:
                 return build(self.id, self.title, f"{word}: {names}; {text}", value)
-        return conclusion(text)
+        if conclusion is None:
+            return Claim.undecided(self.id, self.title, text, value)
+        if callable(conclusion):
+            return conclusion(text)
+        return Claim.bounded(self.id, self.title, value, *conclusion, reason=text)
 
     def _excused(self, claim: Claim) -> Claim:
         """Return a claim that is not contradicted where a premise or a conjecture fails, or a hypothesis is not met."""

@@ -1,4 +1,7 @@
-"""What every study offers, and how its result becomes a report."""
+"""What every study offers, and how its result becomes a report.
+
+Studies take from here what they are written with: ``Claim``, ``Columns``, ``Panel`` and ``Table``.
+"""
 
 from __future__ import annotations
 

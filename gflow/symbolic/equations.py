@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from gflow.checks import positive
+from gflow.plain import plain
+
 Component = tuple[tuple[int, ...], tuple[int, ...]]
 """Rows and columns (from 0) of one connected component."""
 
@@ -69,13 +72,8 @@ class SymbolicFlow:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
-        return {
-            "mask": self.mask.tolist(),
-            "rank": self.rank,
-            "components": [[list(rows), list(columns)] for rows, columns in self.components],
-            "loss": str(self.loss),
-            "equations": equations_text(self),
-        }
+        found = plain(self, "mask rank components")
+        return found | {"loss": str(self.loss), "equations": equations_text(self)}
 
 
 def symbolic_flow(mask: Any, rank: int | None = None, values: Any = None) -> SymbolicFlow:
@@ -199,13 +197,6 @@ def symbols(name: str, rows: int, columns: int, wide: bool = False) -> Any:
 
     gap = "_" if wide else ""
     return sp.ImmutableDenseMatrix(rows, columns, lambda i, j: sp.Symbol(f"{name}_{i + 1}{gap}{j + 1}"))
-
-
-def positive(value: int, name: str) -> int:
-    """Return ``value`` as an int; raise ``ValueError`` unless it is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a positive integer; got {value!r}")
-    return int(value)
 
 
 def _mask(mask: Any) -> np.ndarray:

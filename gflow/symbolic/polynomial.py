@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gflow.symbolic.equations import SymbolicFlow, connected_components, positive, symbolic_flow, symbols
+from gflow.checks import positive
+from gflow.symbolic.equations import SymbolicFlow, connected_components, symbolic_flow, symbols
 
 
 @dataclass(frozen=True, slots=True, eq=False)

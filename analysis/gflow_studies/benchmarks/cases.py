@@ -19,7 +19,7 @@ from gflow_studies.benchmarks.growth import growth_study
 from gflow_studies.benchmarks.limits import DRIFT, LIMIT_CASES, LIMIT_STUDIES
 from gflow_studies.benchmarks.peers import PEER_CASES, PEER_STUDIES, largest_step, peer_sides
 from gflow_studies.benchmarks.references import REFERENCE_CASES, REFERENCE_STUDIES
-from gflow_studies.benchmarks.scale import SCALE_CASES
+from gflow_studies.benchmarks.scale import SCALE_CASES, descent_end
 from gflow_studies.benchmarks.timing import Case, Side
 
 RTOL = 1e-8
@@ -60,13 +60,7 @@ def _descent(
     """Return plain full-batch gradient descent to the same loss, at most 200000 steps."""
 
     def run() -> tuple[np.ndarray, int]:
-        theta = start.copy()
-        for count in range(1, 200_001):
-            theta -= step * objective.gradient(theta)
-            if count % 50 == 0:
-                value = objective.value(theta)
-                if not np.isfinite(value) or value <= loss:
-                    break
+        theta, count, _ = descent_end(objective, start, step, loss, 200_000)
         return model.output(theta), count
 
     return run

@@ -111,7 +111,6 @@ def draw_growth(rows: Sequence[CostGrowth], ax: Any, **line_style: Any) -> Any:
             sizes, np.array(row.costs) / row.costs[0], "o-", label=f"{row.quantity} in {row.size}", **line_style
         )
         ax.loglog(sizes, sizes**row.expected, "--", color=line.get_color(), linewidth=0.7)
-    ax.set_xlabel("size, relative to the smallest")
-    ax.set_ylabel("cost, relative to the first")
+    ax.set(xlabel="size, relative to the smallest", ylabel="cost, relative to the first")
     ax.legend(fontsize="small")
     return ax

@@ -65,14 +65,16 @@ def largest_stable_step(objective: gflow.Objective, theta: np.ndarray, products:
     return STABLE / float(np.linalg.norm(top))
 
 
-def descent_end(objective: gflow.Objective, start: np.ndarray, step: float) -> tuple[np.ndarray, int, float]:
-    """Return where gradient descent stands at the loss 1e-12 or after 2000 steps, the steps, and the loss there."""
+def descent_end(
+    objective: gflow.Objective, start: np.ndarray, step: float, loss: float = LOSS, steps: int = DESCENT_STEPS
+) -> tuple[np.ndarray, int, float]:
+    """Return where plain gradient descent stands at that loss or after so many steps, the steps, and the loss there."""
     theta, value = start.copy(), np.inf
-    for count in range(1, DESCENT_STEPS + 1):
+    for count in range(1, steps + 1):
         theta -= step * objective.gradient(theta)
         if count % 50 == 0:
             value = float(objective.value(theta))
-            if not np.isfinite(value) or value <= LOSS:
+            if not np.isfinite(value) or value <= loss:
                 break
     return theta, count, value
 

@@ -12,9 +12,7 @@ import numpy as np
 import gflow
 from gflow.plots import PALETTE
 from gflow.plots.style import DASHES
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.head_flows import (
     HEADS,

@@ -11,9 +11,7 @@ import numpy as np
 import gflow
 from gflow.plots import PALETTE
 from gflow.plots.style import DASHES, MARKERS
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 
 TITLE = "Few entries: deeper products reconstruct better from the same start"
@@ -146,6 +144,5 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
                 here = (columns["depth"] == depth) & (columns["seen"] == seen)
                 style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[j]}
                 ax.loglog(columns["scale"][here], columns["error"][here], **style, label=f"L = {depth}, {seen} seen")
-        ax.set_xlabel("scale of W at the start")
-        ax.set_ylabel("reconstruction error")
+        ax.set(xlabel="scale of W at the start", ylabel="reconstruction error")
         ax.legend(fontsize="x-small")

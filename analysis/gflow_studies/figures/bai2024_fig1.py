@@ -11,9 +11,8 @@ import numpy as np
 import gflow
 from gflow.plots import PALETTE
 from gflow.plots.style import MARKERS
-from gflow.report import Table
 from gflow.statements.claims import Claim, Verdict
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Columns, Panel, Table
 from gflow_studies.figures.repeats import KIND_NAMES, KINDS, RANK_TOL, SIZES, RepeatCase, repeats
 from gflow_studies.figures.repeats_drawing import draw_cumulative, draw_norms, draw_ranks, draw_shares, legend_above
 

@@ -11,9 +11,7 @@ import numpy as np
 import gflow
 from gflow.data import example
 from gflow.plots import EntryStatus, draw_matrix, draw_observation_graph
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 
 TITLE = "Bai et al. 2024, Figure 2: matrices and their observation graphs"
 FORMULA = r"i \sim j \iff P_{ij} = 1, \; M_{ij} \ne 0"

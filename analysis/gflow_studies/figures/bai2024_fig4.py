@@ -10,9 +10,7 @@ import numpy as np
 
 import gflow
 from gflow.data import example
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow_studies.figures import panels
 from gflow_studies.figures.cross_entries import SMALL, CrossEntry, first_cross_entry, law_test
 from gflow_studies.figures.disconnected import asymmetry_claim, draw_asymmetry, draw_entries, draw_outputs, law_claims

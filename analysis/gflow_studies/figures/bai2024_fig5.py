@@ -11,9 +11,7 @@ import numpy as np
 import gflow
 from gflow.data import example
 from gflow.plots import draw_convergence
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.plane_drawings import draw_directions, draw_plane, draw_rays
 from gflow_studies.figures.plane_invariance import invariance, invariance_claims

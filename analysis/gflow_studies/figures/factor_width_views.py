@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from gflow.plots.style import DASHES, INK, MARKERS, PALETTE
-from gflow.report import Table
-from gflow.studies.study import Columns
+from gflow.studies.study import Columns, Table
 from gflow_studies.figures.factor_widths import CURVES, EXACT, FIT_TOL, Result, WidthCase
 
 SVD = "from the factor of $X_{gd}$"
+LINES = {"X_gd": "$X_{gd}$", "minimum": "minimum $\\|X\\|_*$"}
+"""Reference lines with their labels."""
 
 
 def label(curve: str) -> str:
@@ -46,22 +47,21 @@ def columns(result: Result, values: Mapping[str, np.ndarray], lines: Mapping[str
     return found | {name: np.full(len(widths), level) for name, level in lines.items()}
 
 
-def draw_widths(shown: Columns, curves: Sequence[str], lines: Mapping[str, str], ax: Any, ylabel: str) -> None:
+def draw_widths(shown: Columns, curves: Sequence[str], ax: Any, ylabel: str) -> None:
     """Draw the curves with error bars and the reference lines, named by their labels."""
     for k, curve in enumerate(curves):
         style = {"color": PALETTE[k % len(PALETTE)], "marker": MARKERS[k % len(MARKERS)], "capsize": 2, "linewidth": 1}
         ax.errorbar(shown["width"], shown[curve], yerr=shown[f"{curve}-error"], label=label(curve), **style)
-    for k, (name, words) in enumerate(lines.items()):
+    for k, (name, words) in enumerate(LINES.items()):
         ax.axhline(shown[name][0], color=INK, linestyle=DASHES[1 + k], linewidth=1, label=words)
     ax.set_xscale("log")
     ax.set_xticks(shown["width"], [str(width) for width in shown["width"]])
     ax.minorticks_off()
-    ax.set_xlabel("factor width $d$")
-    ax.set_ylabel(ylabel)
+    ax.set(xlabel="factor width $d$", ylabel=ylabel)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
 
 
-def table_of_runs(result: Result) -> Table:
+def tables_of_runs(result: Result) -> Sequence[Table]:
     """Return mean error, trace over the minimum, and misfit of every curve and width, and how the runs ended."""
     names = ("case", "curve", "width", "error", "trace / minimum", "|A(X) - y| / |y|", "fit", "endings")
     rows: list[list[Any]] = []
@@ -74,7 +74,7 @@ def table_of_runs(result: Result) -> Table:
                 counts = ", ".join(f"{np.sum(endings[k] == end)} {end}" for end in dict.fromkeys(endings[k]))
                 rows.append([name, curve, width, errors[k].mean(), norms.mean(), misfits.max(), fit, counts])
     text = f"All runs: means over the starts; the misfit is the largest, and a run fits at {FIT_TOL:g}."
-    return Table("runs", text, names, rows)
+    return [Table("runs", text, names, rows)]
 
 
 def setting(case_words: str) -> str:

@@ -105,6 +105,11 @@ class Result:
     cases: Mapping[str, WidthCase]
 
 
+def shared_run(config: Widths, jobs: int = 1) -> Result:
+    """Return what `runs` does, and holds between studies, for any number of processes."""
+    return runs(config, jobs)
+
+
 @lru_cache(maxsize=2)
 def runs(config: Widths, jobs: int) -> Result:
     """Return all runs of a configuration; two studies share them."""

@@ -10,9 +10,7 @@ import numpy as np
 
 import gflow
 from gflow.plots import INK, PALETTE
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 
 TITLE = "Gunasekar et al. 2017, Theorem 1: commuting measurements and the minimum nuclear norm"
@@ -282,17 +280,14 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
         ax = axes["paths"]
         ax.semilogy(shown["paths"]["order"], shown["paths"]["distance"], "o", color=PALETTE[0])
         ax.axhline(PATH_TOL, color=INK, linestyle="--", linewidth=1)
-        ax.set_xlabel("order of the matrix")
-        ax.set_ylabel("relative distance")
+        ax.set(xlabel="order of the matrix", ylabel="relative distance")
     if "excess" in axes:
         ax, excess = axes["excess"], shown["excess"]["excess"]
         ax.loglog(shown["excess"]["alpha"], np.where(excess > 1e-60, excess, np.nan), color=PALETTE[0], linewidth=0.8)
-        ax.set_xlabel(r"$\alpha$ / unit")
-        ax.set_ylabel("excess of the nuclear norm")
+        ax.set(xlabel=r"$\alpha$ / unit", ylabel="excess of the nuclear norm")
     if "certificate" in axes:
         ax, levels = axes["certificate"], shown["certificate"]["log"]
         gaps = shown["certificate"]["gap"]
         ax.loglog(levels, np.where(gaps > 1e-13, gaps, np.nan), color=PALETTE[2], linewidth=0.8)
         ax.loglog(levels, 10 / levels, color=INK, linestyle="--", linewidth=1)
-        ax.set_xlabel(r"$\log(1 / \alpha)$")
-        ax.set_ylabel("gap of the certificate")
+        ax.set(xlabel=r"$\log(1 / \alpha)$", ylabel="gap of the certificate")

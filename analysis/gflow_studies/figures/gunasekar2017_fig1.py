@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
-from gflow_studies.figures.factor_width_views import columns, draw_widths, full, setting, table_of_runs, words
-from gflow_studies.figures.factor_widths import CASES, SMALL_WIDTHS, Result, Widths, runs
+from gflow.studies.study import Claim, Columns, Panel
+from gflow_studies.figures.factor_width_views import columns, draw_widths, full, setting, tables_of_runs, words
+from gflow_studies.figures.factor_widths import CASES, SMALL_WIDTHS, Result, Widths, shared_run
 
 TITLE = "Gunasekar et al. 2017, Figure 1: reconstruction error against the factor width"
 FORMULA = r"X = U U^\top, \quad \|X - X^*\|_F / \|X^*\|_F"
@@ -25,13 +23,8 @@ PANELS = {
     )
     for case, said in list(CASES.items())[:3]
 }
-LINES = {"X_gd": "$X_{gd}$", "minimum": "minimum $\\|X\\|_*$"}
 Config, QUICK = Widths, SMALL_WIDTHS
-
-
-def run(config: Widths, *, jobs: int = 1) -> Result:
-    """Return the runs, which Figure 2 shares."""
-    return runs(config, jobs)
+run, tables = shared_run, tables_of_runs
 
 
 def claims(result: Result) -> Sequence[Claim]:
@@ -66,11 +59,6 @@ def claims(result: Result) -> Sequence[Claim]:
     return found
 
 
-def tables(result: Result) -> Sequence[Table]:
-    """Return the table of all runs."""
-    return [table_of_runs(result)]
-
-
 def data(result: Result) -> Mapping[str, Columns]:
     """Return means and standard errors of the reconstruction errors against the width."""
     found = {}
@@ -84,4 +72,4 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
     """Draw the panels that have axes."""
     shown = data(result)
     for name, ax in axes.items():
-        draw_widths(shown[name], list(result.cases[name].errors), LINES, ax, r"$\|X - X^*\|_F / \|X^*\|_F$")
+        draw_widths(shown[name], list(result.cases[name].errors), ax, r"$\|X - X^*\|_F / \|X^*\|_F$")

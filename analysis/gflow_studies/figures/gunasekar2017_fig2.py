@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
-from gflow_studies.figures.factor_width_views import columns, draw_widths, full, setting, table_of_runs, words
-from gflow_studies.figures.factor_widths import CASES, FIT_TOL, SMALL_WIDTHS, Result, WidthCase, Widths, runs
+from gflow.studies.study import Claim, Columns, Panel
+from gflow_studies.figures.factor_width_views import columns, draw_widths, full, setting, tables_of_runs, words
+from gflow_studies.figures.factor_widths import CASES, FIT_TOL, SMALL_WIDTHS, Result, WidthCase, Widths, shared_run
 
 TITLE = "Gunasekar et al. 2017, Figure 2: nuclear norm against the factor width"
 FORMULA = r"X = U U^\top, \quad \|X\|_*"
@@ -25,16 +23,11 @@ PANELS = {
     )
     for case, said in list(CASES.items())[:3]
 }
-LINES = {"X_gd": "$X_{gd}$", "minimum": "minimum $\\|X\\|_*$"}
 SHOWN = ("small", "small-exact", "large-exact", "svd")
 NEAR, ABOVE = 0.01, 0.05
 """A small start should end within NEAR of the minimum, a large one at least ABOVE it, both relative."""
 Config, QUICK = Widths, SMALL_WIDTHS
-
-
-def run(config: Widths, *, jobs: int = 1) -> Result:
-    """Return the runs, which Figure 1 shares."""
-    return runs(config, jobs)
+run, tables = shared_run, tables_of_runs
 
 
 def excess(case: WidthCase, curve: str) -> np.ndarray:
@@ -80,11 +73,6 @@ def _near(name: str, case: WidthCase) -> Claim:
     return Claim.bounded(f"{name}-small", text, float(distance.max()), 0, NEAR, reason=reason)
 
 
-def tables(result: Result) -> Sequence[Table]:
-    """Return the table of all runs."""
-    return [table_of_runs(result)]
-
-
 def data(result: Result) -> Mapping[str, Columns]:
     """Return means and standard errors of the nuclear norms against the width."""
     return {
@@ -97,4 +85,4 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
     """Draw the panels that have axes; as published, without the large start with the fixed step."""
     shown = data(result)
     for name, ax in axes.items():
-        draw_widths(shown[name], SHOWN, LINES, ax, r"$\|X\|_*$")
+        draw_widths(shown[name], SHOWN, ax, r"$\|X\|_*$")

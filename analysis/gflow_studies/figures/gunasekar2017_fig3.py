@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
-from gflow_studies.figures.factor_width_views import columns, draw_widths, full, table_of_runs
-from gflow_studies.figures.factor_widths import CASES, Result, Widths, runs
+from gflow.studies.study import Claim, Columns, Panel
+from gflow_studies.figures.factor_width_views import columns, draw_widths, full, tables_of_runs
+from gflow_studies.figures.factor_widths import CASES, Result, Widths, shared_run
 
 TITLE = "Gunasekar et al. 2017, Figure 3: completion of entries sampled uniformly and by a power law"
 FORMULA = r"\|X - X^*\|_F, \quad X_{ij} = X^*_{ij} \text{ observed}"
@@ -35,7 +33,6 @@ PANELS = {
     for case in ("uniform", "power")
     for what, words in (("error", "relative reconstruction error"), ("norm", "nuclear norm"))
 }
-LINES = {"X_gd": "$X_{gd}$", "minimum": "minimum $\\|X\\|_*$"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +46,7 @@ class Config(Widths):
 
 
 QUICK = Config(order=20, widths=(2, 6, 20), starts=2, steps=(6000, 6000), searches=150)
-
-
-def run(config: Config, *, jobs: int = 1) -> Result:
-    """Return the runs on both samplings."""
-    return runs(config, jobs)
+run, tables = shared_run, tables_of_runs
 
 
 def claims(result: Result) -> Sequence[Claim]:
@@ -79,11 +72,6 @@ def claims(result: Result) -> Sequence[Claim]:
     return found
 
 
-def tables(result: Result) -> Sequence[Table]:
-    """Return the table of all runs."""
-    return [table_of_runs(result)]
-
-
 def data(result: Result) -> Mapping[str, Columns]:
     """Return means and standard errors of errors and nuclear norms against the width."""
     found = {}
@@ -100,4 +88,4 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
     shown = data(result)
     for name, ax in axes.items():
         label = r"$\|X\|_*$" if name.endswith("norm") else r"$\|X - X^*\|_F / \|X^*\|_F$"
-        draw_widths(shown[name], CURVES, LINES, ax, label)
+        draw_widths(shown[name], CURVES, ax, label)

@@ -11,9 +11,7 @@ import numpy as np
 
 import gflow
 from gflow.plots import INK, PALETTE
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 
 TITLE = "Gunasekar et al. 2017, Figure 4: excess of the nuclear norm over a grid of small problems"
@@ -222,5 +220,4 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
         ax.bar(left, counts, width=BINS[1:] - left, align="edge", color=PALETTE[k], edgecolor="none")
         ax.set_xscale("log")
         ax.text(0.97, 0.93, LABELS[name], transform=ax.transAxes, ha="right", va="top", color=INK)
-        ax.set_xlabel("relative excess")
-        ax.set_ylabel("problems")
+        ax.set(xlabel="relative excess", ylabel="problems")

@@ -10,9 +10,7 @@ import numpy as np
 
 import gflow
 from gflow.plots import INK, PALETTE
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 
 TITLE = "Jin et al. 2023: incremental learning under restricted isometry"
@@ -223,5 +221,4 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
         ax.semilogy(curve["time"], np.maximum(curve["loss"], 1e-20 * curve["loss"].max()), color=PALETTE[0])
         for loss in result.cases[-1].saddle_losses[:-1]:
             ax.axhline(loss, color=INK, linestyle=":", linewidth=1)
-        ax.set_xlabel("time")
-        ax.set_ylabel("loss $R$")
+        ax.set(xlabel="time", ylabel="loss $R$")

@@ -10,9 +10,8 @@ import numpy as np
 
 from gflow.plots import PALETTE
 from gflow.plots.style import MARKERS
-from gflow.report import Table
 from gflow.statements.claims import Claim, Verdict
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Columns, Panel, Table
 from gflow_studies.figures.repeats import KIND_NAMES, KINDS, RANK_TOL, RepeatCase, RepeatRun, repeats
 from gflow_studies.figures.repeats_drawing import draw_norms, draw_paths, draw_ranks, draw_scales, legend_above
 from gflow_studies.limit_study import SLACK

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gflow.report import Table
 from gflow.statements.claims import FAILS, Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.mask_orbits import MaskOrbit, mask_orbits
 from gflow_studies.figures.mask_outcomes import MaskOutcome, Sort, outcome, sort_of

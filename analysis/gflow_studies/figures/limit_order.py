@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from gflow.plots import INK
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.orders import WINDOW, Check, CompletionClass, OrderCase, order_case, order_check
 from gflow_studies.figures.orders_drawing import draw_distribution, draw_falls, draw_fits, draw_spread

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.shares_drawing import draw_bars
 

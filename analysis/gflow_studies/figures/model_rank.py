@@ -11,9 +11,7 @@ import numpy as np
 import gflow
 from gflow.plots import PALETTE
 from gflow.plots.style import DASHES, MARKERS
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow_studies.figures.attention_linear import LADDER, predicted, predicted_sizes
 
 TITLE = "Model rank at special points: singular values, proven bounds and closed forms"

@@ -11,9 +11,7 @@ import numpy as np
 
 import gflow
 from gflow.plots import INK, PALETTE
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.settings import require, require_known
 from gflow_studies.figures.staircases import crossing, near

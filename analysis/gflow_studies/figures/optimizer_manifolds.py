@@ -11,9 +11,7 @@ import numpy as np
 import gflow
 from gflow.data import example
 from gflow.plots import PALETTE
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 
 TITLE = "Optimizers that act entry by entry leave the manifolds of the flow"

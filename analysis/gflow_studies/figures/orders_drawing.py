@@ -21,10 +21,7 @@ def draw_distribution(groups: Sequence[str], which: np.ndarray, values: np.ndarr
             line = np.concatenate([x[:1], x])
             style = {"color": PALETTE[k], "linestyle": DASHES[k], "label": f"{name} ({len(x)})"}
             ax.plot(line, shares, drawstyle="steps-post", **style)
-    ax.set_xscale("log")
-    ax.set_ylim(0, 1.02)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel("share of problems")
+    ax.set(xscale="log", ylim=(0, 1.02), xlabel=xlabel, ylabel="share of problems")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2, handlelength=2.2)
     return ax
 
@@ -39,9 +36,7 @@ def draw_spread(numbers: np.ndarray, columns: Columns, ax: Any, xlabel: str) -> 
     for number in np.unique(numbers):
         median = float(np.median(columns["order"][numbers == number]))
         ax.plot([number - 0.4, number + 0.4], [median, median], color=INK, linewidth=1.4)
-    ax.set_yscale("log")
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel("order $q$")
+    ax.set(yscale="log", xlabel=xlabel, ylabel="order $q$")
     return ax
 
 
@@ -56,10 +51,7 @@ def draw_falls(columns: Columns, ax: Any) -> Any:
             last = seen[-1]
             powers = distances[last] * 10.0 ** (columns["predicted"][k] * (exponents[last] - exponents))
             ax.plot(exponents, powers, color=color, linewidth=0.9, alpha=0.8)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlabel(r"$-\log_{10}\,\alpha$")
-    ax.set_ylabel("distance from the limit")
+    ax.set(xscale="log", yscale="log", xlabel=r"$-\log_{10}\,\alpha$", ylabel="distance from the limit")
     return ax
 
 
@@ -70,8 +62,5 @@ def draw_fits(columns: Columns, ax: Any) -> Any:
         ax.plot(columns["predicted"][k], columns["fitted"][k], marker, color=color, markersize=4)
     ends = [0.7 * float(columns["predicted"].min()), 1.4 * float(columns["predicted"].max())]
     ax.plot(ends, ends, color=INK, linewidth=0.7, alpha=0.5, zorder=0)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlabel("predicted order $q$")
-    ax.set_ylabel("fitted order")
+    ax.set(xscale="log", yscale="log", xlabel="predicted order $q$", ylabel="fitted order")
     return ax

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from gflow.plots import INK, PALETTE, draw_gradient_norm, draw_singular_values
-from gflow.report import Table
-from gflow.studies.study import Columns
+from gflow.studies.study import Columns, Table
 from gflow_studies.figures.masks import MaskRun
 from gflow_studies.figures.passages import Journey
 from gflow_studies.figures.variances import Learned

@@ -82,8 +82,6 @@ def draw_directions(cosines: np.ndarray, law: Callable[[np.ndarray], np.ndarray]
     if len(cosines):
         ax.ecdf(cosines, color=PALETTE[0], label=f"{len(cosines)} runs")
     ax.plot(grid, law(grid), color=INK, linestyle="--", linewidth=1, label="uniform directions")
-    ax.set(xlim=(-1, 1), ylim=(0, 1))
-    ax.set_xlabel(r"$\langle w_1, w_2 \rangle$")
-    ax.set_ylabel("share of runs below")
+    ax.set(xlim=(-1, 1), ylim=(0, 1), xlabel=r"$\langle w_1, w_2 \rangle$", ylabel="share of runs below")
     ax.legend(loc="upper left")
     return ax

@@ -11,9 +11,7 @@ import numpy as np
 import gflow
 from gflow.plots import PALETTE
 from gflow.plots.style import MARKERS
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 
 TITLE = "Loss of plasticity: what was learned from few entries stays, with two factors"
@@ -150,7 +148,5 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
             here = columns["depth"] == depth
             style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": "none", "label": f"L = {depth}"}
             ax.plot(np.maximum(columns["cold"][here], 1e-12), columns["warm"][here], **style)
-        ax.set_xscale("log")
-        ax.set_xlabel("cold")
-        ax.set_ylabel("warm")
+        ax.set(xscale="log", xlabel="cold", ylabel="warm")
         ax.legend()

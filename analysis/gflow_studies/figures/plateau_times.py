@@ -13,9 +13,7 @@ import gflow
 from gflow.data import example
 from gflow.plots import PALETTE
 from gflow.plots.style import DASHES, MARKERS
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 
 TITLE = "Plateaus of three and four factors last a power of 1/alpha"
@@ -144,6 +142,5 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
             here = columns["depth"] == depth
             style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k], "label": f"L = {depth}"}
             ax.loglog(10.0 ** columns["log10_alpha"][here], columns["error"][here], **style)
-        ax.set_xlabel("alpha")
-        ax.set_ylabel("relative difference")
+        ax.set(xlabel="alpha", ylabel="relative difference")
         ax.legend()

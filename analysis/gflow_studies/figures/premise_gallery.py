@@ -10,9 +10,7 @@ import numpy as np
 
 from gflow.data import example
 from gflow.plots import INK, PALETTE, EntryStatus, draw_matrix
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.premise_claims import drift_claims, premise_claims
 from gflow_studies.figures.stage_drifts import Drift, DriftCase, Fate, case, random_case, random_problem, violation
@@ -194,8 +192,7 @@ def _draw_drifts(result: Result, ax: Any, quantity: str, label: str) -> None:
     for k, (each, found) in enumerate(result.drifts):
         style = {"color": PALETTE[k % len(PALETTE)], "linestyle": ("-", "--", "-.")[k // len(PALETTE) % 3]}
         ax.loglog(found.times[1:], getattr(found, quantity)[1:], label=each.name, linewidth=1.3, **style)
-    ax.set_xlabel("time $t$")
-    ax.set_ylabel(label)
+    ax.set(xlabel="time $t$", ylabel=label)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0, handlelength=1.6, labelspacing=0.25)
 
 

@@ -10,9 +10,7 @@ import numpy as np
 
 import gflow
 from gflow.plots import INK, PALETTE
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.entry_orders import ROWS, TRANSITIONS, seen, transition
 from gflow_studies.figures.settings import require

@@ -35,9 +35,7 @@ def draw_ranks(samples: np.ndarray, truth: np.ndarray, learned: np.ndarray, ax: 
     ax.plot([0.5, top - 0.5], [0.5, top - 0.5], color=INK, linewidth=0.7, alpha=0.5, zorder=0)
     ax.set_xticks(range(1, int(truth.max()) + 1))
     ax.set_yticks(range(1, top))
-    ax.set_xlim(0.4, top - 0.4)
-    ax.set_ylim(0.4, top - 0.4)
-    ax.set_ylabel("learned rank")
+    ax.set(xlim=(0.4, top - 0.4), ylim=(0.4, top - 0.4), ylabel="learned rank")
     _sample_legend(samples, ax, style)
     return ax
 
@@ -47,10 +45,7 @@ def draw_norms(samples: np.ndarray, truth: np.ndarray, learned: np.ndarray, ax: 
     _marks(truth, learned, samples, ax, **style)
     ends = [0.8 * min(truth.min(), learned.min()), 1.25 * max(truth.max(), learned.max())]
     ax.plot(ends, ends, color=INK, linewidth=0.7, alpha=0.5, zorder=0)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlim(*ends)
-    ax.set_ylim(*ends)
+    ax.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
     _plain_ticks(ax, ends)
     ax.set_ylabel("learned nuclear norm")
     _sample_legend(samples, ax, style)
@@ -63,9 +58,7 @@ def draw_shares(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], ax: Any, xl
         levels = np.unique(numbers)
         shares = [float(np.mean(reached[numbers == level])) for level in levels]
         ax.plot(levels, shares, color=PALETTE[k], marker=MARKERS[k], linestyle=DASHES[k], linewidth=1.1, label=name)
-    ax.set_ylim(-0.04, 1.04)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
+    ax.set(ylim=(-0.04, 1.04), xlabel=xlabel, ylabel=ylabel)
     return ax
 
 
@@ -77,11 +70,7 @@ def draw_cumulative(groups: Mapping[str, np.ndarray], ax: Any, xlabel: str, floo
         shares = np.arange(1, len(x) + 1) / max(len(x), 1)
         line = np.concatenate([[floor / 2], x, [2 * highest]]), np.concatenate([[0.0], shares, [1.0]])
         ax.plot(*line, drawstyle="steps-post", color=PALETTE[k], linestyle=DASHES[k], label=name)
-    ax.set_xscale("log")
-    ax.set_xlim(floor / 2, 2 * highest)
-    ax.set_ylim(-0.04, 1.04)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel("share of runs")
+    ax.set(xscale="log", xlim=(floor / 2, 2 * highest), ylim=(-0.04, 1.04), xlabel=xlabel, ylabel="share of runs")
     return ax
 
 
@@ -99,8 +88,7 @@ def draw_scales(columns: Mapping[str, np.ndarray], name: str, ax: Any, ylabel: s
         if promised:
             said = [float(columns[promised][one].mean()) if one.any() else np.nan for one in here]
             ax.plot(alphas, said, **style, linestyle="none", fillstyle="none", markersize=8)
-    ax.set_ylim(-0.04, 1.04)
-    ax.set_ylabel(ylabel)
+    ax.set(ylim=(-0.04, 1.04), ylabel=ylabel)
     _falling_scale(ax)
     ax.set_xlabel(r"$\alpha$")
     return ax
@@ -112,9 +100,7 @@ def draw_paths(columns: Mapping[str, np.ndarray], ax: Any, *, color: str) -> Any
     alphas, distances = columns["alpha"].reshape(-1, scales), columns["distance"].reshape(-1, scales)
     for x, y in zip(alphas, distances, strict=True):
         ax.plot(x, np.maximum(y, FLOOR), color=color, linewidth=0.8, alpha=0.5, marker=".", markersize=3)
-    ax.set_yscale("log")
-    ax.set_ylim(FLOOR / 2, None)
-    ax.set_ylabel("distance to the limit")
+    ax.set(yscale="log", ylim=(FLOOR / 2, None), ylabel="distance to the limit")
     _falling_scale(ax)
     return ax
 

@@ -38,8 +38,6 @@ def draw_lines(ranks: np.ndarray, numbers: np.ndarray, shares: np.ndarray, ax: A
         here = ranks == rank
         style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k], "linewidth": 1.1}
         ax.plot(numbers[here], shares[here], **style, label=f"rank {rank}")
-    ax.set_ylim(-0.04, 1.04)
-    ax.set_xlabel("observed entries $n$")
-    ax.set_ylabel(ylabel)
+    ax.set(ylim=(-0.04, 1.04), xlabel="observed entries $n$", ylabel=ylabel)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2, ncols=3, handlelength=1.8)
     return ax

@@ -11,9 +11,7 @@ import numpy as np
 import gflow
 from gflow.plots import PALETTE
 from gflow.plots.style import DASHES, MARKERS
-from gflow.report import Table
-from gflow.statements.claims import Claim
-from gflow.studies.study import Columns, Panel
+from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 
 TITLE = "Step size and completion: a little off below the edge of stability, another completion beyond it"
@@ -167,6 +165,5 @@ def draw(result: Result, axes: Mapping[str, Any]) -> None:
             style = {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k], "label": name}
             ax.loglog(columns["step"], columns[name], **style)
         ax.axvline(1.0, color="0.6", linewidth=0.8)
-        ax.set_xlabel("step over the edge of stability")
-        ax.set_ylabel("distance from the flow")
+        ax.set(xlabel="step over the edge of stability", ylabel="distance from the flow")
         ax.legend()
