@@ -28,7 +28,7 @@ from gflow.limit.law.sectors import (
     sectors,
 )
 from gflow.limit.law.together import Escape, escape, gathered, with_rows
-from gflow.limit.law.transport import carried, carried_together, orientations, turned
+from gflow.limit.law.transport import carried, carried_together, on_the_way, orientations, turned
 from gflow.limit.orbit.polish import complement, gauge_basis
 from gflow.models import Factorization
 from gflow.objective import Objective
@@ -36,8 +36,6 @@ from gflow.problems import MatrixCompletion
 
 TURNED = 8.0
 """An escape direction is turned by rounding by no more than so many eps times sigma over its distance from the next."""
-BEND = 0.5
-"""Largest distance of the middle of a step from that of its chord, relative to it: what is more has decayed."""
 MOST_LEAKS = 6
 """So many errors of the active columns, the largest ones, are followed."""
 
@@ -125,19 +123,11 @@ class Crossing:
 
     @cached_property
     def flows(self) -> np.ndarray:
-        """Return the mean of (2 / n) [[0, -E], [-E^T, 0]] over each step of the orbit, by Simpson's rule."""
+        """Return (2 / n) [[0, -E], [-E^T, 0]] in the middle of each step of the orbit."""
         if self.fine is not None:
             return self.fine
-        flows = self.along(self.states)
-        slopes, chords = flows @ self.states, np.diff(self.states, axis=0)
-        bends = np.diff(self.times)[:, None, None] / 8.0 * (slopes[:-1] - slopes[1:])
-        smooth = np.abs(bends).max(axis=(1, 2)) <= BEND * np.abs(chords).max(axis=(1, 2))
-        middle = self.states[:-1] + 0.5 * chords + smooth[:, None, None] * bends
-        return (flows[1:] + flows[:-1] + 4.0 * self.along(middle)) / 6.0
-
-    def along(self, states: np.ndarray) -> np.ndarray:
-        """Return (2 / n) [[0, -E], [-E^T, 0]] where the active columns are these."""
-        return 2.0 * self.problem.weight * residual_flow(self.problem.residual(matrices(states, self.d1)))
+        flows = residual_flow(self.problem.residual(matrices(self.states, self.d1)))
+        return self.problem.weight * (flows[1:] + flows[:-1])
 
     @cached_property
     def frame(self) -> np.ndarray:
@@ -180,8 +170,11 @@ class Crossing:
         elements = elements.projected(self.frame) if self.fine is None else gathered(elements, self.frame)
         if not len(elements.exponents):
             return elements
-        moved = carried if self.fine is None else carried_together
-        found = moved(elements, self.flows, self.times, self.states, self.d1, self.end)
+        if self.fine is None:
+            way = on_the_way(matrices(self.states, self.d1), matrices(self.end, self.d1))
+            found = carried(elements, self.flows, self.times, self.states, self.d1, way)
+        else:
+            found = carried_together(elements, self.flows, self.times, self.states, self.d1)
         ends = ((self.ends[0], self.active), (self.ends[1], self.reached))
         found = replace(found, turned=orientations(elements.basis, self.d1, ends))
         return turned(found, self.ends[1], self.reached, self.d1)

@@ -7,20 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from gflow.limit.law.elements import Sector, paired
-from gflow.limit.law.sectors import DEPENDENT, MixingUnknown, matrices, mirrored, modes_in, off_active, spanned
+from gflow.limit.law.sectors import DEPENDENT, MixingUnknown, mirrored, modes_in, off_active, spanned
 from gflow.limit.law.together import SAME_EXPONENT, blended
 
 MODE_FOLDINGS = 8.0
 """Modes are made orthonormal before any has grown by e^8 over another: they lose at most seven digits, e^16."""
 MOST_FOLDINGS = 1e5
 """Longest orbit, in e-foldings of one mode over another, along which terms of one exponent are followed."""
-REACHED = 1e-3
+NEAR_END = 1e-3
 """An orbit with W this near its end, relative to it, has arrived: what grows from there on belongs to the stay."""
 
 
-def carried(
-    elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int, end: np.ndarray
-) -> Sector:
+def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int, way: float) -> Sector:
     """Return the elements of a sector at the end of an orbit: vectors orthonormal modulo earlier ones, gains and peaks.
 
     Parameters
@@ -32,12 +30,11 @@ def carried(
     states : (T, N, k) array
         Active columns: passive ones are taken modulo these, and keep their zero product with the mirror images.
     d1 : int
-    end : (N, k) array
-        Where the orbit leads to: up to its arrival there peaks are counted.
+    way : float
+        The number of steps until the orbit has arrived, up to which peaks are counted.
     """
     basis, passive = elements.basis, elements.vectors
     inner = basis.T @ flows @ basis
-    way = on_the_way(matrices(states, d1), matrices(end, d1))
     if basis.shape[1] == 1:
         logs = np.cumsum(inner[:, 0, 0] * np.diff(times))
         most = np.maximum.accumulate(np.r_[0.0, logs])
@@ -68,7 +65,7 @@ def carried(
 
 def on_the_way(path: np.ndarray, end: np.ndarray) -> float:
     """Return the number of steps, with a fraction, after which W has arrived at its end."""
-    far = np.abs(path - end).max(axis=(1, 2)) / (REACHED * float(np.abs(end).max()))
+    far = np.abs(path - end).max(axis=(1, 2)) / (NEAR_END * float(np.abs(end).max()))
     i = int(np.flatnonzero(far > 1.0).max(initial=-1))
     if i < 0 or i + 1 == len(far):
         return float(max(i, 0))
@@ -82,9 +79,7 @@ def active_parts(basis: np.ndarray, states: np.ndarray) -> np.ndarray:
     return np.asarray(left * (sizes > least[:, None])[:, None, :])
 
 
-def carried_together(
-    elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int, end: np.ndarray
-) -> Sector:
+def carried_together(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> Sector:
     """Return what ``carried`` does, with the inner directions that come together in terms of one exponent.
 
     Raises ``MixingUnknown`` where these grow too differently, or the orbit is too long for it.
