@@ -106,7 +106,7 @@ def test_three_factors_are_answered_too() -> None:
     said = str(found)
     assert fits(said) and "2 coupling\n  components, 3 factors" in said
     assert "0 ± 2.2" in said and "depends on the start, a fair sign" in said
-    assert "loss: 25 (rank 0) -> 5 (rank 1) -> 0 (rank 1)" in said and "the error falls as alpha^1;" in said
+    assert "loss: 25 (rank 0) -> 5 (rank 1) -> 0 (rank 1)" in said and "the error falls as alpha^2;" in said
     assert "Our conjecture holds: the completion has the minimum rank, connected or not." in said
     assert found.to_dict()["depth"] == 3 and found.to_dict()["saddles"][1]["leaves"] == "inside"
     with pytest.raises(ValueError, match="at least two factors"):
