@@ -14,6 +14,8 @@ MODE_FOLDINGS = 8.0
 """Modes are made orthonormal before any has grown by e^8 over another: they lose at most seven digits, e^16."""
 MOST_FOLDINGS = 1e5
 """Longest orbit, in e-foldings of one mode over another, along which terms of one exponent are followed."""
+LEAST_LOG = -700.0
+"""Logarithms of lengths below this count as this one."""
 NEAR_END = 1e-3
 """An orbit with W this near its end, relative to it, has arrived: what grows from there on belongs to the stay."""
 
@@ -43,8 +45,7 @@ def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.n
         )
     rates, vectors = np.linalg.eigh(inner)
     X, logs, spread = basis.T @ passive, np.zeros(passive.shape[1]), 0.0
-    held = active_parts(basis, states[1:])
-    most = before = logs
+    seen = []
     for i, (h, rate, V, active) in enumerate(zip(np.diff(times), rates, vectors, states[1:], strict=True)):
         reach = float(rate[-1] - rate[0]) * float(h)
         if reach > MODE_FOLDINGS:
@@ -53,14 +54,28 @@ def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.n
             X, grown = V @ (np.exp((rate - rate[-1]) * float(h))[:, None] * (V.T @ X)), np.asarray(rate[-1] * h)
         logs, spread = logs + grown, spread + reach
         if i < way:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                sizes = logs + np.log(np.linalg.norm(X - held[i] @ (held[i].T @ X), axis=0))
-                most, before = np.maximum(most, before + min(1.0, way - i) * (sizes - before)), sizes
+            seen.append((X, logs))
         if spread > MODE_FOLDINGS:
             X, grown = graded(X, basis, active, d1)
             logs, spread = logs + grown, 0.0
     X, grown = graded(X, basis, states[-1], d1)
+    most = largest(seen, basis, states[1 : 1 + len(seen)], way)
     return replace(elements, vectors=basis @ X, gains=elements.gains + logs + grown, peaks=elements.gains + most)
+
+
+def largest(
+    seen: list[tuple[np.ndarray, np.ndarray]], basis: np.ndarray, states: np.ndarray, way: float
+) -> np.ndarray | float:
+    """Return the logarithms of the largest lengths, outside the active columns, of columns X e^log seen on the way."""
+    if not seen:
+        return 0.0
+    X, logs = (np.array(each) for each in zip(*seen, strict=True))
+    held = active_parts(basis, states)
+    with np.errstate(divide="ignore"):
+        sizes = np.maximum(logs + np.log(np.linalg.norm(X - held @ (held.mT @ X), axis=1)), LEAST_LOG)
+    before = sizes[-2] if len(sizes) > 1 else 0.0
+    sizes[-1] = before + (way - len(sizes) + 1 if way < len(sizes) else 1.0) * (sizes[-1] - before)
+    return np.maximum(sizes.max(axis=0), 0.0)
 
 
 def on_the_way(path: np.ndarray, end: np.ndarray) -> float:
