@@ -63,19 +63,17 @@ def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.n
     return replace(elements, vectors=basis @ X, gains=elements.gains + logs + grown, peaks=elements.gains + most)
 
 
-def largest(
-    seen: list[tuple[np.ndarray, np.ndarray]], basis: np.ndarray, states: np.ndarray, way: float
-) -> np.ndarray | float:
+def largest(seen: list[tuple[np.ndarray, np.ndarray]], basis: np.ndarray, states: np.ndarray, way: float) -> np.ndarray:
     """Return the logarithms of the largest lengths, outside the active columns, of columns X e^log seen on the way."""
     if not seen:
-        return 0.0
+        return np.zeros(())
     X, logs = (np.array(each) for each in zip(*seen, strict=True))
     held = active_parts(basis, states)
     with np.errstate(divide="ignore"):
         sizes = np.maximum(logs + np.log(np.linalg.norm(X - held @ (held.mT @ X), axis=1)), LEAST_LOG)
     before = sizes[-2] if len(sizes) > 1 else 0.0
     sizes[-1] = before + (way - len(sizes) + 1 if way < len(sizes) else 1.0) * (sizes[-1] - before)
-    return np.maximum(sizes.max(axis=0), 0.0)
+    return np.asarray(np.maximum(sizes.max(axis=0), 0.0))
 
 
 def on_the_way(path: np.ndarray, end: np.ndarray) -> float:
