@@ -60,7 +60,8 @@ def samples(given: Evidence) -> Iterator[Claim]:
     model: Any = given.model
     few, enough = (f"{SAMPLES.id}.{name}" for name in ("few", "enough"))
     if model.activation.name != "tanh":
-        yield from (Claim.undecided(id, SAMPLES.title, "no model rank is known") for id in (few, enough))
+        reason = f"no model rank is known: {WIDER.of(given)}"
+        yield from (Claim.unmet(id, SAMPLES.title, reason) for id in (few, enough))
         return
     narrow = gflow.TanhNetwork(model.inputs[:1], 1, model.bias)
     R = gflow.optimistic_sample_size(narrow, np.ones(narrow.dim))
