@@ -23,7 +23,8 @@ DIRECTIONS = 24
 """Directions in which a class of several dimensions is left."""
 ORBIT_ERROR = 1e-3
 """Error estimate of a step, of order 4, relative to the deviation; the error itself is of order 6."""
-ORBIT_STEPS = 600
+ORBIT_STEPS, PATIENT_STEPS = 600, 3000
+"""Steps granted to an orbit that is far out, and to one that is not: it may be slow to end."""
 PASSING = 1e-2
 """Speeds below this fraction of the largest on the way may belong to a critical point that is passed."""
 ARRIVED = 1e-3
@@ -36,6 +37,9 @@ FAR_OUT, AWAY = 20.0, 0.1
 infinity in a valley that is known, if it has the rank and loss of an earlier run."""
 SAME_VALLEY = 0.02
 """Runs to infinity at one rank whose losses agree within this fraction are one node."""
+FARTHER = 8.0
+"""An orbit that has not ended leads to the point that Newton's method finds within this distance, relative to its
+size, if their losses agree as those of one valley do: it is no run to infinity."""
 ORBIT_REST = 1e-13
 """Speeds, relative to the largest, at which an orbit has come to rest."""
 
@@ -55,7 +59,7 @@ class UnstableClass(NamedTuple):
         return self.vectors.shape[1]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Runaway:
     """The end of an orbit that runs to infinity, or does not end in time."""
 
@@ -121,9 +125,14 @@ def _sphere(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
     return drawn / np.linalg.norm(drawn)
 
 
-def valley(runs: Sequence[Runaway], k: int, value: float) -> Runaway | None:
-    """Return the known run to infinity of that rank and loss, None where there is none."""
-    return next((each for each in runs if each.k == k and abs(each.value - value) <= SAME_VALLEY * each.value), None)
+def valley(runs: Sequence[Runaway], run: Runaway) -> Runaway | None:
+    """Return the known run to infinity of that rank and loss, which keeps the lower loss; None if there is none."""
+    for known in runs:
+        if known.k == run.k and abs(known.value - run.value) <= SAME_VALLEY * known.value:
+            if run.value < known.value:
+                known.value, known.theta = run.value, run.theta
+            return known
+    return None
 
 
 def followed(
@@ -138,8 +147,11 @@ def followed(
         lambda size: ORBIT_ERROR * size,
     )
     fastest, before, rising = steps.speed, np.inf, True
-    for _ in range(ORBIT_STEPS):
+    size = 0.0
+    for number in range(PATIENT_STEPS):
         watch.tick("following the flow")
+        if number > ORBIT_STEPS and size > FAR_OUT:
+            break
         if steps.at_rest or (not rising and steps.speed <= ORBIT_REST * fastest):
             break
         last, speed, ahead = center + steps.y, steps.speed, _newton_length(steps, center)
@@ -152,8 +164,10 @@ def followed(
         size = float(np.linalg.norm(center + steps.y)) / objective.theta_unit
         if size > FAR / 2:
             break
-        if size > FAR_OUT and ahead > AWAY and (run := valley(runs, k, objective.value(center + steps.y))) is not None:
-            return run
+        if size > FAR_OUT and ahead > AWAY:
+            here = Runaway(k, objective.value(center + steps.y), center + steps.y, True)
+            if (run := valley(runs, here)) is not None:
+                return run
         before = speed
     return _end(catalog, k, center + steps.y, start, objective)
 
@@ -180,9 +194,11 @@ def _arrival(catalog: Catalog, k: int, theta: np.ndarray, start: Found, reach: f
 
 
 def _end(catalog: Catalog, k: int, theta: np.ndarray, start: Found, objective: Objective) -> Found | Runaway:
-    for reach in (0.05, 1.0):
+    here = objective.value(theta)
+    for reach in (0.05, 1.0, FARTHER):
         found = _arrival(catalog, k, theta, start, reach)
-        if found is not None and found.value <= objective.value(theta) + 1e-9 * start.value:
+        least = (1.0 - SAME_VALLEY) * here if reach == FARTHER else -np.inf
+        if found is not None and least <= found.value <= here + 1e-9 * start.value:
             return found
     far = float(np.linalg.norm(theta)) > 2.0 * max(float(np.linalg.norm(start.theta)), 2.0 * objective.theta_unit)
-    return Runaway(k, objective.value(theta), theta, far)
+    return Runaway(k, here, theta, far)

@@ -107,7 +107,7 @@ def border_saddle(catalog: Catalog, orbit: Found, arc: Arc, runs: Sequence[Runaw
 def _end(catalog: Catalog, orbit: Found, arc: Arc, angle: float, runs: Sequence[Runaway]) -> Found | Runaway | None:
     """Return where the flow leads in a direction of an arc, None for a run that is not known."""
     found = followed(catalog, arc.k, arc.center, arc.at(angle), orbit, runs)
-    return valley(runs, found.k, found.value) if isinstance(found, Runaway) else found
+    return valley(runs, found) if isinstance(found, Runaway) else found
 
 
 def _is_saddle(orbit: Found, k: int) -> bool:

@@ -149,7 +149,7 @@ class Survey:
 
     def _valley(self, run: Runaway) -> Runaway:
         """Return the node of a run: that of an earlier one at the same rank and loss, or a new one."""
-        if (known := valley(self.runs, run.k, run.value)) is not None:
+        if (known := valley(self.runs, run)) is not None:
             return known
         self.runs.append(run)
         return run
