@@ -266,6 +266,14 @@ def test_the_table_of_critical_points_shows_the_multiplicity_of_figure_4(run: An
     assert lines[title + 4].split()[-2:] == ["2", "3"]
 
 
+def test_orbits_are_listed_by_rank_and_falling_loss(run: Any) -> None:
+    lines = run("critical", "--example", "fig3", "--starts", 20).out.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("orbits met by the survey")) + 3
+    rows = [line.split()[:2] for line in lines[first : lines.index("", first)]]
+    places = [(int(rank), -float(loss)) for rank, loss in rows]
+    assert len(places) > 5 and places == sorted(places)
+
+
 def test_a_plateau_without_a_critical_point_is_not_called_critical(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def stalled(objective: Any, theta: np.ndarray, **_: Any) -> None:
         raise critical.NotConverged(1.0, 0.0, 1, theta)
