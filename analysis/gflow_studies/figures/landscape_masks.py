@@ -18,7 +18,7 @@ TITLE = "The landscapes of the 4 x 4 masks"
 SETTING = (
     "One mask of each of the 316 classes under row and column permutations, with standard Gaussian entries. For each "
     "the landscape at full width: critical orbits modulo GL(4), the flow along every unstable class, and the path of "
-    "small starts. One round of the search bounds the cost to some three seconds a class, so that counts at ranks "
+    "small starts. One round of the search bounds the cost to some four seconds a class, so that counts at ranks "
     "without a proof are lower bounds, with an estimate of what is missing; borders of basins are not followed. A "
     "quick run takes a few classes with nearly all entries observed."
 )
