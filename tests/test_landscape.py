@@ -16,6 +16,7 @@ import pytest
 import gflow
 from gflow.cli import main
 from gflow.critical import Spectrum
+from gflow.landscape import arrows
 from gflow.landscape.corank_one import corank_one_points
 from gflow.landscape.exclusion import isolated_roots
 from gflow.landscape.intervals import Interval, Jet
@@ -428,3 +429,11 @@ def test_the_command_refuses_a_matrix_too_large(capsys: pytest.CaptureFixture[st
     assert main(["landscape", str(tmp_path / "large.npy")]) == 2
     said = capsys.readouterr().err
     assert "400 parameters; got 800" in said and said.count("\n") == 1
+
+
+def test_an_orbit_on_its_slow_way_to_an_end_is_no_run_to_infinity() -> None:
+    times = np.geomspace(1e-2, 1e6, 200)
+    assert arrows.grows_on([(0.0, 1.0), *zip(times, times**0.2, strict=True)])
+    for slow in (1e4, 1e5, 3e5, 1e6, 1e7):  # towards 6, as exp(-t / slow): ended, on its way, hardly begun
+        assert not arrows.grows_on([(0.0, 1.0), *zip(times, 6.0 - 5.0 * np.exp(-times / slow), strict=True)])
+    assert not arrows.grows_on([(0.0, 1.0), (1.0, 2.0)])

@@ -40,6 +40,8 @@ SAME_VALLEY = 0.02
 FARTHER = 8.0
 """An orbit that has not ended leads to the point that Newton's method finds within this distance, relative to its
 size, if their losses agree as those of one valley do: it is no run to infinity."""
+RUNAWAY_GROWTH = 0.05
+"""Growth of log|theta| in a decade of time of a run to infinity; what grows less, or by no power, may end."""
 ORBIT_REST = 1e-13
 """Speeds, relative to the largest, at which an orbit has come to rest."""
 
@@ -147,7 +149,7 @@ def followed(
         lambda size: ORBIT_ERROR * size,
     )
     fastest, before, rising = steps.speed, np.inf, True
-    size = 0.0
+    size, way = 0.0, [(0.0, 0.0)]
     for number in range(PATIENT_STEPS):
         watch.tick("following the flow")
         if number > ORBIT_STEPS and size > FAR_OUT:
@@ -155,13 +157,14 @@ def followed(
         if steps.at_rest or (not rising and steps.speed <= ORBIT_REST * fastest):
             break
         last, speed, ahead = center + steps.y, steps.speed, _newton_length(steps, center)
-        steps.step()
+        time = way[-1][0] + steps.step()
         fastest = max(fastest, steps.speed)
         rising = rising and steps.speed >= 0.5 * fastest
         if steps.speed > speed and before > speed and speed <= PASSING * fastest and not rising and ahead <= CLOSE_BY:
             if (passed := _arrival(catalog, k, last, start, ARRIVED)) is not None:
                 return passed
         size = float(np.linalg.norm(center + steps.y)) / objective.theta_unit
+        way.append((time, size))
         if size > FAR / 2:
             break
         if size > FAR_OUT and ahead > AWAY:
@@ -169,7 +172,7 @@ def followed(
             if (run := valley(runs, here)) is not None:
                 return run
         before = speed
-    return _end(catalog, k, center + steps.y, start, objective)
+    return _end(catalog, k, center + steps.y, start, objective, size > FAR_OUT or grows_on(way))
 
 
 def _newton_length(steps: Rosenbrock, center: np.ndarray) -> float:
@@ -193,7 +196,19 @@ def _arrival(catalog: Catalog, k: int, theta: np.ndarray, start: Found, reach: f
     return found
 
 
-def _end(catalog: Catalog, k: int, theta: np.ndarray, start: Found, objective: Objective) -> Found | Runaway:
+def grows_on(way: Sequence[tuple[float, float]]) -> bool:
+    """Return whether sizes grow as one power of time over the last three decades of it, within a factor of two."""
+    times, sizes = np.array(way[1:]).reshape(-1, 2).T
+    if len(times) < 2 or times[0] > times[-1] / 1e3:
+        return False
+    logs = np.interp(np.log(times[-1]) - np.log(10.0) * np.arange(4), np.log(times), np.log(sizes))
+    powers = logs[:-1] - logs[1:]
+    return bool(powers.min() > RUNAWAY_GROWTH and powers.max() <= 2.0 * powers.min())
+
+
+def _end(
+    catalog: Catalog, k: int, theta: np.ndarray, start: Found, objective: Objective, growing: bool
+) -> Found | Runaway:
     here = objective.value(theta)
     for reach in (0.05, 1.0, FARTHER):
         found = _arrival(catalog, k, theta, start, reach)
@@ -201,4 +216,4 @@ def _end(catalog: Catalog, k: int, theta: np.ndarray, start: Found, objective: O
         if found is not None and least <= found.value <= here + 1e-9 * start.value:
             return found
     far = float(np.linalg.norm(theta)) > 2.0 * max(float(np.linalg.norm(start.theta)), 2.0 * objective.theta_unit)
-    return Runaway(k, here, theta, far)
+    return Runaway(k, here, theta, far and growing)
