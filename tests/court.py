@@ -30,7 +30,7 @@ SLACK = 10.0
 PROMISE = 1e-2
 """Where the start is as small as ``log10_alpha(PROMISE)`` says, the difference must be below SLACK times that."""
 ORDER_SLACK = 0.5
-"""Share of the predicted order that a slow approach must show at least, between the two scales."""
+"""Share of the predicted order that a slow approach must show at least, between where 1 % is promised and the end."""
 BUDGET = 3000
 """Steps of the referee, about two milliseconds each at 4 x 4."""
 ANSWERED = 0.85
@@ -263,7 +263,8 @@ class Court:
             return Outcome.SLOW, said
         if needed < LIMIT_EXPONENTS[1]:
             return Outcome.SLOW, said
-        expected = before * 10.0 ** (ORDER_SLACK * order * (LIMIT_EXPONENTS[1] - LIMIT_EXPONENTS[0]))
+        begun, least = (needed, SLACK * PROMISE) if needed < LIMIT_EXPONENTS[0] else (LIMIT_EXPONENTS[0], before)
+        expected = least * 10.0 ** (ORDER_SLACK * order * (LIMIT_EXPONENTS[1] - begun))
         return (Outcome.SLOW if apart <= min(SLACK * PROMISE, max(expected, allowed)) else Outcome.WRONG), said
 
 

@@ -284,6 +284,12 @@ def test_an_unknown_order_is_said_with_what_is_known_of_the_scale() -> None:
         known.log10_alpha_bound(1.0)
 
 
+def test_a_saddle_at_which_nothing_that_is_left_can_grow_is_undecided() -> None:
+    # the last mode grows, but what is left of the start lies in the other sector: a race without winners
+    found = limit([[-3, 1, 2, -5], [1, 1, 3, 3], [2, 3, 0, GAP], [-5, 3, GAP, 3]])
+    assert found.status == TraversalStatus.UNDECIDED and "reached by the start" in found.reason
+
+
 # planted bugs
 
 

@@ -69,7 +69,7 @@ def unfed(passive: Passive, race: Race, problem: MatrixCompletion, active: np.nd
 
     Of such terms the exponents are known, and their sizes but for a factor. Raises ``MixingUnknown`` where they escape.
     """
-    if len(race.winners) == 1 or passive.whole is passive.sectors:
+    if len(race.winners) < 2 or passive.whole is passive.sectors:
         return race
     own = replace(passive, whole=passive.sectors, leaks=()).race(problem, active, together=True)
     if len(own.winners) != len(race.winners) or not escape_together(race.winner, own.winner):
