@@ -105,11 +105,25 @@ def crossed(clock: RaceClock, reached: Connection, last: int) -> tuple[Passive, 
     return there.passive, A, B
 
 
+class Crossed:
+    """What is passive at states of orbits, each found once: it does not depend on alpha until something has risen."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[int, int, int], tuple[Any, ...]] = {}
+
+    def __call__(self, clock: RaceClock, reached: Connection, place: int) -> tuple[Passive, np.ndarray, np.ndarray]:
+        """Return what ``crossed`` does."""
+        key = id(clock.passive), id(reached.path), place
+        if key not in self.found:
+            self.found[key] = crossed(clock, reached, place), clock.passive, reached.path  # keeps the numbers theirs
+        return self.found[key][0]  # type: ignore[no-any-return]
+
+
 class Walk:
     """A chain at one log(1/alpha)."""
 
-    def __init__(self, stage: Stage, clock: RaceClock, log: float) -> None:
-        self.stage, self.clock, self.log = stage, clock, log
+    def __init__(self, stage: Stage, clock: RaceClock, log: float, seen: Crossed) -> None:
+        self.stage, self.clock, self.log, self.seen = stage, clock, log, seen
         self.orbits: list[Trajectory] = []
 
     def end(self, saddle: Saddle, A: np.ndarray, B: np.ndarray, reached: Connection) -> FiniteEnd:
@@ -172,7 +186,7 @@ class Walk:
     def later(self, reached: Connection) -> float | None:
         """Return a time by which something may have arrived on an orbit to infinity; None: by now, or never."""
         assert reached.path is not None
-        passive, A, B = crossed(self.clock, reached, len(reached.path.times) - 1)
+        passive, A, B = self.seen(self.clock, reached, len(reached.path.times) - 1)
         if any(self.log * p <= peak for p, peak in elements(passive)):
             return None
         growing = passive.race(self.stage.problem, np.concatenate([A, B.T])).runners
@@ -201,7 +215,7 @@ class Walk:
     def has_arrived(self, reached: Connection, place: int) -> bool:
         """Return whether an element reaches the size of the data before the state number ``place`` of an orbit."""
         try:
-            passive, _, _ = crossed(self.clock, reached, place)
+            passive, _, _ = self.seen(self.clock, reached, place)
         except MixingUnknown:
             if self.is_too_short(reached, place):
                 return False
@@ -226,7 +240,7 @@ class Walk:
         """Return the factors where an orbit ends, at a critical point or, from ``place``, by an arrival."""
         assert reached.path is not None
         if place is not None:
-            passive, A, B = crossed(self.clock, reached, place)
+            passive, A, B = self.seen(self.clock, reached, place)
         else:
             A, B = balanced(*reached.model.factors(reached.end))
             try:

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from gflow.flow import Trajectory
-from gflow.limit.finite import Departure, FiniteEnd, Stage, Unknown, Walk, crossed, elements
+from gflow.limit.finite import Crossed, Departure, FiniteEnd, Stage, Unknown, Walk, elements
 from gflow.limit.law.clocks import RaceClock
 from gflow.limit.law.sectors import MixingUnknown
 from gflow.limit.orbit.growth import FAR_GROWTH
@@ -68,8 +68,10 @@ def beyond(stage: Stage, first: Departure, last: Departure) -> Beyond:
         return Beyond(TraversalStatus.DIVERGING, said)
     if not isinstance(last.clock, RaceClock) or last.clock.accuracy is not None:
         return Beyond(TraversalStatus.UNDECIDED, f"{said}; what else grows on the way is not followed here")
+    seen = Crossed()
     try:
-        ends = [ending(stage, first, log) for log in NEAR] + [ending(stage, last, log) for log in far(last)]
+        ends = [ending(stage, first, log, seen) for log in NEAR]
+        ends += [ending(stage, last, log, seen) for log in far(last, seen)]
     except (MixingUnknown, Unknown) as unknown:
         return Beyond(TraversalStatus.UNDECIDED, f"{said}; other modes grow on the way, where to is open: {unknown}")
     found = judged(stage.problem, said, ends)
@@ -78,10 +80,10 @@ def beyond(stage: Stage, first: Departure, last: Departure) -> Beyond:
     return Beyond(TraversalStatus.UNDECIDED, f"{said}; it comes back, but its inner directions are not followed")
 
 
-def ending(stage: Stage, left: Departure, log: float) -> FiniteEnd:
+def ending(stage: Stage, left: Departure, log: float, seen: Crossed) -> FiniteEnd:
     """Return where the flow from alpha = exp(-log) ends."""
     assert isinstance(left.clock, RaceClock)
-    return Walk(stage, copy(left.clock), log).end(left.saddle, left.A, left.B, left.reached)
+    return Walk(stage, copy(left.clock), log, seen).end(left.saddle, left.A, left.B, left.reached)
 
 
 def judged(problem: MatrixCompletion, said: str, ends: Sequence[FiniteEnd]) -> Beyond:
@@ -108,12 +110,12 @@ def judged(problem: MatrixCompletion, said: str, ends: Sequence[FiniteEnd]) -> B
     return Beyond(TraversalStatus.UNDECIDED, f"{said}: where other modes that grow on the way lead depends on alpha")
 
 
-def far(last: Departure) -> list[float]:
+def far(last: Departure, seen: Crossed) -> list[float]:
     """Return log(1/alpha) out of reach, with escapes far out on the orbit to infinity, long after its beginning."""
     assert isinstance(last.clock, RaceClock) and last.reached.path is not None
     runners = last.clock.race.runners
     before = max((each.gain / each.exponent for each in runners if each.exponent > 0.0), default=0.0)
-    passive, _, _ = crossed(last.clock, last.reached, len(last.reached.path.times) - 1)
+    passive, _, _ = seen(last.clock, last.reached, len(last.reached.path.times) - 1)
     late = max((float(peak / p) for p, peak in elements(passive) if p > 0.0), default=0.0)
     least = max(BEYOND * before, float(np.clip(late / FAR_RATIO**2, *OUT_OF_REACH)))
     return [least * FAR_RATIO**i for i in range(3)]

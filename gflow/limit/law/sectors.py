@@ -135,7 +135,7 @@ def off_active(basis: np.ndarray, active: np.ndarray, d1: int) -> np.ndarray:
 
 def mirrored(active: np.ndarray, d1: int) -> np.ndarray:
     """Return the columns (a, -b) for columns (a, b)."""
-    return np.concatenate([active[:d1], -active[d1:]])
+    return np.concatenate([active[..., :d1, :], -active[..., d1:, :]], axis=-2)
 
 
 def spanned(basis: np.ndarray, active: np.ndarray) -> np.ndarray:

@@ -45,8 +45,9 @@ def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.n
         )
     rates, vectors = np.linalg.eigh(inner)
     X, logs, spread = basis.T @ passive, np.zeros(passive.shape[1]), 0.0
+    held = active_parts(basis, np.concatenate([states, mirrored(states, d1)], axis=2))
     seen = []
-    for i, (h, rate, V, active) in enumerate(zip(np.diff(times), rates, vectors, states[1:], strict=True)):
+    for i, (h, rate, V) in enumerate(zip(np.diff(times), rates, vectors, strict=True)):
         reach = float(rate[-1] - rate[0]) * float(h)
         if reach > MODE_FOLDINGS:
             X, grown = leap(V, rate * float(h), X)
@@ -56,9 +57,9 @@ def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.n
         if i < way:
             seen.append((X, logs))
         if spread > MODE_FOLDINGS:
-            X, grown = graded(X, basis, active, d1)
+            X, grown = graded(X, held[i + 1])
             logs, spread = logs + grown, 0.0
-    X, grown = graded(X, basis, states[-1], d1)
+    X, grown = graded(X, held[-1])
     most = largest(seen, basis, states[1 : 1 + len(seen)], way)
     return replace(elements, vectors=basis @ X, gains=elements.gains + logs + grown, peaks=elements.gains + most)
 
@@ -85,10 +86,10 @@ def on_the_way(path: np.ndarray, end: np.ndarray) -> float:
     return i + float(np.log(far[i]) / np.log(far[i] / max(far[i + 1], 1e-300)))
 
 
-def active_parts(basis: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """Return orthonormal columns, some zero, that span the part of the active ones in a sector, (T, n, k)."""
-    left, sizes, _ = np.linalg.svd(basis.T @ states, full_matrices=False)
-    least = DEPENDENT * np.linalg.norm(states, axis=(1, 2))
+def active_parts(basis: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return orthonormal columns, some zero, that span the parts of given ones, (T, N, k), in a sector; (T, n, k)."""
+    left, sizes, _ = np.linalg.svd(basis.T @ columns, full_matrices=False)
+    least = DEPENDENT * np.linalg.norm(columns, 2, axis=(1, 2))
     return np.asarray(left * (sizes > least[:, None])[:, None, :])
 
 
@@ -140,12 +141,11 @@ def leap(V: np.ndarray, growths: np.ndarray, X: np.ndarray) -> tuple[np.ndarray,
     return V @ Y, logs
 
 
-def graded(X: np.ndarray, basis: np.ndarray, active: np.ndarray, d1: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return columns made orthonormal, each modulo the active ones, their mirror images and those before it.
+def graded(X: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return columns made orthonormal, each modulo those of ``held`` and those before it.
 
     The second result holds the logarithms of the lengths that are left.
     """
-    held = spanned(basis, np.hstack([active, mirrored(active, d1)]))
     X = X - held @ (held.T @ X)
     Q, R = np.linalg.qr(X)
     sizes = np.diag(R)
