@@ -2,7 +2,8 @@
 
 Small starts are lost by rounding: what structure keeps apart, rounding mixes, and it grows. Here every number is an
 integer times 2^-bits with many more bits than the smallest amplitude needs, so that nothing is mixed. A step is a
-Taylor series; its truncation respects every symmetry and every invariant set, so its relative size may be modest.
+Taylor series; its truncation respects every symmetry and every invariant set, so its relative size may be modest. It
+does not respect the conserved A^T A - B B^T: where that alone keeps modes apart, only ``STRICT`` is to be trusted.
 
 Only where nothing that is small can grow any more are the columns followed in double precision: the growth of a
 passive column along that tail is measured, and the tail is refused where it exceeds ``MOST_GROWTH``.
@@ -23,6 +24,8 @@ ORDER = 20
 """Terms of a Taylor series."""
 ACCURACY = 1e-15
 """Size of the last terms of a series, relative to the state."""
+STRICT = {"accuracy": 1e-45, "order": 45}
+"""What a referee is given that must not break the conserved quantity either: four times slower."""
 MOST_FOLDINGS = 2.0
 """Longest step in e-foldings of the fastest growth: of a column too small to be seen the series leaves 2^21 / 21!."""
 SPARE_BITS = 90
@@ -72,11 +75,23 @@ class Referee:
         Scale of the start.
     bits : int, optional
         Bits after the binary point; default twice those of the start, and ``SPARE_BITS`` more.
+    accuracy, order : float, int
+        Size of the last terms of a series, relative to the state, and their number.
     """
 
     def __init__(
-        self, M: np.ndarray, P: np.ndarray, A: np.ndarray, B: np.ndarray, log10_alpha: int = 0, bits: int | None = None
+        self,
+        M: np.ndarray,
+        P: np.ndarray,
+        A: np.ndarray,
+        B: np.ndarray,
+        log10_alpha: int = 0,
+        bits: int | None = None,
+        *,
+        accuracy: float = ACCURACY,
+        order: int = ORDER,
     ) -> None:
+        self.accuracy, self.order = accuracy, order
         self.P = np.asarray(P, dtype=bool)
         self.n = int(self.P.sum())
         self.M = np.where(self.P, M, 0.0)
@@ -110,7 +125,7 @@ class Referee:
         """Return the Taylor coefficients of A and B at the present state."""
         As, Bs, Es = [self.A], [self.B], []
         Ats, Bts = [self.A.transpose()], [self.B.transpose()]
-        for k in range(ORDER):
+        for k in range(self.order):
             Es.append(self._residual(_convolved(As, Bs), k == 0))
             divisor = self.n * (k + 1)
             for terms, turned, slope in ((As, Ats, _convolved(Es, Bts)), (Bs, Bts, _convolved(Ats, Es))):
@@ -131,7 +146,7 @@ class Referee:
         for back in (1, 2):
             last = max(_largest(As[-back]), _largest(Bs[-back]))
             if last and size:
-                h = min(h, (ACCURACY * (size / last)) ** (1.0 / (ORDER + 1 - back)))
+                h = min(h, (self.accuracy * (size / last)) ** (1.0 / (self.order + 1 - back)))
         rate = 2.0 / self.n * float(np.linalg.norm(np.where(self.P, self.W - self.M, 0.0)))
         h = min(h, MOST_FOLDINGS / rate) if rate > 0.0 else h
         return h if np.isfinite(h) else 1.0

@@ -170,17 +170,23 @@ def kept(bases: list[np.ndarray], began: np.ndarray, reached: np.ndarray) -> np.
     return clean
 
 
-def nearby(problem: MatrixCompletion, active: np.ndarray) -> np.ndarray:
-    """Return points, (T, N, k), that an orbit with these active columns reaches by a few long steps to and fro.
+def walked(problem: MatrixCompletion, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return points, (T, N, k), that an orbit reaches by a few long steps to and fro, and the maps to them, (T, N, N).
 
-    What the orbit keeps apart, they keep apart, without the rounding errors that grow along it.
+    What the orbit keeps apart, they keep apart, without the rounding errors that grow along it. Steps are Cayley
+    transforms: like the flow they conserve |a|^2 - |b|^2, which alone may keep modes apart, and the maps act on passive
+    columns as on active ones.
     """
-    d1, X, found = problem.shape[0], active, [active]
+    d1, X, identity = problem.shape[0], active, np.eye(len(active))
+    points, maps = [active], [identity]
     for length in LENGTHS:
         S = residual_flow(problem.residual(X[:d1] @ X[d1:].T))
-        X = X + length / float(np.linalg.norm(S) + np.linalg.norm(X) ** 2) * (S @ X)
-        found.append(X)
-    return np.array(found)
+        half = 0.5 * length / float(np.linalg.norm(S) + np.linalg.norm(X) ** 2) * S
+        step = np.linalg.solve(identity - half, identity + half)
+        X = step @ X
+        points.append(X)
+        maps.append(step @ maps[-1])
+    return np.array(points), np.array(maps)
 
 
 def matrices(points: np.ndarray, d1: int) -> np.ndarray:
@@ -190,14 +196,20 @@ def matrices(points: np.ndarray, d1: int) -> np.ndarray:
 
 def nearby_flows(problem: MatrixCompletion, active: np.ndarray) -> np.ndarray:
     """Return [[0, -E], [-E^T, 0]] at the nearby points of an orbit."""
-    return residual_flow(problem.residual(matrices(nearby(problem, active), problem.shape[0])))
+    return residual_flow(problem.residual(matrices(walked(problem, active)[0], problem.shape[0])))
 
 
 def perturbed_flow(problem: MatrixCompletion, active: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return a sample of how [[0, -E], [-E^T, 0]] along an orbit changes, to first order, with its active columns."""
+    """Return a sample of how a shift of its active columns changes what an orbit does to passive ones, to first order.
+
+    The changes of [[0, -E], [-E^T, 0]] at nearby points act on columns that have come there, and are taken back.
+    """
     ahead, behind = (nearby_flows(problem, active + sign * SHIFT * shift) for sign in (1.0, -1.0))
+    maps = walked(problem, active)[1]
+    mirror = np.r_[np.ones(problem.shape[0]), -np.ones(problem.shape[1])]
+    back = mirror[:, None] * maps.mT * mirror  # the inverse of a map that conserves |a|^2 - |b|^2
     weights = np.random.default_rng(2).uniform(0.5, 1.0, len(ahead))
-    return np.tensordot(weights / len(ahead), ahead - behind, 1) / (2.0 * SHIFT)
+    return np.tensordot(weights / len(ahead), back @ (ahead - behind) @ maps, 1) / (2.0 * SHIFT)
 
 
 def couples(coupling: np.ndarray, bases: list[np.ndarray]) -> bool:
@@ -209,7 +221,7 @@ def couples(coupling: np.ndarray, bases: list[np.ndarray]) -> bool:
 
 def is_seen(problem: MatrixCompletion, active: np.ndarray, shift: np.ndarray) -> bool:
     """Return whether a small shift of the active columns changes unobserved entries along an orbit, to first order."""
-    ahead, behind = (nearby(problem, active + sign * SHIFT * shift) for sign in (1.0, -1.0))
+    ahead, behind = (walked(problem, active + sign * SHIFT * shift)[0] for sign in (1.0, -1.0))
     change = matrices(ahead, problem.shape[0]) - matrices(behind, problem.shape[0])
     change[:, problem.rows, problem.columns] = 0.0
     return float(np.abs(change).max()) > 2.0 * SHIFT * LEAST_LEAK
