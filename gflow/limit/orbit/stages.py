@@ -21,7 +21,7 @@ from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import DENSE_LIMIT
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 LAUNCH = 1e-6
 """Start on the unstable manifold, relative to the unit; the error of the orbit is of the order of its square."""
@@ -51,7 +51,7 @@ REMEMBER = Sighting.VALLEY, Sighting.DEGENERATE
 
 
 def orbit(
-    problem: MatrixCompletion,
+    problem: EntryProblem,
     A: np.ndarray,
     B: np.ndarray,
     u: np.ndarray,
@@ -102,7 +102,7 @@ def orbit(
 
 @dataclass(frozen=True)
 class _Departing:
-    problem: MatrixCompletion
+    problem: EntryProblem
     model: Factorization
     objective: Objective
     curvature: Curvature
