@@ -25,7 +25,14 @@ from gflow.limit.orbit.uniqueness import completion_error, locally_unique
 from gflow.limit.pairs import FactorPairs
 from gflow.limit.records import Chain, Saddle, TraversalStatus
 from gflow.limit.settings import Settings
-from gflow.problems import EntryProblem, WeightedCompletion, in_own_units, largest_weight, total_weight
+from gflow.problems import (
+    EntryProblem,
+    MatrixCompletion,
+    WeightedCompletion,
+    in_own_units,
+    largest_weight,
+    total_weight,
+)
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
@@ -194,7 +201,7 @@ class _Stage:
         if large:
             use = replace(use, max_evaluations=min(use.max_evaluations, LARGE_BUDGET))
         found = None
-        if large and not use.tight:
+        if large and not use.tight and isinstance(self.problem, MatrixCompletion):
             found = large_orbit(self.problem, A, B, saddle.u, saddle.v, use)
         if found is None or (found.ending == Ending.UNDECIDED and found.model.dim <= DENSE_POLISH):
             found = orbit(self.problem, A, B, *saddle.launched, use)
