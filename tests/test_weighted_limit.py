@@ -122,6 +122,18 @@ def test_escape_rates_and_residuals_are_those_of_the_weighted_loss() -> None:
         assert saddle.loss == pytest.approx(problem.risk(saddle.matrix), rel=1e-10)
 
 
+def test_components_share_the_sum_of_all_weights() -> None:
+    M, counts = drawn(1, blocks=True)
+    problem, seen = WeightedCompletion(M, counts), ~np.isnan(M)
+    for saddle in gflow.saddle_to_saddle(problem).saddles:
+        place = np.ix_(saddle.rows, saddle.columns)
+        left = np.where(seen, M, 0.0)[place] - saddle.matrix
+        total, own = counts[seen].sum(), np.where(seen, counts, 0)[place]
+        assert saddle.loss == pytest.approx(np.sum(own * left**2) / total, rel=1e-9, abs=1e-15)
+        rate = 2.0 / total * np.linalg.norm(own * left, 2)
+        assert saddle.escape_rate == pytest.approx(rate, rel=1e-9, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -182,6 +194,17 @@ def test_entries_that_hardly_count_are_met_all_the_same() -> None:
     np.testing.assert_allclose(found.matrix, M, atol=1e-9)
     light = limit(M, np.where(np.eye(3, dtype=bool), 1e-30, 1.0))
     assert light.matrix is None or np.abs(light.matrix - M).max() < 1e-9
+
+
+@pytest.mark.parametrize("light", [1e-6, 1e-10, 1e-15, 1e-22, 1e-40])
+def test_an_entry_too_light_for_the_loss_is_not_taken_for_met(light: float) -> None:
+    """Without its last entry this matrix has rank one; with it, however little it counts, it has not."""
+    M = np.array([[1.0, 2.0], [3.0, 5.0]])
+    found = limit(M, np.array([[1.0, 1.0], [1.0, light]]))
+    assert found.status in ("converged", "undecided") and (len(found.saddles) < 2 or found.saddles[1].loss > 0.0)
+    if found.matrix is not None:
+        np.testing.assert_allclose(found.matrix, M, atol=1e-6)
+    assert (found.matrix is not None) >= (light >= 1e-10)
 
 
 def test_a_symmetric_start_stays_symmetric_only_where_the_weights_are() -> None:
