@@ -160,7 +160,8 @@ def test_a_limit_with_weights_goes_along_with_its_data(changed: Callable[..., An
 def test_weights_that_are_equal_are_none() -> None:
     M, _ = drawn(3)
     plain, found = gflow.saddle_to_saddle(gflow.MatrixCompletion(M)), limit(M, np.full(M.shape, 0.1))
-    assert found.matrix is not None and np.array_equal(plain.matrix, found.matrix) and plain.order == found.order
+    assert found.matrix is not None and plain.matrix is not None and plain.order == found.order
+    assert np.array_equal(plain.matrix, found.matrix)
     assert [each.escape_rate for each in found.saddles] == pytest.approx([each.escape_rate for each in plain.saddles])
 
 
