@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,23 @@ def test_escape_rates_and_residuals_are_those_of_the_weighted_loss() -> None:
         lowest = np.linalg.eigvalsh(objective.hessian(saddle.theta))[0]
         assert saddle.escape_rate == pytest.approx(-lowest, rel=1e-6)
         assert saddle.loss == pytest.approx(problem.risk(saddle.matrix), rel=1e-10)
+
+
+def test_orders_and_plateau_times_are_those_of_the_flow_in_graded_columns() -> None:
+    values, counts = [[1, 2, GAP], [3, 4, GAP], [6, GAP, 5]], [[1, 2, 1], [3, 1, 1], [1, 1, 2]]
+    problem, model = WeightedCompletion(values, counts), gflow.Factorization((3, 3))
+    theta = model.random(0)
+    found = gflow.saddle_to_saddle(problem, theta)
+    assert found.matrix is not None and found.order is not None
+    levels = [0.5 * (one.loss + other.loss) for one, other in pairwise(found.saddles)]
+    decades = np.array([10.0, 15.0])
+    paths = [gflow.graded_flow(problem, theta, log_scale=-decade * np.log(10.0)) for decade in decades]
+    errors = [np.abs(model.output(path.final) - found.matrix).max() for path in paths]
+    assert np.log10(errors[0] / errors[1]) / 5.0 == pytest.approx(found.order, rel=2e-3)
+    times = [[path.times[np.argmax(path.losses < level)] for level in levels] for path in paths]
+    slopes = np.subtract(times[1], times[0]) / (5.0 * np.log(10.0))
+    stays = [saddle.plateau_time for saddle in found.saddles[:-1]]
+    np.testing.assert_allclose(slopes, np.cumsum(np.array(stays, dtype=float)), rtol=2e-3)
 
 
 def test_components_share_the_sum_of_all_weights() -> None:
