@@ -68,7 +68,7 @@ class Referee:
     Parameters
     ----------
     M, P : (d1, d2) arrays
-        Data and mask; entries of M outside the mask are ignored.
+        Data and mask; entries of M outside the mask are ignored. A mask of integers says how often an entry is seen.
     A, B : (d1, r) and (r, d2) arrays
         Taken as exact binary fractions.
     log10_alpha : int
@@ -92,9 +92,9 @@ class Referee:
         order: int = ORDER,
     ) -> None:
         self.accuracy, self.order = accuracy, order
-        self.P = np.asarray(P, dtype=bool)
+        self.P = np.asarray(P, dtype=int)
         self.n = int(self.P.sum())
-        self.M = np.where(self.P, M, 0.0)
+        self.M = np.where(self.P > 0, M, 0.0)
         self.unit = float(np.abs(self.M).max())
         size = float(max(np.abs(A).max(), np.abs(B).max())) or 1.0
         depth = max(0.0, -log2(size) - log2(10.0) * log10_alpha)
@@ -118,7 +118,7 @@ class Referee:
 
     def _residual(self, W: fmpz_mat, first: bool) -> fmpz_mat:
         shifted = zip(W.entries(), self.mask, self.targets, strict=True)
-        values = [(w >> self.bits) - (m if first else 0) if seen else fmpz(0) for w, seen, m in shifted]
+        values = [seen * ((w >> self.bits) - (m if first else 0)) if seen else fmpz(0) for w, seen, m in shifted]
         return fmpz_mat(W.nrows(), W.ncols(), values)
 
     def series(self) -> tuple[list[fmpz_mat], list[fmpz_mat]]:
@@ -147,7 +147,7 @@ class Referee:
             last = max(_largest(As[-back]), _largest(Bs[-back]))
             if last and size:
                 h = min(h, (self.accuracy * (size / last)) ** (1.0 / (self.order + 1 - back)))
-        rate = 2.0 / self.n * float(np.linalg.norm(np.where(self.P, self.W - self.M, 0.0)))
+        rate = 2.0 / self.n * float(np.linalg.norm(self.P * (self.W - self.M)))
         h = min(h, MOST_FOLDINGS / rate) if rate > 0.0 else h
         return h if np.isfinite(h) else 1.0
 
@@ -194,7 +194,7 @@ class Referee:
     @property
     def loss(self) -> float:
         """Return R."""
-        return float(np.sum(np.where(self.P, self.W - self.M, 0.0) ** 2)) / self.n
+        return float(np.sum(self.P * (self.W - self.M) ** 2)) / self.n
 
     def until(self, times: list[float]) -> list[np.ndarray]:
         """Return W at the given rising times."""
@@ -207,7 +207,7 @@ class Referee:
 
     def end(self, most_steps: int = 20_000) -> Verdict:
         """Return where the flow ends: in multiprecision until a tail in double precision is safe."""
-        first = float(np.sum(self.M**2)) / self.n
+        first = float(np.sum(self.P * self.M**2)) / self.n
         level = TRY_TAIL * first
         while self.steps < most_steps:
             self.step()
@@ -261,13 +261,13 @@ def double_tail(
     (d1, r), d2, n = A.shape, B.shape[1], int(P.sum())
     cut, twice = d1 * r, 2.0 / n
 
-    seen, rows, columns = P.astype(float), *np.nonzero(P)
-    inner, index = np.arange(r), np.arange(n)[:, None]
+    counts, rows, columns = P.astype(float), *np.nonzero(P)
+    inner, index, roots = np.arange(r), np.arange(len(rows))[:, None], np.sqrt(counts[rows, columns])[:, None]
     left, right = rows[:, None] * r + inner, cut + inner * d2 + columns[:, None]
 
     def parts(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         a, b = y[:cut].reshape(d1, r), y[cut:].reshape(r, d2)
-        return a, b, (a @ b - M) * seen
+        return a, b, (a @ b - M) * counts
 
     calls = iter(range(TAIL_SLOPES))
 
@@ -279,8 +279,8 @@ def double_tail(
 
     def jacobian(_: float, y: np.ndarray) -> np.ndarray:
         a, b, E = parts(y)
-        tangent = np.zeros((n, len(y)))
-        tangent[index, left], tangent[index, right] = b.T[columns], a[rows]
+        tangent = np.zeros((len(rows), len(y)))
+        tangent[index, left], tangent[index, right] = roots * b.T[columns], roots * a[rows]
         J = tangent.T @ tangent
         J[left, right] += E[rows, columns][:, None]
         J[right, left] += E[rows, columns][:, None]
@@ -289,12 +289,12 @@ def double_tail(
     grown = Growth()
 
     def met(t: float, y: np.ndarray) -> float:
-        E = parts(y)[2]
+        a, b, E = parts(y)
         grown.to(t, twice * float(np.linalg.norm(E, 2)))
-        return float(np.vdot(E, E)) / n - 0.5 * ZERO_LOSS * first
+        return float(np.vdot(E, a @ b - M)) / n - 0.5 * ZERO_LOSS * first
 
     met.terminal = True
-    rate = twice * np.linalg.norm(np.where(P, M, 0.0), 2)
+    rate = twice * np.linalg.norm(P * M, 2)
     y0, atol = np.concatenate([A.ravel(), B.ravel()]), 1e-13 * max(np.abs(A).max(), np.abs(B).max())
     options = {"method": "LSODA", "jac": jacobian, "events": met, "rtol": 1e-11, "atol": atol}
     try:
@@ -304,7 +304,7 @@ def double_tail(
     if not found.success or not np.isfinite(found.y).all():
         return None
     a, b, E = parts(found.y[:, -1])
-    return a @ b, float(found.t[-1]), float(np.sum(E**2)) / n
+    return a @ b, float(found.t[-1]), float(np.vdot(E, a @ b - M)) / n
 
 
 def start(shape: tuple[int, int], seed: int, rank: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import gflow
 from gflow.data import example
-from gflow.escape import degenerate, homogeneous
+from gflow.escape import channels, degenerate, homogeneous
+from gflow.escape.far import FarStarts, far_alphas
+from gflow.escape.growth import grown_to
 
 SLANTED = gflow.MatrixCompletion([[1, 2], [3, np.nan]])
 TIMES = {
@@ -189,6 +193,57 @@ def test_a_late_clock_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     _, model, objective = deep("fig3", 3)
     monkeypatch.setattr(degenerate.DegenerateEscape, "plateau_time", lambda self, alpha: 1.02 * self.time / alpha)
     found = gflow.escape_limit(objective, np.zeros(model.dim), model.random(0))
+    assert found.verdict == "undecided"
+
+
+def low_order() -> tuple[gflow.MatrixCompletion, gflow.Factorization, gflow.Objective]:
+    """Return X2 at depth 3: 1 - sigma_2 / sigma_1 = .218 at the origin, 10 decades of alpha for two of the error."""
+    problem = gflow.MatrixCompletion([[4, 1, np.nan], [2, np.nan, 3], [np.nan, 5, 1]])
+    model = gflow.Factorization((3, 3), depth=3)
+    return problem, model, gflow.Objective.of(problem, model)
+
+
+def test_an_escape_of_low_order_is_seen_from_starts_far_smaller_than_any_flow() -> None:
+    problem, model, objective = low_order()
+    start = model.random(0)
+    found = gflow.escape_limit(objective, np.zeros(model.dim), start, problem=problem, model=model, n_times=4)
+    assert found.verdict == "limit-exists" and found.alphas is not None and found.alphas[-1] < 1e-20
+    assert found.agreement is not None and found.agreement < 1e-6 and found.errors is not None
+    slope = np.log(found.errors[0] / found.errors[1]) / np.log(found.alphas[0] / found.alphas[1])
+    assert found.predicted_order is not None and abs(slope - found.predicted_order) < 2e-3
+    assert found.direct_error is not None and found.errors[-1] < 10.0 * found.direct_error
+    given = gflow.escape_limit(
+        objective, np.zeros(model.dim), start, problem=problem, model=model, alphas=[1e-2, 3e-3], n_times=4
+    )
+    assert given.verdict == "undecided"
+
+
+def test_far_starts_turn_as_the_flow_of_the_homogeneous_part_does() -> None:
+    problem, model, objective = low_order()
+    far = channels.channel_starts(objective, problem, model, np.zeros(model.dim))
+    start = model.random(1)
+    length = float(np.linalg.norm(start))
+    _, states = grown_to(far.slope, 3, start / length, 1.0, 1e4)
+    delta, _ = far.near(start / length * 1e-7, 1e-3)
+    np.testing.assert_allclose(delta, 1e-3 * states[-1] / np.linalg.norm(states[-1]), atol=1e-11)
+    whole = gflow.degenerate_escape(objective, start)
+    later, _ = grown_to(far.slope, 3, start / objective.theta_unit, 1.0, 1e3)
+    assert np.allclose(far.near(start, 1e-3, -700.0)[0], 1e-3 * whole.direction, atol=1e-12)
+    assert far_alphas(0.001)[-1] >= 1e-300 and np.allclose(far_alphas(0.5) ** 0.5, [1e-2, 10.0**-3.5, 1e-5])
+    near = far.near(start, 1e3 * objective.theta_unit)[1]
+    assert abs(later[-1] * objective.time_unit + near - whole.time) < 1e-8 * whole.time
+
+
+def test_a_late_clock_of_far_starts_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, model, objective = low_order()
+    near = FarStarts.near
+
+    def late(self: FarStarts, *place: Any) -> tuple[np.ndarray, float]:
+        delta, time = near(self, *place)
+        return delta, 1.01 * time
+
+    monkeypatch.setattr(FarStarts, "near", late)
+    found = gflow.escape_limit(objective, np.zeros(model.dim), model.random(1), problem=problem, model=model, n_times=3)
     assert found.verdict == "undecided"
 
 

@@ -126,5 +126,3 @@ def test_wrong_weights_are_told() -> None:
         gflow.WeightedCompletion.repeated([0, 2], [0, 0], [1.0, 2.0], (2, 2))
     with pytest.raises(ValueError, match="lists of equal length"):
         gflow.WeightedCompletion.repeated([0, 1.5], [0, 0], [1.0, 2.0])
-    with pytest.raises(ValueError, match="weights need three factors"):
-        gflow.saddle_to_saddle(counted())

@@ -2,20 +2,21 @@
 
 phi(t) = lim phi(saddle + alpha direction, t + s* alpha^-(p - 2)) as alpha -> 0: the blow-up time s* of the homogeneous
 flow takes the place of log(1/alpha) / lambda_1. One route starts on the ray along which that flow blows up, the other
-from ever smaller multiples of the direction.
+from ever smaller multiples of the direction; where these are not small enough, from multiples far smaller.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gflow.escape.bursts import NotFollowed, moving_times
+from gflow.escape.channels import channel_starts, outside_channels
 from gflow.escape.degenerate import DegenerateEscape, blow_up, degenerate_escape
 from gflow.escape.directions import EscapeDirections
+from gflow.escape.far import FarStarts, far_alphas
 from gflow.escape.growth import NoBlowUp
 from gflow.escape.records import EscapeLimit, EscapeVerdict
 from gflow.escape.routes import distance, settled_slope
@@ -33,8 +34,6 @@ SHIFT_TOL, LEAST_ERROR, CLOCK_ERROR = 1e-5, 1e-11, 1e-10
 """Default starts: multiples of the smallest, or of one at which the error of s*, relative at least the second, moves
 the time by no more than the first, in units of the time in which the ray grows at the size of the saddle. The last:
 that of the time at which a trajectory is seen to leave."""
-CHANNEL = 1e-6
-"""Singular values of the saddle's W above this fraction of the largest are channels in use."""
 LEAST_POWER = 0.05
 """Smallest order in alpha with which the direct route is extrapolated."""
 MOST_GRADIENTS = 20_000
@@ -42,6 +41,8 @@ MOST_GRADIENTS = 20_000
 MESSAGE, FINEST = "the limit along the ray of the homogeneous escape", 1e-11
 WARY = 4.0
 """Errors of the ray are the difference to a start half as far out, times this."""
+AHEAD = 10.0
+"""A trajectory that is known is started again when it has grown by this, as those from far smaller starts are."""
 
 
 def homogeneous_limit(
@@ -63,68 +64,41 @@ def homogeneous_limit(
     ----------
     as for ``escape_limit``, which found the ``directions`` to hold none.
     """
+    far = None
     try:
         if problem is not None and model is not None and model.depth > 2:
             direction = outside_channels(model, saddle, direction)
-            escape = channel_escape(objective, problem, model, saddle, direction)
+            far = channel_starts(objective, problem, model, saddle)
+            escape = blow_up(far.slope, far.order, direction, far.root, far.time_unit)
         else:
             escape = degenerate_escape(objective, direction, saddle)
     except (NoBlowUp, ValueError):
         return None
     size = max(float(np.linalg.norm(saddle)), objective.theta_unit)
-    power = escape.order - 2
-    error = max(escape.error, LEAST_ERROR * escape.time)
-    moved = error * escape.rate * float(np.linalg.norm(direction)) ** power
-    least = min(max(SMALLEST_START, (moved / SHIFT_TOL) ** (1.0 / power)), FARTHEST_LAUNCH ** (1.0 / power))
-    starts = SPREAD * least * size / float(np.linalg.norm(direction)) if alphas is None else alphas
-    late = max(escape.error, CLOCK_ERROR * escape.time)
+    starts = _starts(escape, direction, size) if alphas is None else alphas
     orders = _orders(problem, model, saddle) if problem is not None and model is not None else (1.0, 2.0)
     try:
-        ways = _Ways(objective, saddle, escape, max(rtol, FINEST))
-        return _compared(ways, direction, directions, starts, orders, late, size, n_times, agreement_tol)
-    except (NotFollowed, IntegrationFailed) as failure:
+        ways = _Ways(objective, saddle, escape, max(rtol, FINEST), size)
+        ray = ways.ray(n_times)
+        runs = ways.runs(direction, starts, ray.times)
+        clock = max(escape.error, CLOCK_ERROR * escape.time) * float(starts[len(runs) - 1]) ** -(escape.order - 2)
+        found = _compared(ray, escape, directions, runs, starts, orders, (clock * ray.speed, 0.0), agreement_tol)
+        if far is None or alphas is not None or found.verdict == EscapeVerdict.EXISTS:
+            return found
+        known = float(starts[len(runs) - 1]) * direction, runs[-1]
+        multiples = far_alphas(orders[0]) * size / float(np.linalg.norm(direction))
+        runs, late, missed = ways.far_runs(far, direction, multiples, ray, known)
+        return _compared(ray, escape, directions, runs, multiples, orders, (late, missed), agreement_tol)
+    except (NotFollowed, NoBlowUp, IntegrationFailed) as failure:
         return EscapeLimit(EscapeVerdict.UNDECIDED, f"a trajectory was not followed: {failure}", directions)
 
 
-def channel_escape(
-    objective: Objective, problem: MatrixCompletion, model: Factorization, saddle: np.ndarray, direction: np.ndarray
-) -> DegenerateEscape:
-    """Return how W1 ... WL leaves a saddle of rank k: what the direction has outside the k channels blows up.
-
-    There the loss falls like <dR/dW, D1 ... DL>. The ``direction`` is one of ``outside_channels``: the other parts only
-    move the saddle, and the time by O(1). Raises ``NoBlowUp``.
-    """
-    root, unit, sides = objective.theta_unit, objective.time_unit, _outside(model, saddle)
-    G = sides[0] @ problem.normalized.gradient(model.output(saddle / root)) @ sides[-1]
-    return blow_up(lambda at: -model.pullback(at, G), model.depth, direction, root, unit)
-
-
-def outside_channels(model: Factorization, saddle: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Return the part of a direction outside the spaces of the layers of a saddle of rank k, shape (dim,).
-
-    Raises ``ValueError`` where these spaces do not match, or there is no such part.
-    """
-    sides, parts = _outside(model, saddle), model.factors(direction)
-    D = model.theta(*(left @ part @ right for left, part, right in zip(sides, parts, sides[1:], strict=False)))
-    if not np.linalg.norm(D) > CHANNEL * np.linalg.norm(direction):
-        raise ValueError("the direction has no part outside the channels of the saddle")
-    return D
-
-
-def _outside(model: Factorization, theta: np.ndarray) -> list[np.ndarray]:
-    """Return the projectors on the complements of col W, the L - 1 inner spaces, and row W."""
-    decomposed = [np.linalg.svd(factor) for factor in model.factors(theta)]
-    sizes = np.linalg.svd(model.output(theta), compute_uv=False)
-    k = int(np.sum(sizes > CHANNEL * sizes[0])) if sizes[0] > 0 else 0
-    if any(np.sum(s > CHANNEL * (s[0] or 1.0)) != k for _, s, _ in decomposed):
-        raise ValueError("the layers of the saddle have other ranks than their product")
-    sides = [np.eye(model.shape[0]) - decomposed[0][0][:, :k] @ decomposed[0][0][:, :k].T]
-    for (_, _, Vt), (U, _, _) in pairwise(decomposed):
-        if k and np.linalg.svd(Vt[:k] @ U[:, :k], compute_uv=False)[-1] < 1.0 - CHANNEL:
-            raise ValueError("the inner spaces of the saddle's layers do not match")
-        sides.append(np.eye(len(U)) - U[:, :k] @ U[:, :k].T)
-    last = decomposed[-1][2][:k]
-    return [*sides, np.eye(model.shape[1]) - last.T @ last]
+def _starts(escape: DegenerateEscape, direction: np.ndarray, size: float) -> np.ndarray:
+    """Return the multiples of the direction from which trajectories are followed."""
+    power, length = escape.order - 2, float(np.linalg.norm(direction))
+    moved = max(escape.error, LEAST_ERROR * escape.time) * escape.rate * length**power
+    least = min(max(SMALLEST_START, (moved / SHIFT_TOL) ** (1.0 / power)), FARTHEST_LAUNCH ** (1.0 / power))
+    return SPREAD * least * size / length
 
 
 def _orders(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray) -> tuple[float, float]:
@@ -148,13 +122,50 @@ def _extrapolated(runs: list[np.ndarray], alphas: np.ndarray, orders: tuple[floa
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Ray:
+    """The path on the ray, and its states at the times at which the routes are compared, in deviations.
+
+    ``scale`` is the size of the largest of them, ``speed`` the largest velocity of the path over it.
+    """
+
+    path: Trajectory
+    times: np.ndarray
+    limit: np.ndarray
+    scale: float
+    speed: float
+    error: float
+
+    def apart(self, one: np.ndarray, other: np.ndarray) -> float:
+        """Return the largest distance of states, relative to the scale."""
+        return distance(one, other) / self.scale
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Ways:
-    """A degenerate saddle, how it is left, and the trajectories from there."""
+    """A degenerate saddle of some size, how it is left, and the trajectories from there."""
 
     objective: Objective
     saddle: np.ndarray
     escape: DegenerateEscape
     rtol: float
+    size: float
+
+    @property
+    def epsilon(self) -> float:
+        """Return how far out on the ray the limit starts."""
+        return float(HOMOGENEOUS_LAUNCH ** (1.0 / self.escape.order)) * self.size
+
+    def ray(self, n_times: int) -> _Ray:
+        """Return the path on the ray, in times of the limit."""
+        epsilon, direction = self.epsilon, self.escape.direction
+        path = self.flow(epsilon * direction)
+        path = replace(path, times=path.times + self.onset(epsilon), plateaus=(), message=MESSAGE)
+        index = moving_times(path, n_times)
+        times, limit = path.times[index], path.states[index]
+        scale = float(np.linalg.norm(limit - self.saddle, axis=1).max())
+        nearer = self.states(epsilon / 2 * direction, times - self.onset(epsilon / 2))
+        speed = float(path.gradient_norms.max()) / scale
+        return _Ray(path, times, limit, scale, speed, WARY * distance(nearer, limit) / scale)
 
     def onset(self, epsilon: float) -> float:
         """Return the time of the limit at which it is ``epsilon`` away on the ray."""
@@ -188,50 +199,62 @@ class _Ways:
                 break
         return found
 
+    def far_runs(
+        self, far: FarStarts, direction: np.ndarray, alphas: np.ndarray, ray: _Ray, known: tuple[np.ndarray, np.ndarray]
+    ) -> tuple[list[np.ndarray], float, float]:
+        """Return the states from far smaller multiples of the direction, the error of joining them, and what they miss.
+
+        The first error is seen by joining the last one twice as near; what they miss, of the states that are ``known``
+        from a start.
+        """
+
+        def joined(start: np.ndarray, size: float, alpha: float = 1.0) -> np.ndarray:
+            delta, ahead = far.near(start, size, float(np.log(alpha)))
+            return self.states(delta, ray.times + ahead)
+
+        runs = [joined(direction, self.epsilon, alpha) for alpha in map(float, alphas)]
+        nearer = joined(direction, self.epsilon / 2, float(alphas[-1]))
+        clock = CLOCK_ERROR / (self.escape.rate * self.epsilon ** (self.escape.order - 2))
+        start, states = known
+        missed = ray.apart(joined(start, AHEAD * float(np.linalg.norm(start))), states)
+        return runs, WARY * ray.apart(nearer, runs[-1]) + clock * ray.speed, missed
+
 
 def _compared(
-    ways: _Ways,
-    direction: np.ndarray,
+    ray: _Ray,
+    escape: DegenerateEscape,
     directions: EscapeDirections,
+    runs: list[np.ndarray],
     alphas: np.ndarray,
     orders: tuple[float, float],
-    late: float,
-    size: float,
-    n_times: int,
+    errors: tuple[float, float],
     agreement_tol: float,
 ) -> EscapeLimit:
-    """Return the record with both routes at the times at which the path on the ray moves; ``late`` errs s* by it."""
-    escape, saddle = ways.escape, ways.saddle
-    epsilon, power = HOMOGENEOUS_LAUNCH ** (1.0 / escape.order) * size, escape.order - 2
-    path = ways.flow(epsilon * escape.direction)
-    path = replace(path, times=path.times + ways.onset(epsilon), plateaus=(), message=MESSAGE)
-    index = moving_times(path, n_times)
-    times, limit = path.times[index], path.states[index]
-    scale = float(np.linalg.norm(limit - saddle, axis=1).max())
-    nearer = ways.states(epsilon / 2 * escape.direction, times - ways.onset(epsilon / 2))
-    manifold_error = WARY * distance(nearer, limit) / scale
-    runs = ways.runs(direction, alphas, times)
+    """Return the record with both routes: the ray, and runs from falling multiples of the direction.
+
+    ``errors`` are that of the times of these runs, and what others like them miss of a trajectory that is known.
+    """
     alphas = np.array(alphas[: len(runs)], dtype=float)
-    errors = np.array([distance(each, limit) / scale for each in runs])
+    apart = np.array([ray.apart(each, ray.limit) for each in runs])
     whole, away = _extrapolated(runs, alphas, orders)
-    direct_error, agreement = away / scale, distance(whole, limit) / scale
-    late *= float(alphas[-1]) ** -power * float(path.gradient_norms.max()) / scale
-    allowed = min(2.0 * direct_error + manifold_error + late, agreement_tol)
-    settled = agreement <= allowed
+    late, missed = errors
+    direct_error, agreement = away / ray.scale + missed, ray.apart(whole, ray.limit)
+    allowed = min(2.0 * direct_error + ray.error + late, agreement_tol)
+    settled = agreement <= allowed and missed <= agreement_tol
     relation = "agree" if settled else f"(the direct one converges as alpha^{orders[0]:.2g}) do not agree"
     reason = f"the two routes {relation}: they differ by {agreement:.2g} of the path's size, allowed {allowed:.2g}; "
     return EscapeLimit(
         verdict=EscapeVerdict.EXISTS if settled else EscapeVerdict.UNDECIDED,
-        reason=f"{reason}times are shifted by s* alpha^-{power}, s* = {escape.time:.8g}",
+        reason=f"{reason}times are shifted by s* alpha^-{escape.order - 2}, s* = {escape.time:.8g}",
         directions=directions,
-        path=path,
-        times=times,
+        path=ray.path,
+        times=ray.times,
         alphas=alphas,
-        errors=errors,
+        errors=apart,
         predicted_order=orders[0],
-        fitted_order=settled_slope(alphas, errors, np.full(len(alphas), 10.0 * manifold_error)),
+        fitted_order=settled_slope(alphas, apart, np.full(len(alphas), 10.0 * ray.error)),
         direct_error=direct_error,
-        manifold_error=manifold_error,
+        manifold_error=ray.error,
         agreement=agreement,
         escape=escape,
     )

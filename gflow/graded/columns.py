@@ -12,7 +12,7 @@ import numpy as np
 
 from gflow.connectivity import connectivity
 from gflow.policy import EPS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, without_weights
 
 NOTHING = -1e300
 """The logarithm of the scale of a column that is exactly zero."""
@@ -33,7 +33,7 @@ class GradedColumns:
 
     Parameters
     ----------
-    problem : MatrixCompletion
+    problem : MatrixCompletion or WeightedCompletion
         Every row and column holds an observation.
     Z : (d1 + d2, r) array
         The start; may hold any scale.
@@ -58,8 +58,8 @@ class GradedColumns:
         Samples of the rounding errors in z, which turn with the columns; s = 0 where none are followed.
     """
 
-    def __init__(self, problem: MatrixCompletion, Z: np.ndarray, log_unit: float = 0.0) -> None:
-        graphs, d1 = connectivity(problem), problem.shape[0]
+    def __init__(self, problem: EntryProblem, Z: np.ndarray, log_unit: float = 0.0) -> None:
+        graphs, d1 = connectivity(without_weights(problem)), problem.shape[0]
         self.members, self.blocks = (
             [np.array([*part.rows, *(d1 + j for j in part.columns)]) for part in parts]
             for parts in (graphs.coupling_components, graphs.components)
@@ -95,7 +95,7 @@ class GradedColumns:
         self.starts = np.searchsorted(self.group[self.order], np.arange(self.group.max() + 1))
         self.home = self.owner[self.order[self.starts]]
 
-    def _enter(self, c: int, Z: np.ndarray, problem: MatrixCompletion, log_unit: float) -> None:
+    def _enter(self, c: int, Z: np.ndarray, problem: EntryProblem, log_unit: float) -> None:
         """Choose the frame of component c by Gram-Schmidt of the mode amplitudes g_1, g_2, ... at the origin."""
         size = float(np.abs(Z).max())
         if size == 0.0:
@@ -103,7 +103,7 @@ class GradedColumns:
         rows, Z = self.members[c], Z / size
         inside = [block for block in self.blocks if self.owner[block[0]] == c]
         lone = np.setdiff1d(rows, np.concatenate(inside)) if inside else rows
-        bases = [(block, *modes(-problem.values, block)) for block in inside]
+        bases = [(block, *modes(problem.residual(np.zeros(problem.shape)), block)) for block in inside]
         bases.append((lone, np.zeros(len(lone)), np.eye(len(lone))))
         amplitudes = np.concatenate([X.T @ Z[np.searchsorted(rows, block)] for block, _, X in bases])
         order = np.argsort(-np.concatenate([rates for _, rates, _ in bases]), kind="stable")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, WeightedCompletion
 
 
 class Field:
@@ -14,18 +16,32 @@ class Field:
 
     Parameters
     ----------
-    problem : MatrixCompletion
+    problem : MatrixCompletion or WeightedCompletion
+        With weights E is weighted.
     squares : (d1 + d2, k) array
         The square of the scale of every entry; the caller renews it with the columns.
     """
 
-    def __init__(self, problem: MatrixCompletion, squares: np.ndarray) -> None:
+    def __init__(self, problem: EntryProblem, squares: np.ndarray) -> None:
         self.problem, self.cut, self.twice = problem, problem.shape[0], 2.0 * problem.weight
         self.squares = squares
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """Return the weights, 0 where nothing is observed and 1 where there are none, shape (d1, d2)."""
+        problem = self.problem
+        return problem.weight_matrix if isinstance(problem, WeightedCompletion) else problem.observed.astype(float)
 
     def residual(self, z: np.ndarray) -> np.ndarray:
         """Return E = P o (A B - M), shape (d1, d2)."""
         return self.problem.residual((z[: self.cut] * self.squares[: self.cut]) @ z[self.cut :].T)
+
+    def loss(self, E: np.ndarray) -> float:
+        """Return the loss where the residual is E."""
+        if not isinstance(self.problem, WeightedCompletion):
+            return float(np.vdot(E, E)) * self.problem.weight
+        roots = self.problem.means.measure(E) / self.problem.roots
+        return float(roots @ roots) * self.problem.weight
 
     def velocity(self, z: np.ndarray, E: np.ndarray) -> np.ndarray:
         """Return z' where the residual is E, shape (d1 + d2, k)."""
@@ -36,7 +52,7 @@ class Field:
         """Return the derivative of z' in z, shape (m k, m k) with m = d1 + d2."""
         (m, k), cut = z.shape, self.cut
         a, b = z[:cut], z[cut:]
-        P, E = self.problem.observed.astype(float), self.residual(z)
+        P, E = self.mask, self.residual(z)
         J = np.zeros((m, k, m, k))
         rows, columns, inner = np.arange(cut), np.arange(cut, m), np.arange(k)
         J[rows, :, rows, :] = np.einsum("ij,jk,jl->ikl", P, b, b, optimize=True) * self.squares[:cut, None, :]

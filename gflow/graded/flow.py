@@ -11,7 +11,7 @@ from gflow.graded.field import Field
 from gflow.graded.plateau import WORTHWHILE, GradedPlateau, passive_columns, plateau
 from gflow.graded.rounding import ColumnErrors
 from gflow.policy import DENSE_LIMIT
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 
 class GradedFlow:
@@ -19,8 +19,8 @@ class GradedFlow:
 
     Parameters
     ----------
-    problem : MatrixCompletion
-        In its own unit, on the rows and columns that hold an observation.
+    problem : MatrixCompletion or WeightedCompletion
+        In its own unit, its largest weight 1, on the rows and columns that hold an observation.
     Z : (d1 + d2, r) array
         The start is Z * exp(log_scale).
     rtol, t_end : float
@@ -36,7 +36,7 @@ class GradedFlow:
         |z'| of the columns that are not passive, times their scales; infinite where that says nothing.
     """
 
-    def __init__(self, problem: MatrixCompletion, Z: np.ndarray, log_scale: float, rtol: float, t_end: float) -> None:
+    def __init__(self, problem: EntryProblem, Z: np.ndarray, log_scale: float, rtol: float, t_end: float) -> None:
         self.problem, self.rtol, self.t_end = problem, rtol, t_end
         self.columns = GradedColumns(problem, Z, log_scale)
         balance = Balance(self.columns, problem.shape[0], Z)
@@ -62,7 +62,7 @@ class GradedFlow:
         E = self.field.residual(z)
         speeds = self.scales * np.abs(self.field.velocity(z, E))
         large = speeds[self.active]
-        self.loss = float(np.vdot(E, E)) * self.problem.weight
+        self.loss = self.field.loss(E)
         self.slope = norm(speeds.ravel())
         self.speed = np.inf if self.blurred else norm(large) if large.size else 0.0
 

@@ -15,7 +15,7 @@ from gflow.flow.trust import ENDED, FINEST, TIGHTER, continued
 from gflow.graded.run import GradedRun
 from gflow.models import Factorization
 from gflow.policy import EPS
-from gflow.problems import as_completion
+from gflow.problems import as_entries
 
 
 @watch.watched
@@ -45,7 +45,7 @@ def graded_flow(
 
     Parameters
     ----------
-    problem : MatrixCompletion
+    problem : MatrixCompletion or WeightedCompletion
     start : (dim,) array
         Theta of ``Factorization(problem.shape, rank)``: A row-major, then B row-major.
     rank : int, optional
@@ -84,7 +84,7 @@ def graded_flow(
     Raises
     ------
     TypeError
-        If ``problem`` is not a MatrixCompletion.
+        If ``problem`` is none of these.
     ValueError
         If the start has another shape or is not finite, or a width, tolerance or limit is out of range.
     IntegrationFailed
@@ -92,7 +92,7 @@ def graded_flow(
 
     Times scale as 1 / s and states as sqrt(s) when M is multiplied by s. Gradient flow: Bai et al. 2024, section 3.
     """
-    problem = as_completion(problem)
+    problem = as_entries(problem)
     model = Factorization(problem.shape, rank)
     start = checked_start(start, model.dim)
     if not np.isfinite(log_scale):

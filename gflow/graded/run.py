@@ -17,7 +17,7 @@ from gflow.graded.flow import GradedFlow
 from gflow.graded.moves import moves
 from gflow.models import Factorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, in_own_units
 
 
 class GradedRun:
@@ -25,7 +25,7 @@ class GradedRun:
 
     Parameters
     ----------
-    problem : MatrixCompletion
+    problem : MatrixCompletion or WeightedCompletion
     model : Factorization
     start : (dim,) array
         The flow starts from exp(log_scale) * start.
@@ -35,7 +35,7 @@ class GradedRun:
 
     def __init__(
         self,
-        problem: MatrixCompletion,
+        problem: EntryProblem,
         model: Factorization,
         start: np.ndarray,
         log_scale: float,
@@ -48,7 +48,7 @@ class GradedRun:
         self.units = self.objective.theta_unit, self.objective.time_unit, self.objective.unit
         rows, columns = np.unique(problem.rows), np.unique(problem.columns)
         self.moving, Z = np.concatenate([rows, problem.shape[0] + columns]), model.stacked(start)
-        inner, log_unit = problem.normalized.restricted(rows, columns), 0.5 * float(np.log(problem.unit))
+        inner, log_unit = in_own_units(problem.restricted(rows, columns)), 0.5 * float(np.log(problem.unit))
         t_end = min(t_end / self.units[1], FOREVER)
         self.flow = GradedFlow(inner, Z[self.moving], log_scale - log_unit, rtol, t_end)
         with np.errstate(under="ignore"):

@@ -64,7 +64,7 @@ class Resistance:
     """What becomes of changes of z in a time dt by the changes of the residual alone.
 
     With T(Y) = (Y b, Y^T a) they are e' = -(2/n) T(P o X), and P o X obeys a linear equation of its own, with a
-    positive semi-definite matrix H on the observations. The step is implicit.
+    positive semi-definite matrix H on the observations, and the weights where there are any. The step is implicit.
     """
 
     def __init__(self, field: Field, z: np.ndarray, dt: float) -> None:
@@ -77,7 +77,8 @@ class Resistance:
             return
         H = (i[:, None] == i) * (self.B @ self.b.T)[j[:, None], j]
         H += (j[:, None] == j) * (self.A @ self.a.T)[i[:, None], i]
-        self.shares = time * np.linalg.inv(np.eye(len(i)) + time * H)
+        counts = field.mask[i, j]  # the weights: 1 where there are none
+        self.shares = time * np.linalg.inv(np.eye(len(i)) + time * counts[:, None] * H) * counts
 
     def __call__(self, e: np.ndarray) -> np.ndarray:
         if not self.known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,23 @@ from gflow.limit.law.exponents import frame_order, predicted_orders
 from gflow.limit.law.sectors import MixingUnknown
 from gflow.limit.orbit.inside import Inside, inside_spectrum
 from gflow.limit.orbit.large import growing, large_orbit
-from gflow.limit.orbit.modes import Modes, loss_at, residual_modes
+from gflow.limit.orbit.modes import Modes, misfit, residual_modes
 from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.settling import DENSE_POLISH
-from gflow.limit.orbit.sizes import is_large, shortage
+from gflow.limit.orbit.sizes import LARGE_CELLS, is_isotropic, is_large, shortage
 from gflow.limit.orbit.stages import orbit
 from gflow.limit.orbit.uniqueness import completion_error, locally_unique
 from gflow.limit.pairs import FactorPairs
 from gflow.limit.records import Chain, Saddle, TraversalStatus
 from gflow.limit.settings import Settings
-from gflow.policy import ZERO_LOSS
-from gflow.problems import MatrixCompletion
+from gflow.problems import (
+    EntryProblem,
+    MatrixCompletion,
+    WeightedCompletion,
+    in_own_units,
+    largest_weight,
+    total_weight,
+)
 
 SUPPORT_TOL = 1e-7
 """Entries of a unit singular vector below this count as zero."""
@@ -40,7 +47,7 @@ LARGE_BUDGET = 10_000
 
 
 def chain(
-    problem: MatrixCompletion,
+    problem: EntryProblem,
     number: int,
     rows: tuple[int, ...],
     columns: tuple[int, ...],
@@ -57,7 +64,9 @@ def chain(
     a ``start``, [A_0; B_0^T] of the component, modes of equal rates escape together (see ``RaceClock``).
     """
     part = problem if (len(rows), len(columns)) == problem.shape else problem.restricted(rows, columns)
-    stage = _Stage(part, part.n_observed / problem.n_observed, number, rows, columns, width, use, greedy)
+    stage = _Stage(part, total_weight(part) / total_weight(problem), number, rows, columns, width, use, greedy)
+    if isinstance(stage.problem, WeightedCompletion) and is_large(stage.problem):
+        raise ValueError(f"with weights components have up to {LARGE_CELLS} entries, observed or not; got {part.shape}")
     family = FactorPairs(stage, clock_of(stage.problem, width, greedy, start, accuracy))
     walk = walked(family)
     saddles = list(walk.saddles)
@@ -73,9 +82,9 @@ def chain(
 
 @dataclass(frozen=True)
 class _Stage:
-    """A component in its own unit, and the conversion of its numbers to those of the whole problem."""
+    """A component in its own unit and weights, and the conversion of its numbers to those of the whole problem."""
 
-    part: MatrixCompletion
+    part: EntryProblem
     share: float
     number: int
     rows: tuple[int, ...]
@@ -84,15 +93,15 @@ class _Stage:
     use: Settings
     greedy: bool
 
-    @property
-    def problem(self) -> MatrixCompletion:
-        return self.part.normalized
+    @cached_property
+    def problem(self) -> EntryProblem:
+        return in_own_units(self.part)
 
     def saddle(self, A: np.ndarray, B: np.ndarray, clock: Clock) -> tuple[Saddle, Stop | None]:
         """Return the critical point (A, B) with its residual, its inside spectrum and its race, and why that fails."""
         problem, k = self.problem, A.shape[1]
         modes = residual_modes(problem, A, B)
-        final = modes.loss <= ZERO_LOSS
+        final = modes.met
         sigma = np.zeros_like(modes.sigma) if final else modes.sigma
         top, second = float(sigma[0]), float(np.append(sigma, 0.0)[1])
         inside = inside_spectrum(problem, A, B)
@@ -111,7 +120,7 @@ class _Stage:
             A=np.sqrt(self.part.unit) * A,
             B=np.sqrt(self.part.unit) * B,
             loss=0.0 if final else modes.loss * self.part.unit**2 * self.share,
-            residual_singular_values=self.part.unit * sigma,
+            residual_singular_values=self.part.unit * largest_weight(self.part) * sigma,
             escape_rate=rate * (stay.sigma if stay else top),
             gap=None if final else rate * (top - second),
             index=self.index(inside, k, sigma) if modes.complete or final else None,
@@ -164,7 +173,7 @@ class _Stage:
             unique=unique,
             order=order,
             safe_order=safe_order,
-            frame_order=None if lost else frame_order(saddles, complete),
+            frame_order=None if lost else frame_order(saddles, is_isotropic(self.problem)),
             error=error,
         )
         if np.isfinite(error):
@@ -174,7 +183,7 @@ class _Stage:
 
     def carried(self, saddles: list[Saddle], A: np.ndarray, B: np.ndarray, unique: bool | None) -> float:
         """Return what rounding and unfinished Newton steps do to the entries at the end of a chain."""
-        left = float(np.sqrt(loss_at(self.problem, A, B))) if unique else 0.0
+        left = float(np.sqrt(misfit(self.problem, A, B))) if unique else 0.0
         error = rounding(saddles, left)
         if unique and saddles[-1].loss == 0.0 and A.size + B.size <= DENSE_POLISH and not is_large(self.problem):
             error += self.part.unit * completion_error(self.problem, A, B)
@@ -192,7 +201,7 @@ class _Stage:
         if large:
             use = replace(use, max_evaluations=min(use.max_evaluations, LARGE_BUDGET))
         found = None
-        if large and not use.tight:
+        if large and not use.tight and isinstance(self.problem, MatrixCompletion):
             found = large_orbit(self.problem, A, B, saddle.u, saddle.v, use)
         if found is None or (found.ending == Ending.UNDECIDED and found.model.dim <= DENSE_POLISH):
             found = orbit(self.problem, A, B, *saddle.launched, use)
@@ -235,6 +244,9 @@ class _Stage:
 
     def is_nearly_met(self, saddle: Saddle) -> bool:
         """Return whether the data are met but for what Newton steps in soft directions leave."""
+        if isinstance(self.problem, WeightedCompletion):
+            root = np.sqrt(self.part.unit)
+            return misfit(self.problem, saddle.A / root, saddle.B / root) <= NEARLY_MET / self.problem.n_observed
         return saddle.loss <= NEARLY_MET * self.problem.weight * self.share * self.part.unit**2
 
     def span(self, saddle: Saddle) -> int:

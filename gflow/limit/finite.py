@@ -19,14 +19,14 @@ from gflow.limit.law.elements import Sector
 from gflow.limit.law.race import Passive
 from gflow.limit.law.sectors import MixingUnknown
 from gflow.limit.orbit.growth import peak_time
-from gflow.limit.orbit.modes import loss_at
+from gflow.limit.orbit.modes import misfit
 from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.polish import balanced
 from gflow.limit.orbit.stages import LAUNCH, orbit
 from gflow.limit.records import Saddle, TraversalStatus
 from gflow.limit.settings import Settings
 from gflow.policy import ZERO_LOSS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 FAR_LAUNCH = 1e-3
 """Amplitude of a column that escapes on the way, in the square root of the unit: rounding errors are larger there."""
@@ -55,7 +55,7 @@ class Stage(Protocol):
         """Return whether every stage is meant to be followed to its end."""
 
     @property
-    def problem(self) -> MatrixCompletion:
+    def problem(self) -> EntryProblem:
         """Return the component in its own unit."""
 
     def saddle(self, A: np.ndarray, B: np.ndarray, clock: Clock) -> tuple[Saddle, Stop | None]:
@@ -246,7 +246,7 @@ class Walk:
             try:
                 A, B = self.clock.cross(reached.path, A, B)
             except MixingUnknown:
-                if loss_at(self.stage.problem, A, B) > ZERO_LOSS:
+                if misfit(self.stage.problem, A, B) > ZERO_LOSS:
                     raise
             passive = self.clock.passive
         self.clock.passive = risen(passive, self.log)

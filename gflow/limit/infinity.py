@@ -24,7 +24,7 @@ from gflow.limit.orbit.growth import FAR_GROWTH
 from gflow.limit.orbit.orbits import Ending
 from gflow.limit.orbit.uniqueness import locally_unique
 from gflow.limit.records import TraversalStatus
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 NEAR = 70.0, 140.0
 """Values of log(1/alpha) within reach, alpha = 1e-30 and 1e-61: what is said of the limit must be seen there too."""
@@ -86,7 +86,7 @@ def ending(stage: Stage, left: Departure, log: float, seen: Crossed) -> FiniteEn
     return Walk(stage, copy(left.clock), log, seen).end(left.saddle, left.A, left.B, left.reached)
 
 
-def judged(problem: MatrixCompletion, said: str, ends: Sequence[FiniteEnd]) -> Beyond:
+def judged(problem: EntryProblem, said: str, ends: Sequence[FiniteEnd]) -> Beyond:
     """Return what the ends for falling alpha say of the limit."""
     found = [each.factors for each in ends if each.factors is not None]
     if not found:

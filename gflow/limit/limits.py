@@ -19,14 +19,14 @@ from gflow.limit.settings import Settings
 from gflow.limit.starts import chain_from
 from gflow.limit.traversal import Traversal
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion, WeightedCompletion, as_completion, as_entries
+from gflow.problems import EntryProblem, as_entries, without_weights
 
 WORST_FIRST = (TraversalStatus.DIVERGING, TraversalStatus.DEGENERATE, TraversalStatus.UNDECIDED)
 
 
 @overload
 def saddle_to_saddle(
-    problem: MatrixCompletion,
+    problem: EntryProblem,
     start: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
     *,
@@ -44,7 +44,7 @@ def saddle_to_saddle(
 
 @overload
 def saddle_to_saddle(
-    problem: MatrixCompletion,
+    problem: EntryProblem,
     start: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
     *,
@@ -89,7 +89,8 @@ def saddle_to_saddle(
 
     Parameters
     ----------
-    problem : MatrixCompletion, or from three factors on a ``WeightedCompletion``
+    problem : MatrixCompletion or WeightedCompletion
+        With weights, residuals are weighted everywhere, and components have no more than 20000 entries.
     start : (dim,) array, optional
         theta_0 for ``Factorization(problem.shape, rank, depth)``. Only its directions matter. Without it the entries
         that depend on it are given by their law. Where the residual at a saddle has equal singular values (circulant
@@ -138,8 +139,6 @@ def saddle_to_saddle(
     """
     problem = as_entries(problem)
     model = Factorization(problem.shape, rank, depth)
-    if depth == 2 and isinstance(problem, WeightedCompletion):
-        raise ValueError("weights need three factors or more (depth=3): limits of two are known without weights")
     if depth == 1:
         raise ValueError("a limit from saddle to saddle needs at least two factors; got depth 1")
     if start is not None and rng is not None:
@@ -153,7 +152,7 @@ def saddle_to_saddle(
         return deep_limit(
             problem, model, theta, Settings(rtol, simple_tol, norm_limit, max_evaluations, False, compiled)
         )
-    graphs = connectivity(problem)
+    graphs = connectivity(without_weights(problem))
     parts = graphs.coupling_components
     tight = theta is not None and len(parts) > 1
     use = Settings(rtol, simple_tol, norm_limit, max_evaluations, tight, compiled)
@@ -168,7 +167,7 @@ def saddle_to_saddle(
 
 
 def _combined(
-    problem: MatrixCompletion,
+    problem: EntryProblem,
     graphs: Connectivity,
     model: Factorization,
     chains: tuple[Chain, ...],
@@ -214,7 +213,7 @@ def _combined(
 
 
 def _factors(
-    problem: MatrixCompletion,
+    problem: EntryProblem,
     model: Factorization,
     chains: tuple[Chain, ...],
     theta: np.ndarray | None,
@@ -251,7 +250,7 @@ def greedy_low_rank(
 
     Parameters
     ----------
-    problem : MatrixCompletion
+    problem : MatrixCompletion or WeightedCompletion
     rank : int, optional
         Largest rank. Default min(d1, d2).
     settings : rtol, simple_tol, norm_limit, max_evaluations, compiled as in ``saddle_to_saddle``
@@ -259,7 +258,7 @@ def greedy_low_rank(
 
     Li, Luo and Lyu 2021. The matrix is that of the last saddle, ``chain.end.matrix``; it scales as s with M.
     """
-    problem = as_completion(problem)
+    problem = as_entries(problem)
     width = Factorization(problem.shape, rank).rank
     rows, columns = tuple(range(problem.shape[0])), tuple(range(problem.shape[1]))
     return chain(problem, 0, rows, columns, width, Settings(**settings), greedy=True)

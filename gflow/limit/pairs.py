@@ -14,7 +14,7 @@ from gflow.limit.infinity import beyond
 from gflow.limit.law.clocks import Clock
 from gflow.limit.law.exponents import remembered
 from gflow.limit.law.sectors import MixingUnknown
-from gflow.limit.orbit.modes import loss_at
+from gflow.limit.orbit.modes import misfit
 from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.polish import balanced
 from gflow.limit.orbit.settling import DENSE_POLISH
@@ -71,13 +71,13 @@ class FactorPairs:
             raise Stopped(TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {UNSTEADY}")
         A, B = balanced(*reached.model.factors(reached.end))
         problem = self.stage.problem
-        if reached.model.dim <= DENSE_POLISH and not is_large(problem) and loss_at(problem, A, B) <= ZERO_LOSS:
+        if reached.model.dim <= DENSE_POLISH and not is_large(problem) and misfit(problem, A, B) <= ZERO_LOSS:
             A, B = completed(problem, A, B)
         self.memory = remembered(saddle, self.memory)
         try:
             return self.clock.cross(self.orbits[-1], A, B)
         except MixingUnknown as unknown:
-            if self.stage.use.tight or loss_at(self.stage.problem, A, B) > ZERO_LOSS:
+            if self.stage.use.tight or misfit(self.stage.problem, A, B) > ZERO_LOSS:
                 raise Stopped(TraversalStatus.UNDECIDED, f"from rank {saddle.rank}: {unknown}") from unknown
             self.lost = True  # the end is known, what stays passive there is not
         return A, B

@@ -10,14 +10,14 @@ from gflow.limit.chain import chain
 from gflow.limit.orbit.stages import COARSER
 from gflow.limit.records import Chain, TraversalStatus
 from gflow.limit.settings import Settings
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 ACCURACY = 1e-12
 """Tolerance of the orbits along which terms of one exponent are followed."""
 
 
 def chain_from(
-    problem: MatrixCompletion,
+    problem: EntryProblem,
     number: int,
     rows: tuple[int, ...],
     columns: tuple[int, ...],
@@ -48,7 +48,7 @@ def chain_from(
     return replace(finer, error=finer.error + moved(finer, coarser))
 
 
-def opened(problem: MatrixCompletion, found: Chain) -> Chain:
+def opened(problem: EntryProblem, found: Chain) -> Chain:
     """Return a chain with the entries that the start decides, where modes escape together on its way."""
     if found.frame is None:
         return found

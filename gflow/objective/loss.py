@@ -17,7 +17,7 @@ from gflow.objective.modes import escape_modes
 from gflow.objective.record import KEPT_DIM, Array, Objective, shifted_argument
 from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian, product_hessian
 from gflow.policy import DENSE_CELLS
-from gflow.problems import MatrixCompletion, Problem
+from gflow.problems import MatrixCompletion, Problem, without_weights
 
 SPARSE_DENSITY, UNCACHED_DENSITY = 0.1, 0.3
 """Up to these fractions of observed entries products sampled there cost less than whole ones (10 to 15 ns an entry, and
@@ -228,11 +228,12 @@ def _pair(problem: Any, model: Any, slope: Callable[[Array], Any], large: bool) 
 
 
 def _mirror(problem: Any, model: Any) -> Any:
-    """Return the exchange of A and B^T where data and mask are symmetric, None elsewhere."""
-    observed = getattr(problem, "observed", None)
+    """Return the exchange of A and B^T where data, mask and weights are symmetric, None elsewhere."""
+    seen = without_weights(problem)
+    observed = getattr(problem, "weight_matrix", getattr(seen, "observed", None))
     if observed is None or not hasattr(model, "mirror") or model.shape[0] != model.shape[1]:
         return None
-    same = np.array_equal(observed, observed.T) and np.array_equal(problem.values, problem.values.T)
+    same = np.array_equal(observed, observed.T) and np.array_equal(seen.values, seen.values.T)
     return model.mirror if same else None
 
 

@@ -11,7 +11,15 @@ from gflow.problems.protocol import Problem
 from gflow.problems.recall import recall_task
 from gflow.problems.regression import Regression
 from gflow.problems.sensing import MatrixSensing
-from gflow.problems.weighted import EntryProblem, WeightedCompletion, as_entries, without_weights
+from gflow.problems.weighted import (
+    EntryProblem,
+    WeightedCompletion,
+    as_entries,
+    in_own_units,
+    largest_weight,
+    total_weight,
+    without_weights,
+)
 
 __all__ = [
     "LARGEST_ENTRY",
@@ -25,7 +33,10 @@ __all__ = [
     "as_entries",
     "as_problem",
     "convolution_sensing",
+    "in_own_units",
+    "largest_weight",
     "power_of_four",
     "recall_task",
+    "total_weight",
     "without_weights",
 ]

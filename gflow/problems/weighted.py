@@ -90,6 +90,12 @@ class WeightedCompletion:
         problem._hold(counts.astype(float), float(np.mean((seen - means[place]) ** 2)))
         return problem
 
+    def _with(self, means: MatrixCompletion, weights: np.ndarray, spread: float) -> WeightedCompletion:
+        problem = object.__new__(type(self))
+        problem.means = means
+        problem._hold(weights, spread)
+        return problem
+
     @property
     def shape(self) -> tuple[int, int]:
         """Return (d1, d2)."""
@@ -100,15 +106,70 @@ class WeightedCompletion:
         """Return that of M."""
         return self.means.unit
 
+    @property
+    def size(self) -> float:
+        """Return max|M| over the observed entries."""
+        return self.means.size
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Return the rows of the observed entries, counted from 0, shape (n,)."""
+        return self.means.rows
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Return their columns, shape (n,)."""
+        return self.means.columns
+
+    @property
+    def observed(self) -> np.ndarray:
+        """Return the mask P, shape (d1, d2), bool."""
+        return self.means.observed
+
+    @property
+    def n_observed(self) -> int:
+        """Return how many entries are observed, each counted once."""
+        return self.means.n_observed
+
+    @property
+    def density(self) -> float:
+        """Return that number over d1 d2."""
+        return self.means.density
+
+    @property
+    def row_names(self) -> tuple[str | None, ...] | None:
+        """Return the names of the rows, None where they have none."""
+        return self.means.row_names
+
+    @property
+    def column_names(self) -> tuple[str | None, ...] | None:
+        """Return the names of the columns, None where they have none."""
+        return self.means.column_names
+
     @cached_property
     def normalized(self) -> WeightedCompletion:
         """Return the problem in its own unit."""
         if self.unit == 1.0:
             return self
-        problem = object.__new__(type(self))
-        problem.means = self.means.normalized
-        problem._hold(self.weights, self.spread / self.unit / self.unit)
-        return problem
+        return self._with(self.means.normalized, self.weights, self.spread / self.unit / self.unit)
+
+    @cached_property
+    def relative(self) -> WeightedCompletion:
+        """Return the problem with the largest weight 1: R is the same, E smaller by the largest one."""
+        return self._with(self.means, self.weights / float(self.weights.max()), self.spread)
+
+    def restricted(self, rows: Any, columns: Any) -> WeightedCompletion:
+        """Return the problem on the given rows and columns alone, with their own n; how they spread is not kept."""
+        part = self.means.restricted(rows, columns)
+        return self._with(part, part.measure(self.weight_matrix[np.ix_(rows, columns)]), 0.0)
+
+    def observed_product(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        """Return the entries of A B at the observed positions, without roots of weights, shape (n,)."""
+        return self.means.observed_product(A, B)
+
+    def scattered(self, values: np.ndarray) -> Any:
+        """Return the scipy CSR array with ``values``, shape (n,), at the observed positions as they are."""
+        return self.means.scattered(values)
 
     def measure(self, W: np.ndarray) -> np.ndarray:
         """Return the observed entries of W times the roots of their weights, (n,) (trailing axes of W are kept)."""
@@ -156,3 +217,21 @@ def as_entries(problem: Any) -> EntryProblem:
 def without_weights(problem: EntryProblem) -> MatrixCompletion:
     """Return the observed entries alone."""
     return problem.means if isinstance(problem, WeightedCompletion) else problem
+
+
+def total_weight(problem: EntryProblem) -> float:
+    """Return the n of R: the sum of the weights, the number of entries where there are none."""
+    return float(problem.weights.sum()) if isinstance(problem, WeightedCompletion) else problem.n_observed
+
+
+def largest_weight(problem: EntryProblem) -> float:
+    """Return the largest weight, 1.0 where there are none."""
+    return float(problem.weights.max()) if isinstance(problem, WeightedCompletion) else 1.0
+
+
+def in_own_units(problem: EntryProblem) -> EntryProblem:
+    """Return the problem in its own unit, its largest weight 1; weights that are all equal are none."""
+    if not isinstance(problem, WeightedCompletion):
+        return problem.normalized
+    relative = problem.normalized.relative
+    return relative.means if bool((relative.weights == 1.0).all()) else relative

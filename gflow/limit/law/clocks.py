@@ -19,11 +19,11 @@ from gflow.limit.law.sectors import MixingUnknown
 from gflow.limit.law.together import escape, hides_unequal_rates, unfed
 from gflow.limit.orbit.fine import fine_orbit
 from gflow.limit.orbit.krylov import leading_triples
-from gflow.limit.orbit.modes import LEADING, Modes, errors_at, loss_at
-from gflow.limit.orbit.sizes import is_large
+from gflow.limit.orbit.modes import LEADING, Modes, errors_at, misfit
+from gflow.limit.orbit.sizes import is_isotropic, is_large
 from gflow.limit.orbit.stages import LAUNCH
 from gflow.policy import ZERO_LOSS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, MatrixCompletion
 
 LARGEST_BY_MODE = 60
 """Components with more rows and columns than this are not analysed mode by mode."""
@@ -94,7 +94,7 @@ class RaceClock:
     """
 
     def __init__(
-        self, problem: MatrixCompletion, start: np.ndarray, *, together: bool = False, accuracy: float | None = None
+        self, problem: EntryProblem, start: np.ndarray, *, together: bool = False, accuracy: float | None = None
     ) -> None:
         self.problem, self.passive = problem, Passive.at_origin(start)
         self.together, self.accuracy = together and not hides_unequal_rates(problem), accuracy
@@ -161,13 +161,13 @@ class RaceClock:
         left, right = states[:, : d1 * k].reshape(-1, d1, k), states[:, d1 * k :].reshape(-1, k, len(X) - d1)
         columns = np.concatenate([left, right.mT], axis=1)
         crossing = Crossing(self.passive, self.race, self.problem, self.active, X, path.times, columns, self.launch)
-        if self.accuracy is not None and loss_at(self.problem, A, B) > ZERO_LOSS:
+        if self.accuracy is not None and misfit(self.problem, A, B) > ZERO_LOSS:
             began = self.launch * crossing.escape.columns
             times, states, flows = fine_orbit(self.problem, self.active, began, X, self.accuracy)
             crossing = replace(crossing, times=times, states=states, fine=flows)
         self.frame = crossing.frame
         self.passive = crossing.end_state()
-        if loss_at(self.problem, A, B) <= ZERO_LOSS:
+        if misfit(self.problem, A, B) <= ZERO_LOSS:
             return A, B
         return crossing.reached[:d1], crossing.reached[d1:].T
 
@@ -179,7 +179,7 @@ class RankClock:
     apart; large data with a possible symmetry by those of their fastest modes.
     """
 
-    def __init__(self, problem: MatrixCompletion, width: int, *, checked: bool = True) -> None:
+    def __init__(self, problem: EntryProblem, width: int, *, checked: bool = True) -> None:
         self.problem, self.width, self.rank, self.checked = problem, width, 0, checked
         self.exponents, self.sign = np.ones(self.tracked), 0.0
 
@@ -211,7 +211,7 @@ class RankClock:
 
     def cross(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors of the saddle reached, having followed the passive modes to it."""
-        if self.checked and self.rank + 1 < self.width and loss_at(self.problem, A, B) > ZERO_LOSS:
+        if self.checked and self.rank + 1 < self.width and misfit(self.problem, A, B) > ZERO_LOSS:
             self.check(path, A, B)
         self.exponents, self.rank = fallen(self.exponents, self.sigma), self.rank + 1
         missing = max(self.tracked - len(self.exponents), 0)
@@ -221,8 +221,9 @@ class RankClock:
     @cached_property
     def mixing(self) -> bool:
         """Return whether all modes are known to mix, or never have to."""
-        complete = self.problem.n_observed == self.problem.shape[0] * self.problem.shape[1]
-        return complete or (is_large(self.problem) and is_rigid(self.problem))
+        if not isinstance(self.problem, MatrixCompletion):
+            return False
+        return is_isotropic(self.problem) or (is_large(self.problem) and is_rigid(self.problem))
 
     def check(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> None:
         """Return nothing; raise ``MixingUnknown`` where growing modes of the saddle reached are kept apart."""
@@ -236,7 +237,7 @@ class RankClock:
 
 
 def clock_of(
-    problem: MatrixCompletion, width: int, greedy: bool, start: np.ndarray | None, accuracy: float | None
+    problem: EntryProblem, width: int, greedy: bool, start: np.ndarray | None, accuracy: float | None
 ) -> RaceClock | RankClock:
     """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
     if greedy or sum(problem.shape) > LARGEST_BY_MODE:
@@ -246,7 +247,7 @@ def clock_of(
     return RaceClock(problem, np.random.default_rng(0).standard_normal((sum(problem.shape), width)))
 
 
-def growing_modes(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+def growing_modes(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Return the growing modes [u; -v] of the residual in columns, fastest first; of large data a few."""
     if is_large(problem):
         found = leading_triples(problem.scattered(errors_at(problem, A, B)), min(FOLLOWED_MODES, *problem.shape))

@@ -30,9 +30,10 @@ from gflow.limit.law.sectors import (
 from gflow.limit.law.together import Escape, escape, gathered, with_rows
 from gflow.limit.law.transport import carried, carried_together, on_the_way, orientations, turned
 from gflow.limit.orbit.polish import complement, gauge_basis
+from gflow.limit.orbit.sizes import is_isotropic
 from gflow.models import Factorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 TURNED = 8.0
 """An escape direction is turned by rounding by no more than so many eps times sigma over its distance from the next."""
@@ -62,7 +63,7 @@ class Crossing:
 
     passive: Passive
     race: Race
-    problem: MatrixCompletion
+    problem: EntryProblem
     active: np.ndarray
     end: np.ndarray
     times: np.ndarray
@@ -100,10 +101,11 @@ class Crossing:
             noise = TURNED * float(np.finfo(float).eps * np.abs(rates).max() / max(apart, 1e-300))
         doubt = self.passive.width == self.escape.columns.shape[1]
         found = sectors(nearby_flows(self.problem, self.began), doubt=doubt, noise=noise)
-        gaps = self.problem.n_observed < self.problem.shape[0] * self.problem.shape[1]
-        if len(found) > 1 and gaps and not doubt and (near := nearly_equal(self.problem)):
+        mixed = not is_isotropic(self.problem)
+        if len(found) > 1 and mixed and not doubt and (near := nearly_equal(self.problem)):
             raise MixingUnknown(
-                f"sizes of entries that differ by {near:.1e} of the largest may mix modes that equal ones keep apart"
+                f"sizes of entries or weights that differ by {near:.1e} of the largest may mix modes that equal ones "
+                "keep apart"
             )
         return found
 

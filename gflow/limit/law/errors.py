@@ -11,7 +11,7 @@ from gflow.limit.records import Saddle
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import EPS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 SOFTEST = FLAT**-0.5
 """Amplification of rounding in the softest directions that are told from flat ones."""
@@ -46,7 +46,7 @@ def tilt(saddle: Saddle) -> float:
     return float(top / (top - max((size for size in others if size < (1.0 - SAME_RATE) * top), default=0.0)))
 
 
-def slip(problem: MatrixCompletion, saddle: Saddle, unit: float, share: float) -> float:
+def slip(problem: EntryProblem, saddle: Saddle, unit: float, share: float) -> float:
     """Return the error of the entries at a positive loss: what soft directions make of slopes.
 
     ``problem`` is the component in its own unit. A later completion that is unique forgets it.

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from gflow.limit.records import Saddle
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 LARGEST_ORIENTED = 100
 """Larger square problems are not asked for the orientation of their saddles."""
@@ -26,7 +26,7 @@ def fallen(exponents: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     return np.sort(np.maximum(exponents[1:] - exponents[0] / sigma[0] * rates[1:], 0.0))
 
 
-def orientation(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, width: int) -> float:
+def orientation(problem: EntryProblem, A: np.ndarray, B: np.ndarray, width: int) -> float:
     """Return the sign of det(W - E) at a critical point of a square problem of full width; 0.0 elsewhere.
 
     Growing modes (u, -v) and active columns span an isotropic subspace of the conserved form |a|^2 - |b|^2: the graph

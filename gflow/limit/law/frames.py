@@ -14,7 +14,7 @@ from gflow.limit.orbit.krylov import leading_triples
 from gflow.limit.orbit.modes import errors_at, residual_modes
 from gflow.limit.records import Chain, TraversalStatus
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, in_own_units, without_weights
 
 PIVOT_TOL = 1e-3
 """A pivot this small against its row leaves the sign of a frame vector undecided."""
@@ -35,9 +35,7 @@ class Frame:
         B[:, list(self.chain.columns)] = self.Q @ self.chain.end.B
 
 
-def frame_of(
-    problem: MatrixCompletion, model: Factorization, chain: Chain, start: np.ndarray, simple_tol: float
-) -> Frame:
+def frame_of(problem: EntryProblem, model: Factorization, chain: Chain, start: np.ndarray, simple_tol: float) -> Frame:
     """Return the frame to which the trajectories from alpha ``start`` lead the component.
 
     Gram-Schmidt of g_j = A_0[I]^T u_j + B_0[:, J] v_j over the top singular pairs of P o M, with the signs of the
@@ -48,7 +46,8 @@ def frame_of(
     """
     k = chain.end.rank
     part = problem.restricted(chain.rows, chain.columns)
-    E = part.scattered(part.targets) if is_wide(part) else part.values
+    data = -errors_at(part, np.zeros((part.shape[0], 0)), np.zeros((0, part.shape[1])))
+    E = part.scattered(data) if is_wide(part) else without_weights(part).adjoint(data)
     sigma, u, v = _leading_pairs(E, min(k + 1, *part.shape))
     following = np.append(sigma, 0.0)[1 : k + 1]
     if np.sum(sigma > 1e-10 * sigma[0]) < k:
@@ -67,12 +66,12 @@ def frame_of(
     return Frame(chain, Q * passive_signs(part, chain, np.concatenate([u, v])))
 
 
-def raced(problem: MatrixCompletion, model: Factorization, chain: Chain, start: np.ndarray) -> Frame:
+def raced(problem: EntryProblem, model: Factorization, chain: Chain, start: np.ndarray) -> Frame:
     """Return the frame of a component whose modes do not mix: the race along its chain, run again from ``start``.
 
     Raises ``FrameFailure`` where rounding hides whether modes meet.
     """
-    part = problem.restricted(chain.rows, chain.columns).normalized
+    part = in_own_units(problem.restricted(chain.rows, chain.columns))
     A0, B0 = model.factors(start)
     clock = RaceClock(part, np.concatenate([A0[list(chain.rows)], B0[:, list(chain.columns)].T]))
     signs, scale = [], np.sqrt(problem.restricted(chain.rows, chain.columns).unit)
@@ -96,7 +95,7 @@ def in_joint_span(frames: list[Frame]) -> list[Frame]:
     return [Frame(frame.chain, basis.T @ frame.Q) for frame in frames]
 
 
-def passive_signs(part: MatrixCompletion, chain: Chain, modes: np.ndarray) -> np.ndarray:
+def passive_signs(part: EntryProblem, chain: Chain, modes: np.ndarray) -> np.ndarray:
     """Return the sign with which each frame vector enters its stage, shape (k,); the first is 1.
 
     ``modes`` (d1 + d2, k) holds the escape modes at the origin, of which later columns are made. Along each orbit

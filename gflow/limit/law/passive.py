@@ -13,7 +13,7 @@ from gflow.limit.orbit.modes import errors_at
 from gflow.limit.records import TraversalStatus
 from gflow.models import Factorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 LARGE_SIDES = 120
 """Parts with more rows and columns together than this are propagated by products with their sparse residual."""
@@ -37,14 +37,12 @@ class FrameFailure(ValueError):
         self.status = status
 
 
-def is_wide(part: MatrixCompletion) -> bool:
+def is_wide(part: EntryProblem) -> bool:
     """Return whether the residual is held as a sparse array and its modes are found by products."""
     return sum(part.shape) > LARGE_SIDES
 
 
-def propagated(
-    part: MatrixCompletion, rank: int, times: np.ndarray, states: np.ndarray, passive: np.ndarray
-) -> np.ndarray:
+def propagated(part: EntryProblem, rank: int, times: np.ndarray, states: np.ndarray, passive: np.ndarray) -> np.ndarray:
     """Return orthonormal passive modes at the end of an orbit, up to an upper triangular factor.
 
     Parameters
@@ -75,7 +73,7 @@ def propagated(
     return X
 
 
-def _by_eigenvectors(part: MatrixCompletion, A: np.ndarray, B: np.ndarray, X: np.ndarray, time: float) -> np.ndarray:
+def _by_eigenvectors(part: EntryProblem, A: np.ndarray, B: np.ndarray, X: np.ndarray, time: float) -> np.ndarray:
     """Return the modes after some time with the residual of A B, by an eigendecomposition."""
     d1, E = part.shape[0], part.residual(A @ B)
     S = np.zeros((sum(part.shape),) * 2)
@@ -86,7 +84,7 @@ def _by_eigenvectors(part: MatrixCompletion, A: np.ndarray, B: np.ndarray, X: np
     return basis @ _repeated(lambda Y: growth * Y, basis.T @ X, pieces)
 
 
-def _by_products(part: MatrixCompletion, A: np.ndarray, B: np.ndarray, X: np.ndarray, time: float) -> np.ndarray:
+def _by_products(part: EntryProblem, A: np.ndarray, B: np.ndarray, X: np.ndarray, time: float) -> np.ndarray:
     """Return the modes after some time with the residual of A B, by products with it."""
     E = part.scattered(2.0 * part.weight * errors_at(part, A, B))
     sizes = abs(E)

@@ -18,7 +18,7 @@ import numpy as np
 
 from gflow.limit.law.elements import Leak, Runner, Sector, paired
 from gflow.limit.law.sectors import TOGETHER, MixingUnknown, is_seen, modes_in, off_active, residual_flow
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 TIED = 1e-11
 """Rates and exponents that differ by less than this fraction are equal."""
@@ -100,7 +100,7 @@ class Passive:
             found += paired(rates, modes, sector, number, sector.turned)
         return found
 
-    def race(self, problem: MatrixCompletion, active: np.ndarray, *, together: bool = False) -> Race:
+    def race(self, problem: EntryProblem, active: np.ndarray, *, together: bool = False) -> Race:
         """Return the race at a saddle with the active columns [A; B^T].
 
         Whether modes of equal rates and exponents are followed ``together``, or one of them is the next to escape.
@@ -150,9 +150,7 @@ def escape_together(first: Runner, other: Runner) -> bool:
     return same and abs(first.exponent - other.exponent) <= TIED * max(first.exponent, 1.0)
 
 
-def _companion(
-    problem: MatrixCompletion, active: np.ndarray, first: Runner, others: list[Runner]
-) -> tuple[float, float]:
+def _companion(problem: EntryProblem, active: np.ndarray, first: Runner, others: list[Runner]) -> tuple[float, float]:
     """Return exponent and log of the factor of the largest error of W by other modes in the column that escapes.
 
     A mode that changes no unobserved entry to first order counts by its square.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, WeightedCompletion, without_weights
 
 LENGTHS = 0.7 * np.array([1.0, -0.6, 0.8, 1.0, -0.9, 0.5, -1.0, 0.9])
 """Steps to the points that are asked which subspaces an orbit keeps apart."""
@@ -74,16 +74,26 @@ def sectors(flows: np.ndarray, *, doubt: bool = False, noise: float | None = Non
     return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > apart)]
 
 
-def nearly_equal(problem: MatrixCompletion) -> float:
+def nearly_equal(problem: EntryProblem) -> float:
     """Return the least difference of the sizes of two entries, or of one from zero, that rounding may have made, or 0.
 
-    It is relative to the largest entry. A symmetry of data and mask makes entries equal to the last bit; where it is
-    broken by less than what rounding leaves of couplings, what it would keep apart is not kept apart for ever.
+    It is relative to the largest entry. Weights that differ so little count as well. A symmetry of data and mask makes
+    entries equal to the last bit; where it is broken by less than what rounding leaves of couplings, what it would keep
+    apart is not kept apart for ever.
     """
-    sizes = np.sort(np.append(np.abs(problem.targets), 0.0))
-    gaps = np.diff(sizes)
-    near = gaps[(gaps > 0.0) & (gaps <= NEARLY * sizes[-1])]
-    return float(near.min() / sizes[-1]) if near.size else 0.0
+    found = []
+    for numbers in data_sizes(problem):
+        sizes = np.sort(numbers)
+        gaps = np.diff(sizes)
+        near = gaps[(gaps > 0.0) & (gaps <= NEARLY * sizes[-1])]
+        found += [float(near.min() / sizes[-1])] if near.size else []
+    return min(found, default=0.0)
+
+
+def data_sizes(problem: EntryProblem) -> list[np.ndarray]:
+    """Return what symmetries compare: the sizes of the entries and zero, and the weights if there are any."""
+    sizes = np.append(np.abs(without_weights(problem).targets), 0.0)
+    return [sizes, problem.weights] if isinstance(problem, WeightedCompletion) else [sizes]
 
 
 def subspaces(flows: np.ndarray) -> list[np.ndarray]:
@@ -170,7 +180,7 @@ def kept(bases: list[np.ndarray], began: np.ndarray, reached: np.ndarray) -> np.
     return clean
 
 
-def walked(problem: MatrixCompletion, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def walked(problem: EntryProblem, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return points, (T, N, k), that an orbit reaches by a few long steps to and fro, and the maps to them, (T, N, N).
 
     What the orbit keeps apart, they keep apart, without the rounding errors that grow along it. Steps are Cayley
@@ -194,12 +204,12 @@ def matrices(points: np.ndarray, d1: int) -> np.ndarray:
     return np.asarray(points[..., :d1, :] @ points[..., d1:, :].mT)
 
 
-def nearby_flows(problem: MatrixCompletion, active: np.ndarray) -> np.ndarray:
+def nearby_flows(problem: EntryProblem, active: np.ndarray) -> np.ndarray:
     """Return [[0, -E], [-E^T, 0]] at the nearby points of an orbit."""
     return residual_flow(problem.residual(matrices(walked(problem, active)[0], problem.shape[0])))
 
 
-def perturbed_flow(problem: MatrixCompletion, active: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def perturbed_flow(problem: EntryProblem, active: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Return a sample of how a shift of its active columns changes what an orbit does to passive ones, to first order.
 
     The changes of [[0, -E], [-E^T, 0]] at nearby points act on columns that have come there, and are taken back.
@@ -219,7 +229,7 @@ def couples(coupling: np.ndarray, bases: list[np.ndarray]) -> bool:
     )
 
 
-def is_seen(problem: MatrixCompletion, active: np.ndarray, shift: np.ndarray) -> bool:
+def is_seen(problem: EntryProblem, active: np.ndarray, shift: np.ndarray) -> bool:
     """Return whether a small shift of the active columns changes unobserved entries along an orbit, to first order."""
     ahead, behind = (walked(problem, active + sign * SHIFT * shift)[0] for sign in (1.0, -1.0))
     change = matrices(ahead, problem.shape[0]) - matrices(behind, problem.shape[0])

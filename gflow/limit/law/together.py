@@ -18,8 +18,8 @@ import numpy as np
 
 from gflow.limit.law.elements import NAMES, Runner, Sector
 from gflow.limit.law.race import Passive, Race, escape_together
-from gflow.limit.law.sectors import DEPENDENT, MixingUnknown
-from gflow.problems import MatrixCompletion
+from gflow.limit.law.sectors import DEPENDENT, MixingUnknown, data_sizes
+from gflow.problems import EntryProblem, WeightedCompletion
 
 SAME_EXPONENT = 1e-8
 """Exponents that differ by less than this are equal."""
@@ -64,7 +64,7 @@ def escape(passive: Passive, race: Race) -> Escape:
     return Escape(columns, Vt[:count].T, top + float(np.log(sizes[0])))
 
 
-def unfed(passive: Passive, race: Race, problem: MatrixCompletion, active: np.ndarray) -> Race:
+def unfed(passive: Passive, race: Race, problem: EntryProblem, active: np.ndarray) -> Race:
     """Return the race where modes escape together, without what errors of the active columns have fed.
 
     Of such terms the exponents are known, and their sizes but for a factor. Raises ``MixingUnknown`` where they escape.
@@ -162,8 +162,16 @@ def blended(elements: Sector, directions: np.ndarray, shares: np.ndarray) -> np.
     return np.asarray(directions @ factors.T)
 
 
-def hides_unequal_rates(problem: MatrixCompletion) -> bool:
+def hides_unequal_rates(problem: EntryProblem) -> bool:
     """Return whether entries differ by so little that rates may look equal which are not."""
-    sizes = np.sort(np.append(np.abs(problem.targets), 0.0))
-    gaps = np.diff(sizes)
-    return bool(((gaps > 0.0) & (gaps <= NEAR * sizes[-1])).any())
+    seen = data_sizes(problem)
+    if isinstance(problem, WeightedCompletion):  # equal rates at the origin may be equal products by chance
+        seen.append(problem.weights * np.abs(problem.means.targets))
+        kinds = np.unique(np.stack([problem.weights, np.abs(problem.means.targets)]), axis=1)
+        if kinds.shape[1] > len(np.unique(seen[-1])):
+            return True
+    for numbers in map(np.sort, seen):
+        gaps = np.diff(numbers)
+        if ((gaps > 0.0) & (gaps <= NEAR * numbers[-1])).any():
+            return True
+    return False

@@ -6,10 +6,12 @@ the blocks of the longer side are eliminated, and the system that is left has th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gflow.models import Factorization
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, WeightedCompletion
 
 DENSE_SYSTEM = 400
 """Largest dimension whose systems are solved with dense matrices."""
@@ -17,7 +19,7 @@ BLOCK_NUMBERS, LARGEST_SYSTEM = 20_000_000, 1000
 """Elimination of the longer factor holds at most so many numbers, and leaves a system of at most this size."""
 
 
-def is_eliminable(problem: MatrixCompletion, rank: int) -> bool:
+def is_eliminable(problem: EntryProblem, rank: int) -> bool:
     """Return whether the longer factor can be eliminated from systems with the Hessian."""
     (d1, d2), left = problem.shape, rank * min(problem.shape)
     return left <= LARGEST_SYSTEM and left * rank * max(d1, d2) <= BLOCK_NUMBERS
@@ -26,10 +28,12 @@ def is_eliminable(problem: MatrixCompletion, rank: int) -> bool:
 class Curvature:
     """The loss r^T r of a problem in its own unit, r = P o (A B - M) / sqrt(n) at the observed entries.
 
+    Weights come in by their roots, a column beside every entry.
+
     Its gradient is 2 J^T r and its Hessian 2 (J^T J + S(r)): J is the Jacobian of r; S, linear in r, couples A to B.
     """
 
-    def __init__(self, problem: MatrixCompletion, model: Factorization) -> None:
+    def __init__(self, problem: EntryProblem, model: Factorization) -> None:
         (d1, d2), k, dim, n = problem.shape, model.rank, model.dim, problem.n_observed
         left = problem.rows[:, None] * k + np.arange(k)
         right = d1 * k + np.arange(k) * d2 + problem.columns[:, None]
@@ -37,8 +41,12 @@ class Curvature:
         self.rank, self.partners = k, np.hstack([right, left])
         self.places = np.arange(n)[:, None] * dim + np.hstack([left, right])
         self.coupled = np.hstack([left * dim + right, right * dim + left]).T.copy()
-        self.root = float(np.sqrt(problem.weight))
+        self.root: Any = float(np.sqrt(problem.weight))
         self.targets, self.size = self.root * problem.targets, (n, dim)
+        self.beside = self.root
+        if isinstance(problem, WeightedCompletion):
+            self.root = self.root * problem.roots
+            self.beside = self.root[:, None]
 
     def residual(self, theta: np.ndarray) -> np.ndarray:
         """Return r, shape (n,)."""
@@ -48,7 +56,7 @@ class Curvature:
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return J, shape (n, dim)."""
         J = np.zeros(self.size)
-        J.reshape(-1)[self.places] = self.root * theta.take(self.partners)
+        J.reshape(-1)[self.places] = self.beside * theta.take(self.partners)
         return J
 
     def assembled(self, J: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -97,12 +105,15 @@ class BlockLinearised(Linearised):
         L, S = self.sides(theta)
         self.l, self.s = L[self.long], S[self.short]
         self.residual = curvature.residual(theta)
-        bent = 2.0 * curvature.root * self.residual[:, None]
+        bent = 2.0 * curvature.beside * self.residual[:, None]
         self.gradient = self.theta(
             _summed(self.long, bent * self.s, len(L)), _summed(self.short, bent * self.l, len(S))
         )
         self.sizes = len(L), len(S)
-        self.trace = 2.0 * curvature.root**2 * float(np.vdot(self.l, self.l) + np.vdot(self.s, self.s))
+        if isinstance(problem, WeightedCompletion):
+            self.trace = 2.0 * float(np.sum((curvature.beside * self.l) ** 2 + (curvature.beside * self.s) ** 2))
+        else:
+            self.trace = 2.0 * curvature.root**2 * float(np.vdot(self.l, self.l) + np.vdot(self.s, self.s))
 
     def sides(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the longer and the shorter factor, one row for each row or column of the matrix."""
@@ -121,7 +132,7 @@ class BlockLinearised(Linearised):
     def solved(self, r: np.ndarray, shift: float, b: np.ndarray) -> np.ndarray:
         """Return x with (2 (J^T J + S(r)) + shift) x = b; LinAlgError if that is singular."""
         (n, m), k, one = self.sizes, self.curvature.rank, np.eye(self.curvature.rank)
-        weight = 2.0 * self.curvature.root**2
+        weight = np.reshape(2.0 * self.curvature.root**2, (-1, 1, 1))
         H_long = _summed(self.long, weight * self.s[:, :, None] * self.s[:, None, :], n)
         H_short = _summed(self.short, weight * self.l[:, :, None] * self.l[:, None, :], m)
         C = np.zeros((n, k, m, k))

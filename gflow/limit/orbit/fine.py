@@ -13,7 +13,7 @@ from gflow.limit.orbit.curvature import Curvature
 from gflow.limit.orbit.rosenbrock import rosenbrock_flow
 from gflow.models import Factorization
 from gflow.objective import Objective
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 REST = 1e-10
 """An orbit is followed until its slope has fallen to this fraction of its peak."""
@@ -31,7 +31,7 @@ WEIGHTS = 0.5 + np.array([[1.0, -1.0], [-1.0, 1.0]]) * np.sqrt(3.0) / 3.0
 
 
 def fine_orbit(
-    problem: MatrixCompletion, active: np.ndarray, columns: np.ndarray, end: np.ndarray, accuracy: float
+    problem: EntryProblem, active: np.ndarray, columns: np.ndarray, end: np.ndarray, accuracy: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return times, (T,), active columns, (T, N, K), and [[0, -E], [-E^T, 0]] (2 / n) in each step, of an orbit.
 

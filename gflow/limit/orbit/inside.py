@@ -14,7 +14,7 @@ from gflow.limit.orbit.uniqueness import flat_directions, short_directions
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import DENSE_LIMIT
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Inside:
     counted: bool = True
 
 
-def inside_spectrum(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> Inside:
+def inside_spectrum(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> Inside:
     """Return the Hessian's spectrum inside the manifold, k^2 gauge zeros set aside."""
     k = A.shape[1]
     if k == 0:

@@ -8,7 +8,8 @@ import numpy as np
 
 from gflow.limit.orbit.krylov import leading_triples
 from gflow.limit.orbit.sizes import is_large
-from gflow.problems import MatrixCompletion
+from gflow.policy import ZERO_LOSS
+from gflow.problems import EntryProblem, MatrixCompletion, WeightedCompletion, without_weights
 
 LEADING = 16
 """Singular values found for large components."""
@@ -18,7 +19,8 @@ LEADING = 16
 class Modes:
     """The loss at a point, and the singular values of its residual with their first pair.
 
-    ``sigma`` holds all of them, or the leading ones (``complete`` is False); ``exact`` says whether they converged.
+    ``sigma`` holds all of them, or the leading ones (``complete`` is False); ``exact`` says whether they converged, and
+    ``met`` whether the data are met.
     """
 
     loss: float
@@ -27,23 +29,26 @@ class Modes:
     v: np.ndarray
     complete: bool
     exact: bool
+    met: bool
 
 
-def residual_modes(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> Modes:
+def residual_modes(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> Modes:
     """Return the modes of P o (A B - M): all of them, or the leading ones of a large component."""
     if not is_large(problem):
         W = A @ B
         U, sigma, Vt = np.linalg.svd(problem.residual(W), full_matrices=False)
-        return Modes(problem.risk(W), sigma, U[:, 0], Vt[0], True, True)
+        loss = problem.risk(W)
+        left = loss if isinstance(problem, MatrixCompletion) else without_weights(problem).risk(W)
+        return Modes(loss, sigma, U[:, 0], Vt[0], True, True, left <= ZERO_LOSS)
     errors = errors_at(problem, A, B)
+    loss = problem.weight * float(errors @ errors)
     found = leading_triples(problem.scattered(errors), min(LEADING, *problem.shape))
     complete = len(found.sigma) == min(problem.shape)
-    return Modes(
-        problem.weight * float(errors @ errors), found.sigma, found.U[:, 0], found.V[:, 0], complete, found.converged
-    )
+    u, v = found.U[:, 0], found.V[:, 0]
+    return Modes(loss, found.sigma, u, v, complete, found.converged, loss <= ZERO_LOSS)
 
 
-def loss_at(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> float:
+def loss_at(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
     """Return the loss of A B."""
     if not is_large(problem):
         return float(problem.risk(A @ B))
@@ -51,6 +56,13 @@ def loss_at(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> float:
     return problem.weight * float(errors @ errors)
 
 
-def errors_at(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """Return A B - M at the observed entries, shape (n,)."""
-    return problem.observed_product(A, B) - problem.targets if A.shape[1] else -problem.targets
+def misfit(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
+    """Return the loss of A B without weights: whether data are met does not depend on how much they count."""
+    return loss_at(without_weights(problem), A, B)
+
+
+def errors_at(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """Return the residual of A B at the observed entries, shape (n,): A B - M, times the weights if there are any."""
+    seen = without_weights(problem)
+    errors = seen.observed_product(A, B) - seen.targets if A.shape[1] else -seen.targets
+    return problem.weights * errors if isinstance(problem, WeightedCompletion) else errors

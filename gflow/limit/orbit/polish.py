@@ -14,7 +14,7 @@ from gflow.limit.orbit.sizes import LARGE_CELLS
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import EPS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, without_weights
 
 FORCING = 1e-6, 1e-2
 """Bounds of the accuracy of a Newton step: as good as the last step was, squared."""
@@ -129,7 +129,7 @@ def conjugate_residuals(
 
 
 def completed(
-    problem: MatrixCompletion,
+    problem: EntryProblem,
     model: Factorization,
     theta: np.ndarray,
     *,
@@ -137,12 +137,13 @@ def completed(
     soft_tol: float = 1e-7,
     max_steps: int = 12,
 ) -> np.ndarray | None:
-    """Return the completion to which Gauss-Newton steps of least length lead from ``theta``, or None.
+    """Return the completion to which Gauss-Newton steps of least length lead from ``theta``, or None; no weights count.
 
     The first step is the limit of the flow linearised at theta, with nothing along the valley of completions. Singular
     values of the Jacobian below ``soft_tol`` times the first one move nothing. Towards a completion at infinity every
     step is a fraction of |theta|: the last one must be shorter than ``LAST_STEP``.
     """
+    problem = without_weights(problem)
     point, length, losses, first = theta, 0.0, [], float(np.linalg.norm(theta))
     for _ in range(max_steps):
         gap = problem.measure(model.output(point)) - problem.targets

@@ -18,7 +18,7 @@ from gflow.limit.orbit.uniqueness import flat_directions, locally_unique
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import DENSE_LIMIT, ZERO_LOSS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, WeightedCompletion
 
 DENSE_POLISH = DENSE_SYSTEM
 """Largest dimension that is polished with the eigenvectors of the Hessian."""
@@ -73,7 +73,7 @@ class Watch:
         Whether the end is known to belong to a continuum of completions: then Gauss-Newton steps lead to it.
     """
 
-    problem: MatrixCompletion
+    problem: EntryProblem
     model: Factorization
     objective: Objective
     curvature: Curvature
@@ -153,7 +153,7 @@ class Watch:
         except NotConverged:
             return Sighting.NOTHING
         self.end, shape = point.theta, self.surroundings(point)
-        if shape == Sighting.VALLEY and point.value <= ZERO_LOSS:
+        if shape == Sighting.VALLEY and self.meets(point.theta, point.value):
             nearest = completed(self.problem, self.model, theta)
             self.end = point.theta if nearest is None else nearest
         if shape == Sighting.NEAR_SADDLE:
@@ -180,7 +180,13 @@ class Watch:
     @property
     def is_completion(self) -> bool:
         """Return whether the end is a completion that belongs to a continuum of them."""
-        return self.finding == Sighting.VALLEY and self.objective.value(self.end) <= ZERO_LOSS
+        return self.finding == Sighting.VALLEY and self.meets(self.end, self.objective.value(self.end))
+
+    def meets(self, theta: np.ndarray, loss: float) -> bool:
+        """Return whether the data are met at theta, where the loss is this; however little an entry counts."""
+        if isinstance(self.problem, WeightedCompletion):
+            loss = self.problem.means.risk(self.model.output(theta))
+        return loss <= ZERO_LOSS
 
     def is_completed(self, theta: np.ndarray, radius: float) -> bool:
         """Return whether Gauss-Newton steps find a completion within ``radius`` of theta, and keep it as ``end``."""
@@ -232,7 +238,7 @@ class Watch:
         Degenerate where the curvature of some mode vanishes, or is too small to be told from zero, though it changes
         observed entries: a value that is met at infinity always has such modes.
         """
-        if point.value <= ZERO_LOSS:
+        if self.meets(point.theta, point.value):
             unique = locally_unique(self.problem, *self.model.factors(point.theta))
             return Sighting.MINIMUM if unique is True else Sighting.VALLEY
         size = max(float(np.linalg.norm(point.theta)), 1.0)

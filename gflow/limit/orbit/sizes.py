@@ -13,12 +13,17 @@ COMPILED_DIM = 120
 """Largest number of variables for which compiled steps were measured to pay."""
 
 
-def is_large(problem: MatrixCompletion) -> bool:
+def is_large(problem: EntryProblem) -> bool:
     """Return whether the problem is treated without any array of the shape of its matrix."""
     return problem.shape[0] * problem.shape[1] > LARGE_CELLS
 
 
-def is_isolating(problem: MatrixCompletion, rank: int) -> bool:
+def is_isotropic(problem: EntryProblem) -> bool:
+    """Return whether all entries are observed and count alike: modes of the data then stay apart."""
+    return isinstance(problem, MatrixCompletion) and problem.n_observed == problem.shape[0] * problem.shape[1]
+
+
+def is_isolating(problem: EntryProblem, rank: int) -> bool:
     """Return whether critical points of this rank are isolated as far as counting observations tells.
 
     Fewer than k (d1 + d2 - k) observations, or fewer than k in a row or column, leave a continuum.
@@ -27,7 +32,7 @@ def is_isolating(problem: MatrixCompletion, rank: int) -> bool:
 
 
 def shortage(
-    problem: MatrixCompletion, rank: int, rows: tuple[int, ...] | None = None, columns: tuple[int, ...] | None = None
+    problem: EntryProblem, rank: int, rows: tuple[int, ...] | None = None, columns: tuple[int, ...] | None = None
 ) -> str:
     """Return why counting observations leaves critical points of this rank a continuum; nothing if it does not.
 

@@ -21,7 +21,7 @@ from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import DENSE_LIMIT
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem
 
 LAUNCH = 1e-6
 """Start on the unstable manifold, relative to the unit; the error of the orbit is of the order of its square."""
@@ -31,8 +31,9 @@ LOOSE, FINEST = 1e-5, 1e-12
 """Tolerances of orbits whose end does not remember the way, and of those that pass a saddle very closely."""
 COARSER = 100.0
 """Factor between the tolerances of two orbits whose difference is the error estimate, 100^(5/6) = 46 times it."""
-LOOSE_STEPS, STEPS, DRIFT_STEPS = 100, 4000, 2000
-"""Steps of a brief orbit, of a tight one, and of the implicit method that follows a slow drift."""
+LOOSE_STEPS, STEPS, DRIFT_STEPS, DRIFT_BEGINS = 100, 4000, 2000, 3
+"""Steps of a brief orbit, of a tight one, of the implicit method that follows a slow drift, and states it begins from.
+"""
 EXPLICIT_BUDGET, ESCAPE_STEPS = 4000, 300
 """Gradients granted to the explicit method before another one takes over, and exponential steps for a slow escape."""
 FAR_REACH = 0.1
@@ -44,14 +45,12 @@ LEVEL = 0.99
 """A drift within the norm limit whose loss fell below this fraction within a decade of time is followed further."""
 LATER = 30.0
 """Whether something lies ahead of an orbit is asked again when its time has grown by this factor."""
-
-
 REMEMBER = Sighting.VALLEY, Sighting.DEGENERATE
 """Findings whose place depends on the way to it."""
 
 
 def orbit(
-    problem: MatrixCompletion,
+    problem: EntryProblem,
     A: np.ndarray,
     B: np.ndarray,
     u: np.ndarray,
@@ -102,7 +101,7 @@ def orbit(
 
 @dataclass(frozen=True)
 class _Departing:
-    problem: MatrixCompletion
+    problem: EntryProblem
     model: Factorization
     objective: Objective
     curvature: Curvature
@@ -247,7 +246,7 @@ class _Departing:
 
     def followed(self, path: Trajectory, watch: Watch) -> tuple[Trajectory, Watch]:
         """Return a slow orbit with its drift, until that is seen to end or to run to infinity."""
-        if self.objective.dim > DENSE_POLISH:
+        if self.objective.dim > DENSE_POLISH or len(path.times) < DRIFT_BEGINS:
             return path, watch
         return self.drifted(path, self.watch(LOOSE, tight=False), TOL)
 

@@ -9,7 +9,7 @@ from gflow.limit.orbit.sizes import is_isolating, is_large
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import EPS
-from gflow.problems import MatrixCompletion
+from gflow.problems import EntryProblem, without_weights
 
 SILENT = 1e-10
 """A direction leaves the observed entries alone if they change by less than this fraction of the largest change."""
@@ -25,7 +25,7 @@ LARGE_SYSTEM = 4_000_000
 """Jacobians with more entries than this are never formed."""
 
 
-def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, rank_tol: float = 1e-8) -> bool | None:
+def locally_unique(problem: EntryProblem, A: np.ndarray, B: np.ndarray, *, rank_tol: float = 1e-8) -> bool | None:
     """Return whether A B is the only completion of its rank nearby: the rank of (a, b) -> P o (a b) at (A, B).
 
     True if the Jacobian's singular value number k (d1 + d2 - k) exceeds ``rank_tol`` times the first, False if it is
@@ -33,7 +33,7 @@ def locally_unique(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray, *, r
     and those of large problems, are judged by their squares: True above 1e-4, else None. Rows of A and columns of B are
     brought to one length before, as far as they are not noise: rescaled rows and columns have the same rank.
     """
-    k = A.shape[1]
+    problem, k = without_weights(problem), A.shape[1]
     wanted = k * (sum(problem.shape) - k)
     if wanted == 0:
         return True
@@ -52,7 +52,7 @@ MET = 4.0
 """Rounding errors of an observed product, in units of that of its terms, at which an entry counts as met."""
 
 
-def completion_error(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> float:
+def completion_error(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
     """Return the largest error of an entry of A B, a completion that is locally unique.
 
     What is left of the residual, and the rounding of the observed products, are carried to the other entries by the
@@ -61,6 +61,7 @@ def completion_error(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) ->
     """
     if A.shape[1] == 0:
         return 0.0
+    problem = without_weights(problem)
     rows, columns = _lengths(A), _lengths(B.T)
     model = Factorization(problem.shape, A.shape[1])
     J = model.jacobian(model.theta(A / rows[:, None], B / columns))
@@ -73,8 +74,9 @@ def completion_error(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) ->
     return float((carried.reshape(problem.shape) * scale).max())
 
 
-def completed(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def completed(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the factors of a completion whose observed entries are met to rounding: one more Newton step to them."""
+    problem = without_weights(problem)
     left = problem.measure(problem.residual(A @ B))
     if (np.abs(left) <= MET * EPS * problem.measure(np.abs(A) @ np.abs(B))).all():
         return A, B
@@ -92,16 +94,16 @@ def _lengths(A: np.ndarray) -> np.ndarray:
     return np.maximum(lengths, max(SHORTEST * float(lengths.max()), 1e-300))
 
 
-def flat_directions(problem: MatrixCompletion, model: Factorization, theta: np.ndarray, modes: np.ndarray) -> bool:
+def flat_directions(problem: EntryProblem, model: Factorization, theta: np.ndarray, modes: np.ndarray) -> bool:
     """Return whether all ``modes`` (in columns) leave the observed entries alone: with zero curvature, a valley.
 
     Modes that are only slow, or whose curvature vanishes by cancellation, do not.
     """
-    J = problem.measure(model.jacobian(theta))
+    J = without_weights(problem).measure(model.jacobian(theta))
     return float(np.linalg.norm(J @ modes, 2)) <= SILENT * float(np.linalg.norm(J, 2))
 
 
-def short_directions(problem: MatrixCompletion, model: Factorization, theta: np.ndarray) -> np.ndarray | None:
+def short_directions(problem: EntryProblem, model: Factorization, theta: np.ndarray) -> np.ndarray | None:
     """Return the directions, in columns, that rows and columns with fewer observations than the rank leave free.
 
     Such a row of A moves freely where it meets none of the observed columns of B, and keeps its entries: at a critical
@@ -125,7 +127,7 @@ def short_directions(problem: MatrixCompletion, model: Factorization, theta: np.
     return directions
 
 
-def _ratio_of_squares(problem: MatrixCompletion, model: Factorization, theta: np.ndarray) -> float:
+def _ratio_of_squares(problem: EntryProblem, model: Factorization, theta: np.ndarray) -> float:
     """Return the same ratio from the smallest eigenvalue of J^T J off the gauge directions; 0.0 if it is not found."""
 
     A, B = model.factors(theta)
