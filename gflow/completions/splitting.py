@@ -27,8 +27,9 @@ is taken back and they are forgotten."""
 GAUSS_NEWTON_STEPS, INNER_STEPS = 10, 60
 INTERPOLATES, SUPPORTS = 1e-13, 1e-12
 """Relative misfits at which a matrix meets the data and a dual matrix supports the norm."""
-RETRIED = 1e-3
-"""Newton steps that have failed are tried again when the residual has fallen to this fraction."""
+RETRIED = 1e-3, 0.03
+"""Newton steps that have failed are tried again when the residual has fallen to the first fraction, at a lower rank to the
+second one."""
 
 
 def splitting_solution(problem: MatrixCompletion, gap_tol: float) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +41,7 @@ def splitting_solution(problem: MatrixCompletion, gap_tol: float) -> tuple[np.nd
     if problem.shape[0] > problem.shape[1]:
         W, Y = splitting_solution(problem.transpose, gap_tol)
         return W.T, Y.T
-    bounds, memory, tried = Bounds(problem), _Memory(problem.values.size), np.inf
+    bounds, memory, tried = Bounds(problem), _Memory(problem.values.size), (problem.values.size, np.inf)
     gamma = GAMMA * float(np.linalg.norm(problem.values, 2))
     here, seen, since, rank = _Split.at(problem, problem.values, gamma), np.inf, 0, -1
     for _ in range(SPLITTING_STEPS):
@@ -48,8 +49,8 @@ def splitting_solution(problem: MatrixCompletion, gap_tol: float) -> tuple[np.nd
         if here.size == 0.0 or (here.size <= 0.5 * seen and here.rank == rank):
             seen, since = here.size, 0
             bounds.see(here.X, here.Y)
-            if bounds.gap > gap_tol and here.size <= RETRIED * tried:
-                tried = here.size
+            if bounds.gap > gap_tol and here.size <= RETRIED[rank < tried[0]] * tried[1]:
+                tried = rank, here.size
                 if (found := _finished(problem, here)) is not None:
                     bounds.see(*found)
             if bounds.gap <= gap_tol:
