@@ -28,8 +28,8 @@ GAUSS_NEWTON_STEPS, INNER_STEPS = 10, 60
 INTERPOLATES, SUPPORTS = 1e-13, 1e-12
 """Relative misfits at which a matrix meets the data and a dual matrix supports the norm."""
 RETRIED = 1e-3, 0.03
-"""Newton steps that have failed are tried again when the residual has fallen to the first fraction, at a lower rank to the
-second one."""
+"""Newton steps that have failed are tried again when the residual has fallen to the first fraction, at a lower rank to
+the second one."""
 
 
 def splitting_solution(problem: MatrixCompletion, gap_tol: float) -> tuple[np.ndarray, np.ndarray]:
