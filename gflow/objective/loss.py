@@ -13,6 +13,7 @@ from gflow.models import Factorization, Model, TanhNetwork
 from gflow.models.functions import LastPoint
 from gflow.objective.bends import PolynomialBends, SmoothBends
 from gflow.objective.dense import entrywise_gradient, entrywise_product
+from gflow.objective.fused import FusedEntries, is_fused
 from gflow.objective.modes import escape_modes
 from gflow.objective.record import KEPT_DIM, Array, Objective, shifted_argument
 from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian, product_hessian
@@ -61,9 +62,12 @@ def masked_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
 
 
 def sampled_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
-    """Return the loss of W = A B on a mask by the observed entries alone."""
+    """Return the loss of W = A B on a mask by the observed entries alone, in compiled loops where they pay."""
     loss = Loss(EntriesProblem(problem), EntriesModel(problem, model))
-    return loss.objective(**_pair(problem, model, lambda theta: problem.scattered(loss.slope(theta)), large=True))
+    fused = FusedEntries(problem, model) if is_fused(problem) else None
+    slope = loss.slope if fused is None else fused.slope
+    found = loss.objective(**_pair(problem, model, lambda theta: problem.scattered(slope(theta)), large=True))
+    return found if fused is None else fused.objective(found)
 
 
 def deep_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
