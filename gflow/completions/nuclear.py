@@ -19,11 +19,14 @@ from gflow.completions.semidefinite import Pair, conic_solution, interior_point
 from gflow.completions.splitting import splitting_solution
 from gflow.completions.uniqueness import certified_uniqueness
 from gflow.connectivity import connectivity
+from gflow.memory import require_memory
 from gflow.problems import MatrixCompletion, as_completion
 
 CLOSED_FORM, SPLITTING = "closed form", "Douglas-Rachford"
 SOLVERS = ("auto", CLOSED_FORM, "clarabel", SPLITTING, "interior point", "barrier")
 LARGEST_FOR_CLARABEL = 12
+HELD = 20
+"""Arrays of the shape of the matrix that the splitting holds."""
 FEW_OBSERVED = 4
 """Newton steps in the unobserved entries are quicker than in the observed ones when these are so many times as many."""
 
@@ -61,6 +64,8 @@ def minimum_nuclear_norm(
     ValueError
         If ``solver`` is unknown, ``gap_tol`` is not positive, or the closed form is asked for where there is none:
         it needs components of the observation graph that are fully observed.
+    MemoryError
+        If the matrices of a method do not fit into the memory that is free.
     InaccurateSolution
         If the bounds stay further apart than ``gap_tol``.
 
@@ -78,6 +83,8 @@ def minimum_nuclear_norm(
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}")
     require_positive(gap_tol=gap_tol)
+    d1, d2 = problem.shape
+    require_memory(HELD * d1 * d2, f"the minimum nuclear norm of a {d1} x {d2} matrix")
     unitary = problem.normalized
     W, Y, name = _decoupled(unitary, gap_tol) if solver == "auto" else _solved(unitary, solver, gap_tol)
     W = np.where(problem.observed, unitary.values, W)

@@ -14,6 +14,7 @@ import scipy.sparse
 
 from gflow import watch
 from gflow.completions.cone import Pair, solved, step_length, symmetric
+from gflow.memory import require_memory
 from gflow.problems import MatrixCompletion
 
 NUMBERS = 2**19
@@ -54,6 +55,7 @@ def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: in
     """
     (d1, d2), b = problem.shape, problem.targets
     D, i, j = d1 + d2, problem.rows, problem.columns + d1
+    require_memory(len(b) ** 2, f"an interior-point method on {len(b)} observed entries")
     y, F = np.zeros(len(b)), np.eye(D)
     Z = _modulus(problem.values, 0.5 * float(np.linalg.norm(problem.values, 2)))
     for _ in range(max_iterations):

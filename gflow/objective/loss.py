@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.memory import require_memory
 from gflow.models import Factorization, Model, TanhNetwork
 from gflow.models.functions import LastPoint
 from gflow.objective.bends import PolynomialBends, SmoothBends
@@ -27,6 +28,8 @@ SPARSE_CELLS, CACHED_CELLS = 90_000, 1_000_000
 """unless the matrix has fewer entries than the first; a cache holds those with fewer than the second."""
 BLOCKS = 100
 """Above this dimension the Hessian of a masked loss is put together from its blocks."""
+DENSE_ARRAYS = 5
+"""Arrays of the shape of the matrix that a loss by whole matrices holds: data, mask, and three at work."""
 HERE = ("escape_modes", "output", "columns", "drive", "layers", "signature", "mirror")
 """Parts of an objective that are said of theta itself and not of a deviation from a center."""
 
@@ -54,7 +57,9 @@ def _composed(problem: Problem, model: Any) -> Objective:
 
 
 def masked_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
-    """Return the loss of W = A B on a mask by whole matrices."""
+    """Return the loss of W = A B on a mask by whole matrices; ``MemoryError`` if they do not fit into what is free."""
+    d1, d2 = problem.shape
+    require_memory(DENSE_ARRAYS * d1 * d2, f"arithmetic on whole {d1} x {d2} matrices")
     product = entrywise_product(problem, model) if model.dim < KEPT_DIM else None
     loss = Loss(problem, model, partial(entrywise_gradient, problem, model), product)
     parts = _structure(problem, model) | _pair(problem, model, loss.slope, large=model.dim > BLOCKS)
