@@ -83,6 +83,7 @@ def test_the_limit_of_a_large_component_is_the_same_in_compiled_loops(monkeypatc
     np.testing.assert_allclose(
         [saddle.loss for saddle in quick.saddles], [saddle.loss for saddle in plain.saddles], rtol=1e-9
     )
+    assert quick.factors is not None and plain.factors is not None
     (A, B), (C, D) = quick.factors, plain.factors
     assert np.abs(A @ B - C @ D).max() < 1e-9
 

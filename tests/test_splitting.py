@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 import pytest
 
@@ -37,9 +39,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     class Counted(_Split):
         @classmethod
-        def at(cls, problem: MatrixCompletion, Z: np.ndarray, gamma: float) -> _Split:
+        def at(cls, problem: MatrixCompletion, Z: np.ndarray, gamma: float) -> Self:
             counted[0] += 1
-            return _Split.at(problem, Z, gamma)
+            return super().at(problem, Z, gamma)
 
     monkeypatch.setattr(splitting, "_Split", Counted)
     return counted

@@ -27,7 +27,7 @@ is taken back and they are forgotten."""
 GAUSS_NEWTON_STEPS, INNER_STEPS = 10, 60
 INTERPOLATES, SUPPORTS = 1e-13, 1e-12
 """Relative misfits at which a matrix meets the data and a dual matrix supports the norm."""
-RETRIED = 1e-3, 0.03
+RETRIED = 1e-6, 0.03
 """Newton steps that have failed are tried again when the residual has fallen to the first fraction, at a lower rank to
 the second one."""
 

@@ -39,8 +39,8 @@ class FusedEntries:
         self.problem, self.model, self.factor = problem, model, 2.0 * problem.weight
         self.slopes, self.changes = slopes, changes
         # bound to no self: what refers to itself is kept until the collector comes, its arrays with it
-        self.errors = partial(_errors, problem, model, self.places)
-        self.slope = LastPoint(lambda theta, errors=self.errors: errors(theta)[1])
+        self.errors = errors = partial(_errors, problem, model, self.places)
+        self.slope = LastPoint(lambda theta: errors(theta)[1])
 
     def value(self, theta: Array) -> float:
         """Return the loss."""

@@ -21,9 +21,9 @@ from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessi
 from gflow.policy import DENSE_CELLS
 from gflow.problems import MatrixCompletion, Problem
 
-SPARSE_DENSITY, UNCACHED_DENSITY = 0.1, 0.3
-"""Up to these fractions of observed entries products sampled there cost less than whole ones (10 to 15 ns an entry, and
-1 to 2 or 3 to 5 ns a cell): of matrices that a cache holds, and of larger ones;"""
+SPARSE_DENSITY, UNCACHED_DENSITY = (0.1, 0.3), (0.3, 0.5)
+"""Up to these fractions of observed entries products sampled there cost less than whole ones (10 to 15 ns an entry, 4
+to 5 in compiled loops, and 1 to 2 or 3 to 5 ns a cell): of matrices that a cache holds, and of larger ones;"""
 SPARSE_CELLS, CACHED_CELLS = 90_000, 1_000_000
 """unless the matrix has fewer entries than the first; a cache holds those with fewer than the second."""
 BLOCKS = 100
@@ -53,7 +53,7 @@ def _composed(problem: Problem, model: Any) -> Objective:
         return Loss(problem, model, quick).objective(**_structure(problem, model))
     if model.depth > 2:
         return deep_loss(problem, model)
-    return sampled_loss(problem, model) if is_sparse(problem) else masked_loss(problem, model)
+    return (sampled_loss if is_sparse(problem, is_fused(problem)) else masked_loss)(problem, model)
 
 
 def masked_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
@@ -245,10 +245,13 @@ def _mirror(problem: Any, model: Any) -> Any:
     return model.mirror if same else None
 
 
-def is_sparse(problem: Any) -> bool:
-    """Return whether arithmetic on the observed entries costs less than on whole matrices, or these are too large."""
+def is_sparse(problem: Any, fused: bool = False) -> bool:
+    """Return whether arithmetic on the observed entries costs less than on whole matrices, or these are too large.
+
+    ``fused`` arithmetic is that of compiled loops, two to four times as fast.
+    """
     cells = problem.shape[0] * problem.shape[1]
-    least = SPARSE_DENSITY if cells < CACHED_CELLS else UNCACHED_DENSITY
+    least = (SPARSE_DENSITY if cells < CACHED_CELLS else UNCACHED_DENSITY)[fused]
     return cells > DENSE_CELLS or (cells >= SPARSE_CELLS and problem.density <= least)
 
 
