@@ -29,7 +29,9 @@ class Room:
     outside: frozenset[str]
 
 
-GROUND = frozenset({"gflow.checks", "gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"})
+GROUND = frozenset(
+    {"gflow.checks", "gflow.memory", "gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"}
+)
 """What every room may import: it imports no room itself."""
 
 
@@ -45,11 +47,15 @@ ROOMS = {
     "gflow.files": room("gflow.problems", "scipy"),
     "gflow.connectivity": room("gflow.problems", "networkx scipy"),
     "gflow.models": room(outside="autograd"),
-    "gflow.objective": room("gflow.problems gflow.models", "autograd jax scipy"),
+    "gflow.fast.jit": room(outside="numba"),
+    "gflow.fast.sampled": room("gflow.fast.jit"),
+    "gflow.objective": room("gflow.problems gflow.models gflow.fast.jit gflow.fast.sampled", "autograd jax scipy"),
     "gflow.testing": room("gflow.problems gflow.models", "scipy"),
     "gflow.flow": room("gflow.files gflow.critical gflow.objective", "scipy"),
-    "gflow.fast": room("gflow.flow", "numba scipy"),
-    "gflow.ensemble": room("gflow.fast gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"),
+    "gflow.fast": room("gflow.flow gflow.fast.jit", "scipy"),
+    "gflow.ensemble": room(
+        "gflow.fast gflow.fast.jit gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"
+    ),
     "gflow.workers": room(outside="joblib scipy threadpoolctl"),
     "gflow.descent": room("gflow.critical gflow.flow gflow.objective", "scipy"),
     "gflow.graded": room(
@@ -59,7 +65,8 @@ ROOMS = {
     "gflow.manifolds": room(),
     "gflow.escape": room("gflow.problems gflow.connectivity gflow.objective gflow.flow gflow.critical", "scipy"),
     "gflow.limit": room(
-        "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.fast gflow.flow "
+        "gflow.problems gflow.files gflow.connectivity gflow.models gflow.objective gflow.fast gflow.fast.jit "
+        "gflow.flow "
         "gflow.critical gflow.escape"
     ),
     "gflow.traversal": room(),

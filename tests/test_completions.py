@@ -21,6 +21,7 @@ from gflow.completions import (
     nuclear,
     rank_fit,
     semidefinite,
+    splitting,
 )
 from gflow.completions.barrier import _Point
 from gflow.completions.exact import forced, rational_completion, table
@@ -106,7 +107,7 @@ def test_figure_4_has_nuclear_norm_15_and_many_minimisers() -> None:
 
 
 @pytest.mark.parametrize("matrix", [FIG4, M2, [[1, 2, GAP], [0, 0, 3], [0, 0, 4]], [[3, GAP, 4]], [[1, 2], [3, 4]]])
-@pytest.mark.parametrize("solver", ["clarabel", "scs", "interior point", "barrier"])
+@pytest.mark.parametrize("solver", ["clarabel", "Douglas-Rachford", "interior point", "barrier"])
 def test_the_closed_form_agrees_with_every_solver(matrix: Any, solver: str) -> None:
     problem = problem_of(matrix)
     closed, solved = minimum_nuclear_norm(problem), minimum_nuclear_norm(problem, solver=solver)
@@ -144,20 +145,20 @@ def test_a_fully_observed_matrix_is_its_own_completion() -> None:
     assert completion.value == pytest.approx(nuclear_norm(problem.values)) and completion.unique is True
 
 
-def test_a_planted_low_rank_matrix_is_recovered_by_scs_as_the_unique_minimiser() -> None:
+def test_a_planted_low_rank_matrix_is_recovered_by_splitting_as_the_unique_minimiser() -> None:
     problem = random_problem(1, (32, 30), 2, 0.7)
     planted = random_problem(1, (32, 30), 2, 2.0).values
     completion = minimum_nuclear_norm(problem)
     check_certificate(problem, completion)
-    assert completion.solver == "scs" and completion.unique is True and completion.rank == 2
+    assert completion.solver == "Douglas-Rachford" and completion.unique is True and completion.rank == 2
     assert completion.value == pytest.approx(nuclear_norm(planted), rel=1e-8)
     assert np.abs(completion.matrix - planted).max() < 1e-5 * np.abs(planted).max()
 
 
 @pytest.mark.parametrize("shape", [(9, 12), (12, 9), (10, 10)])
-def test_both_newton_methods_agree_with_both_conic_solvers(shape: tuple[int, int]) -> None:
+def test_both_newton_methods_agree_with_the_splitting_and_a_conic_solver(shape: tuple[int, int]) -> None:
     problem = random_problem(2, shape, 4, 0.5)
-    names = ("clarabel", "scs", "interior point", "barrier")
+    names = ("clarabel", "Douglas-Rachford", "interior point", "barrier")
     completions = [minimum_nuclear_norm(problem, solver=name) for name in names]
     for completion in completions:
         check_certificate(problem, completion)
@@ -170,7 +171,7 @@ def test_a_hard_band_is_refined_and_the_result_says_so() -> None:
     problem = MatrixCompletion(M, np.abs(np.subtract.outer(np.arange(36), np.arange(36))) < 4)
     completion = minimum_nuclear_norm(problem)
     check_certificate(problem, completion)
-    assert completion.solver == "scs + interior point"
+    assert completion.solver == "Douglas-Rachford + interior point"
 
 
 @settings(max_examples=6)
@@ -357,12 +358,12 @@ def test_a_barrier_cut_short_is_refused_with_its_bounds(monkeypatch: pytest.Monk
         minimum_nuclear_norm(problem_of(FIG3), solver="barrier")
 
 
-def test_a_conic_answer_with_few_entries_unobserved_is_refined_in_these(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nuclear, "_chosen", lambda part: "scs")
-    monkeypatch.setitem(semidefinite.OPTIONS, "scs", {"max_iters": 5})
+def test_an_answer_with_few_entries_unobserved_is_refined_in_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nuclear, "_chosen", lambda part: "Douglas-Rachford")
+    monkeypatch.setattr(splitting, "SPLITTING_STEPS", 5)
     completion = minimum_nuclear_norm(cauchy(30))
     check_certificate(cauchy(30), completion)
-    assert completion.solver == "scs + barrier"
+    assert completion.solver == "Douglas-Rachford + barrier"
 
 
 def test_the_interior_point_method_keeps_both_sides_feasible() -> None:

@@ -104,11 +104,15 @@ def test_large_sparse_problems_take_the_sampled_way_and_small_ones_do_not() -> N
     assert training_loss(random_problem(0).normalized, Factorization((7, 5))).broadcasts
 
 
-@pytest.mark.parametrize(("d", "density", "sampled"), [(400, 0.2, False), (1200, 0.2, True), (1200, 0.5, False)])
+@pytest.mark.parametrize(
+    ("d", "density", "sampled", "fused"),
+    [(400, 0.2, False, True), (1200, 0.2, True, True), (1200, 0.4, False, True), (1200, 0.6, False, False)],
+)
 def test_the_density_up_to_which_entries_are_sampled_is_larger_where_no_cache_holds_the_matrix(
-    d: int, density: float, sampled: bool
+    d: int, density: float, sampled: bool, fused: bool
 ) -> None:
-    assert is_sparse(random_problem(0, d, d, density)) is sampled
+    problem = random_problem(0, d, d, density)
+    assert is_sparse(problem) is sampled and is_sparse(problem, fused=True) is fused
 
 
 def test_a_dense_hessian_beyond_its_limit_is_refused() -> None:

@@ -14,12 +14,15 @@ import scipy.linalg
 
 from gflow import watch
 from gflow.completions.semidefinite import Pair
+from gflow.memory import require_memory
 from gflow.problems import MatrixCompletion
 
 REDUCTION = 0.1
 """How much smaller the next mu is, once a Newton step at this one is short enough to land close to the minimum."""
 LANDS, FAR_STEP = 0.3, 0.5
 """Newton decrements below which mu is reduced, and above which the step is damped, which then cannot fail."""
+HESSIANS = 3
+"""Matrices of the size of the Hessian that are held while it is made."""
 NUMBERS = 2**22
 """Numbers held while a block of rows of the Hessian is made."""
 
@@ -36,6 +39,7 @@ def barrier_solution(problem: MatrixCompletion, gap_tol: float, max_iterations: 
         return W.T, Y.T
     W, observed = problem.values.copy(), problem.observed
     i, j = np.nonzero(~observed)
+    require_memory(HESSIANS * len(i) ** 2, f"a Newton method on {len(i)} unobserved entries")
     mu = float(np.linalg.norm(W, 2))
     lower, best = -np.inf, np.zeros(W.shape)
     for _ in range(max_iterations):

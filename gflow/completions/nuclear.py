@@ -13,17 +13,22 @@ import numpy as np
 from gflow import watch
 from gflow.checks import require_positive
 from gflow.completions.barrier import barrier_solution
+from gflow.completions.bounds import Bounds, dual_bound, feasible, nuclear_norm
 from gflow.completions.records import Completion, InaccurateSolution, frozen
 from gflow.completions.semidefinite import Pair, conic_solution, interior_point
+from gflow.completions.splitting import splitting_solution
 from gflow.completions.uniqueness import certified_uniqueness
 from gflow.connectivity import connectivity
+from gflow.memory import require_memory
 from gflow.problems import MatrixCompletion, as_completion
 
-SOLVERS = ("auto", "closed form", "clarabel", "scs", "interior point", "barrier")
+CLOSED_FORM, SPLITTING = "closed form", "Douglas-Rachford"
+SOLVERS = ("auto", CLOSED_FORM, "clarabel", SPLITTING, "interior point", "barrier")
 LARGEST_FOR_CLARABEL = 12
+HELD = 20
+"""Arrays of the shape of the matrix that the splitting holds."""
 FEW_OBSERVED = 4
 """Newton steps in the unobserved entries are quicker than in the observed ones when these are so many times as many."""
-CLOSED_FORM = "closed form"
 
 
 @watch.watched
@@ -44,9 +49,11 @@ def minimum_nuclear_norm(
         "auto" splits the problem along the components of the observation graph, where the minimum decouples
         (pinching), and takes for each: the closed form where all its entries are observed; else "clarabel" up to
         12 rows and columns; else "barrier", Newton steps in the unobserved entries, where they are at most d1 + d2;
-        else "scs". "closed form", "clarabel", "scs", "interior point" and "barrier" treat the whole matrix by one
-        method. Where a conic solver leaves a gap above ``gap_tol``, "barrier" refines it if less than a fifth of the
-        entries is unobserved, else "interior point". ``Completion.solver`` names every method that contributed.
+        else "Douglas-Rachford", a splitting that Newton steps finish where the data determine the matrix. "closed
+        form", "clarabel", "Douglas-Rachford", "interior point" and "barrier" treat the whole matrix by one method.
+        Where the conic solver or the splitting leaves a gap above ``gap_tol``, "barrier" refines it if less than a
+        fifth of the entries is unobserved, else "interior point". ``Completion.solver`` names every method that
+        contributed.
     gap_tol : float
         The result satisfies upper - lower <= gap_tol * upper.
     progress, timeout : see ``gflow.watch.watching``
@@ -57,6 +64,8 @@ def minimum_nuclear_norm(
     ValueError
         If ``solver`` is unknown, ``gap_tol`` is not positive, or the closed form is asked for where there is none:
         it needs components of the observation graph that are fully observed.
+    MemoryError
+        If the matrices of a method do not fit into the memory that is free.
     InaccurateSolution
         If the bounds stay further apart than ``gap_tol``.
 
@@ -74,6 +83,8 @@ def minimum_nuclear_norm(
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}")
     require_positive(gap_tol=gap_tol)
+    d1, d2 = problem.shape
+    require_memory(HELD * d1 * d2, f"the minimum nuclear norm of a {d1} x {d2} matrix")
     unitary = problem.normalized
     W, Y, name = _decoupled(unitary, gap_tol) if solver == "auto" else _solved(unitary, solver, gap_tol)
     W = np.where(problem.observed, unitary.values, W)
@@ -85,22 +96,6 @@ def minimum_nuclear_norm(
     matrix = np.where(problem.observed, problem.values, W * problem.unit)
     bounds = min(lower, upper) * problem.unit, upper * problem.unit
     return Completion("nuclear norm", frozen(matrix), *bounds, frozen(Y), name, unique)
-
-
-def nuclear_norm(W: np.ndarray) -> float:
-    """Return the sum of the singular values of W."""
-    return float(np.linalg.svd(W, compute_uv=False).sum())
-
-
-def feasible(problem: MatrixCompletion, Y: np.ndarray) -> np.ndarray:
-    """Return P o Y / max(1, ||P o Y||_2), a feasible point of the dual."""
-    Y = problem.observed * Y
-    return Y / max(1.0, float(np.linalg.norm(Y, 2)))
-
-
-def dual_bound(problem: MatrixCompletion, Y: np.ndarray) -> float:
-    """Return <Y, M>, a lower bound on the minimum if Y is a feasible point of the dual."""
-    return float(np.sum(Y * problem.values))
 
 
 def _decoupled(problem: MatrixCompletion, gap_tol: float) -> tuple[np.ndarray, np.ndarray, str]:
@@ -122,7 +117,7 @@ def _decoupled(problem: MatrixCompletion, gap_tol: float) -> tuple[np.ndarray, n
 def _chosen(part: MatrixCompletion) -> str:
     if max(part.shape) <= LARGEST_FOR_CLARABEL:
         return "clarabel"
-    return "barrier" if _unobserved(part) <= sum(part.shape) else "scs"
+    return "barrier" if _unobserved(part) <= sum(part.shape) else SPLITTING
 
 
 def _unobserved(problem: MatrixCompletion) -> int:
@@ -135,20 +130,16 @@ def _solved(problem: MatrixCompletion, solver: str, gap_tol: float) -> tuple[np.
     newton = {"interior point": interior_point, "barrier": barrier_solution}
     if solver in newton:
         return *newton[solver](problem, gap_tol / 100), solver
-    refining = "barrier" if FEW_OBSERVED * _unobserved(problem) < problem.n_observed else "interior point"
-    pairs = [pair for pair in [conic_solution(problem, solver)] if pair is not None]
-    name = solver if pairs else f"{solver} (failed)"
-    if not pairs or _gap(problem, *pairs[0]) > gap_tol:
-        pairs.append(newton[refining](problem, gap_tol / 100))
+    bounds = Bounds(problem)
+    found = splitting_solution(problem, gap_tol / 10) if solver == SPLITTING else conic_solution(problem)
+    name = solver if found is not None else f"{solver} (failed)"
+    if found is not None:
+        bounds.see(*found)
+    if bounds.gap > gap_tol:
+        refining = "barrier" if FEW_OBSERVED * _unobserved(problem) < problem.n_observed else "interior point"
+        bounds.see(*newton[refining](problem, gap_tol / 100))
         name += f" + {refining}"
-    W = min((np.where(problem.observed, problem.values, W) for W, _ in pairs), key=nuclear_norm)
-    Y = max((feasible(problem, Y) for _, Y in pairs), key=lambda Y: dual_bound(problem, Y))
-    return W, Y, name
-
-
-def _gap(problem: MatrixCompletion, W: np.ndarray, Y: np.ndarray) -> float:
-    upper = nuclear_norm(np.where(problem.observed, problem.values, W))
-    return (upper - dual_bound(problem, feasible(problem, Y))) / upper
+    return bounds.W, bounds.Y, name
 
 
 def _closed_form(problem: MatrixCompletion) -> Pair:

@@ -14,20 +14,18 @@ import scipy.sparse
 
 from gflow import watch
 from gflow.completions.cone import Pair, solved, step_length, symmetric
+from gflow.memory import require_memory
 from gflow.problems import MatrixCompletion
 
 NUMBERS = 2**19
 """Numbers held while a block of rows of a Newton matrix is made."""
 
 SHIFTS = (0.0, 1e-14, 1e-12)
-OPTIONS: dict[str, dict[str, Any]] = {
-    "clarabel": {"tol_gap_rel": 1e-11, "tol_gap_abs": 1e-11, "tol_feas": 1e-11},
-    "scs": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 1000},
-}
+OPTIONS: dict[str, Any] = {"tol_gap_rel": 1e-11, "tol_gap_abs": 1e-11, "tol_feas": 1e-11}
 
 
-def conic_solution(problem: MatrixCompletion, solver: str) -> Pair | None:
-    """Return approximate (W, Y) from a conic solver, "clarabel" or "scs"; None if it ends without numbers.
+def conic_solution(problem: MatrixCompletion) -> Pair | None:
+    """Return approximate (W, Y) from Clarabel; None if it ends without numbers.
 
     How accurate they are is for the caller to measure; the solver's own verdict is not used.
     """
@@ -42,7 +40,7 @@ def conic_solution(problem: MatrixCompletion, solver: str) -> Pair | None:
     y = cvxpy.Variable(n)
     cone = cvxpy.reshape(spread @ y + np.eye(D).ravel(), (D, D), order="F") >> 0
     task = cvxpy.Problem(cvxpy.Maximize(problem.targets @ y), [cone])
-    if not solved(task, solver, OPTIONS[solver]) or y.value is None or cone.dual_value is None:
+    if not solved(task, "clarabel", OPTIONS) or y.value is None or cone.dual_value is None:
         return None
     W, Y = -2 * cone.dual_value[:d1, d1:], problem.adjoint(np.asarray(y.value))
     return (W, Y) if np.isfinite(W).all() and np.isfinite(Y).all() else None
@@ -57,6 +55,7 @@ def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: in
     """
     (d1, d2), b = problem.shape, problem.targets
     D, i, j = d1 + d2, problem.rows, problem.columns + d1
+    require_memory(len(b) ** 2, f"an interior-point method on {len(b)} observed entries")
     y, F = np.zeros(len(b)), np.eye(D)
     Z = _modulus(problem.values, 0.5 * float(np.linalg.norm(problem.values, 2)))
     for _ in range(max_iterations):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from functools import cache
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
@@ -53,6 +51,8 @@ def in_time(function: Callable[..., Any], *arguments: Any) -> Any:
     """
     if watch.remaining() is None or getattr(function, "signatures", True):
         return function(*arguments)
+    from concurrent.futures import Future, wait
+
     found: Future[Any] = Future()
 
     def compiling() -> None:
@@ -81,6 +81,8 @@ def _kept(config: Any) -> Iterator[None]:
 @cache
 def _folder(chosen: str) -> Path:
     """Return the first folder that can be written: where the user wants it, beside the sources, or at home."""
+    from hashlib import sha256
+
     sources = [*sorted(HERE.glob("*.py")), *(HERE.parent / "flow" / f"{name}.py" for name in CONSTANTS)]
     digest = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     beside = HERE / "__pycache__"

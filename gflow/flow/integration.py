@@ -15,12 +15,16 @@ from gflow.flow.run import Run
 from gflow.flow.solvers import METHODS, method_of
 from gflow.flow.trajectory import Trajectory
 from gflow.flow.trust import Integrated, trusted
+from gflow.memory import require_memory
 from gflow.objective import as_objective
 
 if TYPE_CHECKING:
     from scipy.integrate import OdeSolver
 
 __all__ = ["METHODS", "gradient_flow"]
+
+FLOW_VECTORS = 24
+"""Vectors of its dimension that a flow holds: the 16 of DOP853, and the states that are kept at the least."""
 
 
 @watch.watched
@@ -109,6 +113,8 @@ def gradient_flow(
     ValueError
         If the start has another shape or is not finite, a rank is given for an objective, the method is unknown, or a
         tolerance or limit is out of range.
+    MemoryError
+        If the vectors that the flow must hold do not fit into the memory that is free.
     IntegrationFailed
         If the solver gives up at its first step; where it gives up later, the status is ``budget``.
 
@@ -116,6 +122,7 @@ def gradient_flow(
     section 3; deviation form: f(c + delta) - f(c) without cancellation.
     """
     objective, centred = as_objective(objective, rank), center is not None
+    require_memory(FLOW_VECTORS * objective.dim, f"a flow in {objective.dim} variables")
     start = checked_start(start, objective.dim)
     require_tolerance(rtol)
     positive(max_evaluations, "max_evaluations")

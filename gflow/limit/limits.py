@@ -18,9 +18,12 @@ from gflow.limit.records import Chain, TraversalStatus
 from gflow.limit.settings import Settings
 from gflow.limit.starts import chain_from
 from gflow.limit.traversal import Traversal
+from gflow.memory import require_memory
 from gflow.models import Factorization
 from gflow.problems import EntryProblem, as_entries, without_weights
 
+LIMIT_ARRAYS = 8
+"""Numbers for each observed entry that a limit holds, when the components are looked for."""
 WORST_FIRST = (TraversalStatus.DIVERGING, TraversalStatus.DEGENERATE, TraversalStatus.UNDECIDED)
 
 
@@ -133,11 +136,14 @@ def saddle_to_saddle(
     ValueError
         If the start has another shape or is not finite, both start and rng are given, the rank is not a positive
         integer, a tolerance or limit is out of range, or ``compiled`` is True without numba.
+    MemoryError
+        If the data alone do not fit into the memory that is free.
 
     The limit scales as s when M is multiplied by s. Bai et al. 2024 (hierarchical invariant manifold traversal); Li,
     Luo and Lyu 2021.
     """
     problem = as_entries(problem)
+    require_memory(LIMIT_ARRAYS * problem.n_observed, f"the limit of {problem.n_observed} observed entries")
     model = Factorization(problem.shape, rank, depth)
     if depth == 1:
         raise ValueError("a limit from saddle to saddle needs at least two factors; got depth 1")

@@ -9,23 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from gflow.memory import require_memory
 from gflow.models import Factorization, Model, TanhNetwork
 from gflow.models.functions import LastPoint
 from gflow.objective.bends import PolynomialBends, SmoothBends
 from gflow.objective.dense import entrywise_gradient, entrywise_product
+from gflow.objective.fused import FusedEntries, is_fused
 from gflow.objective.modes import escape_modes
 from gflow.objective.record import KEPT_DIM, Array, Objective, shifted_argument
 from gflow.objective.sampled import EntriesModel, EntriesProblem, observed_hessian, product_hessian
 from gflow.policy import DENSE_CELLS
 from gflow.problems import MatrixCompletion, Problem, without_weights
 
-SPARSE_DENSITY, UNCACHED_DENSITY = 0.1, 0.3
-"""Up to these fractions of observed entries products sampled there cost less than whole ones (10 to 15 ns an entry, and
-1 to 2 or 3 to 5 ns a cell): of matrices that a cache holds, and of larger ones;"""
+SPARSE_DENSITY, UNCACHED_DENSITY = (0.1, 0.3), (0.3, 0.5)
+"""Up to these fractions of observed entries products sampled there cost less than whole ones (10 to 15 ns an entry, 4
+to 5 in compiled loops, and 1 to 2 or 3 to 5 ns a cell): of matrices that a cache holds, and of larger ones;"""
 SPARSE_CELLS, CACHED_CELLS = 90_000, 1_000_000
 """unless the matrix has fewer entries than the first; a cache holds those with fewer than the second."""
 BLOCKS = 100
 """Above this dimension the Hessian of a masked loss is put together from its blocks."""
+DENSE_ARRAYS = 5
+"""Arrays of the shape of the matrix that a loss by whole matrices holds: data, mask, and three at work."""
 HERE = ("escape_modes", "output", "columns", "drive", "layers", "signature", "mirror")
 """Parts of an objective that are said of theta itself and not of a deviation from a center."""
 
@@ -49,11 +53,13 @@ def _composed(problem: Problem, model: Any) -> Objective:
         return Loss(problem, model, quick).objective(**_structure(problem, model))
     if model.depth > 2:
         return deep_loss(problem, model)
-    return sampled_loss(problem, model) if is_sparse(problem) else masked_loss(problem, model)
+    return (sampled_loss if is_sparse(problem, is_fused(problem)) else masked_loss)(problem, model)
 
 
 def masked_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
-    """Return the loss of W = A B on a mask by whole matrices."""
+    """Return the loss of W = A B on a mask by whole matrices; ``MemoryError`` if they do not fit into what is free."""
+    d1, d2 = problem.shape
+    require_memory(DENSE_ARRAYS * d1 * d2, f"arithmetic on whole {d1} x {d2} matrices")
     product = entrywise_product(problem, model) if model.dim < KEPT_DIM else None
     loss = Loss(problem, model, partial(entrywise_gradient, problem, model), product)
     parts = _structure(problem, model) | _pair(problem, model, loss.slope, large=model.dim > BLOCKS)
@@ -61,9 +67,12 @@ def masked_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
 
 
 def sampled_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
-    """Return the loss of W = A B on a mask by the observed entries alone."""
+    """Return the loss of W = A B on a mask by the observed entries alone, in compiled loops where they pay."""
     loss = Loss(EntriesProblem(problem), EntriesModel(problem, model))
-    return loss.objective(**_pair(problem, model, lambda theta: problem.scattered(loss.slope(theta)), large=True))
+    fused = FusedEntries(problem, model) if is_fused(problem) else None
+    slope = loss.slope if fused is None else fused.slope
+    found = loss.objective(**_pair(problem, model, lambda theta: problem.scattered(slope(theta)), large=True))
+    return found if fused is None else fused.objective(found)
 
 
 def deep_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
@@ -237,10 +246,13 @@ def _mirror(problem: Any, model: Any) -> Any:
     return model.mirror if same else None
 
 
-def is_sparse(problem: Any) -> bool:
-    """Return whether arithmetic on the observed entries costs less than on whole matrices, or these are too large."""
+def is_sparse(problem: Any, fused: bool = False) -> bool:
+    """Return whether arithmetic on the observed entries costs less than on whole matrices, or these are too large.
+
+    ``fused`` arithmetic is that of compiled loops, two to four times as fast.
+    """
     cells = problem.shape[0] * problem.shape[1]
-    least = SPARSE_DENSITY if cells < CACHED_CELLS else UNCACHED_DENSITY
+    least = (SPARSE_DENSITY if cells < CACHED_CELLS else UNCACHED_DENSITY)[fused]
     return cells > DENSE_CELLS or (cells >= SPARSE_CELLS and problem.density <= least)
 
 

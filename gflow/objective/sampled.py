@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.memory import require_memory
 from gflow.models import Factorization
 from gflow.models.layers import moved_products, products_after, products_before
 from gflow.objective.record import Array
@@ -132,9 +133,10 @@ def product_hessian(problem: Any, model: Any, theta: Array) -> Array:
 
 
 def require_formable(model: Any) -> None:
-    """Raise ``ValueError`` where a dense Hessian would be too large."""
+    """Raise ``ValueError`` where a dense Hessian would be too large, ``MemoryError`` where it does not fit."""
     if model.dim > LARGEST_HESSIAN:
         raise ValueError(f"a dense Hessian is formed up to dimension {LARGEST_HESSIAN}; got {model.dim}: use hvp")
+    require_memory(model.dim**2, f"a dense Hessian of dimension {model.dim}")
 
 
 def observed_hessian(problem: Any, model: Any, theta: Array) -> Array:

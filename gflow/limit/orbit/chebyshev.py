@@ -47,15 +47,21 @@ class ChebyshevSteps(Chebyshev):
         tol: float,
         size: float = 1.0,
     ) -> None:
-        self.n_gradients, self.tol, self.size = 0, tol, size
+        self.tol, self.size = tol, size
+        self.counted = counted = [0]
 
         def field(t: float, y: np.ndarray) -> np.ndarray:
-            self.n_gradients += 1
+            counted[0] += 1  # not of self, which would hold itself and all that the gradient needs
             return -gradient(y)
 
         super().__init__(field, 0.0, theta, radius=curvature, rtol=tol, atol=0.0, most_stages=ORBIT_STAGES + 1)
         self.measure()
         self.h = FIRST / self.rho
+
+    @property
+    def n_gradients(self) -> int:
+        """Return the number of gradients so far."""
+        return self.counted[0]
 
     def measure(self) -> None:
         """Keep a bound of the curvature here."""
