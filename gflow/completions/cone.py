@@ -5,21 +5,19 @@ The dual is max <b, mu> subject to Z = I - sum_k mu_k B_k >= 0.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from gflow import watch
+from gflow.completions.conic import semidefinite_pair
 from gflow.policy import EPS
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "clarabel": {"tol_gap_rel": 1e-12, "tol_gap_abs": 1e-12, "tol_feas": 1e-12},
     "scs": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 5000},
 }
-TIME_LIMITS, SHORTEST = {"clarabel": "time_limit", "scs": "time_limit_secs"}, 1e-3
-"""How the solvers call the seconds that they may take, and the fewest."""
 UNBOUNDED = 1e8
 """Where the trace passes this many times the size of the values, the search for an X that fits is given up."""
 NO_NEARER = 8
@@ -34,17 +32,9 @@ def conic_pair(B: np.ndarray, b: np.ndarray, solver: str) -> Pair | None:
 
     How accurate they are is for the caller to measure; the solver's own verdict is not used.
     """
-    import cvxpy
-
     d = B.shape[-1]
-    mu = cvxpy.Variable(len(b))
-    columns = B.reshape(len(b), -1).T
-    cone = cvxpy.reshape(np.eye(d).ravel() - columns @ mu, (d, d), order="C") >> 0
-    task = cvxpy.Problem(cvxpy.Maximize(b @ mu), [cone])
-    if not solved(task, solver, OPTIONS[solver]) or mu.value is None or cone.dual_value is None:
-        return None
-    X, y = np.asarray(cone.dual_value), np.asarray(mu.value)
-    return (X / 2 + X.T / 2, y) if np.isfinite(X).all() and np.isfinite(y).all() else None
+    found = semidefinite_pair(b, np.eye(d), -B.reshape(len(b), -1).T, solver, OPTIONS[solver])
+    return None if found is None else found[::-1]
 
 
 def separating(B: np.ndarray, b: np.ndarray) -> np.ndarray | None:
@@ -52,36 +42,11 @@ def separating(B: np.ndarray, b: np.ndarray) -> np.ndarray | None:
 
     A positive <b, mu> shows that no X >= 0 fits (Farkas).
     """
-    import cvxpy
-
     d = B.shape[-1]
-    mu = cvxpy.Variable(len(b))
-    cone = cvxpy.reshape(-(B.reshape(len(b), -1).T @ mu), (d, d), order="C") >> 0
-    task = cvxpy.Problem(cvxpy.Maximize(b @ mu), [cone, cvxpy.norm(mu) <= 1])
-    if not solved(task, "clarabel", OPTIONS["clarabel"]) or mu.value is None:
-        return None
-    size = float(np.linalg.norm(mu.value))
-    return np.asarray(mu.value) / size if 0 < size < np.inf else None
-
-
-def solved(task: Any, solver: str, options: dict[str, Any]) -> bool:
-    """Return whether a conic solver ended without an error; it ends in the time that is left (see ``gflow.watch``).
-
-    Raises ``TimeIsUp`` where that was the reason.
-    """
-    import cvxpy
-
-    left = watch.remaining()
-    limit = {} if left is None else {TIME_LIMITS[solver]: max(left, SHORTEST)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            task.solve(solver=solver.upper(), **options, **limit)
-        except cvxpy.SolverError:
-            watch.tick("conic solver")
-            return False
-    watch.tick("conic solver")
-    return True
+    F = -B.reshape(len(b), -1).T
+    found = semidefinite_pair(b, np.zeros((d, d)), F, "clarabel", OPTIONS["clarabel"], ball=True)
+    size = 0.0 if found is None else float(np.linalg.norm(found[0]))
+    return found[0] / size if found is not None and size > 0 else None
 
 
 def interior_pair(B: np.ndarray, b: np.ndarray, gap_tol: float, max_iterations: int = 80) -> Pair:

@@ -13,7 +13,8 @@ import scipy.linalg
 import scipy.sparse
 
 from gflow import watch
-from gflow.completions.cone import Pair, solved, step_length, symmetric
+from gflow.completions.cone import Pair, step_length, symmetric
+from gflow.completions.conic import semidefinite_pair
 from gflow.problems import MatrixCompletion
 
 NUMBERS = 2**19
@@ -31,21 +32,17 @@ def conic_solution(problem: MatrixCompletion, solver: str) -> Pair | None:
 
     How accurate they are is for the caller to measure; the solver's own verdict is not used.
     """
-    import cvxpy
-
     (d1, d2), n = problem.shape, problem.n_observed
     D = d1 + d2
     i, j = problem.rows, problem.columns + d1
-    places = np.concatenate([i + D * j, j + D * i])
+    places = np.concatenate([i * D + j, j * D + i])
     ones, entries = np.ones(2 * n), np.tile(np.arange(n), 2)
-    spread = scipy.sparse.csc_matrix((ones, (places, entries)), shape=(D * D, n))
-    y = cvxpy.Variable(n)
-    cone = cvxpy.reshape(spread @ y + np.eye(D).ravel(), (D, D), order="F") >> 0
-    task = cvxpy.Problem(cvxpy.Maximize(problem.targets @ y), [cone])
-    if not solved(task, solver, OPTIONS[solver]) or y.value is None or cone.dual_value is None:
+    spread = scipy.sparse.csr_array((ones, (places, entries)), shape=(D * D, n))
+    found = semidefinite_pair(problem.targets, np.eye(D), spread, solver, OPTIONS[solver])
+    if found is None:
         return None
-    W, Y = -2 * cone.dual_value[:d1, d1:], problem.adjoint(np.asarray(y.value))
-    return (W, Y) if np.isfinite(W).all() and np.isfinite(Y).all() else None
+    y, Z = found
+    return -2 * Z[:d1, d1:], problem.adjoint(y)
 
 
 def interior_point(problem: MatrixCompletion, gap_tol: float, max_iterations: int = 60) -> Pair:

@@ -17,7 +17,7 @@ from gflow.statements import deep
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.ledger import aggregated
-from gflow.statements.registry import checked, statement_named
+from gflow.statements.registry import checked, statements_named
 
 CHECKED_ENTRIES = 10_000
 """Up to this number of entries the statements are checked."""
@@ -149,7 +149,7 @@ def explained(given: Evidence, name: str) -> Explanation:
     claims: dict[str, Claim] = {}
     bracket = norm = None
     if _small(matrix):
-        found = checked(given, [statement_named(id) for id in ((*ASKED, PREMISE) if pairs else ASKED_DEEP)])
+        found = checked(given, statements_named((*ASKED, PREMISE) if pairs else ASKED_DEEP))
         claims = {s.id: aggregated(s.id, s.title, parts) for s, parts in found.items()}
         with suppress(watch.TimeIsUp):
             watch.tick("certified minima")
