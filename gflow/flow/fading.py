@@ -28,7 +28,7 @@ LOW_SLOPE, LOW_LOSS = 1e-6, 1e-8
 LATER = 2.0
 """Times between two looks grow by this factor."""
 GRADIENTS = {"RKC": 1.54e-3, "DOP853": 2.0, "RK45": 1.8}
-"""Fewest gradients of explicit steps over a time of 1 / curvature: stages over the longest stable step, at most 1000."""
+"""Fewest gradients of explicit steps over a time of 1 / curvature: stages, at most 1000, over the longest step."""
 BEYOND_BUDGET = 2.0
 """That many times the budget must be needed for the loss to reach its tolerance at its present rate."""
 NEWTON_STEPS, PRODUCTS, CG_TOL = 6, 500, 1e-4
@@ -41,7 +41,7 @@ EULER = 0.5
 
 @dataclass(frozen=True)
 class Valley:
-    """What fades around a completion of rank ``rank``: W will be within ``error`` of what it is now, in its own unit."""
+    """What fades around a completion of rank ``rank``; W stays within ``error`` of what it is, in its own unit."""
 
     rank: int
     error: float
