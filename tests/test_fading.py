@@ -13,7 +13,7 @@ from gflow.flow import fading
 from gflow.flow.fading import valley
 
 RANK_ONE = np.outer([1.0, 0.8, -0.6, 0.5], [1.0, -0.7, 0.9, 0.4])
-BUDGET = 6000
+BUDGET, TOL = 6000, 1e-20
 
 
 def flat(seed: int = 0, small: float = 3e-4, away: float = 0.05) -> tuple[gflow.Objective, gflow.Factorization, Any]:
@@ -62,7 +62,7 @@ def test_a_run_to_infinity_is_no_valley() -> None:
         end = gflow.gradient_flow(objective, start, t_end=t, norm_limit=1e9).final
         sizes.append(float(np.abs(model.output(end)).max()))
         for small in (0.0, 1e-9, 1e-5, 1e-3):
-            assert valley(objective, end + small * rng.standard_normal(8)) is None
+            assert valley(objective, end + small * rng.standard_normal(8), TOL) is None
     assert sizes[2] > 1.5 * sizes[1] > 2.25 * sizes[0]
     for method in ("RKC", "DOP853"):
         long = gflow.gradient_flow(objective, start, method=method, max_evaluations=BUDGET)
@@ -72,18 +72,30 @@ def test_a_run_to_infinity_is_no_valley() -> None:
 def test_what_has_not_settled_or_still_grows_is_no_valley() -> None:
     objective, model, start = flat(away=0.0)
     settled = gflow.gradient_flow(objective, start, t_end=1e4).final
-    assert valley(objective, settled) is not None
+    assert valley(objective, settled, TOL) is not None
     A, B = model.factors(settled)
-    assert valley(objective, model.theta(A, B * (1 + 1e-4))) is None
+    assert valley(objective, model.theta(A, B * (1 + 1e-4)), TOL) is None
     turned = replace(objective, drive=lambda theta: lambda Z: -objective.drive(theta)(Z))  # type: ignore[misc]
-    assert valley(turned, settled) is None
-    assert valley(replace(objective, columns=None), settled) is None
+    assert valley(turned, settled, TOL) is None
+    assert valley(replace(objective, columns=None), settled, TOL) is None
 
 
 def test_columns_that_hold_more_of_w_than_may_be_left_out_are_no_valley() -> None:
     objective, _, start = flat(small=3e-3, away=0.0)
     settled = gflow.gradient_flow(objective, start, t_end=1e3).final
-    assert valley(objective, settled) is None
+    assert valley(objective, settled, TOL) is None
+
+
+def test_what_is_too_small_to_be_learned_yet_is_waited_for() -> None:
+    values = np.full((5, 5), np.nan)
+    values[:4, :4], values[4, 4] = RANK_ONE, 1e-8
+    objective, narrow, start = flat(away=0.0)
+    settled = gflow.gradient_flow(objective, start, t_end=1e4).final
+    model, (A, B) = gflow.Factorization((5, 5), 4), narrow.factors(settled)
+    tiny = model.theta(np.vstack([A, 1e-9 * np.ones(4)]), np.column_stack([B, 1e-9 * np.ones(4)]))
+    whole = gflow.Objective.of(gflow.MatrixCompletion(values), model)
+    assert valley(objective, settled, TOL) is not None and valley(whole, tiny, TOL) is None
+    assert valley(whole, tiny, 1e-16) is not None
 
 
 def test_columns_are_put_back_where_they_came_from() -> None:

@@ -24,7 +24,7 @@ SMALL = 1e-5
 """Squares of singular values of Z up to this fraction of the largest belong to columns that may fade, and W may move by
 no more than this, relative to its largest entry, for that to be an end."""
 LOW_SLOPE, LOW_LOSS = 1e-6, 1e-8
-"""No valley is looked for before slope and loss have fallen below these fractions of the largest slope and of unit^2."""
+"""No valley is looked for before the slope, relative to the largest one, and the loss have fallen to these."""
 LATER = 2.0
 """Times between two looks grow by this factor."""
 GRADIENTS = {"RKC": 1.54e-3, "DOP853": 2.0, "RK45": 1.8}
@@ -33,8 +33,8 @@ BEYOND_BUDGET = 2.0
 """That many times the budget must be needed for the loss to reach its tolerance at its present rate."""
 NEWTON_STEPS, PRODUCTS, CG_TOL = 6, 500, 1e-4
 """Newton steps to the completion by large columns, products of each, and the accuracy of its linear system."""
-MET, NEAR = 1e-6, 1e-2
-"""The completion has so small a part of the loss left, and lies within this distance, relative to the state."""
+NEAR = 1e-2
+"""The completion lies within this distance, relative to the state."""
 EULER = 0.5
 """By how much of it (|x|^2)' may miss -8 r."""
 
@@ -47,11 +47,12 @@ class Valley:
     error: float
 
 
-def valley(objective: Objective, theta: np.ndarray) -> Valley | None:
+def valley(objective: Objective, theta: np.ndarray, loss_tol: float) -> Valley | None:
     """Return what fades at ``theta``, shape (dim,); None where columns grow, have not settled, or W may move far.
 
     The error is one to leading order in the squares of the small columns: their response is measured on those there
-    are, and others of the same size may ask for twice as much. In the objective's own unit.
+    are, and others of the same size may ask for twice as much. The large columns alone must meet the data within
+    ``loss_tol``, or what is too small to be learned yet may be at work. In the objective's own unit.
     """
     columns, drive, output = objective.columns, objective.drive, objective.output
     above = objective.value(theta) - (objective.lower_bound or 0.0)
@@ -66,7 +67,7 @@ def valley(objective: Objective, theta: np.ndarray) -> Valley | None:
     if not abs(change + 8.0 * above) <= 8.0 * EULER * above:
         return None
     trimmed = _theta(columns, (Z @ frame[:rank].T) @ frame[:rank], objective.dim)
-    met = _completion(objective, trimmed, MET * above)
+    met = _completion(objective, trimmed, loss_tol)
     if met is None or float(np.linalg.norm(met - theta)) > NEAR * float(np.linalg.norm(theta)):
         return None
     apart, part = float(np.abs(W - output(met)).max()), float(np.linalg.norm(W - output(trimmed)))
@@ -125,7 +126,7 @@ class Fading:
             return None
         self.next = LATER * flow.t
         flow.n_hessians += 1
-        found = valley(flow.objective, flow.theta)
+        found = valley(flow.objective, flow.theta, self.limits["loss_tol"])
         if found is None:
             return None
         self.error = found.error * self.unit
