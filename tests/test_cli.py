@@ -629,8 +629,10 @@ def test_help_and_version_need_no_numpy_and_classify_no_scipy() -> None:
     classified = ["classify", "--example", "fig3", "--json"]
     assert python(code.format(classified, ["rich", "matplotlib", "scipy.integrate", "sympy"])).endswith("\n0 []\n")
     flow = ["flow", "--example", "fig4"]
-    absent = ["gflow.statements", "gflow.report.pages", "gflow.explore", "asyncio", "matplotlib", "cvxpy", "sympy"]
+    absent = ["gflow.statements", "gflow.report.pages", "gflow.explore", "asyncio", "matplotlib", "clarabel", "sympy"]
     assert python(code.format(flow, absent)).endswith("\n0 []\n")
+    verify = ["verify", "--example", "m1", "--json"]
+    assert python(code.format(verify, ["cvxpy", "jax", "matplotlib", "pandas", "scipy.stats"])).endswith("\n0 []\n")
 
 
 def test_help_states_the_exit_codes(run: Any) -> None:
