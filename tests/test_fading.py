@@ -102,6 +102,7 @@ def test_columns_are_put_back_where_they_came_from() -> None:
     for model in (gflow.Factorization((3, 4), 2), gflow.SymmetricFactorization(3, 2)):
         theta = model.random(np.random.default_rng(0))
         assert np.array_equal(fading._theta(model.stacked, model.stacked(theta), model.dim), theta)
+        assert fading._theta(lambda x, m=model: 2.0 * m.stacked(x), model.stacked(theta), model.dim) is None
 
 
 def test_a_loss_that_will_reach_its_tolerance_is_waited_for() -> None:

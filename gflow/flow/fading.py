@@ -67,18 +67,20 @@ def valley(objective: Objective, theta: np.ndarray, loss_tol: float) -> Valley |
     if not abs(change + 8.0 * above) <= 8.0 * EULER * above:
         return None
     trimmed = _theta(columns, (Z @ frame[:rank].T) @ frame[:rank], objective.dim)
-    met = _completion(objective, trimmed, loss_tol)
-    if met is None or float(np.linalg.norm(met - theta)) > NEAR * float(np.linalg.norm(theta)):
+    met = None if trimmed is None else _completion(objective, trimmed, loss_tol)
+    if trimmed is None or met is None or float(np.linalg.norm(met - theta)) > NEAR * float(np.linalg.norm(theta)):
         return None
     apart, part = float(np.abs(W - output(met)).max()), float(np.linalg.norm(W - output(trimmed)))
     error = apart * (1.0 + size / part) if part > 0.0 else np.inf
     return Valley(rank, error) if error <= SMALL * float(np.abs(W).max()) else None
 
 
-def _theta(columns: Callable[[np.ndarray], np.ndarray], Z: np.ndarray, dim: int) -> np.ndarray:
-    """Return the theta of these columns, which are its entries in another order."""
-    theta = np.empty(dim)
-    theta[columns(np.arange(float(dim))).astype(int)] = Z
+def _theta(columns: Callable[[np.ndarray], np.ndarray], Z: np.ndarray, dim: int) -> np.ndarray | None:
+    """Return the theta of these columns, None unless they are its entries in another order."""
+    places, theta = columns(np.arange(float(dim))), np.empty(dim)
+    if not np.array_equal(np.sort(places, axis=None), np.arange(dim)):
+        return None
+    theta[places.astype(int)] = Z
     return theta
 
 

@@ -145,7 +145,8 @@ def explain(
 def explained(given: Evidence, name: str) -> Explanation:
     """Return the answer on evidence that is at hand; what a verification has computed is not computed again."""
     pairs = given.model.depth == 2
-    matrix, limit = given.problem, given.once(every_start) if pairs else given.once(deep.limit)
+    with watch.stage("the limit for every start"):
+        matrix, limit = given.problem, given.once(every_start) if pairs else given.once(deep.limit)
     claims: dict[str, Claim] = {}
     bracket = norm = None
     if _small(matrix):

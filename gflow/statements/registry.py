@@ -142,7 +142,8 @@ def checked(given: Evidence, chosen: Iterable[Statement]) -> dict[Statement, tup
 
     A statement of a user or a package that fails is undecided, and the claim says how; the others go on.
     """
-    _ = given.trajectory  # bad settings are told before anything else is computed
+    with watch.stage("trajectory"):  # bad settings are told before anything else is computed
+        _ = given.trajectory
     found = {statement: _claims(given, statement) for statement in chosen}
     return {statement: claims for statement, claims in found.items() if claims}
 
