@@ -283,7 +283,8 @@ def test_powers_of_ten_are_plain_text_that_says_the_same() -> None:
 
 
 def test_a_drawing_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    draws, draw = [], Figure.draw
+    draws: list[Any] = []
+    draw = Figure.draw
     monkeypatch.setattr(Figure, "draw", lambda self, renderer: draws.append(draw(self, renderer)))
     drawing = plots.Drawing.of(DRAWINGS["loss"], alt="a loss")
     for count, kind in enumerate(("svg", "pdf", "png"), 1):
