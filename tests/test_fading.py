@@ -107,5 +107,7 @@ def test_columns_are_put_back_where_they_came_from() -> None:
 
 def test_a_loss_that_will_reach_its_tolerance_is_waited_for() -> None:
     objective, _, start = flat()
-    path = gflow.gradient_flow(objective, start, method="RKC", max_evaluations=BUDGET, loss_tol=1e-13)
+    early = gflow.gradient_flow(objective, start, method="RKC", max_evaluations=BUDGET)
+    enough = 0.7 * early.final_loss
+    path = gflow.gradient_flow(objective, start, method="RKC", max_evaluations=10 * BUDGET, loss_tol=enough)
     assert path.status == "converged" and "the loss reached" in path.message
