@@ -21,10 +21,7 @@ def offered(group: str) -> dict[str, EntryPoint]:
 
     Where two packages offer one name it is gflow's, or that of the first package.
     """
-    found: dict[str, EntryPoint] = {}
-    for point in _points(group):
-        found.setdefault(point.name, point)
-    return found
+    return _by_name(_points(group))
 
 
 def loaded(group: str, name: str) -> Any:
@@ -41,8 +38,9 @@ def loaded(group: str, name: str) -> Any:
 
 def all_loaded(group: str) -> Iterator[tuple[str, Any]]:
     """Yield name and object of all entry points of a group that can be loaded; warn of each that cannot."""
-    known = offered(group)
-    for point in _points(group):
+    points = _points(group)
+    known = _by_name(points)
+    for point in points:
         try:
             if point != known[point.name]:
                 raise ValueError(f"{_called(point)} is left out: {_called(known[point.name])} has its name")
@@ -58,6 +56,14 @@ def told(error: Exception) -> str:
 
 def _points(group: str) -> list[EntryPoint]:
     return sorted(entry_points(group=group), key=lambda point: (point.name, _package(point) != OWN, _package(point)))
+
+
+def _by_name(points: list[EntryPoint]) -> dict[str, EntryPoint]:
+    """Return the first entry point of each name, in their order."""
+    found: dict[str, EntryPoint] = {}
+    for point in points:
+        found.setdefault(point.name, point)
+    return found
 
 
 def _load(point: EntryPoint) -> Any:

@@ -146,3 +146,14 @@ def test_the_command_prints_it_and_its_json(run: Any) -> None:
 def test_what_is_no_matrix_is_refused() -> None:
     with pytest.raises(TypeError, match=r"got str: gflow\.read_matrix reads files"):
         gflow.explain("fig3.csv")
+
+
+def test_one_component_has_one_limit_for_every_start_unless_modes_escape_together() -> None:
+    given = gflow.Evidence.of(example("fig3"))
+    found = gflow.saddle_to_saddle(given.problem, given.direction)
+    assert given.traversal.chains is given.every_start.chains and np.array_equal(found.matrix, given.traversal.matrix)
+    assert given.traversal.from_start is found.from_start is True and not given.every_start.from_start
+    apart = gflow.Evidence.of(example("fig4"))
+    assert len(apart.traversal.chains) > 1 and apart.traversal.chains is not apart.every_start.chains
+    together = gflow.Evidence.of(np.array([[1.0, -1.0], [1.0, 1.0]]))
+    assert together.every_start.status == "degenerate" and together.traversal.status == "converged"

@@ -280,3 +280,13 @@ def test_powers_of_ten_are_plain_text_that_says_the_same() -> None:
     labels = ax.yaxis.get_major_formatter().format_ticks([1e-12, 1e-3, 1.0])
     assert isinstance(ax.xaxis.get_major_formatter(), PlainPowers) and labels == ["10⁻¹²", "10⁻³", "10⁰"]
     assert "3 × 10⁰" in near.yaxis.get_minor_formatter().format_ticks(near.yaxis.get_minorticklocs())
+
+
+def test_a_drawing_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws: list[Any] = []
+    draw = Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda self, renderer: draws.append(draw(self, renderer)))
+    drawing = plots.Drawing.of(DRAWINGS["loss"], alt="a loss")
+    for count, kind in enumerate(("svg", "pdf", "png"), 1):
+        drawing.rendered(kind)
+        assert len(draws) == count

@@ -101,7 +101,9 @@ def gradient_flow(
         ``roundoff``. None: the estimate is only recorded, as ``Trajectory.error``. Trajectories around a ``center``,
         ones that a callback has stopped and ones that have not ended are never repeated.
     max_evaluations : int
-        Budget of gradient evaluations, of each integration.
+        Budget of gradient evaluations, of each integration. Where explicit steps would spend twice as much on a loss
+        that falls like a power of time, in a valley where columns of W = A B fade that are no part of it any more, and
+        W moves by no more than 1e-5 of its size, the flow is converged; the message and ``Trajectory.error`` bound it.
     callback : (t, theta, loss) -> object, optional
         Called after every step; a true answer stops the integration (status ``horizon``).
     progress, timeout : see ``gflow.watch.watching``

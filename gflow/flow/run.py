@@ -10,6 +10,7 @@ import numpy as np
 from gflow.flow.centred import Centred, IntegrationFailed
 from gflow.flow.driver import FOREVER, Callback, drive
 from gflow.flow.endings import EXACTLY_ZERO, STOPPED, T_END, passed, small_loss, spent
+from gflow.flow.fading import Fading
 from gflow.flow.hidden import hidden_drift
 from gflow.flow.outcome import Doubts, Output, missed
 from gflow.flow.record import Course, Record
@@ -100,6 +101,7 @@ class Run:
         self.flow = Centred(self.objective, start / objective.theta_unit, origin, method, rtol, horizon)
         self.watch = SaddleWatch(self.flow, self.units, exact=center is not None)
         self.verdict = FlowEndings(self.flow, self.watch, self.units, limits)
+        self.fading, self.is_open = Fading(self.flow, objective.unit, limits), t_end is None
         self.steps, self.samples, self.stopped = Record.of(objective.dim), Record(), False
         self.stop: object = False
 
@@ -110,7 +112,8 @@ class Run:
         # trial steps may leave the range of doubles; a state that is not finite ends the integration
         with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
-            ending = drive(self.step, (self.verdict, self.asked))
+            endings = (self.verdict, self.asked, self.fading)
+            ending = drive(self.step, endings if self.is_open and callback is None else endings[:2])
         self.watch.rounding.look(self.flow.t, self.flow.theta)
         return self.recorded(ending)
 
@@ -171,12 +174,13 @@ class Run:
             hidden=hidden_drift(self.objective.layers, course.states),
             stopped=self.stopped,
         )
+        error = self.doubts.error(course.drift, course.rise)
         return course.trajectory(
             ending,
             flow.solvers.name,
             counts=(flow.n_gradients, flow.n_hessians, flow.n_steps),
             units=self.units,
             noise=flow.curvature * (flow.rtol * largest) ** 2 * dim,
-            error=self.doubts.error(course.drift, course.rise),
+            error=None if error is None else error + self.fading.error,
             sampled=sampled,
         )

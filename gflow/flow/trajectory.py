@@ -18,7 +18,8 @@ class Status(StrEnum):
     """How an integration ended.
 
     ``converged``: the loss reached its lower bound, or the gradient vanished where the Hessian has no negative
-    eigenvalue. ``horizon``: ``t_end`` was reached, or the callback asked to stop. ``roundoff``: the trajectory is at a
+    eigenvalue, or the loss falls like a power of time while W stays within a bound that the message tells.
+    ``horizon``: ``t_end`` was reached, or the callback asked to stop. ``roundoff``: the trajectory is at a
     strict saddle, and what decides its escape is not larger than what rounding errors can have grown to; or it has
     ended, but somewhere else than it should by more than the error asked for.
     ``diverging``: |theta| passed ``norm_limit``. ``budget``: ``max_evaluations`` gradients were spent,

@@ -96,7 +96,10 @@ class Manifold(Subspace):
         whole space is 0. Scales as s^(2 - 2/L) when M is multiplied by s.
         """
         watch.tick()
-        N, point = self._normal_directions, self.project(theta)
+        point = self.project(theta)
+        if objective.drive is not None and self.active.all() and self.k < self.model.rank:  # columns that are 0 there
+            return float(np.linalg.eigvalsh(objective.drive(point)(np.eye(len(self.active))))[-1])
+        N = self._normal_directions
         if not N.shape[1]:
             return 0.0
         H = N.T @ np.column_stack([objective.hvp(point, v) for v in N.T])

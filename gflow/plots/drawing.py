@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ _UNSIGNED: dict[str, dict[str, None]] = {
     "png": {"Software": None},
 }
 """Nothing that changes from one run to the next is written into a file."""
+_BACKENDS = {"svg": "svg", "pdf": "pdf", "png": "agg"}
+"""Those of matplotlib, which measure texts as they draw them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,11 +43,14 @@ class Drawing:
         What the figure shows, in one sentence, for readers who cannot see it.
     figsize : (width, height)
         In inches.
+    placed : bool
+        Whether ``paint`` says where the axes lie; else they are laid out such that nothing overlaps.
     """
 
     paint: Callable[[Any], Sequence[Any]]
     alt: str
     figsize: tuple[float, float]
+    placed: bool = False
 
     @classmethod
     def of(
@@ -82,19 +88,24 @@ class Drawing:
         import matplotlib
         from cycler import cycler
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
 
         from gflow.plots.powers import write_plainly
 
         scale, stream = 1.0 if width is None else width / self.figsize[0], io.BytesIO()
+        dpi = DPI if kind == "png" else 72
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(_scaled(min(1.0, max(SMALLEST_TEXT, scale))))
             matplotlib.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
-            figure = Figure(figsize=(scale * self.figsize[0], scale * self.figsize[1]), layout="constrained")
+            figure = Figure(figsize=(scale * self.figsize[0], scale * self.figsize[1]), dpi=dpi)
+            import_module(f"matplotlib.backends.backend_{_BACKENDS[kind]}").FigureCanvas(figure)
             self.paint(figure)
             write_plainly(figure.axes)
+            if not self.placed:  # a figure with an engine of its own would be drawn twice
+                ConstrainedLayoutEngine().execute(figure)
             paper: dict[str, Any] = {"transparent": True} if kind == "svg" else {"facecolor": "white"}
-            figure.savefig(stream, format=kind, dpi=72 if kind == "svg" else DPI, metadata=_UNSIGNED[kind], **paper)
+            figure.savefig(stream, format=kind, dpi=dpi, metadata=_UNSIGNED[kind], **paper)
         return stream.getvalue()
 
     def __repr__(self) -> str:
@@ -121,7 +132,6 @@ def composite(parts: Mapping[str, Drawing], alt: str) -> Drawing:
     heights = [COMPOSITE_WIDTH / max(sum(row), width) for row, width in zip(aspects, least, strict=True)]
 
     def paint(figure: Any) -> Sequence[Any]:
-        figure.set_layout_engine("none")
         width, height = figure.get_size_inches()
         found: list[Any] = []
         bottom = 1.0
@@ -137,7 +147,7 @@ def composite(parts: Mapping[str, Drawing], alt: str) -> Drawing:
                 found, left = [*found, *axes], left + wide
         return found
 
-    return Drawing(paint, alt, (COMPOSITE_WIDTH, float(sum(heights))))
+    return Drawing(paint, alt, (COMPOSITE_WIDTH, float(sum(heights))), placed=True)
 
 
 def _spots(part: Drawing, letters: str, size: tuple[float, float]) -> list[tuple[float, float, float, float]]:

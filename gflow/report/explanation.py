@@ -17,7 +17,7 @@ from gflow.statements import deep
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.ledger import aggregated
-from gflow.statements.registry import checked, statement_named
+from gflow.statements.registry import checked, statements_named
 
 CHECKED_ENTRIES = 10_000
 """Up to this number of entries the statements are checked."""
@@ -145,11 +145,12 @@ def explain(
 def explained(given: Evidence, name: str) -> Explanation:
     """Return the answer on evidence that is at hand; what a verification has computed is not computed again."""
     pairs = given.model.depth == 2
-    matrix, limit = given.problem, given.once(every_start) if pairs else given.once(deep.limit)
+    with watch.stage("the limit for every start"):
+        matrix, limit = given.problem, given.once(every_start) if pairs else given.once(deep.limit)
     claims: dict[str, Claim] = {}
     bracket = norm = None
     if _small(matrix):
-        found = checked(given, [statement_named(id) for id in ((*ASKED, PREMISE) if pairs else ASKED_DEEP)])
+        found = checked(given, statements_named((*ASKED, PREMISE) if pairs else ASKED_DEEP))
         claims = {s.id: aggregated(s.id, s.title, parts) for s, parts in found.items()}
         with suppress(watch.TimeIsUp):
             watch.tick("certified minima")
@@ -163,7 +164,7 @@ def _small(problem: gflow.MatrixCompletion) -> bool:
 
 def every_start(given: Evidence) -> gflow.Traversal:
     """Return the limit over all starts, in which entries that depend on the start have a law."""
-    return gflow.saddle_to_saddle(given.problem, rank=given.model.rank)
+    return given.every_start
 
 
 def _left_out(found: Explanation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -17,8 +18,20 @@ class LimitEvidence(Given):
     """The limit of infinitesimal starts along the start, and the references that it is compared with."""
 
     @cached_property
+    def every_start(self) -> gflow.Traversal:
+        """Return the saddle-to-saddle limit over all starts, in which entries that depend on the start have a law."""
+        return gflow.saddle_to_saddle(self.problem, rank=self.model.rank)
+
+    @cached_property
     def traversal(self) -> gflow.Traversal:
-        """Return the saddle-to-saddle limit along the directions of the start."""
+        """Return the saddle-to-saddle limit along the directions of the start.
+
+        With one component it is that of every start, unless modes escape together.
+        """
+        single = len(self.connectivity.coupling_components) == 1
+        if single and self.every_start.status is not gflow.TraversalStatus.DEGENERATE:
+            known = self.every_start.factors is not None and self.direction is not None
+            return replace(self.every_start, from_start=known)
         return gflow.saddle_to_saddle(self.problem, self.direction, rank=self.model.rank)
 
     @cached_property

@@ -125,10 +125,16 @@ def statements(page: Page | None = None) -> tuple[Statement, ...]:
 
 def statement_named(id: str) -> Statement:
     """Return the statement of that id; raises ``ValueError`` with the known ones for another."""
-    found = {statement.id: statement for statement in statements()}
-    if id not in found:
-        raise ValueError(f"unknown statement {id!r}; known are {', '.join(found)}")
-    return found[id]
+    return statements_named([id])[0]
+
+
+def statements_named(ids: Iterable[str]) -> tuple[Statement, ...]:
+    """Return the statements of these ids, looked up at once; raises ``ValueError`` with the known ones for another."""
+    wanted, found = tuple(ids), {statement.id: statement for statement in statements()}
+    for id in wanted:
+        if id not in found:
+            raise ValueError(f"unknown statement {id!r}; known are {', '.join(found)}")
+    return tuple(found[id] for id in wanted)
 
 
 def checked(given: Evidence, chosen: Iterable[Statement]) -> dict[Statement, tuple[Claim, ...]]:
@@ -136,7 +142,8 @@ def checked(given: Evidence, chosen: Iterable[Statement]) -> dict[Statement, tup
 
     A statement of a user or a package that fails is undecided, and the claim says how; the others go on.
     """
-    _ = given.trajectory  # bad settings are told before anything else is computed
+    with watch.stage("trajectory"):  # bad settings are told before anything else is computed
+        _ = given.trajectory
     found = {statement: _claims(given, statement) for statement in chosen}
     return {statement: claims for statement, claims in found.items() if claims}
 

@@ -101,8 +101,9 @@ def symbolic_flow(mask: Any, rank: int | None = None, values: Any = None) -> Sym
     wide = max(d1, d2, r) > 9
     A, B, M = symbols("a", d1, r, wide), symbols("b", r, d2, wide), _data(P, values, wide)
     W = A * B
-    loss = sum((W[i, j] - M[i, j]) ** 2 for i, j in np.argwhere(P).tolist()) / sp.Integer(int(P.sum()))
-    field = sp.ImmutableDenseMatrix([-sp.diff(loss, x) for x in (*A, *B)])
+    misfits = [W[i, j] - M[i, j] for i, j in np.argwhere(P).tolist()]
+    loss = sum(misfit**2 for misfit in misfits) / sp.Integer(len(misfits))
+    field = sp.ImmutableDenseMatrix([-slope for slope in _slopes(misfits, (*A, *B))])
     return SymbolicFlow(P, A, B, M, loss, field)
 
 
@@ -197,6 +198,19 @@ def symbols(name: str, rows: int, columns: int, wide: bool = False) -> Any:
 
     gap = "_" if wide else ""
     return sp.ImmutableDenseMatrix(rows, columns, lambda i, j: sp.Symbol(f"{name}_{i + 1}{gap}{j + 1}"))
+
+
+def _slopes(misfits: list[Any], variables: tuple[Any, ...]) -> list[Any]:
+    """Return the derivatives of the mean square of ``misfits``: e^2 / n by e, times e by the variables that e holds."""
+    import sympy as sp
+
+    e = sp.Symbol("e")
+    outer = sp.diff(e**2 / len(misfits), e)
+    holding: dict[Any, list[Any]] = {x: [] for x in variables}
+    for misfit in misfits:
+        for x in misfit.free_symbols & holding.keys():
+            holding[x].append(sp.Mul(outer / e, sp.diff(misfit, x), misfit))
+    return [sp.Add(*holding[x]) for x in variables]
 
 
 def _mask(mask: Any) -> np.ndarray:

@@ -163,7 +163,9 @@ def _rates(forms: ClosedForms, A: Any, B: Any, M: Any, mask: np.ndarray) -> tupl
 
 
 def _derivative(field: np.ndarray, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    return np.array([sum(f.diff(x) * d for x, d in zip(theta, direction, strict=True)) for f in field], dtype=object)
+    moving = [(x.ring.index(x), d) for x, d in zip(theta, direction, strict=True) if d]
+    slopes = (((f.diff(k), d) for k, d in moving) for f in field)
+    return np.array([sum(slope * d for slope, d in each if slope) for each in slopes], dtype=object)
 
 
 def _variation(flow: SymbolicFlow) -> tuple[Any, Any]:
