@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gflow.statements.statement import Statement
 
 COUNTING = "rows and columns are counted from 0, in sentences and captions from 1"
-_LIBRARIES = ("numpy", "scipy", "matplotlib", "sympy", "networkx", "autograd", "clarabel", "scs")
+_LIBRARIES = ("numpy", "scipy", "matplotlib", "sympy", "networkx", "autograd", "cvxpy", "clarabel")
 
 
 def versions() -> dict[str, str | None]:
