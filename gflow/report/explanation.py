@@ -144,8 +144,8 @@ def explain(
 
 def explained(given: Evidence, name: str) -> Explanation:
     """Return the answer on evidence that is at hand; what a verification has computed is not computed again."""
-    pairs = given.model.depth == 2
-    matrix, limit = given.problem, given.once(every_start) if pairs else given.once(deep.limit)
+    pairs = given.n_factors == 2
+    matrix, limit = given.problem, given.every_start if pairs else given.once(deep.limit)
     claims: dict[str, Claim] = {}
     bracket = norm = None
     if _small(matrix):
@@ -159,11 +159,6 @@ def explained(given: Evidence, name: str) -> Explanation:
 
 def _small(problem: gflow.MatrixCompletion) -> bool:
     return problem.shape[0] * problem.shape[1] <= CHECKED_ENTRIES
-
-
-def every_start(given: Evidence) -> gflow.Traversal:
-    """Return the limit over all starts, in which entries that depend on the start have a law."""
-    return gflow.saddle_to_saddle(given.problem, rank=given.model.rank)
 
 
 def _left_out(found: Explanation) -> str:

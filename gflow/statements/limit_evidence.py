@@ -22,6 +22,11 @@ class LimitEvidence(Given):
         return gflow.saddle_to_saddle(self.problem, self.direction, rank=self.model.rank)
 
     @cached_property
+    def every_start(self) -> gflow.Traversal:
+        """Return the limit over all starts, in which entries that depend on the start have a law."""
+        return gflow.saddle_to_saddle(self.problem, rank=self.model.rank)
+
+    @cached_property
     def visits(self) -> tuple[Visit, ...]:
         """Return the critical points of the whole matrix that the limit passes; up to where the traversal stops."""
         return visits(self.traversal)
