@@ -29,7 +29,9 @@ class Room:
     outside: frozenset[str]
 
 
-GROUND = frozenset({"gflow.checks", "gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"})
+GROUND = frozenset(
+    {"gflow.checks", "gflow.lazy", "gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"}
+)
 """What every room may import: it imports no room itself."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gflow.files import read_arrays, write_arrays
+from gflow import files
 from gflow.plain import plain
 from gflow.showing import Drawn, Tabular
 
@@ -138,7 +138,7 @@ class Trajectory(Drawn, Tabular):
         arrays = {name: np.asarray(value) for name, value in plain.items() if name not in ("plateaus", "status")}
         arrays |= {"plateaus": np.array(spans).reshape(-1, 3), "plateau_states": waits}
         arrays |= {name: np.asarray(np.nan if gauge is None else gauge) for name, gauge in gauges.items()}
-        write_arrays(path, **arrays, status=np.asarray(str(self.status)))
+        files.write_arrays(path, **arrays, status=np.asarray(str(self.status)))
 
     @classmethod
     def load(cls, path: str | Path) -> Trajectory:
@@ -146,7 +146,7 @@ class Trajectory(Drawn, Tabular):
 
         Raises ``ValueError`` if the file holds no trajectory, ``OSError`` if it cannot be read. Nothing is executed.
         """
-        data = read_arrays(path)
+        data = files.read_arrays(path)
         missing = sorted(({f.name for f in fields(cls)} | {"plateau_states"}) - set(data))
         if missing:
             raise ValueError(f"{path} holds no trajectory: no array {missing[0]!r}")

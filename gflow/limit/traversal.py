@@ -14,7 +14,6 @@ from gflow.limit.law.law import crosses, demanded, drawn_norms, draws, law, law_
 from gflow.limit.orbit.polish import product_svd
 from gflow.limit.orbit.sizes import LARGE_CELLS
 from gflow.limit.records import Chain, Saddle, TraversalStatus
-from gflow.limit.storage import read_record, write_record
 from gflow.policy import LARGEST_TABLE, LIMIT_RANK_TOL
 from gflow.showing import Drawn, Tabular
 
@@ -200,6 +199,8 @@ class Traversal(Drawn, Tabular):
 
     def save(self, path: str | Path) -> None:
         """Write the traversal with its saddles and orbits to an ``.npz`` file that ``load`` reads back bit for bit."""
+        from gflow.limit.storage import write_record
+
         write_record(path, self)
 
     @classmethod
@@ -208,6 +209,8 @@ class Traversal(Drawn, Tabular):
 
         Raises ``ValueError`` if the file holds no traversal, ``OSError`` if it cannot be read. Nothing is executed.
         """
+        from gflow.limit.storage import read_record
+
         found = read_record(path, (cls, Chain, Saddle, Trajectory, Plateau))
         if not isinstance(found, cls):
             raise ValueError(f"{path} holds no traversal: it holds a {type(found).__name__}")
