@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.plain import ReadOnly
 from gflow.problems import as_completion
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ ALL_PAIRS_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EscapePair:
+class EscapePair(ReadOnly):
     """The lowest eigenvalue of the Hessian at a saddle of matrix completion, with an eigenvector; arrays are read-only.
 
     Attributes
@@ -42,11 +43,6 @@ class EscapePair:
     v: np.ndarray
     multiplicity: int
     direction: np.ndarray | None
-
-    def __post_init__(self) -> None:
-        for array in (self.u, self.v, self.direction):
-            if array is not None:
-                array.setflags(write=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rates, the pair and the multiplicity for JSON."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gflow import files
-from gflow.plain import plain
+from gflow.plain import ReadOnly, plain
 from gflow.showing import Drawn, Tabular
 
 
@@ -37,7 +37,7 @@ Ending = tuple[Status, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plateau:
+class Plateau(ReadOnly):
     """A stay near a critical point.
 
     Attributes
@@ -56,9 +56,6 @@ class Plateau:
     end: float | None
     theta: np.ndarray
 
-    def __post_init__(self) -> None:
-        self.theta.setflags(write=False)
-
     def scaled(self, loss_unit: float, time_unit: float, theta_unit: float) -> Plateau:
         """Return the plateau with losses, times and states multiplied by these units."""
         end = None if self.end is None else self.end * time_unit
@@ -74,7 +71,7 @@ class Plateau:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trajectory(Drawn, Tabular):
+class Trajectory(Drawn, Tabular, ReadOnly):
     """A trajectory of the gradient flow; all arrays are read-only.
 
     Attributes
@@ -114,10 +111,6 @@ class Trajectory(Drawn, Tabular):
     n_hessians: int
     n_steps: int
     error: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("times", "states", "losses", "gradient_norms"):
-            getattr(self, name).setflags(write=False)
 
     @property
     def final(self) -> np.ndarray:

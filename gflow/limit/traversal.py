@@ -14,6 +14,7 @@ from gflow.limit.law.law import crosses, demanded, drawn_norms, draws, law, law_
 from gflow.limit.orbit.polish import product_svd
 from gflow.limit.orbit.sizes import LARGE_CELLS
 from gflow.limit.records import Chain, Saddle, TraversalStatus
+from gflow.plain import plain
 from gflow.policy import LARGEST_TABLE, LIMIT_RANK_TOL
 from gflow.showing import Drawn, Tabular
 
@@ -232,20 +233,13 @@ class Traversal(Drawn, Tabular):
             ]
         large = {} if whole or self.factors is None else {"factors": [factor.tolist() for factor in self.factors]}
         return {
-            "status": str(self.status),
-            "reason": self.reason,
+            **plain(self, "status reason"),
             "matrix": matrix,
             "determined": None if determined is None else determined.tolist(),
             "law": self.law,
             "std": None if std is None else [[None if np.isnan(x) else float(x) for x in row] for row in std],
             **large,
-            "rank": self.rank,
-            "nuclear_norm": self.nuclear_norm,
-            "order": self.order,
-            "safe_order": self.safe_order,
-            "error": self.error,
-            "saddles": [saddle.to_dict() for saddle in self.saddles],
-            "warnings": list(self.warnings),
+            **plain(self, "rank nuclear_norm order safe_order error saddles warnings"),
         }
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.manifolds.linear import LinearSpace
 from gflow.manifolds.subspaces import Manifold
-from gflow.plain import plain
+from gflow.plain import ReadOnly, plain
 from gflow.policy import EPS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Confinement:
+class Confinement(ReadOnly):
     """How a trajectory that starts on a manifold keeps to it; all arrays are read-only.
 
     Attributes
@@ -36,10 +36,6 @@ class Confinement:
     distances: np.ndarray
     budgets: np.ndarray
     norms: np.ndarray
-
-    def __post_init__(self) -> None:
-        for array in (self.times, self.distances, self.budgets, self.norms):
-            array.setflags(write=False)
 
     @property
     def holds(self) -> bool:

@@ -10,12 +10,12 @@ import numpy as np
 from gflow import watch
 from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.search import Operator, extreme
-from gflow.plain import plain
+from gflow.plain import ReadOnly, plain
 from gflow.policy import EPS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KernelElement:
+class KernelElement(ReadOnly):
     """A matrix of low rank in the kernel of an operator, up to ``residual``.
 
     Attributes
@@ -33,9 +33,6 @@ class KernelElement:
     matrix: np.ndarray
     residual: float
     radius: float | None
-
-    def __post_init__(self) -> None:
-        self.matrix.setflags(write=False)
 
     @property
     def certified(self) -> bool:
