@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.connectivity import connectivity
 from gflow.escape.inside import second_order_inside
-from gflow.escape.pair import ALL_PAIRS_SIDE, equations_gram, require_critical
+from gflow.escape.pair import ALL_PAIRS_SIDE, equations_gram, own_point, require_critical
 from gflow.plain import ReadOnly, plain
 from gflow.policy import LARGEST_TABLE
 from gflow.problems import as_completion
@@ -155,7 +155,7 @@ def residual_escape(
     Rates scale as s when M is multiplied by s. Bai et al. 2024, Theorem 2 and its Assumptions 1 and 2.
     """
     problem = as_completion(problem)
-    inner, theta = problem.normalized, _point(problem, model, saddle)
+    inner, theta = problem.normalized, own_point(problem, model, saddle)
     groups, (A, B) = _groups(problem, component), model.factors(theta)
     rows, columns = (np.sort(np.concatenate(sides)) for sides in zip(*groups, strict=True))
     errors = inner.observed_product(A, B) - inner.targets
@@ -245,13 +245,3 @@ def _groups(problem: MatrixCompletion, component: int | None) -> list[tuple[list
     if isinstance(component, bool) or component not in range(len(parts)):
         raise ValueError(f"component must lie between 0 and {len(parts) - 1}; got {component!r}")
     return [parts[component]]
-
-
-def _point(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray) -> np.ndarray:
-    """Return the point in the problem's own unit."""
-    if tuple(problem.shape) != tuple(model.shape):
-        raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {model.shape}")
-    theta = np.array(saddle, dtype=float)
-    if theta.shape != (model.dim,) or not np.isfinite(theta).all():
-        raise ValueError(f"saddle must be finite and of shape ({model.dim},); got shape {theta.shape}")
-    return theta / np.sqrt(problem.unit)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.checks import require_positive
 from gflow.manifolds.linear import LinearSpace
 from gflow.manifolds.subspaces import Manifold
 from gflow.plain import ReadOnly, plain
@@ -87,8 +88,7 @@ def confinement(
     Gradient flow, gradient descent and linear multistep or Runge-Kutta steps preserve linear subspaces exactly, so no
     truncation error enters: all that may grow is rounding. Bai et al. 2024, Propositions 1 and 2.
     """
-    if not safety > 0:
-        raise ValueError(f"safety must be positive; got {safety!r}")
+    require_positive(safety=safety)
     states, times = trajectory.states, trajectory.times
     norms = np.linalg.norm(states, axis=1)
     rates = np.array([manifold.normal_growth(objective, theta) for theta in states])
