@@ -7,12 +7,11 @@ from gflow.problems.convolution import convolution_sensing as convolution_sensin
 from gflow.problems.given import (
     as_completion as as_completion,
     as_problem as as_problem,
-    as_sensing as as_sensing,
 )
 from gflow.problems.protocol import Problem as Problem
 from gflow.problems.recall import recall_task as recall_task
 from gflow.problems.regression import Regression as Regression
-from gflow.problems.sensing import MatrixSensing as MatrixSensing
+from gflow.problems.sensing import MatrixSensing as MatrixSensing, as_sensing as as_sensing
 from gflow.problems.weighted import (
     EntryProblem as EntryProblem,
     WeightedCompletion as WeightedCompletion,

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from gflow.problems.completion import MatrixCompletion
-from gflow.problems.sensing import MatrixSensing
 
 
 def as_completion(problem: Any) -> MatrixCompletion:
@@ -33,9 +32,3 @@ def as_completion(problem: Any) -> MatrixCompletion:
 def as_problem(problem: Any) -> Any:
     """Return a problem of any kind as it is, and a matrix as one of matrix completion; raises as ``as_completion``."""
     return problem if hasattr(problem, "measure") else as_completion(problem)
-
-
-def as_sensing(problem: Any) -> Any:
-    """Return matrix completion as the linear measurements of its entries, and other problems as they are."""
-    problem = as_problem(problem)
-    return MatrixSensing.of_completion(problem) if isinstance(problem, MatrixCompletion) else problem
