@@ -35,8 +35,8 @@ def test_the_predicted_distance_is_the_accuracy_whose_alpha_is_that_of_the_flow(
     limit = gflow.saddle_to_saddle(gflow.MatrixCompletion([[1, 2], [3, GAP]]))
     predicted = accuracy(limit, 1e-8)
     assert limit.log10_alpha(predicted) == pytest.approx(-8.0, abs=0.01)
-    complete = gflow.saddle_to_saddle(gflow.MatrixCompletion([[1.0, 0.2], [0.3, 2.0]]))
-    assert accuracy(complete, 1e-8) == 1.0 and compared(complete).predicted is None
+    complete = gflow.MatrixCompletion([[1.0, 0.2], [0.3, 2.0]])
+    assert accuracy(gflow.saddle_to_saddle(complete), 1e-8) == 1.0 and compared(complete).predicted is None
 
 
 def test_a_flow_that_ends_at_the_limit_agrees_and_one_that_ends_elsewhere_is_wrong() -> None:
