@@ -9,7 +9,6 @@ import numpy as np
 
 import gflow
 from gflow import watch
-from gflow.plain import plain
 from gflow.plots import EntryStatus
 from gflow.policy import SHOWN_RANK_TOL
 from gflow.report import FigureSet, MatrixView, Report, format_number
@@ -171,7 +170,10 @@ def _gauges(given: Evidence) -> dict[str, Any]:
         "solver": trajectory.method,
         "end_time": float(trajectory.times[-1]) * given.time_unit,
         "loss": given.matrix_loss(trajectory.final_loss),
-        **plain(trajectory, "n_steps n_gradients conservation_drift monotonicity_defect"),
+        "n_steps": trajectory.n_steps,
+        "n_gradients": trajectory.n_gradients,
+        "conservation_drift": trajectory.conservation_drift,
+        "monotonicity_defect": trajectory.monotonicity_defect,
     }
 
 
