@@ -14,50 +14,8 @@ modules are listed once, in ``__init__.pyi``, where type checkers and editors fi
 them: each module is imported when one of its names is first used (PEP 562).
 """
 
-import ast
-import sys
-from importlib import import_module
-from pkgutil import get_data, iter_modules
-from types import ModuleType
-from typing import Any
+from gflow.lazy import attach
 
 __version__ = "0.2.0"
 
-_STUB = ast.parse(get_data(__name__, "__init__.pyi"))
-_HOMES = {name.name: node.module for node in _STUB.body if isinstance(node, ast.ImportFrom) for name in node.names}
-__all__ = sorted(_HOMES)
-
-
-class _Package(ModuleType):
-    """The package as a module that prefers a public name to the submodule of the same name.
-
-    The import system binds every imported submodule as an attribute of its package; ``gflow.connectivity`` must
-    stay the function whoever imported the submodule first.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and value.__name__ == _HOMES.get(name) == f"{__name__}.{name}":
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    elif name in _modules():
-        value = import_module(f"{__name__}.{name}")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, *_modules(), "__doc__", "__name__", "__path__", "__version__"})
-
-
-def _modules() -> set[str]:
-    return {module.name for module in iter_modules(__path__) if not module.name.startswith("_")}
-
-
-sys.modules[__name__].__class__ = _Package
+attach(__name__)

@@ -1,10 +1,23 @@
-"""Records as JSON knows them: attributes by name, arrays as lists, words as text."""
+"""Records: arrays that nobody writes to, and what JSON knows of them: attributes by name, arrays as lists."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
+
+
+class ReadOnly:
+    """A dataclass whose arrays nobody can write to."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
 
 
 def plain(record: Any, names: str) -> dict[str, Any]:

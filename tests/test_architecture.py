@@ -30,7 +30,7 @@ class Room:
 
 
 GROUND = frozenset(
-    {"gflow.checks", "gflow.memory", "gflow.plain", "gflow.policy", "gflow.renamed", "gflow.showing", "gflow.watch"}
+    "gflow.checks gflow.lazy gflow.memory gflow.plain gflow.policy gflow.renamed gflow.showing gflow.watch".split()
 )
 """What every room may import: it imports no room itself."""
 

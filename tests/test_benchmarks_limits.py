@@ -6,17 +6,18 @@ import json
 import numpy as np
 import pytest
 from gflow_studies.benchmarks import CASES, large_limits, measure
-from gflow_studies.benchmarks.large_limits import growth, slope
+from gflow_studies.benchmarks.large_limits import growth
 from gflow_studies.benchmarks.limits import (
     LIMIT_CASES,
     Comparison,
     compared,
     comparison,
     descent_steps,
-    predicted_distance,
     quantiles,
     random_problems,
 )
+from gflow_studies.figures.expectations import accuracy
+from gflow_studies.powers import exponent
 
 import gflow
 from gflow.data import example
@@ -32,10 +33,10 @@ def test_random_problems_repeat_and_are_connected() -> None:
 
 def test_the_predicted_distance_is_the_accuracy_whose_alpha_is_that_of_the_flow() -> None:
     limit = gflow.saddle_to_saddle(gflow.MatrixCompletion([[1, 2], [3, GAP]]))
-    predicted = predicted_distance(limit)
-    assert predicted is not None and limit.log10_alpha(predicted) == pytest.approx(-8.0, abs=0.01)
-    complete = gflow.saddle_to_saddle(gflow.MatrixCompletion([[1.0, 0.2], [0.3, 2.0]]))
-    assert predicted_distance(complete) is None
+    predicted = accuracy(limit, 1e-8)
+    assert limit.log10_alpha(predicted) == pytest.approx(-8.0, abs=0.01)
+    complete = gflow.MatrixCompletion([[1.0, 0.2], [0.3, 2.0]])
+    assert accuracy(gflow.saddle_to_saddle(complete), 1e-8) == 1.0 and compared(complete).predicted is None
 
 
 def test_a_flow_that_ends_at_the_limit_agrees_and_one_that_ends_elsewhere_is_wrong() -> None:
@@ -78,7 +79,7 @@ def test_the_growth_of_large_limits_is_measured_in_processes_of_their_own_and_ch
     assert "peak MiB" in text and "CPU time grows as observed^" in text
     assert [len(case["losses"]) for case in numbers["cases"]] == [6, 6]
     assert all(case["error"] < 1e-6 and case["megabytes"] > 10 for case in numbers["cases"])
-    assert slope([1.0, 10.0, 100.0], [2.0, 20.0, 200.0]) == pytest.approx(1.0)
+    assert exponent([1.0, 10.0, 100.0], [2.0, 20.0, 200.0]) == pytest.approx(1.0)
 
 
 def test_a_wrong_answer_of_a_large_limit_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:

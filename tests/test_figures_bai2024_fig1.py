@@ -101,18 +101,18 @@ def test_every_fully_observed_matrix_is_learned_as_it_is(result: study.Result) -
 
 
 def test_a_flow_that_starts_too_large_turns_the_claims_red(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = repeats.flow
-    monkeypatch.setattr(repeats, "flow", lambda problem, theta: right(problem, 1e8 * theta))
+    right = repeats.flow_end
+    monkeypatch.setattr(repeats, "flow_end", lambda problem, theta, graded: right(problem, 1e8 * theta, False))
     found = verdicts(study.run(TINY))
     assert found["connected-rank"] is found["connected-truth"] is found["complete-norm"] is Verdict.CONTRADICTED
 
 
 def test_a_run_that_does_not_end_is_counted_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut(problem: gflow.MatrixCompletion, theta: np.ndarray) -> tuple[np.ndarray, str, float]:
+    def cut(problem: gflow.MatrixCompletion, theta: np.ndarray, graded: bool) -> tuple[np.ndarray, str, float]:
         (end,) = gflow.gradient_flows(problem, theta, max_evaluations=3)
         return end.theta, str(end.status), float(end.loss or 0.0)
 
-    monkeypatch.setattr(repeats, "flow", cut)
+    monkeypatch.setattr(repeats, "flow_end", cut)
     found = {claim.id: claim for claim in study.claims(study.run(TINY))}
     assert found["connected-rank"].verdict is Verdict.UNDECIDED
     assert "the run ended budget" in found["excluded"].reason

@@ -18,7 +18,7 @@ from gflow.report.limit_figures.chains import Leg, chain_legs
 from gflow.report.limit_figures.convergence import completion_series, escape_series, slope_note
 from gflow.report.limit_figures.plateaus import _slope, crossings, plateau_figure, predicted_waits
 from gflow.report.limit_figures.polar import View, escape_views
-from gflow.report.limit_figures.runs import LimitRun, completion_powers, limit_runs, root_mean_square
+from gflow.report.limit_figures.runs import LimitRun, completion_powers, root_mean_square
 from gflow.statements import Evidence, thm2
 
 GAP = np.nan
@@ -64,7 +64,7 @@ def test_a_crossing_is_where_the_logistic_law_has_lost_half() -> None:
 
 def test_a_single_entry_waits_a_quarter_of_the_logarithm_and_follows_the_logistic_law() -> None:
     own = Evidence.of(gflow.MatrixCompletion([[2.0]]), start=np.full(2, 1e-8))
-    data = plateau_figure(own, limit_runs(own)).data
+    data = plateau_figure(own).data
     half = 2.0 - np.sqrt(2.0)
     w = data["alpha"] ** 2
     expected = np.log((2.0 / w - 1.0) / (2.0 / half - 1.0)) / 8.0
@@ -93,7 +93,7 @@ def test_a_wrong_exponent_shows_in_the_waiting_times() -> None:
     given = study("fig4")
     first, *others = given.visits
     late = [replace(visit, arrival=1.1 * visit.arrival) for visit in others]
-    data = plateau_figure(given.altered(visits=(first, *late)), limit_runs(given)).data
+    data = plateau_figure(given.altered(visits=(first, *late))).data
     assert not np.allclose(data["multiple_measured"], data["multiple_predicted"], rtol=0.02)
 
 
@@ -135,7 +135,7 @@ def test_an_order_shifted_by_a_tenth_leaves_the_points(monkeypatch: pytest.Monke
 
 
 def test_a_completion_between_an_observed_zero_and_a_two_converges_with_its_order() -> None:
-    series, note = completion_series(study("slides1"), limit_runs(study("slides1")))
+    series, note = completion_series(study("slides1"))
     assert series is not None and note == ""
     assert series.predicted == pytest.approx(1.0 - 1.0 / np.sqrt(2.0))
     assert series.fitted == pytest.approx(series.predicted, rel=0.01)
@@ -145,7 +145,7 @@ def test_a_wrong_limit_is_not_approached() -> None:
     given = study("slides1")
     assert given.matrix is not None
     wrong = given.altered(limit=given.limit._replace(matrix=given.matrix + 0.1))
-    series, note = completion_series(wrong, limit_runs(wrong))
+    series, note = completion_series(wrong)
     assert series is not None and note
     assert series.fitted is None or abs(series.fitted) < 0.1
 

@@ -19,7 +19,8 @@ import gflow.data
 from gflow.data import example
 from gflow.plots import EntryStatus
 from gflow.report import Report, report_html, report_json, report_markdown
-from gflow.report.verification import matrix_view, saddle_table, verify
+from gflow.report.tables import saddle_table
+from gflow.report.verification import matrix_view, verify
 from gflow.statements import Evidence, Statement, StatementKind, assumption1, conservation, derivatives
 from gflow.statements.claims import Claim, Verdict, exit_code
 

@@ -11,6 +11,7 @@ from gflow import watch
 from gflow.certify.balls import eigenvalue_signs, exact_rank, flint, proven_zero
 from gflow.certify.records import Certificate
 from gflow.certify.slices import Slice
+from gflow.checks import require_positive
 from gflow.problems import MatrixCompletion, as_completion
 
 PRECISION = 192
@@ -147,8 +148,7 @@ def _check(shape: tuple[int, int], A: np.ndarray, B: np.ndarray, width: int, rad
         raise ValueError("A and B must be finite")
     if width < k:
         raise ValueError(f"width must be at least the rank {k} of the point; got {width}")
-    if not radius_tol > 0:
-        raise ValueError(f"radius_tol must be positive; got {radius_tol!r}")
+    require_positive(radius_tol=radius_tol)
     if precision < 64:
         raise ValueError(f"precision must be at least 64 bits; got {precision!r}")
 

@@ -15,7 +15,7 @@ from gflow.checks import require_positive
 from gflow.completions.cone import Pair, conic_pair, interior_pair, separating
 from gflow.completions.records import Completion, InaccurateSolution, frozen
 from gflow.policy import DEPENDENCE, EPS
-from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
+from gflow.problems import MatrixSensing, as_sensing
 
 SOLVERS = ("auto", "clarabel", "scs", "interior point")
 LARGEST_FOR_CLARABEL = 20
@@ -77,9 +77,7 @@ def minimum_trace(
     >>> round(completion.value, 6), completion.rank, completion.unique
     (4.0, 1, True)
     """
-    problem = as_problem(problem)
-    if isinstance(problem, MatrixCompletion):
-        problem = MatrixSensing.of_completion(problem)
+    problem = as_sensing(problem)
     d, d2 = problem.shape
     if d != d2:
         raise ValueError(f"X >= 0 needs square measurements; got {d} x {d2}: see symmetric_dilation")

@@ -11,7 +11,7 @@ import numpy as np
 
 from gflow import watch
 from gflow.critical.points import CriticalPoint, NotConverged, PointKind, find_critical_point
-from gflow.plain import plain
+from gflow.plain import ReadOnly, plain
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
@@ -21,7 +21,7 @@ LONG_DESCENT = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Orbit:
+class Orbit(ReadOnly):
     """Critical points that share loss, matrix W and the ranks of A and B: points of one GL(r) orbit, in general.
 
     Global minima are grouped by the ranks alone: where unobserved entries are free they form families, in which every
@@ -43,9 +43,6 @@ class Orbit:
     ranks: tuple[int, int]
     points: tuple[CriticalPoint, ...]
     n_on_omega: int
-
-    def __post_init__(self) -> None:
-        self.matrix.setflags(write=False)
 
     @property
     def kinds(self) -> tuple[PointKind, ...]:

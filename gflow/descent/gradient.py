@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg.blas import dnrm2 as norm
 
 from gflow import watch
+from gflow.checks import require_positive
 from gflow.descent.quartic import quartic_along
 from gflow.descent.record import LARGEST_ITERATE, ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
@@ -87,8 +88,7 @@ def gradient_descent(
     theta = checked_start(objective, start)
     if step != EXACT and (isinstance(step, str) or not 0 < step < np.inf):
         raise ValueError(f"step must be 'exact' or a positive finite number; got {step!r}")
-    if not clip > 0:
-        raise ValueError(f"clip must be positive; got {clip!r}")
+    require_positive(clip=clip)
     counts = {"max_evaluations": max_evaluations, "max_states": max_states}
     limits = checked_limits(counts, loss_tol=loss_tol, gradient_tol=gradient_tol, norm_limit=norm_limit, t_end=t_end)
     return _Descent(objective, theta, step, clip, limits, callback).trajectory()

@@ -10,6 +10,7 @@ import numpy as np
 from gflow.flow import Status, Trajectory, gradient_flow
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.plain import ReadOnly, plain
 from gflow.problems import MatrixCompletion
 
 COMPILED_SIDE, COMPILED_DIM = 8, 128
@@ -17,7 +18,7 @@ COMPILED_SIDE, COMPILED_DIM = 8, 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FlowEnd:
+class FlowEnd(ReadOnly):
     """Where one gradient flow of an ensemble ended; the array is read-only.
 
     Attributes
@@ -53,9 +54,6 @@ class FlowEnd:
     n_hessians: int = 0
     n_steps: int = 0
 
-    def __post_init__(self) -> None:
-        self.theta.setflags(write=False)
-
     @property
     def failed(self) -> bool:
         """Return whether the run raised an error, which ``message`` tells."""
@@ -65,14 +63,9 @@ class FlowEnd:
         """Return the summary (no state) for JSON."""
         numbers = {name: getattr(self, name) for name in ("loss", "gradient_norm", "conservation_drift", "error")}
         return {
-            "status": None if self.status is None else str(self.status),
-            "message": self.message,
-            "method": self.method,
-            "time": self.time,
+            **plain(self, "status message method time"),
             **{name: value if value is None or np.isfinite(value) else None for name, value in numbers.items()},
-            "n_gradients": self.n_gradients,
-            "n_hessians": self.n_hessians,
-            "n_steps": self.n_steps,
+            **plain(self, "n_gradients n_hessians n_steps"),
         }
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow import watch
+from gflow.checks import require_positive
 from gflow.escape.growth import LONGEST, STAGE, NoBlowUp, Slope, blown_up
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ class DegenerateEscape:
 
     def plateau_time(self, alpha: float) -> float:
         """Return s* alpha^-(p - 2), when the flow from alpha delta_0 leaves; ``ValueError`` unless alpha > 0."""
-        if not alpha > 0:
-            raise ValueError(f"alpha must be positive; got {alpha!r}")
+        require_positive(alpha=alpha)
         return self.time * alpha ** -(self.order - 2)
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.critical import hessian_spectrum
-from gflow.plain import plain
+from gflow.plain import ReadOnly, plain
 from gflow.policy import HESSIAN_ROUNDING
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ BENT_BY = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EscapeDirections:
+class EscapeDirections(ReadOnly):
     """The top eigenspace of -H at a point.
 
     Attributes
@@ -50,9 +50,6 @@ class EscapeDirections:
     norm: float
     error: float
     clear: bool
-
-    def __post_init__(self) -> None:
-        self.basis.setflags(write=False)
 
     @property
     def multiplicity(self) -> int:

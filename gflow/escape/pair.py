@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.plain import ReadOnly
 from gflow.problems import as_completion
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ ALL_PAIRS_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EscapePair:
+class EscapePair(ReadOnly):
     """The lowest eigenvalue of the Hessian at a saddle of matrix completion, with an eigenvector; arrays are read-only.
 
     Attributes
@@ -42,11 +43,6 @@ class EscapePair:
     v: np.ndarray
     multiplicity: int
     direction: np.ndarray | None
-
-    def __post_init__(self) -> None:
-        for array in (self.u, self.v, self.direction):
-            if array is not None:
-                array.setflags(write=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rates, the pair and the multiplicity for JSON."""
@@ -88,13 +84,7 @@ def escape_pair(
     Rates scale as s when M is multiplied by s. Bai et al. 2024, Theorem 2.
     """
     problem = as_completion(problem)
-    if tuple(problem.shape) != tuple(model.shape):
-        raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {model.shape}")
-    theta = np.array(saddle, dtype=float)
-    if theta.shape != (model.dim,) or not np.isfinite(theta).all():
-        raise ValueError(f"saddle must be finite and of shape ({model.dim},); got shape {theta.shape}")
-    inner = problem.normalized
-    A, B = (factor / np.sqrt(problem.unit) for factor in model.factors(theta))
+    inner, (A, B) = problem.normalized, model.factors(own_point(problem, model, saddle))
     E = inner.scattered(inner.observed_product(A, B) - inner.targets)
     require_critical(E, A, B, inner.weight, critical_tol)
     U, sizes, Vt = _pairs(E)
@@ -105,6 +95,16 @@ def escape_pair(
     direction = model.theta(np.outer(u, w), -np.outer(w, v)) / np.sqrt(2.0) if count else None
     rate, after = (2.0 * problem.weight * problem.unit * float(size) for size in sizes[:2])
     return EscapePair(rate, after, u, v, count, direction)
+
+
+def own_point(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray) -> np.ndarray:
+    """Return the point in the problem's own unit; raise ``ValueError`` if it does not fit."""
+    if tuple(problem.shape) != tuple(model.shape):
+        raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {model.shape}")
+    theta = np.array(saddle, dtype=float)
+    if theta.shape != (model.dim,) or not np.isfinite(theta).all():
+        raise ValueError(f"saddle must be finite and of shape ({model.dim},); got shape {theta.shape}")
+    return theta / np.sqrt(problem.unit)
 
 
 def require_critical(E: Any, A: np.ndarray, B: np.ndarray, weight: float, critical_tol: float) -> None:

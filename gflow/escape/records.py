@@ -11,6 +11,7 @@ import numpy as np
 from gflow.escape.degenerate import DegenerateEscape
 from gflow.escape.directions import EscapeDirections
 from gflow.flow import Trajectory
+from gflow.plain import ReadOnly
 
 
 class EscapeVerdict(StrEnum):
@@ -23,7 +24,7 @@ class EscapeVerdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EscapeLimit:
+class EscapeLimit(ReadOnly):
     """The limit phi(t) = lim phi(saddle + alpha direction, t + log(1/alpha) / lambda_1); arrays are read-only.
 
     Attributes
@@ -72,11 +73,6 @@ class EscapeLimit:
     basis: np.ndarray | None = None
     omega_defect: float | None = None
     escape: DegenerateEscape | None = None
-
-    def __post_init__(self) -> None:
-        for array in (self.times, self.alphas, self.errors, self.basis):
-            if array is not None:
-                array.setflags(write=False)
 
     @property
     def end(self) -> np.ndarray | None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from gflow.connectivity import connectivity
 from gflow.escape.inside import second_order_inside
-from gflow.escape.pair import ALL_PAIRS_SIDE, equations_gram, require_critical
+from gflow.escape.pair import ALL_PAIRS_SIDE, equations_gram, own_point, require_critical
+from gflow.plain import ReadOnly, plain
 from gflow.policy import LARGEST_TABLE
 from gflow.problems import as_completion
 
@@ -26,7 +27,7 @@ EXPLICIT = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ResidualEscape:
+class ResidualEscape(ReadOnly):
     """The escape from a critical point of matrix completion; arrays are read-only.
 
     Attributes
@@ -78,11 +79,6 @@ class ResidualEscape:
     assumption_2: bool | None
     inside_rate: float
 
-    def __post_init__(self) -> None:
-        for array in (self.A, self.B, self.singular_values, self.u, self.v, self.U, self.V, self.frame):
-            if array is not None:
-                array.setflags(write=False)
-
     @property
     def multiplicity(self) -> int:
         """Return the multiplicity of ``rate``: r - dim S where sigma_1 is simple, 0 where E = 0."""
@@ -103,19 +99,11 @@ class ResidualEscape:
     def to_dict(self) -> dict[str, Any]:
         """Return everything but factors and basis for JSON, with the matrix up to 10000 entries."""
         return {
-            "component": self.component,
-            "rank": self.rank,
-            "loss": self.loss,
+            **plain(self, "component rank loss"),
             "matrix": self.matrix.tolist() if len(self.A) * self.B.shape[1] <= LARGEST_TABLE else None,
             "residual_singular_values": self.singular_values.tolist(),
             "escape_rate": self.rate,
-            "multiplicity": self.multiplicity,
-            "gap": self.gap,
-            "u": None if self.u is None else self.u.tolist(),
-            "v": None if self.v is None else self.v.tolist(),
-            "assumption_1": self.assumption_1,
-            "assumption_2": self.assumption_2,
-            "inside_rate": self.inside_rate,
+            **plain(self, "multiplicity gap u v assumption_1 assumption_2 inside_rate"),
         }
 
     def __repr__(self) -> str:
@@ -167,7 +155,7 @@ def residual_escape(
     Rates scale as s when M is multiplied by s. Bai et al. 2024, Theorem 2 and its Assumptions 1 and 2.
     """
     problem = as_completion(problem)
-    inner, theta = problem.normalized, _point(problem, model, saddle)
+    inner, theta = problem.normalized, own_point(problem, model, saddle)
     groups, (A, B) = _groups(problem, component), model.factors(theta)
     rows, columns = (np.sort(np.concatenate(sides)) for sides in zip(*groups, strict=True))
     errors = inner.observed_product(A, B) - inner.targets
@@ -257,13 +245,3 @@ def _groups(problem: MatrixCompletion, component: int | None) -> list[tuple[list
     if isinstance(component, bool) or component not in range(len(parts)):
         raise ValueError(f"component must lie between 0 and {len(parts) - 1}; got {component!r}")
     return [parts[component]]
-
-
-def _point(problem: MatrixCompletion, model: Factorization, saddle: np.ndarray) -> np.ndarray:
-    """Return the point in the problem's own unit."""
-    if tuple(problem.shape) != tuple(model.shape):
-        raise ValueError(f"problem and model must have the same shape; got {problem.shape} and {model.shape}")
-    theta = np.array(saddle, dtype=float)
-    if theta.shape != (model.dim,) or not np.isfinite(theta).all():
-        raise ValueError(f"saddle must be finite and of shape ({model.dim},); got shape {theta.shape}")
-    return theta / np.sqrt(problem.unit)

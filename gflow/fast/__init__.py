@@ -4,8 +4,6 @@ The kernels are imported, and compiled at their first use, by ``gflow.ensemble``
 their constants from ``gflow.flow``, whose mathematics they repeat.
 """
 
-from __future__ import annotations
+from gflow.lazy import attach
 
-from gflow.fast.jit import installed
-
-__all__ = ["installed"]
+attach(__name__)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gflow.files import read_arrays, write_arrays
-from gflow.plain import plain
+from gflow import files
+from gflow.plain import ReadOnly, plain
 from gflow.showing import Drawn, Tabular
 
 
@@ -38,7 +38,7 @@ Ending = tuple[Status, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plateau:
+class Plateau(ReadOnly):
     """A stay near a critical point.
 
     Attributes
@@ -57,9 +57,6 @@ class Plateau:
     end: float | None
     theta: np.ndarray
 
-    def __post_init__(self) -> None:
-        self.theta.setflags(write=False)
-
     def scaled(self, loss_unit: float, time_unit: float, theta_unit: float) -> Plateau:
         """Return the plateau with losses, times and states multiplied by these units."""
         end = None if self.end is None else self.end * time_unit
@@ -75,7 +72,7 @@ class Plateau:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trajectory(Drawn, Tabular):
+class Trajectory(Drawn, Tabular, ReadOnly):
     """A trajectory of the gradient flow; all arrays are read-only.
 
     Attributes
@@ -116,10 +113,6 @@ class Trajectory(Drawn, Tabular):
     n_steps: int
     error: float | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("times", "states", "losses", "gradient_norms"):
-            getattr(self, name).setflags(write=False)
-
     @property
     def final(self) -> np.ndarray:
         """Return the last state, shape (dim,)."""
@@ -139,7 +132,7 @@ class Trajectory(Drawn, Tabular):
         arrays = {name: np.asarray(value) for name, value in plain.items() if name not in ("plateaus", "status")}
         arrays |= {"plateaus": np.array(spans).reshape(-1, 3), "plateau_states": waits}
         arrays |= {name: np.asarray(np.nan if gauge is None else gauge) for name, gauge in gauges.items()}
-        write_arrays(path, **arrays, status=np.asarray(str(self.status)))
+        files.write_arrays(path, **arrays, status=np.asarray(str(self.status)))
 
     @classmethod
     def load(cls, path: str | Path) -> Trajectory:
@@ -147,7 +140,7 @@ class Trajectory(Drawn, Tabular):
 
         Raises ``ValueError`` if the file holds no trajectory, ``OSError`` if it cannot be read. Nothing is executed.
         """
-        data = read_arrays(path)
+        data = files.read_arrays(path)
         missing = sorted(({f.name for f in fields(cls)} | {"plateau_states"}) - set(data))
         if missing:
             raise ValueError(f"{path} holds no trajectory: no array {missing[0]!r}")

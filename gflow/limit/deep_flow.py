@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gflow import watch
+from gflow.checks import require_tolerance
 from gflow.critical import NotConverged
 from gflow.critical.points import stationary_point
 from gflow.escape.growth import NoBlowUp
@@ -100,8 +101,7 @@ def deep_flow(
         raise ValueError("start must not be zero: nothing would ever move")
     if not -MOST_DECADES <= log10_alpha < 0:
         raise ValueError(f"log10_alpha must lie between {-MOST_DECADES:g} and 0; got {log10_alpha!r}")
-    if not 1e-13 <= rtol <= 1e-2:
-        raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {rtol!r}")
+    require_tolerance(rtol)
     return _Run(problem, model, theta, 10.0**log10_alpha, rtol).trajectory()
 
 

@@ -205,19 +205,9 @@ class DeepTraversal(Drawn, Tabular):
         lists = None if self.end is None else (self.matrix, self.determined, self.std, self.singular_values)
         names = ("matrix", "determined", "std", "singular_values")
         return {
-            "depth": self.depth,
-            "width": self.width,
-            "status": str(self.status),
-            "reason": self.reason,
-            "rank": self.rank,
-            "nuclear_norm": self.nuclear_norm,
+            **plain(self, "depth width status reason rank nuclear_norm"),
             "signs": len(self.reflections),
-            "unique": self.unique,
-            "order": self.order,
-            "error": self.error,
-            "law": self.law,
-            "plateau_times": list(self.plateau_times),
-            "plateau_errors": list(self.plateau_errors),
+            **plain(self, "unique order error law plateau_times plateau_errors"),
             **{name: None if lists is None else np.asarray(lists[i]).tolist() for i, name in enumerate(names)},
             "saddles": [saddle.to_dict() for saddle in self.saddles],
         }

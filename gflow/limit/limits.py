@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from gflow import watch
 from gflow.connectivity import Connectivity, connectivity
 from gflow.limit.chain import chain
-from gflow.limit.deep import deep_limit
-from gflow.limit.deep_records import DeepTraversal
 from gflow.limit.law.frames import Frame, FrameFailure, frame_of, in_joint_span, raced
 from gflow.limit.law.law import assembled, crosses, orders, remarks, side_by_side
 from gflow.limit.orbit.sizes import is_large
@@ -21,6 +19,9 @@ from gflow.limit.traversal import Traversal
 from gflow.memory import require_memory
 from gflow.models import Factorization
 from gflow.problems import EntryProblem, as_entries, without_weights
+
+if TYPE_CHECKING:
+    from gflow.limit.deep_records import DeepTraversal
 
 LIMIT_ARRAYS = 8
 """Numbers for each observed entry that a limit holds, when the components are looked for."""
@@ -155,6 +156,8 @@ def saddle_to_saddle(
         if theta.shape != (model.dim,) or not np.isfinite(theta).all():
             raise ValueError(f"start must be finite and of shape ({model.dim},); got shape {theta.shape}")
     if depth > 2:
+        from gflow.limit.deep import deep_limit
+
         return deep_limit(
             problem, model, theta, Settings(rtol, simple_tol, norm_limit, max_evaluations, False, compiled)
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from gflow.flow import Trajectory
 from gflow.models import Factorization
+from gflow.plain import plain
 from gflow.policy import LARGEST_TABLE
 
 
@@ -161,26 +162,11 @@ class Saddle:
         """Return the saddle for JSON; above 1e4 entries ``matrix`` is null and ``factors`` holds A and B."""
         whole = len(self.A) * self.B.shape[1] <= LARGEST_TABLE
         return {
-            "component": self.component,
-            "rank": self.rank,
-            "loss": self.loss,
+            **plain(self, "component rank loss"),
             "matrix": self.matrix.tolist() if whole else None,
             **({} if whole else {"factors": [self.A.tolist(), self.B.tolist()]}),
-            "residual_singular_values": self.residual_singular_values.tolist(),
-            "escape_rate": self.escape_rate,
-            "gap": self.gap,
-            "index": self.index,
-            "mu": self.mu,
-            "flat": self.flat,
-            "curvature": self.curvature,
-            "inside_rate": self.inside_rate,
-            "assumption_1": self.assumption_1,
-            "assumption_2": self.assumption_2,
-            "exponents": list(self.exponents),
-            "gain": self.gain,
-            "plateau_time": self.plateau_time,
-            "mixing": self.mixing,
-            "together": self.together,
+            **plain(self, "residual_singular_values escape_rate gap index mu flat curvature inside_rate"),
+            **plain(self, "assumption_1 assumption_2 exponents gain plateau_time mixing together"),
         }
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gflow import fast
+from gflow.checks import require_tolerance
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,7 @@ class Settings:
     compiled: bool | None = False
 
     def __post_init__(self) -> None:
-        if not 1e-13 <= self.rtol <= 1e-2:
-            raise ValueError(f"rtol must lie between 1e-13 and 1e-2; got {self.rtol!r}")
+        require_tolerance(self.rtol)
         if not 0.0 <= self.simple_tol < 1.0:
             raise ValueError(f"simple_tol must lie between 0 and 1; got {self.simple_tol!r}")
         if not self.norm_limit > 1.0:

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from gflow.files import read_arrays, write_arrays
+from gflow import files
 
 TEXT = "record"
 
@@ -22,7 +22,7 @@ def write_record(path: str | Path, record: Any) -> None:
     Fields may hold numbers, text, None, arrays, and tuples and records of these.
     """
     arrays: dict[str, np.ndarray] = {}
-    write_arrays(path, **{TEXT: np.asarray(json.dumps(_plain(record, arrays)))}, **arrays)
+    files.write_arrays(path, **{TEXT: np.asarray(json.dumps(_plain(record, arrays)))}, **arrays)
 
 
 def read_record(path: str | Path, kinds: Sequence[type]) -> Any:
@@ -35,7 +35,7 @@ def read_record(path: str | Path, kinds: Sequence[type]) -> Any:
     ValueError
         If it is damaged or holds a record of another kind.
     """
-    arrays = read_arrays(path)
+    arrays = files.read_arrays(path)
     if TEXT not in arrays:
         raise ValueError(f"{path} holds no record: no array {TEXT!r}")
     named = {kind.__name__: kind for kind in kinds}

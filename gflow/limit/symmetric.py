@@ -22,7 +22,7 @@ from gflow.limit.symmetric_records import SymmetricSaddle, SymmetricTraversal
 from gflow.models import SymmetricFactorization
 from gflow.objective import Objective
 from gflow.policy import ZERO_LOSS
-from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
+from gflow.problems import MatrixSensing, as_sensing
 
 SMALL_LOSS = 1e-7
 """A minimum whose loss is below this fraction of that at the origin cannot be told from one at infinity."""
@@ -70,9 +70,7 @@ def symmetric_traversal(
     >>> limit.rank, limit.matrix.round(6).tolist()
     (1, [[4.0, 2.0], [2.0, 1.0]])
     """
-    problem = as_problem(problem)
-    if isinstance(problem, MatrixCompletion):
-        problem = MatrixSensing.of_completion(problem)
+    problem = as_sensing(problem)
     d, d2 = problem.shape
     if d != d2:
         raise ValueError(f"X = U U^T needs square measurements; got {d} x {d2}: see symmetric_dilation")

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from gflow.limit.records import TraversalStatus
+from gflow.plain import ReadOnly, plain
 from gflow.policy import LIMIT_RANK_TOL
 from gflow.showing import Drawn, Tabular
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SymmetricSaddle:
+class SymmetricSaddle(ReadOnly):
     """A critical point of the chain; the last one of a converged chain is a minimum.
 
     Attributes
@@ -40,10 +41,6 @@ class SymmetricSaddle:
     gap: float
     direction: np.ndarray
     inside_rate: float
-
-    def __post_init__(self) -> None:
-        self.matrix.setflags(write=False)
-        self.direction.setflags(write=False)
 
     def __repr__(self) -> str:
         return f"SymmetricSaddle(rank {self.rank}, loss={self.loss:.8g}, escape_rate={self.escape_rate:.6g})"
@@ -89,15 +86,8 @@ class SymmetricTraversal(Drawn, Tabular):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON-ready dictionary."""
-        keys = ("rank", "loss", "escape_rate", "gap", "inside_rate")
-        return {
-            "status": str(self.status),
-            "reason": self.reason,
-            "rank": self.rank,
-            "nuclear_norm": self.nuclear_norm,
-            "matrix": None if self.matrix is None else self.matrix.tolist(),
-            "saddles": [{key: getattr(saddle, key) for key in keys} for saddle in self.saddles],
-        }
+        saddles = [plain(saddle, "rank loss escape_rate gap inside_rate") for saddle in self.saddles]
+        return plain(self, "status reason rank nuclear_norm matrix") | {"saddles": saddles}
 
     def __repr__(self) -> str:
         losses = ", ".join(f"{saddle.loss:.6g}" for saddle in self.saddles)

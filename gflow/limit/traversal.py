@@ -14,7 +14,7 @@ from gflow.limit.law.law import crosses, demanded, drawn_norms, draws, law, law_
 from gflow.limit.orbit.polish import product_svd
 from gflow.limit.orbit.sizes import LARGE_CELLS
 from gflow.limit.records import Chain, Saddle, TraversalStatus
-from gflow.limit.storage import read_record, write_record
+from gflow.plain import plain
 from gflow.policy import LARGEST_TABLE, LIMIT_RANK_TOL
 from gflow.showing import Drawn, Tabular
 
@@ -200,6 +200,8 @@ class Traversal(Drawn, Tabular):
 
     def save(self, path: str | Path) -> None:
         """Write the traversal with its saddles and orbits to an ``.npz`` file that ``load`` reads back bit for bit."""
+        from gflow.limit.storage import write_record
+
         write_record(path, self)
 
     @classmethod
@@ -208,6 +210,8 @@ class Traversal(Drawn, Tabular):
 
         Raises ``ValueError`` if the file holds no traversal, ``OSError`` if it cannot be read. Nothing is executed.
         """
+        from gflow.limit.storage import read_record
+
         found = read_record(path, (cls, Chain, Saddle, Trajectory, Plateau))
         if not isinstance(found, cls):
             raise ValueError(f"{path} holds no traversal: it holds a {type(found).__name__}")
@@ -229,20 +233,13 @@ class Traversal(Drawn, Tabular):
             ]
         large = {} if whole or self.factors is None else {"factors": [factor.tolist() for factor in self.factors]}
         return {
-            "status": str(self.status),
-            "reason": self.reason,
+            **plain(self, "status reason"),
             "matrix": matrix,
             "determined": None if determined is None else determined.tolist(),
             "law": self.law,
             "std": None if std is None else [[None if np.isnan(x) else float(x) for x in row] for row in std],
             **large,
-            "rank": self.rank,
-            "nuclear_norm": self.nuclear_norm,
-            "order": self.order,
-            "safe_order": self.safe_order,
-            "error": self.error,
-            "saddles": [saddle.to_dict() for saddle in self.saddles],
-            "warnings": list(self.warnings),
+            **plain(self, "rank nuclear_norm order safe_order error saddles warnings"),
         }
 
     def __repr__(self) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.checks import require_positive
 from gflow.manifolds.linear import LinearSpace
 from gflow.manifolds.subspaces import Manifold
-from gflow.plain import plain
+from gflow.plain import ReadOnly, plain
 from gflow.policy import EPS
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Confinement:
+class Confinement(ReadOnly):
     """How a trajectory that starts on a manifold keeps to it; all arrays are read-only.
 
     Attributes
@@ -36,10 +37,6 @@ class Confinement:
     distances: np.ndarray
     budgets: np.ndarray
     norms: np.ndarray
-
-    def __post_init__(self) -> None:
-        for array in (self.times, self.distances, self.budgets, self.norms):
-            array.setflags(write=False)
 
     @property
     def holds(self) -> bool:
@@ -91,8 +88,7 @@ def confinement(
     Gradient flow, gradient descent and linear multistep or Runge-Kutta steps preserve linear subspaces exactly, so no
     truncation error enters: all that may grow is rounding. Bai et al. 2024, Propositions 1 and 2.
     """
-    if not safety > 0:
-        raise ValueError(f"safety must be positive; got {safety!r}")
+    require_positive(safety=safety)
     states, times = trajectory.states, trajectory.times
     norms = np.linalg.norm(states, axis=1)
     rates = np.array([manifold.normal_growth(objective, theta) for theta in states])

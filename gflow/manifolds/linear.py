@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gflow.plain import ReadOnly
+
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
@@ -37,7 +39,7 @@ class Subspace(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearSpace(Subspace):
+class LinearSpace(Subspace, ReadOnly):
     """A linear subspace of parameters, which ``confinement`` takes as it takes a ``Manifold``.
 
     Attributes
@@ -49,9 +51,6 @@ class LinearSpace(Subspace):
 
     basis: np.ndarray
     name: str = "linear space"
-
-    def __post_init__(self) -> None:
-        self.basis.setflags(write=False)
 
     @property
     def dim(self) -> int:

@@ -11,13 +11,14 @@ import numpy as np
 
 from gflow import watch
 from gflow.manifolds.linear import Subspace
+from gflow.plain import ReadOnly
 
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
 
 @dataclass(frozen=True, eq=False)
-class Manifold(Subspace):
+class Manifold(Subspace, ReadOnly):
     """The closure of Omega_k, or of a sub-Omega_k: a linear subspace that the gradient flow does not leave.
 
     Attributes
@@ -35,10 +36,6 @@ class Manifold(Subspace):
     model: Any
     Q: np.ndarray
     active: np.ndarray
-
-    def __post_init__(self) -> None:
-        self.Q.setflags(write=False)
-        self.active.setflags(write=False)
 
     @property
     def k(self) -> int:

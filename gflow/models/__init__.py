@@ -5,32 +5,6 @@ and ``bend`` (the derivative of ``pullback`` in theta), or leaves them to automa
 composes them with any problem.
 """
 
-from gflow.models.activations import Activation
-from gflow.models.attention import Attention
-from gflow.models.completed import AutodiffModel, completed
-from gflow.models.convolutional import ConvolutionalNetwork
-from gflow.models.diagonal import AffineModel, DeepDiagonal, ProductToy
-from gflow.models.direct import DirectMatrix
-from gflow.models.factorization import Factorization
-from gflow.models.networks import TanhNetwork
-from gflow.models.protocol import Model
-from gflow.models.starts import balanced_start, identity_start
-from gflow.models.symmetric import SymmetricFactorization
+from gflow.lazy import attach
 
-__all__ = [
-    "Activation",
-    "AffineModel",
-    "Attention",
-    "AutodiffModel",
-    "ConvolutionalNetwork",
-    "DeepDiagonal",
-    "DirectMatrix",
-    "Factorization",
-    "Model",
-    "ProductToy",
-    "SymmetricFactorization",
-    "TanhNetwork",
-    "balanced_start",
-    "completed",
-    "identity_start",
-]
+attach(__name__)

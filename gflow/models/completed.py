@@ -39,7 +39,10 @@ def completed(model: Any) -> Model:
     return model if all(hasattr(model, name) for name in DERIVED) else Completed(model)
 
 
-gauss = cache(np.polynomial.legendre.leggauss)
+@cache
+def gauss(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points and the weights of Gauss's rule."""
+    return np.polynomial.legendre.leggauss(count)
 
 
 def along(

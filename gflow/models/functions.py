@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 class LastPoint:
@@ -77,11 +79,12 @@ def checked_target(target: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def rational(values: np.ndarray) -> list[list[Fraction]]:
     """Return the rows of a matrix of doubles as rational numbers."""
-    return [[_fraction(value) for value in row] for row in np.atleast_2d(values)]
+    from fractions import Fraction
 
-
-def _fraction(value: Any) -> Fraction:
-    return value if isinstance(value, Fraction) else Fraction(float(value))
+    return [
+        [value if isinstance(value, Fraction) else Fraction(float(value)) for value in row]
+        for row in np.atleast_2d(values)
+    ]
 
 
 def rational_rank(values: np.ndarray) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gflow.plain import plain
-from gflow.problems import MatrixCompletion, MatrixSensing
+from gflow.problems import MatrixCompletion, MatrixSensing, as_sensing
 
 FORMS = ("plain", "symmetric", "dilated")
 """Which matrices must commute: A_i, its symmetric part, or its dilation [[0, A_i], [A_i^T, 0]] (Corollary 2)."""
@@ -130,10 +130,8 @@ def commuting_mask(observed: Any, *, form: str = "plain") -> bool:
 
 def operator(measurements: Any) -> MatrixSensing:
     """Return the measurements as ``MatrixSensing``; the values y play no part."""
-    if isinstance(measurements, MatrixSensing):
-        return measurements
-    if isinstance(measurements, MatrixCompletion):
-        return MatrixSensing.of_completion(measurements)
+    if isinstance(measurements, MatrixSensing | MatrixCompletion):
+        return as_sensing(measurements)
     return MatrixSensing(measurements, np.zeros(np.shape(measurements)[:1]))
 
 

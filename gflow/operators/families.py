@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.checks import positive
 from gflow.plain import plain
-from gflow.problems import MatrixCompletion, MatrixSensing, as_problem
+from gflow.problems import MatrixCompletion, MatrixSensing, as_sensing
 
 
 def commuting_measurements(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -55,9 +55,7 @@ def symmetric_dilation(problem: Any) -> MatrixSensing:
     gradient flow and the limits of X = U U^T with U = [A; B^T]. The least trace of X >= 0 is twice the least nuclear
     norm of W. Sparse measurements stay sparse. Gunasekar et al. 2017, Corollary 2.
     """
-    problem = as_problem(problem)
-    if isinstance(problem, MatrixCompletion):
-        problem = MatrixSensing.of_completion(problem)
+    problem = as_sensing(problem)
     (d1, d2), count = problem.shape, problem.n_observed
     order = d1 + d2
     if isinstance(problem.matrix, np.ndarray):

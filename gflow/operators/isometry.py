@@ -13,7 +13,7 @@ from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.kernel import KernelElement, kernel_element
 from gflow.operators.relaxation import rank_one_bound
 from gflow.operators.search import Operator, extreme
-from gflow.plain import plain
+from gflow.plain import ReadOnly, plain
 from gflow.policy import EPS
 
 KERNEL_TOL = 1e-12
@@ -22,7 +22,7 @@ LARGEST_RELAXATION = 25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RestrictedIsometry:
+class RestrictedIsometry(ReadOnly):
     """Bounds on a = min and b = max of |A(X)|^2 / |X|_F^2 over the matrices X of rank at most r.
 
     With A multiplied by sqrt(2 / (a + b)), the best factor, (1 - delta) |X|^2 <= |A(X)|^2 <= (1 + delta) |X|^2 holds
@@ -52,10 +52,6 @@ class RestrictedIsometry:
     high: np.ndarray
     kernel: KernelElement | None
     method: str
-
-    def __post_init__(self) -> None:
-        self.low.setflags(write=False)
-        self.high.setflags(write=False)
 
     @property
     def delta_lower(self) -> float:

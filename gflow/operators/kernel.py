@@ -10,12 +10,12 @@ import numpy as np
 from gflow import watch
 from gflow.operators.commuting import operator as as_sensing
 from gflow.operators.search import Operator, extreme
-from gflow.plain import plain
+from gflow.plain import ReadOnly, plain
 from gflow.policy import EPS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KernelElement:
+class KernelElement(ReadOnly):
     """A matrix of low rank in the kernel of an operator, up to ``residual``.
 
     Attributes
@@ -33,9 +33,6 @@ class KernelElement:
     matrix: np.ndarray
     residual: float
     radius: float | None
-
-    def __post_init__(self) -> None:
-        self.matrix.setflags(write=False)
 
     @property
     def certified(self) -> bool:
@@ -128,15 +125,9 @@ _Factors = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _factors(space: Operator, X: np.ndarray, rank: int) -> _Factors:
     """Return balanced factors X = A B, scaled to |X| = 1; for symmetric X with B = diag(signs) A^T."""
-    X = X / np.linalg.norm(X)
-    if space.symmetric:
-        values, vectors = np.linalg.eigh((X + X.T) / 2)
-        chosen = np.argsort(-np.abs(values))[:rank]
-        A, signs = vectors[:, chosen] * np.sqrt(np.abs(values[chosen])), np.where(values[chosen] < 0, -1.0, 1.0)
-        return A, (A * signs).T, signs
-    U, sizes, Vt = np.linalg.svd(X, full_matrices=False)
-    root = np.sqrt(sizes[:rank])
-    return U[:, :rank] * root, root[:, None] * Vt[:rank], np.ones(rank)
+    U, sizes, V = space.leading(X / np.linalg.norm(X), rank)
+    root, signs = np.sqrt(np.abs(sizes)), np.where(sizes < 0, -1.0, 1.0)
+    return U * root, (V * root * signs).T, signs
 
 
 def _linearised(space: Operator, A: np.ndarray, B: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

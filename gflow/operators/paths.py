@@ -15,7 +15,7 @@ import numpy as np
 
 from gflow import watch
 from gflow.operators.commuting import commuting, operator
-from gflow.plain import plain
+from gflow.plain import ReadOnly, plain
 from gflow.policy import DEPENDENCE
 from gflow.problems import MatrixSensing, as_problem
 
@@ -28,7 +28,7 @@ LONGEST_STRIDE = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CommutingPath:
+class CommutingPath(ReadOnly):
     """The path X_t = exp(A*(s_t)) X_0 exp(A*(s_t)) from X_0 = alpha I; all arrays are read-only.
 
     Attributes
@@ -52,10 +52,6 @@ class CommutingPath:
     exponents: np.ndarray
     eigenvalues: np.ndarray
     vectors: np.ndarray
-
-    def __post_init__(self) -> None:
-        for name in ("times", "exponents", "eigenvalues", "vectors"):
-            getattr(self, name).setflags(write=False)
 
     @property
     def matrices(self) -> np.ndarray:

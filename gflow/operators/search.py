@@ -72,16 +72,18 @@ class Operator:
         image = self.rows @ X.ravel()
         return float(image @ image)
 
-    def truncated(self, X: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the nearest matrix of rank at most ``rank``, scaled to norm 1, and bases of its two spaces."""
+    def leading(self, X: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return U, sizes and V of the nearest matrix U diag(sizes) V^T of the space, of rank at most ``rank``."""
         if self.symmetric:
             values, vectors = np.linalg.eigh((X + X.T) / 2)
             chosen = np.argsort(-np.abs(values))[:rank]
-            U = V = vectors[:, chosen]
-            sizes = values[chosen]
-        else:
-            U, sizes, Vt = np.linalg.svd(X, full_matrices=False)
-            U, sizes, V = U[:, :rank], sizes[:rank], Vt[:rank].T
+            return vectors[:, chosen], values[chosen], vectors[:, chosen]
+        U, sizes, Vt = np.linalg.svd(X, full_matrices=False)
+        return U[:, :rank], sizes[:rank], Vt[:rank].T
+
+    def truncated(self, X: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return that matrix scaled to norm 1, and bases of its two spaces."""
+        U, sizes, V = self.leading(X, rank)
         return (U * (sizes / np.linalg.norm(sizes))) @ V.T, U, V
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gflow.problems.completion import LARGEST_ENTRY, MatrixCompletion, power_of_four
 from gflow.problems.entries import doubles
-from gflow.problems.given import as_completion
+from gflow.problems.given import as_completion, as_problem
 from gflow.showing import Shown
 
 NORMALIZATIONS = ("mean", "sum")
@@ -224,3 +224,9 @@ def _sparse_operator(operator: Any, shape: tuple[int, int] | None) -> tuple[Any,
     if not np.isfinite(operator.data).all():
         raise ValueError("measurements must be finite; a stored entry is not")
     return operator, (d1, d2)
+
+
+def as_sensing(problem: Any) -> Any:
+    """Return matrix completion as the linear measurements of its entries, and other problems as they are."""
+    problem = as_problem(problem)
+    return MatrixSensing.of_completion(problem) if isinstance(problem, MatrixCompletion) else problem

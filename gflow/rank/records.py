@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from gflow.plain import ReadOnly
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ModelRank:
+class ModelRank(ReadOnly):
     """The rank of tangent functions: numerical at a tolerance, and between proven bounds.
 
     Attributes
@@ -35,9 +37,6 @@ class ModelRank:
     tol: float
     n_values: int
     note: str = ""
-
-    def __post_init__(self) -> None:
-        self.singular_values.setflags(write=False)
 
     @property
     def certified(self) -> bool:

@@ -7,8 +7,6 @@ from typing import Any
 
 import gflow
 from gflow.report import Table
-from gflow.report.explanation import every_start
-from gflow.report.labels import line_labels
 from gflow.statements import Evidence
 
 CERTIFIED_DIM = 400
@@ -38,7 +36,7 @@ def certificate_table(given: Evidence, saddles: Iterable[gflow.Saddle] | None = 
     )
     width = given.model.rank
     if saddles is None and given.model.dim <= CERTIFIED_DIM:
-        saddles = given.once(every_start).saddles
+        saddles = given.every_start.saddles
     elif saddles is None:
         caption += f" No saddles are certified above dimension {CERTIFIED_DIM}."
     listed = tuple(saddles or ())
@@ -47,7 +45,7 @@ def certificate_table(given: Evidence, saddles: Iterable[gflow.Saddle] | None = 
     except gflow.FlintMissing:
         proofs = (None,) * len(listed)
     rows = [_row(saddle, proof) for saddle, proof in zip(listed, proofs, strict=True)]
-    return Table("certificates", caption, COLUMNS, rows, lines=line_labels(given.problem))
+    return Table("certificates", caption, COLUMNS, rows)
 
 
 def _row(saddle: gflow.Saddle, proof: gflow.Certificate | None) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import gflow
 from gflow import watch
+from gflow.plain import plain
 from gflow.report.answer import ASKED, ASKED_DEEP, PREMISE, sentences
 from gflow.report.screen import PER_CENT, screen, wrapped
 from gflow.showing import Drawn, Tabular
@@ -62,30 +63,23 @@ class Explanation(Drawn, Tabular):
     def to_dict(self) -> dict[str, Any]:
         """Return everything that is shown, for JSON; rows and columns are counted from 0."""
         limit, pairs = self.limit, isinstance(self.limit, gflow.Traversal)
-        keys = ("component", "rank", "loss", "escape_rate") if pairs else ("rank", "loss", "leaves", "inside_rate")
+        keys = "component rank loss escape_rate" if pairs else "rank loss leaves inside_rate"
         return {
-            "name": self.name,
-            "depth": self.depth,
+            **plain(self, "name depth"),
             "shape": list(self.problem.shape),
             "n_observed": self.problem.n_observed,
             "row_names": self.problem.row_names and list(self.problem.row_names),
             "column_names": self.problem.column_names and list(self.problem.column_names),
-            "connectivity": self.connectivity.to_dict(),
-            "status": str(limit.status),
-            "reason": limit.reason,
-            "matrix": None if limit.matrix is None else limit.matrix.tolist(),
-            "determined": limit.determined.tolist(),
-            "std": limit.std.tolist(),
-            "law": limit.law,
-            "rank": limit.rank,
+            **plain(self, "connectivity"),
+            **plain(limit, "status reason matrix determined std law rank"),
             "least_rank": None if self.least_rank is None else [self.least_rank.lower, self.least_rank.upper],
             "nuclear_norm": limit.nuclear_norm,
             "least_nuclear_norm": None if self.least_norm is None else self.least_norm.nuclear_norm,
             "error": limit.error,
-            "saddles": [{key: getattr(saddle, key) for key in keys} for saddle in limit.saddles],
+            "saddles": [plain(saddle, keys) for saddle in limit.saddles],
             "order": limit.order,
             "log10_alpha": limit.log10_alpha(PER_CENT) if isinstance(limit, gflow.Traversal) else None,
-            "statements": {id: {"verdict": str(c.verdict), "reason": c.reason} for id, c in self.claims.items()},
+            "statements": {id: plain(claim, "verdict reason") for id, claim in self.claims.items()},
             "sentences": list(self.sentences),
         }
 
@@ -144,9 +138,9 @@ def explain(
 
 def explained(given: Evidence, name: str) -> Explanation:
     """Return the answer on evidence that is at hand; what a verification has computed is not computed again."""
-    pairs = given.model.depth == 2
+    pairs = given.n_factors == 2
     with watch.stage("the limit for every start"):
-        matrix, limit = given.problem, given.once(every_start) if pairs else given.once(deep.limit)
+        matrix, limit = given.problem, given.every_start if pairs else given.once(deep.limit)
     claims: dict[str, Claim] = {}
     bracket = norm = None
     if _small(matrix):
@@ -160,11 +154,6 @@ def explained(given: Evidence, name: str) -> Explanation:
 
 def _small(problem: gflow.MatrixCompletion) -> bool:
     return problem.shape[0] * problem.shape[1] <= CHECKED_ENTRIES
-
-
-def every_start(given: Evidence) -> gflow.Traversal:
-    """Return the limit over all starts, in which entries that depend on the start have a law."""
-    return given.every_start
 
 
 def _left_out(found: Explanation) -> str:

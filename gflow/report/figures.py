@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 import numpy as np
 
 from gflow.plots import Drawing, drawing_svg, standalone_svg
 
+Given = TypeVar("Given")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 
@@ -70,11 +71,26 @@ class FigureSet:
     """The figures that are drawn, and for each of the others one sentence that says why not."""
 
     figures: tuple[Figure, ...]
-    left_out: MappingProxyType[str, str]
+    left_out: Mapping[str, str]
 
     def __repr__(self) -> str:
         drawn = ", ".join(figure.name for figure in self.figures) or "none"
         return f"FigureSet({drawn}; left out: {', '.join(self.left_out) or 'none'})"
+
+
+class LeftOut(RuntimeError):
+    """A figure cannot be drawn; the message is the reason, in one sentence."""
+
+
+def drawn_figures(given: Given, makers: Mapping[str, Callable[[Given], Figure]]) -> FigureSet:
+    """Return what the makers draw of the evidence, by name; one that raises ``LeftOut`` says why it does not."""
+    figures, left_out = [], {}
+    for name, make in makers.items():
+        try:
+            figures.append(make(given))
+        except LeftOut as reason:
+            left_out[name] = str(reason)
+    return FigureSet(tuple(figures), MappingProxyType(left_out))
 
 
 def figure_file(figure: Figure, kind: str, width: float | None = None) -> str | bytes:

@@ -1,29 +1,32 @@
-"""The tables of a verification: chains and saddles, components, and the equations of the flow."""
+"""The tables of a verification: saddles, their certificates, components, completions, equations and chains."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gflow import diagnostics, manifolds, symbolic
 from gflow.policy import SHOWN_RANK_TOL
 from gflow.report import Table
-from gflow.report.explanation import every_start
+from gflow.report.certificates import certificate_table
 from gflow.report.labels import line_labels
-from gflow.statements import Evidence, VisitedSaddle
+from gflow.statements import Evidence, VisitedSaddle, completions
 from gflow.statements.spectrum import multiplicity, predicted_multiplicity, predicted_zero_modes
 
 LARGEST_EQUATIONS = 50
 """Up to this dimension (5 x 5 at full width) the equations of the flow are listed."""
 
 
-def loss_of(given: Evidence, value: float) -> float:
-    """Return a loss in the units of the matrix."""
-    return given.unit * (given.unit * value)
+def tables(given: Evidence) -> list[Table]:
+    """Return all tables of the evidence; indices of rows and columns are shown by their labels."""
+    labels = line_labels(given.problem)
+    made = (make(given) for make in TABLES)
+    return [replace(table, lines=labels) for table in made if table is not None]
 
 
 def chain_table(given: Evidence) -> Table:
     """Return one row for every saddle of the limit of small starts, chain by chain, in the units of the matrix."""
-    limit = given.once(every_start)
+    limit = given.every_start
     columns: tuple[str, ...] = ("component", "rows", "columns", "rank", "loss", "escape rate", "index")
     rows = [
         [chain.end.component + 1, list(chain.rows), list(chain.columns), s.rank, s.loss, s.escape_rate, s.index]
@@ -36,7 +39,7 @@ def chain_table(given: Evidence) -> Table:
     )
     if len(limit.chains) == 1:
         columns, rows = columns[3:], [row[3:] for row in rows]
-    return Table("chain", caption, columns, rows, lines=line_labels(given.problem))
+    return Table("chain", caption, columns, rows)
 
 
 def saddle_table(given: Evidence) -> Table:
@@ -48,7 +51,7 @@ def saddle_table(given: Evidence) -> Table:
     )
     rows = [_saddle_row(given, saddle) for saddle in given.saddles]
     for plateau in given.unresolved:
-        span = [loss_of(given, plateau.loss), *_span(given, plateau)]
+        span = [given.matrix_loss(plateau.loss), *_span(given, plateau)]
         rows.append([*span, None, None, "no critical point found", *[None] * (len(columns) - 6)])
     caption = (
         "Saddles that the trajectory passes, polished by Newton's method within the smallest Omega_k that holds them. "
@@ -62,7 +65,7 @@ def _saddle_row(given: Evidence, saddle: VisitedSaddle) -> list[Any]:
     rank_a, rank_b, _ = manifolds.factor_ranks(given.model, point.theta) if saddle.rank else (0, 0, 0)
     rank = int(diagnostics.numerical_rank(given.model.output(point.theta), SHOWN_RANK_TOL**2)) if saddle.rank else 0
     return [
-        loss_of(given, point.value),
+        given.matrix_loss(point.value),
         *_span(given, saddle.plateau),
         saddle.rank,
         [rank, rank_a, rank_b],
@@ -94,12 +97,18 @@ def component_table(given: Evidence) -> Table:
     ]
     caption = "Components of the graph of observed non-zero entries and of the graph of all observed entries."
     columns = ("graph", "rows", "columns", "complete bipartite")
-    return Table("components", caption, columns, rows, lines=line_labels(given.problem))
+    return Table("components", caption, columns, rows)
 
 
-def equation_tables(given: Evidence) -> list[Table]:
+def completion_table(given: Evidence) -> Table:
+    """Return the limit beside the reference completions."""
+    return Table(**given.once(completions))
+
+
+def equation_table(given: Evidence) -> Table | None:
+    """Return the equations of the flow, one a row; None above dimension 50."""
     if given.model.dim > LARGEST_EQUATIONS:
-        return []
+        return None
     flow = symbolic.symbolic_flow(given.problem.observed, given.model.rank, given.problem.with_gaps())
     lines = symbolic.equations_text(flow).splitlines()
     rows, block = [], ""
@@ -110,4 +119,7 @@ def equation_tables(given: Evidence) -> list[Table]:
             rows.append(["constant", line.partition(": ")[2]])
         else:
             block = line.rstrip(":")
-    return [Table("equations", "The gradient flow, one block per coupling component.", ("block", "equation"), rows)]
+    return Table("equations", "The gradient flow, one block per coupling component.", ("block", "equation"), rows)
+
+
+TABLES = (saddle_table, certificate_table, component_table, completion_table, equation_table, chain_table)

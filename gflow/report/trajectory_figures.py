@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,10 @@ import numpy as np
 from gflow import diagnostics
 from gflow.plots import Drawing, draw_gradient_norm, draw_loss, draw_observation_graph, draw_singular_values
 from gflow.report import Figure, FigureSet
+from gflow.report.figures import LeftOut, drawn_figures
 from gflow.statements import Evidence
 from gflow.statements.saddles import singular_values
 
-NAMES = ("observation-graph", "loss", "learned-values", "gradient-norm", "singular-values")
 MOST_POINTS = 1500
 """Figures show at most this many states of a trajectory."""
 MOST_EDGES = 2000
@@ -28,25 +27,13 @@ MOST_WORK = 1e10
 
 def trajectory_figures(given: Evidence) -> FigureSet:
     """Return the observation graph, and loss, gradient norm and singular values along the trajectory."""
-    left_out = _too_large(given)
-    makers = (_graph_figure, _loss_figure, _value_figure, _gradient_figure, _factor_figure)
-    drawn = tuple(make(given) for name, make in zip(NAMES, makers, strict=True) if name not in left_out)
-    return FigureSet(drawn, MappingProxyType(left_out))
-
-
-def _too_large(given: Evidence) -> dict[str, str]:
-    """Return why figures are not drawn, by name, for those that are too large."""
-    found, (d1, d2), states = {}, given.problem.shape, len(_moments(given)[0])
-    if given.problem.n_observed > MOST_EDGES:
-        found["observation-graph"] = f"not drawn with {given.problem.n_observed} edges, which exceed {MOST_EDGES}"
-    if states * d1 * d2 * min(d1, d2) > MOST_WORK:
-        too_long = f"not drawn: those of {states} states of {d1} x {d2} take too long"
-        found |= {"learned-values": too_long, "singular-values": too_long}
-    return found
+    return drawn_figures(given, FIGURES)
 
 
 def _graph_figure(given: Evidence) -> Figure:
     problem = given.problem
+    if problem.n_observed > MOST_EDGES:
+        raise LeftOut(f"not drawn with {problem.n_observed} edges, which exceed {MOST_EDGES}")
     entries = np.stack([problem.rows, problem.columns], axis=1)
     zero = problem.targets == 0
     parts = [(part.rows, part.columns) for part in given.connectivity.components]
@@ -70,10 +57,10 @@ def _moments(given: Evidence) -> tuple[np.ndarray, np.ndarray]:
 
 def _loss_figure(given: Evidence) -> Figure:
     shown, times = _moments(given)
-    losses = given.unit * (given.unit * given.trajectory.losses[shown])
+    losses = given.matrix_loss(given.trajectory.losses[shown])
     left, right = _window(given, times)
     marks = [
-        (max(start, left), end, given.unit * (given.unit * saddle.point.value), f"rank {saddle.rank}")
+        (max(start, left), end, given.matrix_loss(saddle.point.value), f"rank {saddle.rank}")
         for (start, end), saddle in zip(_stays(given, times), given.saddles, strict=True)
         if start < end
     ]
@@ -92,9 +79,16 @@ def _loss_figure(given: Evidence) -> Figure:
     return Figure.drawn("loss", caption, drawing, {"time": times, "loss": losses})
 
 
+def _sizes(given: Evidence) -> np.ndarray:
+    """Return the singular values of W at the moments shown; raises ``LeftOut`` where they take too long."""
+    shown, (d1, d2) = _moments(given)[0], given.problem.shape
+    if len(shown) * d1 * d2 * min(d1, d2) > MOST_WORK:
+        raise LeftOut(f"not drawn: those of {len(shown)} states of {d1} x {d2} take too long")
+    return given.unit * np.array([singular_values(given.model, theta) for theta in given.trajectory.states[shown]])
+
+
 def _value_figure(given: Evidence) -> Figure:
-    shown, times = _moments(given)
-    values = given.unit * np.array([singular_values(given.model, theta) for theta in given.trajectory.states[shown]])
+    values, times = given.once(_sizes), _moments(given)[1]
     stays = [(start, end) for start, end in _stays(given, times) if start < end]
     seen = values[:, values.max(axis=0) > SMALLEST_DRAWN * values.max()]
 
@@ -149,12 +143,11 @@ def _gradient_figure(given: Evidence) -> Figure:
 
 
 def _factor_figure(given: Evidence) -> Figure:
+    panels = {"W": ("W", given.once(_sizes))}
     shown, times = _moments(given)
-    path, root = given.trajectory, np.sqrt(given.unit)
-    sizes = np.array([singular_values(given.model, theta) for theta in path.states[shown]])
-    panels = {"W": ("W", given.unit * sizes)}
     for key, label in (("A", "A"), ("B", "B"), ("stacked", r"[A; B$^T$]")):
-        panels[key] = label, root * diagnostics.factor_singular_values(given.model, path, key)[shown]
+        sizes = diagnostics.factor_singular_values(given.model, given.trajectory, key)
+        panels[key] = label, np.sqrt(given.unit) * sizes[shown]
 
     def draw(axes: Any) -> None:
         for ax, (label, values) in zip(axes.flat, panels.values(), strict=True):
@@ -166,3 +159,12 @@ def _factor_figure(given: Evidence) -> Figure:
     caption = "Singular values along the trajectory. On some Omega_k, A, B and [A; B^T] have the same rank."
     data = {"time": times} | {f"sigma_{key}": values for key, (_, values) in panels.items()}
     return Figure.drawn("singular-values", caption, drawing, data)
+
+
+FIGURES = {
+    "observation-graph": _graph_figure,
+    "loss": _loss_figure,
+    "learned-values": _value_figure,
+    "gradient-norm": _gradient_figure,
+    "singular-values": _factor_figure,
+}

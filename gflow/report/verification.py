@@ -11,17 +11,17 @@ import gflow
 from gflow import watch
 from gflow.plots import EntryStatus
 from gflow.policy import SHOWN_RANK_TOL
-from gflow.report import Figure, MatrixView, Report, Table, format_number
-from gflow.report.certificates import certificate_table
+from gflow.report import FigureSet, MatrixView, Report, format_number
 from gflow.report.explanation import Explanation, explained
 from gflow.report.limit_figures import limit_figures
-from gflow.report.limit_figures.figures import NAMES as LIMIT_NAMES
-from gflow.report.tables import chain_table, component_table, equation_tables, loss_of, saddle_table
-from gflow.report.trajectory_figures import NAMES as TRAJECTORY_NAMES, trajectory_figures
-from gflow.statements import Evidence, Page, Statement, checked, completions, deep, registry
-from gflow.statements.evidence import factored_completion
+from gflow.report.limit_figures.figures import FIGURES as OF_THE_LIMIT
+from gflow.report.tables import tables
+from gflow.report.trajectory_figures import FIGURES as OF_THE_TRAJECTORY, trajectory_figures
+from gflow.statements import Evidence, Page, Statement, checked, registry
 from gflow.statements.saddles import singular_values
 
+NOT_DRAWN = dict.fromkeys((*OF_THE_TRAJECTORY, *OF_THE_LIMIT), "not drawn: no report is written")
+"""Why there are no figures in a report that is not written."""
 LARGEST_VIEW = 250_000
 """Number of entries up to which the matrix learned is part of the report, entry by entry."""
 
@@ -72,13 +72,12 @@ def evidence_report(
 ) -> Report:
     """Return the report on evidence that is at hand."""
     listed = [registry.statement_named(each) if isinstance(each, str) else each for each in chosen or ()]
-    known = factored_completion(given.problem, given.model)
-    answer = _answer(given, name) if known or deep.applies(given.problem, given.model) else None
+    answer = _answer(given, name) if given.n_factors > 1 else None
     claims = checked(given, registry.statements(Page.REPORT) if chosen is None else listed)
     try:
         with watch.whole(), watch.stage("figures and tables"):
             watch.tick()
-            parts = _completion(given, name, drawn) if known else _other(given, name)
+            parts = _completion(given, name, drawn) if given.n_factors == 2 else _other(given, name)
     except watch.TimeIsUp as up:
         if not watch.ends_early():
             raise
@@ -107,35 +106,27 @@ def _answer(given: Evidence, name: str) -> Explanation | None:
 
 def _completion(given: Evidence, name: str, drawn: bool) -> dict[str, Any]:
     """Return what a report shows besides the claims."""
-    figures, left_out = _figures(given, drawn)
-    matrix = matrix_view(given)
+    lead, configuration, matrix = _lead(given, name), _configuration(given, name), matrix_view(given)
+    listed = tables(given)
+    sets = [trajectory_figures(given), limit_figures(given)] if drawn else [FigureSet((), NOT_DRAWN)]
+    left_out = {key: reason for each in sets for key, reason in each.left_out.items()}
     if matrix is None:
         left_out["matrix"] = f"not listed with {np.prod(given.problem.shape)} entries, which exceed {LARGEST_VIEW}"
-    tables = [saddle_table(given), certificate_table(given), component_table(given)]
-    tables.append(Table(**given.once(completions)))
     return {
-        "lead": _lead(given, name),
-        "figures": figures,
-        "tables": [*tables, *equation_tables(given), chain_table(given)],
-        "configuration": _configuration(given, name, left_out),
+        "lead": lead,
+        "figures": [figure for each in sets for figure in each.figures],
+        "tables": listed,
+        "configuration": configuration | {"figures_left_out": left_out},
         "matrix": matrix,
     }
 
 
 def _other(given: Evidence, name: str) -> dict[str, Any]:
     """Return the same for another problem or model: figures and tables are those of completion."""
-    status, loss = given.trajectory.status, format_number(loss_of(given, given.trajectory.final_loss), 3)
+    status, loss = given.trajectory.status, format_number(given.matrix_loss(given.trajectory.final_loss), 3)
     lead = f"{name}: {given.problem} and {given.model}. The gradient flow ended {status}, at loss {loss}."
     described = {"problem": str(given.problem), "model": str(given.model), **given.settings, "seed": given.seed}
     return {"lead": lead, "configuration": described | {"trajectory": _gauges(given)}}
-
-
-def _figures(given: Evidence, drawn: bool) -> tuple[list[Figure], dict[str, str]]:
-    """Return the figures, and by name why others are left out."""
-    if not drawn:
-        return [], dict.fromkeys((*TRAJECTORY_NAMES, *LIMIT_NAMES), "not drawn: no report is written")
-    path, limit = trajectory_figures(given), limit_figures(given)
-    return [*path.figures, *limit.figures], {**path.left_out, **limit.left_out}
 
 
 def _lead(given: Evidence, name: str) -> str:
@@ -148,7 +139,7 @@ def _lead(given: Evidence, name: str) -> str:
         f"component{'s' * (count != 1)} of the observation graph). The gradient flow of width {given.model.rank} from "
         f"a start of entries up to {format_number(float(np.abs(_theta(given, given.start)).max()), 2)} ended "
         f"{trajectory.status}: {len(given.saddles)} saddle{'s' * (len(given.saddles) != 1)} passed, loss "
-        f"{format_number(loss_of(given, trajectory.final_loss), 3)}, rank {rank} (singular values above "
+        f"{format_number(given.matrix_loss(trajectory.final_loss), 3)}, rank {rank} (singular values above "
         f"{format_number(SHOWN_RANK_TOL)} of the largest), nuclear norm {format_number(norm)}."
     )
 
@@ -157,7 +148,7 @@ def _theta(given: Evidence, values: np.ndarray) -> np.ndarray:
     return np.sqrt(given.unit) * values
 
 
-def _configuration(given: Evidence, name: str, left_out: dict[str, str]) -> dict[str, Any]:
+def _configuration(given: Evidence, name: str) -> dict[str, Any]:
     return {
         "matrix": name,
         "shape": list(given.problem.shape),
@@ -168,7 +159,6 @@ def _configuration(given: Evidence, name: str, left_out: dict[str, str]) -> dict
         "seed": given.seed,
         "largest_entry_of_start": float(np.abs(_theta(given, given.start)).max()),
         "trajectory": _gauges(given),
-        "figures_left_out": left_out,
     }
 
 
@@ -179,7 +169,7 @@ def _gauges(given: Evidence) -> dict[str, Any]:
         "status": str(trajectory.status),
         "solver": trajectory.method,
         "end_time": float(trajectory.times[-1]) * given.time_unit,
-        "loss": loss_of(given, trajectory.final_loss),
+        "loss": given.matrix_loss(trajectory.final_loss),
         "n_steps": trajectory.n_steps,
         "n_gradients": trajectory.n_gradients,
         "conservation_drift": trajectory.conservation_drift,

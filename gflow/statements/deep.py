@@ -16,6 +16,7 @@ import numpy as np
 import gflow
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
+from gflow.statements.given import number_of_factors
 from gflow.statements.statement import Answer, Hypothesis, Statement
 
 OURS = "docs/develop/mathematics.md, section 12"
@@ -30,8 +31,7 @@ FIRST_TOL = 5e-2
 
 def applies(problem: Any, model: Any) -> bool:
     """Return whether this is matrix completion by three factors or more."""
-    completes = isinstance(problem, gflow.MatrixCompletion) and isinstance(model, gflow.Factorization)
-    return completes and model.depth > 2
+    return number_of_factors(problem, model) > 2
 
 
 def limit(given: Evidence) -> gflow.DeepTraversal:

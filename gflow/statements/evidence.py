@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.statements.given import MakeObjective, TrajectoryEvidence
+from gflow.statements.given import MakeObjective, TrajectoryEvidence, number_of_factors
 from gflow.statements.limit_evidence import LimitEvidence
 from gflow.statements.saddles import start_of
 
@@ -23,8 +23,7 @@ LIMIT_PARTS = ("connectivity", "plateaus", "traversal", "visits", "limit", "nucl
 
 def factored_completion(problem: Any, model: Any) -> bool:
     """Return whether this is matrix completion by W = A B, which most statements are about."""
-    completes = isinstance(problem, gflow.MatrixCompletion) and isinstance(model, gflow.Factorization)
-    return completes and model.depth == 2
+    return number_of_factors(problem, model) == 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,7 +100,7 @@ class Evidence(TrajectoryEvidence, LimitEvidence):
 
     def altered(self, **parts: Any) -> Evidence:
         """Return the same evidence with some parts replaced and the others as they are, for negative controls."""
-        parts_here = PARTS + LIMIT_PARTS * factored_completion(self.problem, self.model)
+        parts_here = PARTS + LIMIT_PARTS * (self.n_factors == 2)
         kept = {name: getattr(self, name) for name in parts_here}
         other = replace(self, _shared={})
         vars(other).update(kept | parts)

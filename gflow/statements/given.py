@@ -16,6 +16,12 @@ MakeObjective = Callable[[Any, Any], gflow.Objective]
 Part = TypeVar("Part")
 
 
+def number_of_factors(problem: Any, model: Any) -> int:
+    """Return L where this is matrix completion by W = W1 ... WL, which most statements are about; else 0."""
+    completes = isinstance(problem, gflow.MatrixCompletion) and isinstance(model, gflow.Factorization)
+    return int(model.depth) if completes else 0
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Given:
     """One problem, one model, one start, and how trajectories are integrated: the fields of ``Evidence``."""
@@ -42,6 +48,15 @@ class Given:
     def flow(self, start: np.ndarray, **changes: Any) -> gflow.Trajectory:
         """Return the trajectory from another start, integrated like the first one but for ``changes``."""
         return gflow.gradient_flow(self.objective, start, **(self.settings | changes))
+
+    @property
+    def n_factors(self) -> int:
+        """Return L where this is matrix completion by W = W1 ... WL, else 0."""
+        return number_of_factors(self.problem, self.model)
+
+    def matrix_loss(self, losses: Any) -> Any:
+        """Return losses, found in the problem's own unit, in that of the matrix."""
+        return self.unit * (self.unit * losses)
 
     @property
     def unit(self) -> float:

@@ -12,7 +12,7 @@ from gflow import watch
 from gflow.showing import Drawn, Tabular
 from gflow.statements.claims import Claim, Verdict, exit_code
 from gflow.statements.comparison import completions
-from gflow.statements.evidence import Evidence, factored_completion
+from gflow.statements.evidence import Evidence
 from gflow.statements.registry import checked, statements
 from gflow.statements.statement import Page
 
@@ -88,7 +88,7 @@ def evidence_ledger(given: Evidence) -> Ledger:
     """Return the ledger on evidence that is at hand."""
     found = checked(given, statements(Page.LEDGER))
     claims = {statement.id: aggregated(statement.id, statement.title, parts) for statement, parts in found.items()}
-    known = factored_completion(given.problem, given.model) and watch.over() is None
+    known = given.n_factors == 2 and watch.over() is None
     table = given.once(completions) if known else {}
     return Ledger(MappingProxyType(claims), MappingProxyType(table), given.seed)
 

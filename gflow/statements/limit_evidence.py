@@ -18,11 +18,6 @@ class LimitEvidence(Given):
     """The limit of infinitesimal starts along the start, and the references that it is compared with."""
 
     @cached_property
-    def every_start(self) -> gflow.Traversal:
-        """Return the saddle-to-saddle limit over all starts, in which entries that depend on the start have a law."""
-        return gflow.saddle_to_saddle(self.problem, rank=self.model.rank)
-
-    @cached_property
     def traversal(self) -> gflow.Traversal:
         """Return the saddle-to-saddle limit along the directions of the start.
 
@@ -33,6 +28,11 @@ class LimitEvidence(Given):
             known = self.every_start.factors is not None and self.direction is not None
             return replace(self.every_start, from_start=known)
         return gflow.saddle_to_saddle(self.problem, self.direction, rank=self.model.rank)
+
+    @cached_property
+    def every_start(self) -> gflow.Traversal:
+        """Return the limit over all starts, in which entries that depend on the start have a law."""
+        return gflow.saddle_to_saddle(self.problem, rank=self.model.rank)
 
     @cached_property
     def visits(self) -> tuple[Visit, ...]:

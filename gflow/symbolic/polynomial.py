@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gflow.checks import positive
+from gflow.plain import plain
 from gflow.symbolic.equations import SymbolicFlow, connected_components, symbolic_flow, symbols
 
 
@@ -41,9 +42,7 @@ class Identity:
         """Return a JSON-ready description; ``violation`` is the first non-zero entry, or None."""
         violations = self.violations
         return {
-            "name": self.name,
-            "statement": self.statement,
-            "holds": self.holds,
+            **plain(self, "name statement holds"),
             "equations": len(self.residual),
             "violated": len(violations),
             "violation": str(violations[0]) if violations else None,

@@ -12,6 +12,7 @@ import numpy as np
 
 import gflow
 from gflow_studies.benchmarks.scale import low_rank
+from gflow_studies.powers import exponent
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class CostGrowth:
     @property
     def exponent(self) -> float:
         """Return the slope of log cost against log size."""
-        return float(np.polyfit(np.log(self.sizes), np.log(self.costs), 1)[0])
+        return exponent(self.sizes, self.costs)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row for JSON."""
@@ -59,7 +60,7 @@ def growth(
 def _expected(quantity: str, sizes: tuple[int, ...], points: Sequence[tuple[int, int, int]]) -> float:
     """Return the exponent of the operations, n k, or of the numbers held, n + 2 d k, along a series."""
     costs = [n * k if "seconds" in quantity else n + 2 * d * k for d, n, k in points]
-    return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+    return exponent(sizes, costs)
 
 
 def _costs(d: int, n: int, k: int, repeats: int) -> dict[str, float]:

@@ -14,6 +14,7 @@ import numpy as np
 
 import gflow
 from gflow_studies.benchmarks.timing import Case, Side
+from gflow_studies.powers import exponent
 
 RANK = 5
 SIZES = ((300, 0.2), (1000, 0.1), (3000, 0.05))
@@ -91,14 +92,9 @@ def growth(sizes: tuple[tuple[int, float], ...] = SIZES) -> tuple[str, dict[str,
             f"{case['d']:6d} {case['observed']:9d} {case['cpu']:8.2f} {case['wall']:8.2f} {case['megabytes']:9.0f} "
             f"{case['megabytes_before']:10.0f} {case['error']:8.1e}"
         )
-    exponent = slope([case["observed"] for case in cases], [case["cpu"] for case in cases])
-    lines.append(f"CPU time grows as observed^{exponent:.2f} (expected at most {EXPECTED_EXPONENT})")
-    return "\n".join(lines), {"cases": cases, "exponent": exponent}
-
-
-def slope(x: list[float], y: list[float]) -> float:
-    """Return the exponent of y as a power of x, by least squares of the logarithms."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+    power = exponent([case["observed"] for case in cases], [case["cpu"] for case in cases])
+    lines.append(f"CPU time grows as observed^{power:.2f} (expected at most {EXPECTED_EXPONENT})")
+    return "\n".join(lines), {"cases": cases, "exponent": power}
 
 
 def in_own_process(d: int, fraction: float) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import gflow
 from gflow.data import example
 from gflow_studies.benchmarks.large_limits import LARGE_CASE, growth
 from gflow_studies.benchmarks.timing import Case, Side
+from gflow_studies.figures.expectations import accuracy
 
 ALPHA, RTOL = 1e-8, 1e-8
 NUMBER = 200
@@ -92,18 +93,6 @@ def flow_end(problem: gflow.MatrixCompletion) -> tuple[np.ndarray, gflow.Traject
     return model.output(path.final), path
 
 
-def predicted_distance(limit: gflow.Traversal) -> float | None:
-    """Return the relative accuracy that alpha = 1e-8 reaches, by bisection of ``log10_alpha``; None if not known."""
-    if limit.log10_alpha(0.5) is None:
-        return None
-    low, high = -16.0, -1e-3
-    while high - low > 1e-3:
-        middle = (low + high) / 2
-        needed = limit.log10_alpha(10.0**middle)
-        low, high = (low, middle) if needed is not None and needed > np.log10(ALPHA) else (middle, high)
-    return float(10.0**high)
-
-
 def compared(problem: gflow.MatrixCompletion) -> Comparison:
     """Return the comparison of limit and flow on one problem; each is timed ``REPEATS`` times, in turn."""
     seconds = []
@@ -120,7 +109,7 @@ def compared(problem: gflow.MatrixCompletion) -> Comparison:
     limit_seconds, flow_seconds, *compiled_seconds = np.median(seconds, axis=0).tolist()
     distance = predicted = None
     if limit.matrix is not None:
-        predicted = predicted_distance(limit)
+        predicted = None if limit.log10_alpha(0.5) is None else accuracy(limit, ALPHA)
         if path.status == gflow.Status.CONVERGED:
             distance = float(np.abs(W - limit.matrix).max()) / problem.size
     ended = str(limit.status), str(path.status)

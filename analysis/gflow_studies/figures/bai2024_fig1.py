@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from gflow.plots import PALETTE
 from gflow.plots.style import MARKERS
 from gflow.statements.claims import Claim, Verdict
 from gflow.studies.study import Columns, Panel, Table
+from gflow_studies.counting import none_wrong
 from gflow_studies.figures.repeats import KIND_NAMES, KINDS, RANK_TOL, SIZES, RepeatCase, repeats
 from gflow_studies.figures.repeats_drawing import draw_cumulative, draw_norms, draw_ranks, draw_shares, legend_above
 
@@ -26,6 +28,12 @@ SETTING = (
     "scale (alpha = 1e-8, variance 1e-16, in the full study), the sizes and the threshold were chosen for this study. "
     "Claims about alpha -> 0 cover the runs whose alpha is small enough by the exponents of their limit: there every "
     "passive mode has fallen a hundred times below the threshold. The others are listed with their reason."
+)
+_count = partial(
+    none_wrong,
+    place=lambda case: f"{case.kind}, rank {case.rank}, mask {case.mask}, repeat {case.repeat}",
+    what="runs",
+    none="no run is covered",
 )
 NORM_TOL = 1e-3
 """Relative excess of the nuclear norm that passive modes below the threshold of the rank may leave."""
@@ -134,19 +142,6 @@ def claims(result: Result) -> Sequence[Claim]:
 
 def _above_minimum(case: RepeatCase) -> bool:
     return case.runs[0].rank > case.least_rank.lower
-
-
-def _count(id: str, statement: str, cases: Sequence[RepeatCase], wrong: Any) -> Claim:
-    """Return the claim that no case is wrong, measured by how many are; undecided without a case."""
-    if not cases:
-        return Claim.undecided(id, statement, "no run is covered")
-    bad = [case for case in cases if wrong(case)]
-    reason = f"counterexamples among {len(cases)} runs" + "".join(f"; {_place(case)}" for case in bad[:3])
-    return Claim.bounded(id, statement, len(bad), 0, 0, reason=reason)
-
-
-def _place(case: RepeatCase) -> str:
-    return f"{case.kind}, rank {case.rank}, mask {case.mask}, repeat {case.repeat}"
 
 
 def _norm_claim(cases: Sequence[RepeatCase]) -> Claim:

@@ -10,6 +10,7 @@ import gflow
 from gflow.statements.claims import Claim
 from gflow_studies.figures.passages import RANK_TOL, Journey
 from gflow_studies.figures.variances import Learned
+from gflow_studies.powers import exponent
 
 LOSS_TOL = 1e-3
 """Largest relative difference between the loss of the flow at rest and that of the saddle."""
@@ -110,7 +111,7 @@ def fitted_order(scales: np.ndarray, sizes: np.ndarray) -> float | None:
     """Return the slope of log(sizes) against log(scales); None with fewer than two scales or a size that is 0."""
     if len(scales) < 2 or not (sizes > 0).all():
         return None
-    return float(np.polyfit(np.log(scales), np.log(sizes), 1)[0])
+    return exponent(scales, sizes)
 
 
 def learned_rank(learned: Learned, rank_tol: float) -> np.ndarray:

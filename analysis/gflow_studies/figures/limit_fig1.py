@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from gflow.plots import PALETTE
 from gflow.plots.style import MARKERS
 from gflow.statements.claims import Claim, Verdict
 from gflow.studies.study import Columns, Panel, Table
+from gflow_studies.counting import none_wrong
 from gflow_studies.figures.repeats import KIND_NAMES, KINDS, RANK_TOL, RepeatCase, RepeatRun, repeats
 from gflow_studies.figures.repeats_drawing import draw_norms, draw_paths, draw_ranks, draw_scales, legend_above
 from gflow_studies.limit_study import SLACK
@@ -24,6 +26,12 @@ SETTING = (
     "largest. Beside it the flow from alpha theta_0 for several alpha, to a loss of 1e-20, below alpha = 1e-9 in "
     f"graded columns; singular values above {RANK_TOL:g} of the largest count. The prediction for a run comes from the "
     "order q of the limit and the exponents of its passive modes, before any flow is followed."
+)
+_count = partial(
+    none_wrong,
+    place=lambda case: f"{case.kind}, rank {case.rank}, {case.mask}, repeat {case.repeat}",
+    what="matrices",
+    none="there is no such matrix among the cases",
 )
 ACCURACY = 1e-3
 """Largest distance from the limit that counts as arrived, relative to the larger of max|M| and max|W|."""
@@ -130,15 +138,6 @@ def _is_least(case: RepeatCase) -> bool:
 
 def _not_sum(case: RepeatCase) -> bool:
     return case.limit.rank is None or case.limit.rank != case.parts_rank
-
-
-def _count(id: str, statement: str, cases: Sequence[RepeatCase], wrong: Callable[[RepeatCase], bool]) -> Claim:
-    """Return the claim that no limit is wrong, measured by how many are; undecided without one."""
-    if not cases:
-        return Claim.undecided(id, statement, "there is no such matrix among the cases")
-    bad = [case for case in cases if wrong(case)]
-    places = "".join(f"; {case.kind}, rank {case.rank}, {case.mask}, repeat {case.repeat}" for case in bad[:3])
-    return Claim.bounded(id, statement, len(bad), 0, 0, reason=f"counterexamples among {len(cases)} matrices{places}")
 
 
 def _norm_claim(cases: Sequence[RepeatCase]) -> Claim:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from gflow.statements.claims import FAILS, Claim
 from gflow.studies.study import Columns, Panel, Table
 from gflow.workers import mapped
+from gflow_studies.counting import none_wrong
 from gflow_studies.figures.mask_orbits import MaskOrbit, mask_orbits
 from gflow_studies.figures.mask_outcomes import MaskOutcome, Sort, outcome, sort_of
 from gflow_studies.figures.shares_drawing import draw_bars, draw_lines
@@ -25,6 +27,12 @@ SETTING = (
     f"compared with are certified. Norms within {NORM_TOL:g} are equal. A class weighs as many masks as it has: shares "
     "are those of the 65535 masks. Where no traversal reaches a limit, direct runs are asked for one. A quick run "
     "takes some classes of every kind only."
+)
+_count = partial(
+    none_wrong,
+    place=lambda case: f"{case.mask}, rank {case.rank}",
+    what="cases",
+    none="there is no such mask among the cases",
 )
 PREMISE = f"premise {FAILS}"
 """How the reason of a case begins for which Theorem 3 says nothing."""
@@ -121,15 +129,6 @@ def claims(result: Result) -> Sequence[Claim]:
         _contrast(result),
         _decided(result),
     ]
-
-
-def _count(id: str, statement: str, cases: Sequence[MaskCase], wrong: Callable[[MaskCase], bool]) -> Claim:
-    """Return the claim that no case is wrong, measured by how many are; undecided without one."""
-    if not cases:
-        return Claim.undecided(id, statement, "there is no such mask among the cases")
-    bad = [case for case in cases if wrong(case)]
-    places = "".join(f"; {case.mask}, rank {case.rank}" for case in bad[:3])
-    return Claim.bounded(id, statement, len(bad), 0, 0, reason=f"counterexamples among {len(cases)} cases{places}")
 
 
 def _premise_claim(cases: Sequence[MaskCase]) -> list[Claim]:

@@ -15,6 +15,7 @@ from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
 from gflow_studies.figures.settings import require, require_known
 from gflow_studies.figures.staircases import crossing, near
+from gflow_studies.powers import exponent
 
 TITLE = "Networks from small starts: together from a linear activation, one by one from a square"
 FORMULA = r"f(x) = \sum_i a_i \sigma(w_i \cdot x), \quad C_i = a_i |g| + w_i \cdot g"
@@ -218,7 +219,7 @@ def claims(result: Result) -> Sequence[Claim]:
     apart = float(np.abs(result.spectrum - told).max())
     found = [Claim.bounded("origin", "the spectrum at the origin is +-|g|, twice, and zeros", apart, 0.0, 1e-9)]
     alphas = np.array(result.config.alphas)
-    order = float(np.polyfit(np.log(alphas[1:]), np.log(result.distances[1:]), 1)[0])
+    order = exponent(alphas[1:], result.distances[1:])
     found.append(Claim.bounded("order", "starts meet their limit at order one", order, 0.99, 1.01))
     expected = np.array([ENDS[c] for c in result.config.imbalances])
     worst = float(np.abs(result.ends - expected).max())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.plain import plain
 from gflow.plots import INK, PALETTE, draw_gradient_norm, draw_singular_values
 from gflow.studies.study import Columns, Table
 from gflow_studies.figures.masks import MaskRun
@@ -139,22 +140,8 @@ def draw_masks(runs: Sequence[MaskRun], groups: Sequence[str], ax: Any) -> None:
 
 def passage_table(journey: Journey) -> Table:
     """Return what the flow is at every saddle and at its end."""
-    rows = [
-        [
-            passage.visit.rank,
-            passage.visit.loss,
-            passage.time,
-            passage.loss,
-            passage.gradient_norm,
-            passage.predicted,
-            passage.distance,
-            list(passage.ranks),
-            passage.outside,
-            passage.fit_loss,
-            passage.fit_distance,
-        ]
-        for passage in journey.passages
-    ]
+    names = "time loss gradient_norm predicted distance ranks outside fit_loss fit_distance"
+    rows = [[each.visit.rank, each.visit.loss, *plain(each, names).values()] for each in journey.passages]
     columns = (
         *("k", "loss of the saddle", "time", "loss of the flow", "gradient norm"),
         *("predicted distance", "distance to the saddle"),

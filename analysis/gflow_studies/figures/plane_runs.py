@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import gflow
+from gflow_studies.powers import exponent
 
 SEEN = 1e-6
 """Rows and columns below this in the top singular pair of their component take no part in its escape."""
@@ -247,9 +248,7 @@ def fitted_order(alphas: Sequence[float], errors: Sequence[float] | np.ndarray) 
     """Return the slope of log(errors) against log(alphas) where rounding does not hide them; None below 3 points."""
     x, y = np.asarray(alphas, dtype=float), np.asarray(errors, dtype=float)
     used = clear(y)
-    if np.count_nonzero(used) < 3:
-        return None
-    return float(np.polyfit(np.log(x[used]), np.log(y[used]), 1)[0])
+    return None if np.count_nonzero(used) < 3 else exponent(x[used], y[used])
 
 
 def overlap_law(rank: int) -> Callable[[np.ndarray], np.ndarray]:

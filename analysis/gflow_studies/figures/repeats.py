@@ -12,6 +12,7 @@ from gflow.statements import Evidence, thm3_premise
 from gflow.statements.claims import Claim
 from gflow.workers import mapped
 from gflow_studies.figures.mask_orbits import random_mask
+from gflow_studies.figures.variances import flow_end
 
 SHAPE = (4, 4)
 RANK_TOL = 1e-4
@@ -194,26 +195,12 @@ def case(kind: gflow.Kind, rank: int, n: int, repeat: int, alphas: Sequence[floa
 def run(problem: gflow.MatrixCompletion, alpha: float, start: np.ndarray, limit: np.ndarray | None) -> RepeatRun:
     """Return how the flow from alpha theta_0 ends."""
     model = gflow.Factorization(problem.shape)
-    theta, status, loss = flow(problem, alpha * start)
+    theta, status, loss = flow_end(problem, alpha * start, float(np.abs(alpha * start).max()) < DIRECT)
     W = model.output(theta)
     distance = None
     if limit is not None:
         distance = float(np.abs(W - limit).max() / max(problem.size, float(np.abs(limit).max())))
     return RepeatRun(alpha, status, np.linalg.svd(W, compute_uv=False), loss, distance)
-
-
-def flow(problem: gflow.MatrixCompletion, theta: np.ndarray) -> tuple[np.ndarray, str, float]:
-    """Return where the flow from theta ends, how, and its loss; small starts are followed in graded columns.
-
-    Raises ``RuntimeError`` if the solver gives up.
-    """
-    if np.abs(theta).max() < DIRECT:
-        path = gflow.graded_flow(problem, theta)
-        return path.final, str(path.status), path.final_loss
-    (end,) = gflow.gradient_flows(problem, theta)
-    if end.failed or end.loss is None:
-        raise RuntimeError(end.message)
-    return end.theta, str(end.status), end.loss
 
 
 def _parts_rank(problem: gflow.MatrixCompletion) -> int | None:

@@ -13,6 +13,7 @@ from gflow.plots import PALETTE
 from gflow.plots.style import DASHES, MARKERS
 from gflow.studies.study import Claim, Columns, Panel, Table
 from gflow.workers import mapped
+from gflow_studies.powers import exponent
 
 TITLE = "Step size and completion: a little off below the edge of stability, another completion beyond it"
 FORMULA = r"\eta = x \cdot 2 / \lambda_{\max}(\nabla^2 R)"
@@ -117,7 +118,7 @@ def claims(result: Result) -> Sequence[Claim]:
     """Return that distances are linear in the step below the edge, and that ends beyond it are flatter and others."""
     below = [step for step in result.config.steps if step <= 0.5 and result.at(step)]
     medians = [float(np.median([each.distance for each in result.at(step)])) for step in below]
-    order = float(np.polyfit(np.log(below), np.log(medians), 1)[0])
+    order = exponent(below, medians)
     statement = "below the edge the median distance from the flow is of order one in the step"
     found = [Claim.bounded("linear", statement, order, 1.0 - ORDER_TOL, 1.0 + ORDER_TOL, reason=f"{len(below)} steps")]
     beyond = [each for step in result.config.steps if step > 1.0 for each in result.at(step)]

@@ -87,11 +87,18 @@ def flow(problem: gflow.MatrixCompletion, start: np.ndarray, scale: float, rtol:
 
 
 def _end(problem: gflow.MatrixCompletion, start: np.ndarray, scale: float, rtol: float) -> tuple[np.ndarray, str]:
-    model = gflow.Factorization(problem.shape)
-    if scale < GRADED_BELOW:
-        path = gflow.graded_flow(problem, start, rtol=rtol)
-        return model.output(path.final), str(path.status)
-    (end,) = gflow.gradient_flows(problem, start, rtol=rtol)
-    if end.failed:
+    theta, status, _ = flow_end(problem, start, scale < GRADED_BELOW, rtol=rtol)
+    return gflow.Factorization(problem.shape).output(theta), status
+
+
+def flow_end(
+    problem: gflow.MatrixCompletion, start: np.ndarray, graded: bool, **options: Any
+) -> tuple[np.ndarray, str, float]:
+    """Return where the flow ends, how, and its loss; raises ``RuntimeError`` if the solver gives up."""
+    if graded:
+        path = gflow.graded_flow(problem, start, **options)
+        return path.final, str(path.status), path.final_loss
+    (end,) = gflow.gradient_flows(problem, start, **options)
+    if end.failed or end.loss is None:
         raise RuntimeError(end.message)
-    return model.output(end.theta), str(end.status)
+    return end.theta, str(end.status), end.loss

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
+from gflow import flow
+from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.limit.orbit.curvature import Curvature
 from gflow.limit.orbit.drift import IMPLICIT, TOL, drift
 from gflow.limit.orbit.growth import FAR_GROWTH, arrives, grows, growth, peak_time
@@ -185,7 +186,7 @@ class _Departing:
         budget = EXPLICIT_BUDGET if dense else self.use.max_evaluations
         options |= {"method": "DOP853", "callback": watch, "max_evaluations": min(budget, self.use.max_evaluations)}
         with np.errstate(over="ignore", invalid="ignore"):  # trial steps that are rejected
-            return gradient_flow(replace(self.objective, output=None), self.launch, center=self.center, **options)
+            return flow.gradient_flow(replace(self.objective, output=None), self.launch, center=self.center, **options)
 
     def exponential(self, watch: Watch, **options: Any) -> tuple[Trajectory, Watch]:
         """Return an orbit whose escape is slow against its fastest decay, past the escape, and a watch of its own."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gflow.plots import Drawing, draw_convergence, power_law
-from gflow.report import Figure
-from gflow.report.limit_figures.runs import FAR_POWERS, SCALE_LABEL, LeftOut, LimitRun, completion_powers, left_over
+from gflow.report.figures import Figure, LeftOut
+from gflow.report.limit_figures.runs import FAR_POWERS, SCALE_LABEL, completion_powers, left_over, limit_runs
 from gflow.statements import Evidence, thm2
 
 MOST_SERIES = 6
@@ -36,13 +36,13 @@ class Series:
         return np.full(len(self.alphas), np.nan) if order is None else power_law(self.alphas, self.errors, order)
 
 
-def convergence_figure(given: Evidence, runs: Sequence[LimitRun]) -> Figure:
+def convergence_figure(given: Evidence) -> Figure:
     """Return errors against alpha: of the escape from every saddle, and of the completion.
 
     Raises ``LeftOut`` if there is nothing to show.
     """
     escapes, failures = escape_series(given)
-    whole, note = completion_series(given, runs)
+    whole, note = completion_series(given)
     if not escapes and whole is None:
         raise LeftOut(f"no escape limit was found ({failures or 'no saddle is left'}), and {note}")
     panels = [(escapes, r"$\alpha$: distance from the saddle", "distance from the limit, relative")] if escapes else []
@@ -76,15 +76,15 @@ def escape_series(given: Evidence) -> tuple[list[Series], str]:
     return found[:MOST_SERIES], "; ".join(f"at {escape}" for escape in met if not escape.exists)
 
 
-def completion_series(given: Evidence, runs: Sequence[LimitRun]) -> tuple[Series | None, str]:
+def completion_series(given: Evidence) -> tuple[Series | None, str]:
     """Return the errors of the completions at several scales, or None, and what there is to say about them."""
     traversal, limit = given.traversal, given.matrix
     q = traversal.order
     if limit is None or q is None:
         return None, "the order q of the completion is not defined: nothing is unobserved, or it is undecided"
-    ends = [(run.log_alpha, run.matrix) for run in runs if run.completion and run.matrix is not None]
+    ends = [(run.log_alpha, run.matrix) for run in given.once(limit_runs) if run.completion and run.matrix is not None]
     pairs = [(log, float(np.abs(W - limit).max())) for log, W in ends]
-    logs, errors = np.array([pair for pair in pairs if pair[1] > left_over(given)]).reshape(-1, 2).T
+    logs, errors = np.array([pair for pair in pairs if pair[1] > given.once(left_over)]).reshape(-1, 2).T
     if len(logs) < 2:
         return None, "the completions differ from the limit by no more than the errors of the integration"
     slopes = np.diff(np.log(errors)) / np.diff(logs)

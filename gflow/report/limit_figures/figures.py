@@ -6,14 +6,19 @@ from types import MappingProxyType
 
 import gflow
 from gflow.report import FigureSet
+from gflow.report.figures import LeftOut, drawn_figures
 from gflow.report.limit_figures.chains import chain_figure
 from gflow.report.limit_figures.convergence import convergence_figure
 from gflow.report.limit_figures.plateaus import plateau_figure
 from gflow.report.limit_figures.polar import polar_figure
-from gflow.report.limit_figures.runs import LeftOut, limit_runs
 from gflow.statements import Evidence, thm2
 
-NAMES = ("limit-convergence", "plateau-times", "chain-of-losses", "polar-view")
+FIGURES = {
+    "limit-convergence": convergence_figure,
+    "plateau-times": plateau_figure,
+    "chain-of-losses": chain_figure,
+    "polar-view": polar_figure,
+}
 
 
 def limit_figures(given: Evidence) -> FigureSet:
@@ -26,21 +31,8 @@ def limit_figures(given: Evidence) -> FigureSet:
     try:
         _require_limit(given)
     except LeftOut as reason:
-        return FigureSet((), MappingProxyType(dict.fromkeys(NAMES, str(reason))))
-    runs = limit_runs(given)
-    makers = (
-        lambda: convergence_figure(given, runs),
-        lambda: plateau_figure(given, runs),
-        lambda: chain_figure(given),
-        lambda: polar_figure(given),
-    )
-    figures, left_out = [], {}
-    for name, make in zip(NAMES, makers, strict=True):
-        try:
-            figures.append(make())
-        except LeftOut as reason:
-            left_out[name] = str(reason)
-    return FigureSet(tuple(figures), MappingProxyType(left_out))
+        return FigureSet((), MappingProxyType(dict.fromkeys(FIGURES, str(reason))))
+    return drawn_figures(given, FIGURES)
 
 
 def _require_limit(given: Evidence) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from gflow.plots import Drawing, draw_plateau_times
-from gflow.report import Figure
-from gflow.report.limit_figures.runs import SCALE_LABEL, LeftOut, LimitRun
+from gflow.report.figures import Figure, LeftOut
+from gflow.report.limit_figures.runs import SCALE_LABEL, LimitRun, limit_runs
 from gflow.statements import Evidence
 
 LARGEST_SCALE = 0.1
@@ -29,13 +28,13 @@ CAPTION = (
 GUIDE_POINTS = 40
 
 
-def plateau_figure(given: Evidence, runs: Sequence[LimitRun]) -> Figure:
+def plateau_figure(given: Evidence) -> Figure:
     """Return waiting times against alpha, predicted and integrated.
 
     Raises ``LeftOut`` if no saddle is waited at, or no trajectory shows it.
     """
     ranks, multiples, levels = predicted_waits(given)
-    shown = [run for run in runs if run.log_alpha < np.log(LARGEST_SCALE)]
+    shown = [run for run in given.once(limit_runs) if run.log_alpha < np.log(LARGEST_SCALE)]
     if not shown or not len(ranks):
         raise LeftOut("no trajectory from a small start waits at a saddle")
     logs = np.array([-run.log_alpha for run in shown])

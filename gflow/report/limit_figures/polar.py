@@ -9,8 +9,7 @@ import numpy as np
 
 import gflow
 from gflow.plots import Drawing, draw_polar
-from gflow.report import Figure
-from gflow.report.limit_figures.runs import LeftOut
+from gflow.report.figures import Figure, LeftOut
 from gflow.statements import Evidence, thm2
 
 MOST_PANELS = 3

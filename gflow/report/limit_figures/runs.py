@@ -31,10 +31,6 @@ LOSS_TOL = 1e-26
 SCALE_LABEL = r"$\alpha$: root mean square of $\theta(0)$"
 
 
-class LeftOut(RuntimeError):
-    """A figure cannot be drawn; the message is the reason, in one sentence."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LimitRun:
     """One trajectory from alpha theta_0, in the units of the matrix.
@@ -72,7 +68,7 @@ def limit_runs(given: Evidence) -> tuple[LimitRun, ...]:
         return ()
     path, unit = given.trajectory, given.unit
     end = given.model.output(path.final) * unit if given.converged else None
-    own = LimitRun(float(np.log(size)), path.times / unit, unit * (unit * path.losses), end, "this study")
+    own = LimitRun(float(np.log(size)), path.times / unit, given.matrix_loss(path.losses), end, "this study")
     theta = given.start / size
     runs = [own, *completion_runs(given, theta), *_all(_graded(given, theta, power) for power in PLATEAU_POWERS)]
     return tuple(sorted(runs, key=lambda run: -run.log_alpha))
@@ -90,7 +86,7 @@ def completion_runs(given: Evidence, theta: np.ndarray) -> list[LimitRun]:
     for _ in range(TRIALS):
         if powers == FAR_POWERS or last is None or last.matrix is None:
             break
-        if np.abs(last.matrix - given.matrix).max() > CLEAR_FACTOR * left_over(given):
+        if np.abs(last.matrix - given.matrix).max() > CLEAR_FACTOR * given.once(left_over):
             break
         powers = tuple(power + LARGER / (given.traversal.order or 1.0) for power in powers)
         last = _graded(given, theta, powers[-1], completion=True)
@@ -152,5 +148,5 @@ def _graded(given: Evidence, theta: np.ndarray, power: float, *, completion: boo
     except gflow.IntegrationFailed:
         return None
     end = given.model.output(path.final) * unit if path.status is gflow.Status.CONVERGED else None
-    losses = unit * (unit * path.losses)
+    losses = given.matrix_loss(path.losses)
     return LimitRun(float(np.log(alpha)), path.times / unit, losses, end, "graded columns", completion)

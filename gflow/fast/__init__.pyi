@@ -1,0 +1,1 @@
+from gflow.fast.jit import installed as installed
