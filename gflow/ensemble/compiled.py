@@ -27,7 +27,8 @@ DOUBT = 0.1
 class CompiledEnd(NamedTuple):
     """The end of a compiled run in the caller's units; ``status`` and ``message`` are those of a ``Trajectory``.
 
-    ``rounding`` is an estimate of how far rounding has changed a column that became large, relative to it.
+    ``rounding`` is an estimate of how far rounding has changed a column that became large, relative to it; ``rest`` is
+    how far an entry of W still moves, None where that was not looked for.
     """
 
     theta: np.ndarray
@@ -41,6 +42,7 @@ class CompiledEnd(NamedTuple):
     n_hessians: int
     n_steps: int
     rounding: float
+    rest: float | None
 
 
 def compiled_end(
@@ -97,7 +99,8 @@ def compiled_end(
     size = max(float(theta @ theta), float(final @ final), 1e-300)
     drift = float(np.linalg.norm(model.conserved(final) - model.conserved(theta))) / size
     counts, lost = (last["evaluations"], last["hessians"], last["steps"]), MARGIN * float(seen.worst)
-    return CompiledEnd(final * root, last["t"] / unit, *endings[code], loss, slope, drift, *counts, lost)
+    rest = unit * last["rest"] if last["rest"] >= 0.0 else None
+    return CompiledEnd(final * root, last["t"] / unit, *endings[code], loss, slope, drift, *counts, lost, rest)
 
 
 def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
@@ -114,8 +117,10 @@ def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
         return None
     relative = min(1.0, end.rounding + end.conservation_drift + STEPS * settings["rtol"])
     size = max(run.subject.unit, float(np.abs(run.model.output(end.theta)).max()))
-    way, unlearned = left(run.objective, end.theta) if end.status == Status.CONVERGED else (0.0, 0.0)
-    known = {name: number for name, number in end._asdict().items() if name != "rounding"}
+    way, unlearned = end.rest or 0.0, 0.0
+    if end.rest is None and end.status == Status.CONVERGED:
+        way, unlearned = left(run.objective, end.theta)
+    known = {name: number for name, number in end._asdict().items() if name not in ("rounding", "rest")}
     known |= {"error": relative * size + way, "message": told(end.message, unlearned)}
     return FlowEnd(**known, method=METHOD)
 

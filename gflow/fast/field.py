@@ -5,12 +5,14 @@ The state is Z = [A; B^T], shape (d1 + d2, r): one row z_i for each row and colu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gflow.fast.jit import compiled
+from gflow.fast.jit import compiled, part
+
+
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 class Entries(NamedTuple):
@@ -45,34 +47,74 @@ def entries_of(problem: Any, rank: int, hidden: int | None = None) -> Entries:
     return Entries(rows, columns + d1, np.array(problem.targets, dtype=float), d1 + d2, rank, d1, hidden)
 
 
-Velocity = Callable[[Entries, np.ndarray, np.ndarray], float]
+@compiled
+def copy(source: np.ndarray, target: np.ndarray) -> None:
+    """Write the numbers of one vector into another."""
+    for k in range(target.size):
+        target[k] = source[k]
 
 
-def velocity_of(width: int) -> Velocity:
-    """Return ``velocity`` for r = ``width``, a constant that the compiler can unroll loops by; 0 is for every r."""
-
-    @compiled
-    def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
-        rank, count = width or entries.rank, entries.targets.size
-        factor, square = -2.0 / count, 0.0
-        result[:] = 0.0
-        for e in range(count):
-            i, j = entries.rows[e] * rank, entries.columns[e] * rank
-            error = -entries.targets[e]
-            for p in range(rank):
-                error += Z[i + p] * Z[j + p]
-            square += error * error
-            error *= factor
-            for p in range(rank):
-                x, y = Z[i + p], Z[j + p]
-                result[i + p] += error * y
-                result[j + p] += error * x
-        return -factor * np.sqrt(square)
-
-    return velocity
+@compiled
+def fill(target: np.ndarray, number: float) -> None:
+    """Write one number into all places of a vector."""
+    for k in range(target.size):
+        target[k] = number
 
 
-velocity_of_four, velocity_of_any = velocity_of(4), velocity_of(0)
+@compiled
+def least(a: float, b: float) -> float:
+    """Return what ``min`` does, which is slower to compile."""
+    return b if b < a else a
+
+
+@compiled
+def most(a: float, b: float) -> float:
+    """Return what ``max`` does."""
+    return b if b > a else a
+
+
+@part
+def velocity_of_any(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
+    """Return and write what ``velocity`` does, for every r."""
+    rank, count = entries.rank, entries.targets.size
+    factor, square = -2.0 / count, 0.0
+    fill(result, 0.0)
+    for e in range(count):
+        i, j = entries.rows[e] * rank, entries.columns[e] * rank
+        error = -entries.targets[e]
+        for p in range(rank):
+            error += Z[i + p] * Z[j + p]
+        square += error * error
+        error *= factor
+        for p in range(rank):
+            x, y = Z[i + p], Z[j + p]
+            result[i + p] += error * y
+            result[j + p] += error * x
+    return -factor * np.sqrt(square)
+
+
+@part
+def velocity_of_four(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
+    """Return and write what ``velocity`` does, for r = 4: rows are one load and one store each."""
+    count = entries.targets.size
+    factor, square = -2.0 / count, 0.0
+    fill(result, 0.0)
+    for e in range(count):
+        i, j = np.uint64(4 * entries.rows[e]), np.uint64(4 * entries.columns[e])  # no places counted from the end
+        x, y, z, w = Z[i], Z[i + ONE], Z[i + TWO], Z[i + THREE]
+        a, b, c, d = Z[j], Z[j + ONE], Z[j + TWO], Z[j + THREE]
+        error = (x * a + y * b) + (z * c + w * d) - entries.targets[e]
+        square += error * error
+        error *= factor
+        result[i] += error * a
+        result[i + ONE] += error * b
+        result[i + TWO] += error * c
+        result[i + THREE] += error * d
+        result[j] += error * x
+        result[j + ONE] += error * y
+        result[j + TWO] += error * z
+        result[j + THREE] += error * w
+    return -factor * np.sqrt(square)
 
 
 @compiled
@@ -88,7 +130,8 @@ def hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
     """Write the upper triangle of the Hessian of the loss at Z into ``result``."""
     rank, count = entries.rank, entries.targets.size
     factor = 2.0 / count
-    result[:] = 0.0
+    for row in range(result.shape[0]):
+        fill(result[row], 0.0)
     for e in range(count):
         i, j = entries.rows[e] * rank, entries.columns[e] * rank
         error = -entries.targets[e]
@@ -157,17 +200,10 @@ def norm(vector: np.ndarray) -> float:
         return np.sqrt(square)
     size = 0.0
     for number in vector:
-        size = max(size, abs(number))
+        size = most(size, abs(number))
     if size <= 1e-300:
         return size
     square = 0.0
     for number in vector:
         square += (number / size) ** 2
     return size * np.sqrt(square)
-
-
-@compiled
-def copy(source: np.ndarray, target: np.ndarray) -> None:
-    """Write the numbers of one vector into another."""
-    for k in range(target.size):
-        target[k] = source[k]

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.integrate import DOP853
 
-from gflow.fast.field import Entries, cholesky, copy, norm, solve, velocity
-from gflow.fast.jit import compiled
+from gflow.fast.field import Entries, cholesky, copy, fill, norm, solve, velocity
+from gflow.fast.jit import compiled, part
 
 STAGES = 12
 A, B, E3, E5 = (table.copy() for table in (DOP853.A, DOP853.B, DOP853.E3, DOP853.E5))
@@ -80,7 +80,7 @@ def combined(weights: np.ndarray, slopes: np.ndarray, count: int, result: np.nda
         s += 1
 
 
-@compiled
+@part
 def explicit_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tuple[float, float, float]:
     """Return the error estimate of a step of DOP853 from Z, (2/n) |E|_F after it, and h times the stiffness met.
 
@@ -90,21 +90,21 @@ def explicit_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tu
     slopes, state = memory.slopes, memory.state
     copy(memory.velocity, slopes[0])
     for s in range(1, STAGES):
-        state[:] = 0.0
+        fill(state, 0.0)
         combined(A[s], slopes, s, state)
         for k in range(state.size):
             state[k] = Z[k] + h * state[k]
         velocity(entries, state, slopes[s])
     before = memory.spare[0]
     copy(state, before)
-    state[:] = 0.0
+    fill(state, 0.0)
     combined(B, slopes, STAGES, state)
     for k in range(state.size):
         state[k] = Z[k] + h * state[k]
     drive = velocity(entries, state, slopes[STAGES])
     third, fifth = memory.spare[1], memory.spare[2]
-    third[:] = 0.0
-    fifth[:] = 0.0
+    fill(third, 0.0)
+    fill(fifth, 0.0)
     combined(E3, slopes, STAGES + 1, third)
     combined(E5, slopes, STAGES + 1, fifth)
     large, small = norm(fifth), 0.1 * norm(third)
@@ -117,7 +117,7 @@ def explicit_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tu
     return error, drive, h * norm(third) / change if change > 0.0 else 0.0
 
 
-@compiled
+@part
 def rosenbrock_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tuple[float, float]:
     """Return the error estimate of a step of Rodas5P from Z and (2/n) |E|_F after it; both inf if h is too long.
 

@@ -1,0 +1,53 @@
+"""How far W still moves from where a compiled flow has converged; the reasoning is that of ``gflow.flow.rest``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gflow.fast.field import Entries, cholesky, copy, hessian, most, norm, solve, velocity
+from gflow.fast.jit import part
+from gflow.fast.steps import Work
+from gflow.flow.rest import NEAR, ROUNDING
+from gflow.policy import EPS
+
+NEWTON_STEPS = 6
+"""Newton steps, damped by |E|, that reach a minimum of which a converged flow is near."""
+
+
+@part
+def rest(entries: Entries, Z: np.ndarray, memory: Work) -> float:
+    """Return the largest change of an entry of W from Z to the minimum nearby, or -1 where there may be more to say.
+
+    At that minimum (2/n) |E|_F, which bounds every growth rate, is below what rounding leaves of the Hessian: nothing
+    waits to grow, and slopes along modes that settle are rounding too.
+    """
+    X, slope, size = memory.spare[0], memory.velocity, norm(Z)
+    copy(Z, X)
+    for _ in range(NEWTON_STEPS):
+        drive, top = velocity(entries, X, slope), 0.0
+        hessian(entries, X, memory.hessian)
+        for k in range(X.size):
+            top = most(top, memory.hessian[k, k])
+        if drive <= ROUNDING * EPS * top:
+            return apart(entries, Z, X)
+        if not cholesky(memory.hessian, 2.0 * drive, memory.factor):
+            return -1.0
+        solve(memory.factor, slope)
+        if not norm(slope) <= NEAR * size:
+            return -1.0
+        for k in range(X.size):
+            X[k] += slope[k]
+    return -1.0
+
+
+@part
+def apart(entries: Entries, Z: np.ndarray, X: np.ndarray) -> float:
+    """Return the largest difference of an entry of W at X from the one at Z."""
+    rank, largest = entries.rank, 0.0
+    for i in range(entries.cut):
+        for j in range(entries.cut, entries.size):
+            change = 0.0
+            for p in range(rank):
+                change += X[i * rank + p] * X[j * rank + p] - Z[i * rank + p] * Z[j * rank + p]
+            largest = most(largest, abs(change))
+    return largest
