@@ -73,7 +73,7 @@ def compiled_end(
     from gflow.fast.field import entries_of
     from gflow.fast.jit import in_time
     from gflow.fast.rounding import MARGIN, errors_of
-    from gflow.fast.run import BUDGET, CONVERGED, DIVERGING, FLAT, HORIZON, NOW, Limits, run
+    from gflow.fast.run import BUDGET, CONVERGED, DIVERGING, DOUBTFUL, FLAT, HORIZON, NOW, Limits, run
     from gflow.fast.saddles import Bottom
     from gflow.fast.steps import work
 
@@ -84,23 +84,27 @@ def compiled_end(
     horizon = FOREVER if t_end is None else t_end * unit
     limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, min(int(max_evaluations), PATIENCE), doubt)
     record = np.zeros(1, NOW)
-    now, entries = record.view(np.recarray)[0], entries_of(inner, model.rank)
+    entries = entries_of(inner, model.rank)
     errors, seen = errors_of(entries, Z)
-    code = in_time(run, entries, Z, limits, now, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))
+    code = in_time(run, entries, Z, limits, record, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))
     last = dict(zip(NOW.names or (), record[0].item(), strict=True))
+    if code == DOUBTFUL or (code == BUDGET and max_evaluations > PATIENCE):
+        return None
     final = model.unstacked(Z.reshape(-1, model.rank))
     with np.errstate(over="ignore"):
         loss = float(0.25 * inner.n_observed * last["drive"] ** 2 * np.float64(unit) * unit)
         slope = float(last["slope"] * np.float64(unit) * (unit / root))
-    endings = {CONVERGED: loss_reached(loss), FLAT: MINIMUM, HORIZON: T_END, DIVERGING: passed(far * root)}
-    endings[BUDGET] = spent(last["evaluations"], max_evaluations)
-    if code not in endings or (code == BUDGET and max_evaluations > PATIENCE):
-        return None
+    if code == CONVERGED:
+        ending = loss_reached(loss)
+    elif code == DIVERGING:
+        ending = passed(far * root)
+    else:
+        ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(last["evaluations"], max_evaluations)}[code]
     size = max(float(theta @ theta), float(final @ final), 1e-300)
     drift = float(np.linalg.norm(model.conserved(final) - model.conserved(theta))) / size
-    counts, lost = (last["evaluations"], last["hessians"], last["steps"]), MARGIN * float(seen.worst)
+    counts, lost = (last["evaluations"], last["hessians"], last["steps"]), MARGIN * float(seen["worst"][0])
     rest = unit * last["rest"] if last["rest"] >= 0.0 else None
-    return CompiledEnd(final * root, last["t"] / unit, *endings[code], loss, slope, drift, *counts, lost, rest)
+    return CompiledEnd(final * root, last["t"] / unit, *ending, loss, slope, drift, *counts, lost, rest)
 
 
 def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:

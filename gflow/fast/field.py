@@ -151,43 +151,60 @@ def hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
 def cholesky(matrix: np.ndarray, shift: float, U: np.ndarray) -> bool:
     """Return whether matrix + shift I = U^T U with U upper triangular; only upper triangles count.
 
-    U is written with the reciprocals of its diagonal, by which ``solve`` multiplies.
+    U is written with the reciprocals of its diagonal, by which ``solve`` multiplies. Four rows are taken together.
     """
     size = matrix.shape[0]
     for i in range(size):
         for j in range(i, size):
             U[i, j] = matrix[i, j]
         U[i, i] += shift
-    for i in range(size):
-        pivot = U[i, i]
-        if not pivot > 0.0:
-            return False
-        inverse = 1.0 / np.sqrt(pivot)
-        U[i, i] = inverse
-        for j in range(i + 1, size):
-            U[i, j] *= inverse
-        for k in range(i + 1, size):
-            part = U[i, k]
-            if part != 0.0:  # rows of A are coupled through columns of B alone
-                for j in range(k, size):
-                    U[k, j] -= part * U[i, j]
+    for i in range(0, size, 4):
+        stop = i + 4 if i + 4 < size else size
+        for k in range(i, stop):
+            if not U[k, k] > 0.0:
+                return False
+            U[k, k] = 1.0 / np.sqrt(U[k, k])
+            for j in range(k + 1, size):
+                U[k, j] *= U[k, k]
+            for m in range(k + 1, stop):
+                for j in range(m, size):
+                    U[m, j] -= U[k, m] * U[k, j]
+        for m in range(stop, size):
+            a, b, c, d = U[i, m], U[i + 1, m], U[i + 2, m], U[i + 3, m]
+            if abs(a) + abs(b) + abs(c) + abs(d) > 0.0:  # rows of A are coupled through columns of B alone
+                for j in range(m, size):
+                    U[m, j] -= (a * U[i, j] + b * U[i + 1, j]) + (c * U[i + 2, j] + d * U[i + 3, j])
     return True
 
 
 @compiled
 def solve(U: np.ndarray, x: np.ndarray) -> None:
-    """Write the solution of U^T U y = x over x, for U as left by ``cholesky``."""
+    """Write the solution of U^T U y = x over x, for U as left by ``cholesky``, four rows together."""
     size = x.size
-    for i in range(size):
-        part = x[i] * U[i, i]
-        x[i] = part
-        for j in range(i + 1, size):
-            x[j] -= part * U[i, j]
-    for i in range(size - 1, -1, -1):
-        total = x[i]
-        for j in range(i + 1, size):
-            total -= U[i, j] * x[j]
-        x[i] = total * U[i, i]
+    for i in range(0, size, 4):
+        stop = i + 4 if i + 4 < size else size
+        for k in range(i, stop):
+            x[k] *= U[k, k]
+            for j in range(k + 1, stop):
+                x[j] -= x[k] * U[k, j]
+        if stop < size:
+            a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
+            for j in range(stop, size):
+                x[j] -= (a * U[i, j] + b * U[i + 1, j]) + (c * U[i + 2, j] + d * U[i + 3, j])
+    for i in range((size - 1) // 4 * 4, -1, -4):
+        stop = i + 4 if i + 4 < size else size
+        if stop < size:
+            a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
+            for j in range(stop, size):
+                a -= U[i, j] * x[j]
+                b -= U[i + 1, j] * x[j]
+                c -= U[i + 2, j] * x[j]
+                d -= U[i + 3, j] * x[j]
+            x[i], x[i + 1], x[i + 2], x[i + 3] = a, b, c, d
+        for k in range(stop - 1, i - 1, -1):
+            for j in range(k + 1, stop):
+                x[k] -= U[k, j] * x[j]
+            x[k] *= U[k, k]
 
 
 @compiled

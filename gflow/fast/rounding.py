@@ -61,8 +61,8 @@ def errors_of(entries: Entries, Z: np.ndarray) -> tuple[Lost, Any]:
     lines[2] = Z
     turned = np.zeros((r, r)), np.zeros(r), np.zeros((3, r, entries.size))
     errors = Lost(lines[0], lines[1], lines[2], np.zeros(entries.targets.size), lines[3], lines[4], *turned)
-    seen = np.zeros(1, SEEN).view(np.recarray)[0]
-    seen.large, seen.seed = r, 1
+    seen = np.zeros(1, SEEN)
+    seen["large"], seen["seed"] = r, 1
     return errors, seen
 
 

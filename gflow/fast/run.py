@@ -25,9 +25,9 @@ ROUNDING = 2.0
 """Rounding units, of the state and of what its slope adds to it, below which the error of a step is not held."""
 STIFF = 4.5
 """The explicit pair is near its limit of stability (about 6) where h times the largest rate exceeds this."""
-PATIENCE = 15
+PATIENCE = 60
 """Steps at that limit, or short steps of the Rosenbrock method, after which the other method is tried."""
-PAYS = 5.0
+PAYS = 9.0
 """A step of the Rosenbrock method costs as much as this many explicit ones."""
 
 NOW = np.dtype(
@@ -168,9 +168,17 @@ def verdict(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, memory: W
 
 @compiled
 def run(
-    entries: Entries, Z: np.ndarray, limits: Limits, now: Any, bottom: Bottom, errors: Lost, seen: Any, memory: Work
+    entries: Entries,
+    Z: np.ndarray,
+    limits: Limits,
+    record: np.ndarray,
+    bottom: Bottom,
+    errors: Lost,
+    watched: np.ndarray,
+    memory: Work,
 ) -> int:
-    """Return how the flow from Z ends; Z becomes the last state, ``now`` and ``seen`` say when and how surely."""
+    """Return how the flow from Z ends; Z becomes the last state, ``record`` and ``watched`` say when and how surely."""
+    now, seen = record[0], watched[0]
     now.drive = velocity(entries, Z, memory.velocity)
     now.radius, now.slope, now.evaluations = norm(Z), norm(memory.velocity), 1
     now.peak, now.low, now.highest = now.slope, now.slope, now.slope

@@ -123,7 +123,7 @@ def rosenbrock_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> 
 
     ``memory`` holds the slope and the Hessian at Z; the new state and its slope are left as by ``explicit_step``.
     """
-    slopes, state = memory.slopes, memory.state
+    slopes, state, coupled = memory.slopes, memory.state, memory.spare[0]
     if not cholesky(memory.hessian, 1.0 / (GAMMA * h), memory.factor):
         return np.inf, np.inf
     for s in range(8):
@@ -134,10 +134,10 @@ def rosenbrock_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> 
             copy(memory.velocity, move)
         else:
             velocity(entries, state, move)
-        for j in range(s):
-            weight = COUPLING[s, j] / h
-            for k in range(state.size):
-                move[k] += weight * slopes[j, k]
+        fill(coupled, 0.0)
+        combined(COUPLING[s], slopes, s, coupled)
+        for k in range(state.size):
+            move[k] += coupled[k] / h
         solve(memory.factor, move)
     for k in range(state.size):
         state[k] += slopes[7, k]
