@@ -83,7 +83,7 @@ def compiled_end(
     far = norm_limit * max(1.0, float(np.linalg.norm(theta)))
     horizon = FOREVER if t_end is None else t_end * unit
     limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, min(int(max_evaluations), PATIENCE), doubt)
-    record = np.zeros(1, NOW)
+    record = np.zeros(1, NOW).view(np.recarray)  # whose items have their fields as attributes without numba too
     entries = entries_of(inner, model.rank)
     errors, seen = errors_of(entries, Z)
     code = in_time(run, entries, Z, limits, record, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gflow.fast.jit import compiled, part
-
+from gflow.fast.jit import lean, part
 
 ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
@@ -47,27 +46,27 @@ def entries_of(problem: Any, rank: int, hidden: int | None = None) -> Entries:
     return Entries(rows, columns + d1, np.array(problem.targets, dtype=float), d1 + d2, rank, d1, hidden)
 
 
-@compiled
+@lean
 def copy(source: np.ndarray, target: np.ndarray) -> None:
     """Write the numbers of one vector into another."""
     for k in range(target.size):
         target[k] = source[k]
 
 
-@compiled
+@lean
 def fill(target: np.ndarray, number: float) -> None:
     """Write one number into all places of a vector."""
     for k in range(target.size):
         target[k] = number
 
 
-@compiled
+@lean
 def least(a: float, b: float) -> float:
     """Return what ``min`` does, which is slower to compile."""
     return b if b < a else a
 
 
-@compiled
+@lean
 def most(a: float, b: float) -> float:
     """Return what ``max`` does."""
     return b if b > a else a
@@ -117,7 +116,7 @@ def velocity_of_four(entries: Entries, Z: np.ndarray, result: np.ndarray) -> flo
     return -factor * np.sqrt(square)
 
 
-@compiled
+@lean
 def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
     """Return (2/n) |E|_F and write Z' = -(2/n) [[0, E], [E^T, 0]] Z into ``result``."""
     if entries.rank == 4:
@@ -125,7 +124,7 @@ def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
     return velocity_of_any(entries, Z, result)
 
 
-@compiled
+@lean
 def hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
     """Write the upper triangle of the Hessian of the loss at Z into ``result``."""
     rank, count = entries.rank, entries.targets.size
@@ -147,7 +146,7 @@ def hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
             result[i + p, j + p] += factor * error
 
 
-@compiled
+@lean
 def cholesky(matrix: np.ndarray, shift: float, U: np.ndarray) -> bool:
     """Return whether matrix + shift I = U^T U with U upper triangular; only upper triangles count.
 
@@ -177,7 +176,7 @@ def cholesky(matrix: np.ndarray, shift: float, U: np.ndarray) -> bool:
     return True
 
 
-@compiled
+@lean
 def solve(U: np.ndarray, x: np.ndarray) -> None:
     """Write the solution of U^T U y = x over x, for U as left by ``cholesky``, four rows together."""
     size = x.size
@@ -207,7 +206,7 @@ def solve(U: np.ndarray, x: np.ndarray) -> None:
             x[k] *= U[k, k]
 
 
-@compiled
+@lean
 def norm(vector: np.ndarray) -> float:
     """Return the Euclidean norm, also where squares underflow."""
     square = 0.0

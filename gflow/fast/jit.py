@@ -32,7 +32,7 @@ def installed() -> bool:
         return False
 
 
-def compiled(function: Function, inline: str = "never") -> Function:
+def compiled(function: Function, **options: Any) -> Function:
     """Return the function compiled to machine code that is kept on disk between runs."""
     if not installed():
         return function
@@ -40,10 +40,18 @@ def compiled(function: Function, inline: str = "never") -> Function:
 
     try:
         with _kept(numba.config):
-            dispatcher: Any = numba.njit(function, cache=True, inline=inline, **OPTIONS)
+            dispatcher: Any = numba.njit(function, cache=True, **OPTIONS, **options)
     except (OSError, RuntimeError):  # nowhere to keep it
-        dispatcher = numba.njit(function, inline=inline, **OPTIONS)
+        dispatcher = numba.njit(function, **OPTIONS, **options)
     return dispatcher
+
+
+def lean(function: Function) -> Function:
+    """Return the function compiled without counts of references: it makes no arrays, and views only of what it has.
+
+    Whole tuples of arrays would be counted at every call, in code that must be written and taken away again.
+    """
+    return compiled(function, _nrt=False)
 
 
 def part(function: Function) -> Function:
@@ -52,7 +60,7 @@ def part(function: Function) -> Function:
     What is called by itself is optimised and turned into machine code by itself, and again in all that call it, and
     again in what these are called by: what has a single caller is compiled many times faster as a part of it.
     """
-    return compiled(function, inline="always")
+    return compiled(function, inline="always", _nrt=False)
 
 
 def in_time(function: Callable[..., Any], *arguments: Any) -> Any:

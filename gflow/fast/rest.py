@@ -11,7 +11,9 @@ from gflow.flow.rest import NEAR, ROUNDING
 from gflow.policy import EPS
 
 NEWTON_STEPS = 6
-"""Newton steps, damped by |E|, that reach a minimum of which a converged flow is near."""
+"""Steps of Gauss and Newton that reach the minimum which a converged flow is near."""
+DAMPING = 1e-10
+"""Their damping, relative to the curvature: what settles no faster may wait, and rounding stays out of the rest."""
 
 
 @part
@@ -30,7 +32,8 @@ def rest(entries: Entries, Z: np.ndarray, memory: Work) -> float:
             top = most(top, memory.hessian[k, k])
         if drive <= ROUNDING * EPS * top:
             return apart(entries, Z, X)
-        if not cholesky(memory.hessian, 2.0 * drive, memory.factor):
+        straighten(entries, X, memory.hessian)
+        if not cholesky(memory.hessian, DAMPING * top, memory.factor):
             return -1.0
         solve(memory.factor, slope)
         if not norm(slope) <= NEAR * size:
@@ -38,6 +41,19 @@ def rest(entries: Entries, Z: np.ndarray, memory: Work) -> float:
         for k in range(X.size):
             X[k] += slope[k]
     return -1.0
+
+
+@part
+def straighten(entries: Entries, X: np.ndarray, matrix: np.ndarray) -> None:
+    """Take the part of E out of the Hessian: it would turn the steps into directions that the flow does not take."""
+    rank = entries.rank
+    for e in range(entries.targets.size):
+        i, j = entries.rows[e] * rank, entries.columns[e] * rank
+        error = -entries.targets[e]
+        for p in range(rank):
+            error += X[i + p] * X[j + p]
+        for p in range(rank):
+            matrix[i + p, j + p] -= 2.0 / entries.targets.size * error
 
 
 @part

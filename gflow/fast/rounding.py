@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gflow.fast.field import Entries, copy, fill, most, norm
-from gflow.fast.jit import compiled, part
+from gflow.fast.jit import lean, part
 from gflow.fast.spectrum import orthogonal
 from gflow.flow.rounding import DRIFT_ROUNDING, IDLE
 from gflow.policy import EPS
@@ -61,12 +61,12 @@ def errors_of(entries: Entries, Z: np.ndarray) -> tuple[Lost, Any]:
     lines[2] = Z
     turned = np.zeros((r, r)), np.zeros(r), np.zeros((3, r, entries.size))
     errors = Lost(lines[0], lines[1], lines[2], np.zeros(entries.targets.size), lines[3], lines[4], *turned)
-    seen = np.zeros(1, SEEN)
+    seen = np.zeros(1, SEEN).view(np.recarray)
     seen["large"], seen["seed"] = r, 1
     return errors, seen
 
 
-@compiled
+@lean
 def residuals(entries: Entries, Z: np.ndarray, slopes: np.ndarray) -> None:
     """Write (2/n) E at the observed entries into ``slopes``."""
     rank, count = entries.rank, entries.targets.size
@@ -78,7 +78,7 @@ def residuals(entries: Entries, Z: np.ndarray, slopes: np.ndarray) -> None:
         slopes[e] = 2.0 / count * error
 
 
-@compiled
+@lean
 def grow(entries: Entries, errors: Lost, dt: float, parts: int) -> None:
     """Write exp(-dt [[0, G], [G^T, 0]]) times the sample over it, G being the slopes."""
     rank, sample, term, spare = entries.rank, errors.sample, errors.term, errors.spare
@@ -160,7 +160,7 @@ def meet(entries: Entries, Z: np.ndarray, errors: Lost, seen: Any) -> None:
             errors.sample[k * entries.rank + q] = total
 
 
-@compiled
+@lean
 def along(axes: np.ndarray, Z: np.ndarray, result: np.ndarray) -> None:
     """Write the components of the rows of Z along each axis into a row of ``result``."""
     rank = axes.shape[0]

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gflow.fast.field import Entries, cholesky, copy, hessian, least, most, norm, velocity
-from gflow.fast.jit import compiled, part
-from gflow.fast.rounding import MARGIN, Lost, note
+from gflow.fast.jit import lean, part
 from gflow.fast.rest import rest
+from gflow.fast.rounding import MARGIN, Lost, note
 from gflow.fast.saddles import Bottom, certain, unstable
 from gflow.fast.steps import STAGES, Work, explicit_step, rosenbrock_step
 from gflow.flow.saddles import TURN
@@ -166,7 +166,7 @@ def verdict(entries: Entries, Z: np.ndarray, limits: Limits, now: Any, memory: W
     return GOING
 
 
-@compiled
+@lean
 def run(
     entries: Entries,
     Z: np.ndarray,

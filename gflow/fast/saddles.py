@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gflow.fast.field import Entries, fill, hessian, most, norm, velocity
-from gflow.fast.jit import compiled, part
+from gflow.fast.jit import lean, part
 from gflow.fast.spectrum import eigenvalues
 from gflow.fast.steps import Work
 from gflow.flow.saddles import DOUBT, DRIFT, FLATNESS, LARGEST_EXPONENT, PASSIVE
@@ -32,7 +32,7 @@ class Bottom(NamedTuple):
     rates: np.ndarray
 
 
-@compiled
+@lean
 def unstable(entries: Entries, Z: np.ndarray, slope: float, memory: Work) -> int:
     """Return how many modes at Z are unstable; their growth rates are left in ``memory.spare[0]``, falling.
 

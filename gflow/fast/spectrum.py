@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.fast.field import norm
-from gflow.fast.jit import compiled, part
+from gflow.fast.jit import lean, part
 from gflow.policy import EPS
 
 ROUNDS = 60
@@ -137,7 +137,7 @@ def orthogonal(columns: np.ndarray, axes: np.ndarray, sizes: np.ndarray) -> None
                 turn(axes, p, q, np.inf)
 
 
-@compiled
+@lean
 def turn(rows: np.ndarray, p: int, q: int, tangent: float) -> None:
     """Turn two rows by an angle with that tangent; an infinite one exchanges them."""
     cosine = 1.0 / np.sqrt(tangent * tangent + 1.0)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.integrate import DOP853
 
 from gflow.fast.field import Entries, cholesky, copy, fill, norm, solve, velocity
-from gflow.fast.jit import compiled, part
+from gflow.fast.jit import lean, part
 
 STAGES = 12
 A, B, E3, E5 = (table.copy() for table in (DOP853.A, DOP853.B, DOP853.E3, DOP853.E5))
@@ -64,7 +64,7 @@ def work(size: int) -> Work:
     return Work(stages, np.zeros(size), np.zeros(size), square[0], square[1], np.zeros((3, size)))
 
 
-@compiled
+@lean
 def combined(weights: np.ndarray, slopes: np.ndarray, count: int, result: np.ndarray) -> None:
     """Add the sum of weights_s slopes_s over the first ``count`` stages to ``result``, four of them in one pass."""
     s = 0
