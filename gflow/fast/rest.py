@@ -45,7 +45,7 @@ def rest(entries: Entries, Z: np.ndarray, memory: Work) -> float:
 
 @part
 def straighten(entries: Entries, X: np.ndarray, matrix: np.ndarray) -> None:
-    """Take the part of E out of the Hessian: it would turn the steps into directions that the flow does not take."""
+    """Write the Hessian without the part of E, which would turn the steps into directions that the flow avoids."""
     rank = entries.rank
     for e in range(entries.targets.size):
         i, j = entries.rows[e] * rank, entries.columns[e] * rank

@@ -82,7 +82,7 @@ def tridiagonal(matrix: np.ndarray, diagonal: np.ndarray, beside: np.ndarray, v:
 
 @part
 def chase(values: np.ndarray, beside: np.ndarray, first: int, last: int) -> None:
-    """Take one implicit QL step on the rows ``first`` to ``last`` of a tridiagonal matrix."""
+    """Write what one implicit QL step makes of the rows ``first`` to ``last`` of a tridiagonal matrix."""
     ratio = (values[first + 1] - values[first]) / (2.0 * beside[first])
     root = np.sqrt(ratio * ratio + 1.0)
     bulge = values[last] - values[first] + beside[first] / (ratio + (root if ratio >= 0.0 else -root))
@@ -108,8 +108,10 @@ def chase(values: np.ndarray, beside: np.ndarray, first: int, last: int) -> None
 
 @part
 def orthogonal(columns: np.ndarray, axes: np.ndarray, sizes: np.ndarray) -> None:
-    """Turn the columns of a matrix, the rows of ``columns``, and the rows of ``axes`` with them, until they are normal
-    to each other; they are sorted by their norms, which are written into ``sizes`` and fall."""
+    """Write columns, the rows of ``columns``, over themselves, turned until they are normal to each other.
+
+    The rows of ``axes`` turn with them. Both are sorted by the norms of the columns, which are written into ``sizes``.
+    """
     for _ in range(ROUNDS):
         turned = False
         for p in range(sizes.size - 1):
@@ -139,7 +141,7 @@ def orthogonal(columns: np.ndarray, axes: np.ndarray, sizes: np.ndarray) -> None
 
 @lean
 def turn(rows: np.ndarray, p: int, q: int, tangent: float) -> None:
-    """Turn two rows by an angle with that tangent; an infinite one exchanges them."""
+    """Write two rows turned by an angle with that tangent; an infinite one exchanges them."""
     cosine = 1.0 / np.sqrt(tangent * tangent + 1.0)
     sine = cosine * tangent if tangent < np.inf else 1.0
     for k in range(rows.shape[1]):

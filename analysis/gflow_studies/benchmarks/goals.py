@@ -51,7 +51,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class GoalRow:
-    """One line of the table; ``ratio`` and ``allowed`` are in yardsticks or of two sides, ``stored`` is of an earlier run."""
+    """One line of the table; ``ratio`` and ``allowed`` are in yardsticks, or of two sides; ``stored`` is older."""
 
     name: str
     title: str
