@@ -49,7 +49,7 @@ def compiled(function: Function, **options: Any) -> Function:
 def lean(function: Function) -> Function:
     """Return the function compiled without counts of references: it makes no arrays, and views only of what it has.
 
-    Whole tuples of arrays would be counted at every call, in code that must be written and taken away again.
+    Whole tuples of arrays would be counted at every call.
     """
     return compiled(function, _nrt=False)
 
@@ -57,8 +57,8 @@ def lean(function: Function) -> Function:
 def part(function: Function) -> Function:
     """Return the function compiled as a part of those that call it.
 
-    What is called by itself is optimised and turned into machine code by itself, and again in all that call it, and
-    again in what these are called by: what has a single caller is compiled many times faster as a part of it.
+    What is called by itself is made into machine code by itself, and again in all that call it: for what has one
+    caller that is in vain.
     """
     return compiled(function, inline="always", _nrt=False)
 
