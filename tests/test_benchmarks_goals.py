@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from gflow_studies.benchmarks import goal_list, store
+from gflow_studies.benchmarks import goal_list, store, user_functions
 from gflow_studies.benchmarks.goals import YARDSTICK, Goal, GoalRow, Spent, reached, stored_ratios, told
 
 import gflow
@@ -68,6 +69,18 @@ def test_stored_ratios_are_of_known_goals_and_are_written_beside_the_others(tmp_
     store([row(2.0).to_dict()], tmp_path / "ratios.json")
     store([GoalRow("two", "t", 1.0, 3.0, 1.0, None).to_dict()], tmp_path / "ratios.json")
     assert json.loads((tmp_path / "ratios.json").read_text()) == {"one": 2.0, "two": 3.0}
+
+
+def test_a_goal_of_two_sides_has_their_ratio_and_a_wrong_answer_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    sided = Goal("sided", "t", 0.0, lambda: Spent(seconds=2.0, ratio=1.5), 1, most=1.3)
+    (found,) = reached([sided], lambda: None, {})
+    assert (found.seconds, found.ratio, found.allowed, found.verdict) == (2.0, 1.5, 1.3, "short")
+    assert user_functions.hessian_columns().ratio is not None
+    whole = user_functions.network()
+    bent = replace(whole[0], hessian=lambda theta: np.eye(18))
+    monkeypatch.setattr(user_functions, "network", lambda: (bent, *whole[1:]))
+    with pytest.raises(ValueError, match="the two Hessians"):
+        user_functions.hessian_columns()
 
 
 def test_the_small_network_passes_its_check_and_the_yardstick_converges() -> None:

@@ -17,7 +17,9 @@ from gflow.data import example
 from gflow.ensemble.compiled import CompiledEnd, compiled_end
 from gflow.fast import jit
 from gflow.fast.field import Entries, cholesky, copy, entries_of, hessian, norm, solve, velocity
+from gflow.fast.spectrum import eigenvalues, orthogonal
 from gflow.fast.steps import STAGES, explicit_step, rosenbrock_step, work
+from gflow.flow.rest import left
 
 ROOT = Path(__file__).resolve().parent.parent
 USUAL = {"rtol": 1e-8, "t_end": None, "loss_tol": 1e-20, "gradient_tol": 1e-12, "norm_limit": 1e4}
@@ -297,3 +299,46 @@ def test_a_tail_too_flat_for_compiled_code_is_left_to_scipy_and_ends() -> None:
     start = 1e-3 * gflow.Factorization(problem.shape).random(np.random.default_rng(1))
     (end,) = gflow.gradient_flows(problem, start, rtol=1e-10)
     assert str(end.status) == "converged" and end.method == "LSODA"
+
+
+def test_eigenvalues_are_those_of_lapack() -> None:
+    rng = np.random.default_rng(5)
+    for size in (1, 2, 7, 32):
+        X = rng.standard_normal((size, max(size // 2, 1)))
+        for S in (X @ X.T, np.diag(np.arange(size) - 3.0), X @ X.T - 10.0 * np.eye(size), np.zeros((size, size))):
+            values, spare = np.empty(size), np.empty((2, size))
+            eigenvalues(np.triu(S), values, spare[0], spare[1])
+            np.testing.assert_allclose(values, np.linalg.eigvalsh(S), atol=1e-13 * max(1.0, np.abs(S).max()) * size)
+
+
+def test_small_singular_values_are_right_to_their_last_digits() -> None:
+    rng = np.random.default_rng(6)
+    U, V = (np.linalg.qr(rng.standard_normal((k, 4)))[0] for k in (8, 4))
+    exact = np.array([2.0, 1.0, 1e-9, 1e-20])
+    Z = U * exact
+    columns, axes, sizes = (Z @ np.diag([1.0, 1.0, 1.0, 1.0])).T.copy(), np.eye(4), np.empty(4)
+    orthogonal(columns, axes, sizes)
+    np.testing.assert_allclose(sizes, exact, rtol=1e-13)
+    turned, axes = (Z[:, [3, 1, 0, 2]] @ V.T).T.copy(), np.eye(4)
+    orthogonal(turned, axes, sizes)
+    np.testing.assert_allclose(sizes[:2], exact[:2], rtol=1e-13)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(4), atol=1e-14)
+    np.testing.assert_allclose(turned.T @ axes, Z[:, [3, 1, 0, 2]] @ V.T, atol=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_left_at_the_end_is_what_the_engine_says(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    problem = random_problem(rng, (4, 4), int(rng.integers(1, 4)), int(rng.integers(9, 16)))
+    model = gflow.Factorization(problem.shape)
+    end = end_of(problem, model.random(rng, 1e-8), loss_tol=float(10.0 ** rng.integers(-14, -8)))
+    assert end is not None and end.status == "converged"
+    last = end_of(problem, end.theta, loss_tol=1e-26, rtol=1e-11)
+    assert last is not None
+    moves = np.abs(model.output(last.theta) - model.output(end.theta)).max()
+    way, unlearned = left(gflow.Objective.of(problem, model), end.theta)
+    assert unlearned == 0.0 and way == pytest.approx(moves, rel=1e-3)
+    if end.rest is None:  # that the engine is asked for
+        assert moves > 1e-4 * problem.size
+    else:
+        assert end.rest == pytest.approx(moves, rel=1e-3)

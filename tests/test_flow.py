@@ -641,6 +641,24 @@ def test_where_every_direction_is_active_a_large_residual_is_still_searched_for_
     assert saddle.rates == pytest.approx([2 * (32.0 - 16.0) / 300_000], rel=1e-3)
 
 
+# Record
+
+
+def test_slopes_that_the_steps_have_seen_are_not_evaluated_again() -> None:
+    free = Objective.autodiff(lambda theta: anp.sum(theta**4) / 4 + theta[0] * theta[1], 2)
+    asked: list[np.ndarray] = []
+
+    def gradient(theta: np.ndarray) -> np.ndarray:
+        asked.append(theta)
+        return free.gradient(theta)
+
+    path = gradient_flow(dataclasses.replace(free, gradient=gradient), np.array([1.0, 0.3]), t_end=3.0, error_tol=None)
+    assert path.n_gradients <= len(asked) <= path.n_gradients + 3 and path.n_steps > 50
+    exact = np.array([np.linalg.norm(free.gradient(theta)) for theta in path.states])
+    np.testing.assert_allclose(path.gradient_norms, exact, rtol=1e-6)
+    assert path.gradient_norms[-1] == pytest.approx(exact[-1], rel=1e-14)
+
+
 # Drift
 
 

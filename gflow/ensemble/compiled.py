@@ -27,7 +27,8 @@ DOUBT = 0.1
 class CompiledEnd(NamedTuple):
     """The end of a compiled run in the caller's units; ``status`` and ``message`` are those of a ``Trajectory``.
 
-    ``rounding`` is an estimate of how far rounding has changed a column that became large, relative to it.
+    ``rounding`` is an estimate of how far rounding has changed a column that became large, relative to it; ``rest`` is
+    how far an entry of W still moves, None where that was not looked for.
     """
 
     theta: np.ndarray
@@ -41,6 +42,7 @@ class CompiledEnd(NamedTuple):
     n_hessians: int
     n_steps: int
     rounding: float
+    rest: float | None
 
 
 def compiled_end(
@@ -71,7 +73,7 @@ def compiled_end(
     from gflow.fast.field import entries_of
     from gflow.fast.jit import in_time
     from gflow.fast.rounding import MARGIN, errors_of
-    from gflow.fast.run import BUDGET, CONVERGED, DIVERGING, FLAT, HORIZON, NOW, Limits, run
+    from gflow.fast.run import BUDGET, CONVERGED, DIVERGING, DOUBTFUL, FLAT, HORIZON, NOW, Limits, run
     from gflow.fast.saddles import Bottom
     from gflow.fast.steps import work
 
@@ -81,23 +83,28 @@ def compiled_end(
     far = norm_limit * max(1.0, float(np.linalg.norm(theta)))
     horizon = FOREVER if t_end is None else t_end * unit
     limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, min(int(max_evaluations), PATIENCE), doubt)
-    record = np.zeros(1, NOW)
-    now, entries = record.view(np.recarray)[0], entries_of(inner, model.rank)
+    record = np.zeros(1, NOW).view(np.recarray)  # whose items have their fields as attributes without numba too
+    entries = entries_of(inner, model.rank)
     errors, seen = errors_of(entries, Z)
-    code = in_time(run, entries, Z, limits, now, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))
+    code = in_time(run, entries, Z, limits, record, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))
     last = dict(zip(NOW.names or (), record[0].item(), strict=True))
+    if code == DOUBTFUL or (code == BUDGET and max_evaluations > PATIENCE):
+        return None
     final = model.unstacked(Z.reshape(-1, model.rank))
     with np.errstate(over="ignore"):
         loss = float(0.25 * inner.n_observed * last["drive"] ** 2 * np.float64(unit) * unit)
         slope = float(last["slope"] * np.float64(unit) * (unit / root))
-    endings = {CONVERGED: loss_reached(loss), FLAT: MINIMUM, HORIZON: T_END, DIVERGING: passed(far * root)}
-    endings[BUDGET] = spent(last["evaluations"], max_evaluations)
-    if code not in endings or (code == BUDGET and max_evaluations > PATIENCE):
-        return None
+    if code == CONVERGED:
+        ending = loss_reached(loss)
+    elif code == DIVERGING:
+        ending = passed(far * root)
+    else:
+        ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(last["evaluations"], max_evaluations)}[code]
     size = max(float(theta @ theta), float(final @ final), 1e-300)
     drift = float(np.linalg.norm(model.conserved(final) - model.conserved(theta))) / size
-    counts, lost = (last["evaluations"], last["hessians"], last["steps"]), MARGIN * float(seen.worst)
-    return CompiledEnd(final * root, last["t"] / unit, *endings[code], loss, slope, drift, *counts, lost)
+    counts, lost = (last["evaluations"], last["hessians"], last["steps"]), MARGIN * float(seen["worst"][0])
+    rest = unit * last["rest"] if last["rest"] >= 0.0 else None
+    return CompiledEnd(final * root, last["t"] / unit, *ending, loss, slope, drift, *counts, lost, rest)
 
 
 def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
@@ -114,8 +121,10 @@ def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
         return None
     relative = min(1.0, end.rounding + end.conservation_drift + STEPS * settings["rtol"])
     size = max(run.subject.unit, float(np.abs(run.model.output(end.theta)).max()))
-    way, unlearned = left(run.objective, end.theta) if end.status == Status.CONVERGED else (0.0, 0.0)
-    known = {name: number for name, number in end._asdict().items() if name != "rounding"}
+    way, unlearned = end.rest or 0.0, 0.0
+    if end.rest is None and end.status == Status.CONVERGED:
+        way, unlearned = left(run.objective, end.theta)
+    known = {name: number for name, number in end._asdict().items() if name not in ("rounding", "rest")}
     known |= {"error": relative * size + way, "message": told(end.message, unlearned)}
     return FlowEnd(**known, method=METHOD)
 

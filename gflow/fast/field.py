@@ -5,12 +5,13 @@ The state is Z = [A; B^T], shape (d1 + d2, r): one row z_i for each row and colu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gflow.fast.jit import compiled
+from gflow.fast.jit import lean, part
+
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 class Entries(NamedTuple):
@@ -45,37 +46,77 @@ def entries_of(problem: Any, rank: int, hidden: int | None = None) -> Entries:
     return Entries(rows, columns + d1, np.array(problem.targets, dtype=float), d1 + d2, rank, d1, hidden)
 
 
-Velocity = Callable[[Entries, np.ndarray, np.ndarray], float]
+@lean
+def copy(source: np.ndarray, target: np.ndarray) -> None:
+    """Write the numbers of one vector into another."""
+    for k in range(target.size):
+        target[k] = source[k]
 
 
-def velocity_of(width: int) -> Velocity:
-    """Return ``velocity`` for r = ``width``, a constant that the compiler can unroll loops by; 0 is for every r."""
-
-    @compiled
-    def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
-        rank, count = width or entries.rank, entries.targets.size
-        factor, square = -2.0 / count, 0.0
-        result[:] = 0.0
-        for e in range(count):
-            i, j = entries.rows[e] * rank, entries.columns[e] * rank
-            error = -entries.targets[e]
-            for p in range(rank):
-                error += Z[i + p] * Z[j + p]
-            square += error * error
-            error *= factor
-            for p in range(rank):
-                x, y = Z[i + p], Z[j + p]
-                result[i + p] += error * y
-                result[j + p] += error * x
-        return -factor * np.sqrt(square)
-
-    return velocity
+@lean
+def fill(target: np.ndarray, number: float) -> None:
+    """Write one number into all places of a vector."""
+    for k in range(target.size):
+        target[k] = number
 
 
-velocity_of_four, velocity_of_any = velocity_of(4), velocity_of(0)
+@lean
+def least(a: float, b: float) -> float:
+    """Return what ``min`` does, which is slower to compile."""
+    return b if b < a else a
 
 
-@compiled
+@lean
+def most(a: float, b: float) -> float:
+    """Return what ``max`` does."""
+    return b if b > a else a
+
+
+@part
+def velocity_of_any(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
+    """Return and write what ``velocity`` does, for every r."""
+    rank, count = entries.rank, entries.targets.size
+    factor, square = -2.0 / count, 0.0
+    fill(result, 0.0)
+    for e in range(count):
+        i, j = entries.rows[e] * rank, entries.columns[e] * rank
+        error = -entries.targets[e]
+        for p in range(rank):
+            error += Z[i + p] * Z[j + p]
+        square += error * error
+        error *= factor
+        for p in range(rank):
+            x, y = Z[i + p], Z[j + p]
+            result[i + p] += error * y
+            result[j + p] += error * x
+    return -factor * np.sqrt(square)
+
+
+@part
+def velocity_of_four(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
+    """Return and write what ``velocity`` does, for r = 4: rows are one load and one store each."""
+    count = entries.targets.size
+    factor, square = -2.0 / count, 0.0
+    fill(result, 0.0)
+    for e in range(count):
+        i, j = np.uint64(4 * entries.rows[e]), np.uint64(4 * entries.columns[e])  # no places counted from the end
+        x, y, z, w = Z[i], Z[i + ONE], Z[i + TWO], Z[i + THREE]
+        a, b, c, d = Z[j], Z[j + ONE], Z[j + TWO], Z[j + THREE]
+        error = (x * a + y * b) + (z * c + w * d) - entries.targets[e]
+        square += error * error
+        error *= factor
+        result[i] += error * a
+        result[i + ONE] += error * b
+        result[i + TWO] += error * c
+        result[i + THREE] += error * d
+        result[j] += error * x
+        result[j + ONE] += error * y
+        result[j + TWO] += error * z
+        result[j + THREE] += error * w
+    return -factor * np.sqrt(square)
+
+
+@lean
 def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
     """Return (2/n) |E|_F and write Z' = -(2/n) [[0, E], [E^T, 0]] Z into ``result``."""
     if entries.rank == 4:
@@ -83,12 +124,13 @@ def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
     return velocity_of_any(entries, Z, result)
 
 
-@compiled
+@lean
 def hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
     """Write the upper triangle of the Hessian of the loss at Z into ``result``."""
     rank, count = entries.rank, entries.targets.size
     factor = 2.0 / count
-    result[:] = 0.0
+    for row in range(result.shape[0]):
+        fill(result[row], 0.0)
     for e in range(count):
         i, j = entries.rows[e] * rank, entries.columns[e] * rank
         error = -entries.targets[e]
@@ -104,50 +146,67 @@ def hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
             result[i + p, j + p] += factor * error
 
 
-@compiled
+@lean
 def cholesky(matrix: np.ndarray, shift: float, U: np.ndarray) -> bool:
     """Return whether matrix + shift I = U^T U with U upper triangular; only upper triangles count.
 
-    U is written with the reciprocals of its diagonal, by which ``solve`` multiplies.
+    U is written with the reciprocals of its diagonal, by which ``solve`` multiplies. Four rows are taken together.
     """
     size = matrix.shape[0]
     for i in range(size):
         for j in range(i, size):
             U[i, j] = matrix[i, j]
         U[i, i] += shift
-    for i in range(size):
-        pivot = U[i, i]
-        if not pivot > 0.0:
-            return False
-        inverse = 1.0 / np.sqrt(pivot)
-        U[i, i] = inverse
-        for j in range(i + 1, size):
-            U[i, j] *= inverse
-        for k in range(i + 1, size):
-            part = U[i, k]
-            if part != 0.0:  # rows of A are coupled through columns of B alone
-                for j in range(k, size):
-                    U[k, j] -= part * U[i, j]
+    for i in range(0, size, 4):
+        stop = i + 4 if i + 4 < size else size
+        for k in range(i, stop):
+            if not U[k, k] > 0.0:
+                return False
+            U[k, k] = 1.0 / np.sqrt(U[k, k])
+            for j in range(k + 1, size):
+                U[k, j] *= U[k, k]
+            for m in range(k + 1, stop):
+                for j in range(m, size):
+                    U[m, j] -= U[k, m] * U[k, j]
+        for m in range(stop, size):
+            a, b, c, d = U[i, m], U[i + 1, m], U[i + 2, m], U[i + 3, m]
+            if abs(a) + abs(b) + abs(c) + abs(d) > 0.0:  # rows of A are coupled through columns of B alone
+                for j in range(m, size):
+                    U[m, j] -= (a * U[i, j] + b * U[i + 1, j]) + (c * U[i + 2, j] + d * U[i + 3, j])
     return True
 
 
-@compiled
+@lean
 def solve(U: np.ndarray, x: np.ndarray) -> None:
-    """Write the solution of U^T U y = x over x, for U as left by ``cholesky``."""
+    """Write the solution of U^T U y = x over x, for U as left by ``cholesky``, four rows together."""
     size = x.size
-    for i in range(size):
-        part = x[i] * U[i, i]
-        x[i] = part
-        for j in range(i + 1, size):
-            x[j] -= part * U[i, j]
-    for i in range(size - 1, -1, -1):
-        total = x[i]
-        for j in range(i + 1, size):
-            total -= U[i, j] * x[j]
-        x[i] = total * U[i, i]
+    for i in range(0, size, 4):
+        stop = i + 4 if i + 4 < size else size
+        for k in range(i, stop):
+            x[k] *= U[k, k]
+            for j in range(k + 1, stop):
+                x[j] -= x[k] * U[k, j]
+        if stop < size:
+            a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
+            for j in range(stop, size):
+                x[j] -= (a * U[i, j] + b * U[i + 1, j]) + (c * U[i + 2, j] + d * U[i + 3, j])
+    for i in range((size - 1) // 4 * 4, -1, -4):
+        stop = i + 4 if i + 4 < size else size
+        if stop < size:
+            a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
+            for j in range(stop, size):
+                a -= U[i, j] * x[j]
+                b -= U[i + 1, j] * x[j]
+                c -= U[i + 2, j] * x[j]
+                d -= U[i + 3, j] * x[j]
+            x[i], x[i + 1], x[i + 2], x[i + 3] = a, b, c, d
+        for k in range(stop - 1, i - 1, -1):
+            for j in range(k + 1, stop):
+                x[k] -= U[k, j] * x[j]
+            x[k] *= U[k, k]
 
 
-@compiled
+@lean
 def norm(vector: np.ndarray) -> float:
     """Return the Euclidean norm, also where squares underflow."""
     square = 0.0
@@ -157,17 +216,10 @@ def norm(vector: np.ndarray) -> float:
         return np.sqrt(square)
     size = 0.0
     for number in vector:
-        size = max(size, abs(number))
+        size = most(size, abs(number))
     if size <= 1e-300:
         return size
     square = 0.0
     for number in vector:
         square += (number / size) ** 2
     return size * np.sqrt(square)
-
-
-@compiled
-def copy(source: np.ndarray, target: np.ndarray) -> None:
-    """Write the numbers of one vector into another."""
-    for k in range(target.size):
-        target[k] = source[k]

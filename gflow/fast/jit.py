@@ -14,7 +14,7 @@ from gflow import watch
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 HERE = Path(__file__).resolve().parent
-CONSTANTS = ("rosenbrock", "rounding", "saddles")
+CONSTANTS = ("rest", "rosenbrock", "rounding", "saddles")
 """The modules of ``gflow.flow`` whose constants are compiled in."""
 WATCHED_SECONDS = 0.1
 """Between two looks at the watch while something is compiled."""
@@ -30,7 +30,7 @@ def installed() -> bool:
         return False
 
 
-def compiled(function: Function) -> Function:
+def compiled(function: Function, **options: Any) -> Function:
     """Return the function compiled to machine code that is kept on disk between runs."""
     if not installed():
         return function
@@ -38,10 +38,27 @@ def compiled(function: Function) -> Function:
 
     try:
         with _kept(numba.config):
-            dispatcher: Any = numba.njit(function, cache=True, **OPTIONS)
+            dispatcher: Any = numba.njit(function, cache=True, **OPTIONS, **options)
     except (OSError, RuntimeError):  # nowhere to keep it
-        dispatcher = numba.njit(function, **OPTIONS)
+        dispatcher = numba.njit(function, **OPTIONS, **options)
     return dispatcher
+
+
+def lean(function: Function) -> Function:
+    """Return the function compiled without counts of references: it makes no arrays, and views only of what it has.
+
+    Whole tuples of arrays would be counted at every call.
+    """
+    return compiled(function, _nrt=False)
+
+
+def part(function: Function) -> Function:
+    """Return the function compiled as a part of those that call it.
+
+    What is called by itself is made into machine code by itself, and again in all that call it: for what has one
+    caller that is in vain.
+    """
+    return compiled(function, inline="always", _nrt=False)
 
 
 def in_time(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gflow.fast.field import Entries, hessian, norm, velocity
-from gflow.fast.jit import compiled
+from gflow.fast.field import Entries, fill, hessian, most, norm, velocity
+from gflow.fast.jit import lean, part
+from gflow.fast.spectrum import eigenvalues
 from gflow.fast.steps import Work
 from gflow.flow.saddles import DOUBT, DRIFT, FLATNESS, LARGEST_EXPONENT, PASSIVE
 from gflow.policy import EPS
@@ -31,19 +32,24 @@ class Bottom(NamedTuple):
     rates: np.ndarray
 
 
-@compiled
-def unstable_rates(entries: Entries, Z: np.ndarray, slope: float, memory: Work) -> np.ndarray:
-    """Return the growth rates of the unstable modes at Z, falling; the Hessian is left in ``memory``.
+@lean
+def unstable(entries: Entries, Z: np.ndarray, slope: float, memory: Work) -> int:
+    """Return how many modes at Z are unstable; their growth rates are left in ``memory.spare[0]``, falling.
 
     Negative eigenvalues that a gradient of norm ``slope`` can cause along a symmetry orbit do not count.
     """
-    hessian(entries, Z, memory.hessian)
-    values = np.linalg.eigvalsh(memory.hessian.T)  # which reads the lower triangle
-    cut = FLATNESS * max(-values[0], values[-1]) + 2.0 * slope / max(1.0, norm(Z))
-    return -values[values < -cut]
+    hessian(entries, Z, memory.factor)
+    values = memory.spare[0]
+    eigenvalues(memory.factor, values, memory.spare[1], memory.spare[2])
+    cut = FLATNESS * most(-values[0], values[values.size - 1]) + 2.0 * slope / most(1.0, norm(Z))
+    count = 0
+    while count < values.size and values[count] < -cut:
+        values[count] = -values[count]
+        count += 1
+    return count
 
 
-@compiled
+@part
 def noise(entries: Entries, Z: np.ndarray, memory: Work) -> float:
     """Return the size of the rounding errors of the gradient at Z, from neighbouring numbers."""
     size, parts = Z.size, memory.slopes
@@ -57,41 +63,41 @@ def noise(entries: Entries, Z: np.ndarray, memory: Work) -> float:
         for i in range(size):
             mean = (parts[0, i] + parts[1, i] + parts[2, i] + parts[3, i] + parts[4, i]) / 5.0
             square += (parts[k, i] - mean) ** 2
-        largest = max(largest, np.sqrt(square))
+        largest = most(largest, np.sqrt(square))
     return largest
 
 
-@compiled
+@part
 def grown(amplitude: float, exponent: float) -> float:
     """Return amplitude e^exponent, exponents beyond the range of a double cut off."""
-    return amplitude * np.exp(min(exponent, LARGEST_EXPONENT))
+    return amplitude * np.exp(exponent if exponent < LARGEST_EXPONENT else LARGEST_EXPONENT)
 
 
-@compiled
+@part
 def certain(entries: Entries, now: Any, bottom: Bottom, memory: Work) -> bool:
     """Return whether the escape that ends a stay was decided by the flow, not by rounding errors.
 
     What these put into the slower modes goes on growing: it is kept for the next saddle.
     """
-    state = bottom.state
-    rates = unstable_rates(entries, state, now.low, memory)
+    state, rates = bottom.state, memory.spare[0]
+    count = unstable(entries, state, now.low, memory)
     now.hessians += 1
-    if not rates.size:
+    if not count:
         return True
     errors = noise(entries, state, memory)
     now.evaluations += 5
     inherited, wait = 0.0, now.arrived - now.clock
     for k in range(state.size):
-        inherited = max(inherited, grown(bottom.amplitudes[k], bottom.rates[k] * wait))
-    floor = DRIFT * EPS * max(1.0, norm(state))
-    moved = grown(max(floor + DOUBT * errors / rates[0], inherited), rates[0] * (now.t - now.arrived))
+        inherited = most(inherited, grown(bottom.amplitudes[k], bottom.rates[k] * wait))
+    floor = DRIFT * EPS * most(1.0, norm(state))
+    moved = grown(most(floor + DOUBT * errors / rates[0], inherited), rates[0] * (now.t - now.arrived))
     if not moved < CERTAIN * now.slope / rates[0]:
         return False
-    bottom.amplitudes[:] = 0.0
-    bottom.rates[:] = 0.0
-    for k in range(rates.size):
+    fill(bottom.amplitudes, 0.0)
+    fill(bottom.rates, 0.0)
+    for k in range(count):
         if rates[k] < PASSIVE * rates[0]:
-            bottom.amplitudes[k] = max(floor + DOUBT * errors / rates[k], inherited)
+            bottom.amplitudes[k] = most(floor + DOUBT * errors / rates[k], inherited)
             bottom.rates[k] = rates[k]
     now.clock = now.arrived
     return True

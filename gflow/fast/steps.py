@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.integrate import DOP853
 
-from gflow.fast.field import Entries, cholesky, copy, norm, solve, velocity
-from gflow.fast.jit import compiled
+from gflow.fast.field import Entries, cholesky, copy, fill, norm, solve, velocity
+from gflow.fast.jit import lean, part
 
 STAGES = 12
 A, B, E3, E5 = (table.copy() for table in (DOP853.A, DOP853.B, DOP853.E3, DOP853.E5))
@@ -64,7 +64,7 @@ def work(size: int) -> Work:
     return Work(stages, np.zeros(size), np.zeros(size), square[0], square[1], np.zeros((3, size)))
 
 
-@compiled
+@lean
 def combined(weights: np.ndarray, slopes: np.ndarray, count: int, result: np.ndarray) -> None:
     """Add the sum of weights_s slopes_s over the first ``count`` stages to ``result``, four of them in one pass."""
     s = 0
@@ -80,7 +80,7 @@ def combined(weights: np.ndarray, slopes: np.ndarray, count: int, result: np.nda
         s += 1
 
 
-@compiled
+@part
 def explicit_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tuple[float, float, float]:
     """Return the error estimate of a step of DOP853 from Z, (2/n) |E|_F after it, and h times the stiffness met.
 
@@ -90,21 +90,21 @@ def explicit_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tu
     slopes, state = memory.slopes, memory.state
     copy(memory.velocity, slopes[0])
     for s in range(1, STAGES):
-        state[:] = 0.0
+        fill(state, 0.0)
         combined(A[s], slopes, s, state)
         for k in range(state.size):
             state[k] = Z[k] + h * state[k]
         velocity(entries, state, slopes[s])
     before = memory.spare[0]
     copy(state, before)
-    state[:] = 0.0
+    fill(state, 0.0)
     combined(B, slopes, STAGES, state)
     for k in range(state.size):
         state[k] = Z[k] + h * state[k]
     drive = velocity(entries, state, slopes[STAGES])
     third, fifth = memory.spare[1], memory.spare[2]
-    third[:] = 0.0
-    fifth[:] = 0.0
+    fill(third, 0.0)
+    fill(fifth, 0.0)
     combined(E3, slopes, STAGES + 1, third)
     combined(E5, slopes, STAGES + 1, fifth)
     large, small = norm(fifth), 0.1 * norm(third)
@@ -117,13 +117,13 @@ def explicit_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tu
     return error, drive, h * norm(third) / change if change > 0.0 else 0.0
 
 
-@compiled
+@part
 def rosenbrock_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tuple[float, float]:
     """Return the error estimate of a step of Rodas5P from Z and (2/n) |E|_F after it; both inf if h is too long.
 
     ``memory`` holds the slope and the Hessian at Z; the new state and its slope are left as by ``explicit_step``.
     """
-    slopes, state = memory.slopes, memory.state
+    slopes, state, coupled = memory.slopes, memory.state, memory.spare[0]
     if not cholesky(memory.hessian, 1.0 / (GAMMA * h), memory.factor):
         return np.inf, np.inf
     for s in range(8):
@@ -134,10 +134,10 @@ def rosenbrock_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> 
             copy(memory.velocity, move)
         else:
             velocity(entries, state, move)
-        for j in range(s):
-            weight = COUPLING[s, j] / h
-            for k in range(state.size):
-                move[k] += weight * slopes[j, k]
+        fill(coupled, 0.0)
+        combined(COUPLING[s], slopes, s, coupled)
+        for k in range(state.size):
+            move[k] += coupled[k] / h
         solve(memory.factor, move)
     for k in range(state.size):
         state[k] += slopes[7, k]

@@ -158,7 +158,11 @@ class Run:
         flow, dim = self.flow, self.objective.dim
         self.steps.keep(flow.t, flow.theta, flow.slope)
         self.samples.keep(flow.t, flow.theta)
-        course = Course.along(self.objective, self.steps, slopes_known=dim > DENSE_LIMIT)
+        known = dim > DENSE_LIMIT
+        if not known and self.objective.columns is None and not self.objective.broadcasts:
+            # what the steps have seen is right within their tolerance, where the flow ends it is to be exact
+            known, self.steps.slopes[-1] = True, flow.norm(self.objective.gradient(self.steps.states[-1]))
+        course = Course.along(self.objective, self.steps, slopes_known=known)
         sampled = None if self.wanted is None else Course.along(self.objective, self.samples)
         largest = max(float(course.states.max()), -float(course.states.min()))
         output, end, rounding = Output(self.objective, self.units), flow.theta * self.units[0], self.watch.rounding

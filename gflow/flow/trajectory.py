@@ -81,6 +81,8 @@ class Trajectory(Drawn, Tabular, ReadOnly):
         Scale as 1 / s for a factorisation when M is multiplied by s.
     states : (T, dim) array
     losses, gradient_norms : (T,) arrays
+        Above dimension 1000, and of a function of the user's, the norms between the ends are those that the steps saw:
+        as right as the states are.
     status : Status
     message : str
         One sentence that says why the integration ended, with its numbers.

@@ -17,11 +17,12 @@ import numpy as np
 import gflow
 from gflow.data import example
 from gflow_studies.benchmarks.bare import bare_flow
-from gflow_studies.benchmarks.goals import Goal, Spent, reached, stored_ratios, told
+from gflow_studies.benchmarks.goals import Goal, Spent, reached, require, stored_ratios, told
 from gflow_studies.benchmarks.large_limits import in_own_process
 from gflow_studies.benchmarks.limits import random_problems
 from gflow_studies.benchmarks.references import certified_gap
 from gflow_studies.benchmarks.scale import low_rank
+from gflow_studies.benchmarks.user_functions import TWO_SIDED_GOALS
 
 RTOL, ALPHA, LOSS = 1e-8, 1e-8, 1e-16
 ENSEMBLE, LIMITS, CHECKED = 200, 50, 5
@@ -38,11 +39,6 @@ def yardstick() -> np.ndarray:
     return flow()[0]
 
 
-def _require(right: bool, what: str) -> None:
-    if not right:
-        raise ValueError(f"wrong answer: {what}")
-
-
 @cache
 def _ensemble() -> tuple[list[gflow.MatrixCompletion], list[np.ndarray]]:
     """Return the problems and the starts, after a look that the compiled ends are those of ``gradient_flow``."""
@@ -53,7 +49,7 @@ def _ensemble() -> tuple[list[gflow.MatrixCompletion], list[np.ndarray]]:
     for problem, start, end in zip(problems, starts, ends, strict=False):
         path = gflow.gradient_flow(problem, start, loss_tol=LOSS)
         apart = np.abs(model.output(path.final) - model.output(end.theta)).max() / problem.size
-        _require(end.status == path.status and apart < 1e-5, f"a compiled end is {apart:.1e} from the other")
+        require(end.status == path.status and apart < 1e-5, f"a compiled end is {apart:.1e} from the other")
     return problems, starts
 
 
@@ -61,7 +57,7 @@ def flows() -> Spent:
     """Return after the ensemble."""
     problems, starts = _ensemble()
     ends = gflow.gradient_flows(problems, starts, compiled=True, rtol=RTOL, loss_tol=LOSS)
-    _require(all(end.status == "converged" for end in ends), "a flow has not converged")
+    require(all(end.status == "converged" for end in ends), "a flow has not converged")
     return Spent(len(problems))
 
 
@@ -74,7 +70,7 @@ def _limits() -> list[gflow.MatrixCompletion]:
         same = one.status == other.status and one.rank == other.rank
         if same and one.matrix is not None and other.matrix is not None:
             same = float(np.abs(one.matrix - other.matrix).max()) < 1e-6 * problem.size
-        _require(same, f"{one} compiled, else {other}")
+        require(same, f"{one} compiled, else {other}")
     return problems
 
 
@@ -90,7 +86,7 @@ def escape(make: Callable[[], tuple[gflow.TanhNetwork, gflow.Regression, np.ndar
     model, problem, direction = make()
     limit = gflow.escape_limit(gflow.Objective.of(problem, model), np.zeros(model.dim), direction)
     right = limit.verdict == "limit-exists" and limit.agreement is not None and limit.agreement < 1e-9
-    _require(right and abs((limit.fitted_order or 0.0) - 1.0) < 1e-3, f"{limit}")
+    require(right and abs((limit.fitted_order or 0.0) - 1.0) < 1e-3, f"{limit}")
     return Spent()
 
 
@@ -112,7 +108,7 @@ def six_neurons() -> tuple[gflow.TanhNetwork, gflow.Regression, np.ndarray]:
 def nuclear(d: int) -> Spent:
     """Return after the minimum nuclear norm of a half observed matrix of rank 5."""
     problem = low_rank(d, 5, 0.5)
-    _require(certified_gap(problem, gflow.minimum_nuclear_norm(problem)) <= 1e-9, "the gap exceeds 1e-9")
+    require(certified_gap(problem, gflow.minimum_nuclear_norm(problem)) <= 1e-9, "the gap exceeds 1e-9")
     return Spent()
 
 
@@ -120,7 +116,7 @@ def command(*arguments: str, code: int = 0) -> Spent:
     """Return the user CPU time of a command of its own."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
-    _require(done.returncode == code, f"{' '.join(arguments)[:80]} ended with {done.returncode}: {done.stderr[-200:]}")
+    require(done.returncode == code, f"{' '.join(arguments)[:80]} ended with {done.returncode}: {done.stderr[-200:]}")
     return Spent(seconds=resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
 
 
@@ -150,14 +146,14 @@ def cold() -> Spent:
 def large(d: int, fraction: float) -> Spent:
     """Return time and memory of the limit of a large problem; the answer is compared with the truth."""
     found: dict[str, Any] = in_own_process(d, fraction)
-    _require(found["status"] == "converged" and found["error"] < 1e-6, f"{found}")
+    require(found["status"] == "converged" and found["error"] < 1e-6, f"{found}")
     return Spent(seconds=found["cpu"], megabytes=found["megabytes"])
 
 
 def verified(d: int) -> Spent:
     """Return after the verification of a square matrix of rank 2, half observed."""
     claims = gflow.verify(low_rank(d, 2, 0.5)).claims
-    _require(all(claim.verdict != "contradicted" for claim in claims), "a statement is contradicted")
+    require(all(claim.verdict != "contradicted" for claim in claims), "a statement is contradicted")
     return Spent()
 
 
@@ -173,6 +169,7 @@ GOALS = (
     Goal("start", "gflow flow FILE", 0.3, partial(command, *FLOW)),
     Goal("verify", "gflow verify FILE", 2.5, partial(command, "-m", "gflow", "verify", FIG3), 1),
     Goal("verify-out", "gflow verify FILE --out", 4.0, with_page, 1),
+    *TWO_SIDED_GOALS,
 )
 LARGE_GOALS = (
     Goal("nuclear-200", "minimum nuclear norm, d = 200", 0.6, partial(nuclear, 200), 1),
