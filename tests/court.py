@@ -171,6 +171,22 @@ def difference(W: np.ndarray, other: np.ndarray, unit: float) -> float:
     return float(np.abs(W - other).max()) / max(unit, float(np.abs(W).max()))
 
 
+def approached(limit: gflow.Traversal, apart: float, before: float, allowed: float) -> tuple[Outcome, str]:
+    """Return whether a limit that is not met at the second scale is approached as slowly as it says.
+
+    ``apart`` and ``before`` are the differences at the second scale and at the first.
+    """
+    order, needed = limit.order or 0.0, limit.log10_alpha_bound(PROMISE)
+    said = f"{before:.3g}, {apart:.3g} from the referee; order {order:.4g}, log10_alpha {needed}"
+    if limit.log10_alpha(PROMISE) is None and apart < APPROACH * before:
+        return Outcome.SLOW, said
+    if needed < LIMIT_EXPONENTS[1]:
+        return Outcome.SLOW, said
+    begun, least = (needed, SLACK * PROMISE) if needed < LIMIT_EXPONENTS[0] else (LIMIT_EXPONENTS[0], before)
+    expected = least * 10.0 ** (ORDER_SLACK * order * (LIMIT_EXPONENTS[1] - begun))
+    return (Outcome.SLOW if apart <= min(SLACK * PROMISE, max(expected, allowed)) else Outcome.WRONG), said
+
+
 class Court:
     """One problem: its start, and the referee's ends at several scales, each found once."""
 
@@ -260,15 +276,7 @@ class Court:
         allowed = max(AGREE, SLACK * (limit.error or 0.0) / max(self.unit, float(np.abs(limit.matrix).max())))
         if apart <= allowed:
             return Outcome.AGREE, ""
-        order, needed = limit.order or 0.0, limit.log10_alpha_bound(PROMISE)
-        said = f"{before:.3g}, {apart:.3g} from the referee; order {order:.4g}, log10_alpha {needed}"
-        if limit.log10_alpha(PROMISE) is None and apart < APPROACH * before:
-            return Outcome.SLOW, said
-        if needed < LIMIT_EXPONENTS[1]:
-            return Outcome.SLOW, said
-        begun, least = (needed, SLACK * PROMISE) if needed < LIMIT_EXPONENTS[0] else (LIMIT_EXPONENTS[0], before)
-        expected = least * 10.0 ** (ORDER_SLACK * order * (LIMIT_EXPONENTS[1] - begun))
-        return (Outcome.SLOW if apart <= min(SLACK * PROMISE, max(expected, allowed)) else Outcome.WRONG), said
+        return approached(limit, apart, before, allowed)
 
 
 class ThinCourt(Court):
@@ -304,12 +312,7 @@ class ThinCourt(Court):
         apart, before = difference(W, near.W, 1.0), difference(W, far.W, 1.0)
         if apart <= AGREE:
             return Outcome.AGREE, ""
-        needed = small.log10_alpha_bound(PROMISE)
-        if small.log10_alpha(PROMISE) is None and apart < APPROACH * before:
-            return Outcome.SLOW, f"{before:.3g}, {apart:.3g} from the referee"
-        return (
-            Outcome.SLOW if needed < LIMIT_EXPONENTS[1] else Outcome.WRONG
-        ), f"{apart:.3g} from the referee; log10_alpha {needed}"
+        return approached(small, apart, before, AGREE)
 
 
 def drawn(

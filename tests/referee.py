@@ -74,7 +74,7 @@ class Referee:
     log10_alpha : int
         Scale of the start.
     bits : int, optional
-        Bits after the binary point; default twice those of the start, and ``SPARE_BITS`` more.
+        Bits after the binary point; default twice those of the start, ``SPARE_BITS``, and those of a finer accuracy.
     accuracy, order : float, int
         Size of the last terms of a series, relative to the state, and their number.
     """
@@ -98,7 +98,8 @@ class Referee:
         self.unit = float(np.abs(self.M).max())
         size = float(max(np.abs(A).max(), np.abs(B).max())) or 1.0
         depth = max(0.0, -log2(size) - log2(10.0) * log10_alpha)
-        self.bits = int(2 * depth) + SPARE_BITS if bits is None else bits
+        finer = max(0, int(log2(ACCURACY) - log2(accuracy)))
+        self.bits = int(2 * depth) + SPARE_BITS + finer if bits is None else bits
         alpha = Fraction(10) ** log10_alpha
         self.A, self.B = self._fixed(A, alpha), self._fixed(B, alpha)
         self.mask = self.P.ravel().tolist()
