@@ -130,7 +130,7 @@ class _Stage:
             inside_rate=inside.rate * time,
             assumption_1=None if final else top - second > self.use.simple_tol * top,
             assumption_2=None if final or inside.negative is None else inside.negative == 0,
-            **self.race(stay, clock.left(), modes, rate),
+            **self.race(stay, clock.left(A, B), modes, rate),
             launch=None if stay is None else stay.columns,
         )
         return saddle, stop

@@ -22,6 +22,7 @@ from gflow.limit.orbit.krylov import leading_triples
 from gflow.limit.orbit.modes import LEADING, Modes, errors_at, misfit
 from gflow.limit.orbit.sizes import is_isotropic, is_large
 from gflow.limit.orbit.stages import LAUNCH
+from gflow.limit.orbit.uniqueness import enlargements
 from gflow.policy import ZERO_LOSS
 from gflow.problems import EntryProblem, MatrixCompletion
 
@@ -79,8 +80,8 @@ class Clock(Protocol):
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> PassiveStay | None:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
 
-    def left(self) -> Left:
-        """Return what is passive where the chain ends."""
+    def left(self, A: np.ndarray, B: np.ndarray) -> Left:
+        """Return what is passive at a saddle, as at the end of the chain: peaks are those of what moves the end."""
 
     def cross(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors of the saddle reached without rounding, having followed the passive modes to it."""
@@ -140,8 +141,8 @@ class RaceClock:
             escape(self.passive, race).columns if race.chosen or len(race.winners) > 1 else None,
         )
 
-    def left(self) -> Left:
-        """Return what is passive where the chain ends."""
+    def left(self, A: np.ndarray, B: np.ndarray) -> Left:
+        """Return what is passive at a saddle, as at the end of the chain: peaks are those of what moves the end."""
         if not self.passive.sectors:
             return Left((1.0,) * self.passive.width, 0.0, (0.0,) * self.passive.width)
         found = joined(self.passive.whole, self.active)
@@ -149,6 +150,8 @@ class RaceClock:
         p = np.where(over, 2.0 - found.exponents, found.exponents)
         order = np.argsort(p, kind="stable")[: self.passive.width]
         gains, peaks = np.where(over, -found.gains, found.gains), np.where(over, -found.gains, found.peaks)
+        if misfit(self.problem, A, B) <= ZERO_LOSS:
+            peaks = peaks + 0.5 * np.log(enlargements(self.problem, A, B, found.vectors))
         p, gains, peaks = p[order], gains[order], peaks[order]
         missing = self.passive.width - len(p)
         p, peaks = np.r_[p, np.ones(missing)], np.r_[peaks, np.zeros(missing)]
@@ -205,8 +208,8 @@ class RankClock:
         rival = top / second if second > 0.0 else np.inf
         return PassiveStay(modes.u, modes.v, top, p, None, p[0] * (1.0 - second / top), None, rival, None, None)
 
-    def left(self) -> Left:
-        """Return what is passive where the chain ends."""
+    def left(self, A: np.ndarray, B: np.ndarray) -> Left:
+        """Return what is passive at a saddle."""
         return Left(tuple(float(p) for p in landed(self.exponents)), None, None)
 
     def cross(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

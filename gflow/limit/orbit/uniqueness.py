@@ -74,6 +74,27 @@ def completion_error(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> flo
     return float((carried.reshape(problem.shape) * scale).max())
 
 
+def enlargements(problem: EntryProblem, A: np.ndarray, B: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return how far a b^T beside a locally unique completion A B moves it, for columns (a, b); (m,), at least 1.
+
+    The factors make up for it in the observed entries; where these hardly determine A B, the others move far.
+    """
+    found = np.ones(columns.shape[1])
+    if A.shape[1] == 0 or not columns.size or locally_unique(problem, A, B) is not True:
+        return found
+    problem = without_weights(problem)
+    rows, widths = _lengths(A), _lengths(B.T)
+    model = Factorization(problem.shape, A.shape[1])
+    J = model.jacobian(model.theta(A / rows[:, None], B / widths))
+    scale = np.outer(rows, widths)
+    answer = J @ np.linalg.pinv(problem.measure(J), rcond=EPS * model.dim)
+    for i, z in enumerate(columns.T):
+        added = np.outer(z[: len(A)], z[len(A) :])
+        moved = added - scale * (answer @ problem.measure(added / scale)).reshape(problem.shape)
+        found[i] = max(1.0, float(np.abs(moved).max()))
+    return found
+
+
 def completed(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the factors of a completion whose observed entries are met to rounding: one more Newton step to them."""
     problem = without_weights(problem)
