@@ -84,4 +84,7 @@ def _require_distinct(names: tuple, places: tuple, where: np.ndarray, name: str)
         k = int(again.min())
         before = int(np.flatnonzero(cells == cells[k])[0])
         entry = f"({names[0][places[0][k]]}, {names[1][places[1][k]]})"
-        raise ValueError(f"{name}: line {where[k]} repeats the entry {entry} of line {where[before]}")
+        raise ValueError(
+            f"{name}: line {where[k]} repeats the entry {entry} of line {where[before]}; values that were seen several "
+            "times are a WeightedCompletion.repeated(rows, columns, values)"
+        )
