@@ -143,7 +143,10 @@ def test_flows_on_twenty_masks_approach_the_closed_form_with_the_order_of_their_
     ratios = []
     for seed in range(20):
         problem = complete_bipartite(seed)
-        model, found = gflow.Factorization(problem.shape, depth=depth), gflow.saddle_to_saddle(problem, depth=depth)
+        model, found = (
+            gflow.Factorization(problem.shape, depth=depth),
+            gflow.saddle_to_saddle(problem, depth=depth, compiled=True),
+        )
         starts, forms = [alpha * model.random(seed) for alpha in alphas], np.random.default_rng(0)
         draws = np.array([closed_form(problem, forms) for _ in range(64)])
         ends = gflow.gradient_flows(problem, starts, depth=depth)

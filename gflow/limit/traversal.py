@@ -184,7 +184,9 @@ class Traversal(Drawn, Tabular):
         In units of sqrt(max|M|): it stays when M is multiplied by a number.
         There alpha^q and, on the way to every saddle, the amplitudes of the passive modes (squared, or to the first
         power where entries lie between components) have fallen below ``accuracy``, at the end with what the data
-        enlarge them by where they hardly determine the completion, and every escape is that of the limit. Raises ``ValueError`` unless 0 < accuracy < 1.
+        enlarge them by where they hardly determine the completion, and every escape is that of the limit.
+
+        Raises ``ValueError`` unless 0 < accuracy < 1.
         """
         known = self.order is not None and all(saddle.peaks is not None for saddle in self.saddles)
         return self.log10_alpha_bound(accuracy) if known else None
