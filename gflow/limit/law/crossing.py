@@ -100,7 +100,8 @@ class Crossing:
             apart = np.sort(np.abs(rates - self.race.winner.rate))[len(self.race.winners) :].min(initial=np.inf)
             noise = TURNED * float(np.finfo(float).eps * np.abs(rates).max() / max(apart, 1e-300))
         doubt = self.passive.width == self.escape.columns.shape[1]
-        found = sectors(nearby_flows(self.problem, self.began), doubt=doubt, noise=noise)
+        slope = float(np.abs(self.ends_at(self.active) @ self.active).max(initial=0.0))
+        found = sectors(nearby_flows(self.problem, self.began), doubt=doubt, noise=noise, slope=slope)
         mixed = not is_isotropic(self.problem)
         if len(found) > 1 and mixed and not doubt and (near := nearly_equal(self.problem)):
             raise MixingUnknown(

@@ -14,6 +14,8 @@ EXACT = 3e-14
 """The first of them where the matrices come from the data alone."""
 NOISE = 2e-14
 """What rounding leaves of couplings, in the unit of the data."""
+STILL = 1e-11
+"""Slopes of active columns, in the unit of the data, up to which they are at rest and the slope is rounding."""
 WEAK = 1e-6
 """Couplings below this are looked at once more, with subspaces chosen to be coupled least."""
 SAME_RATE = 1e-9
@@ -40,7 +42,9 @@ def residual_flow(E: np.ndarray) -> np.ndarray:
     return S
 
 
-def sectors(flows: np.ndarray, *, doubt: bool = False, noise: float | None = None) -> list[np.ndarray]:
+def sectors(
+    flows: np.ndarray, *, doubt: bool = False, noise: float | None = None, slope: float = 0.0
+) -> list[np.ndarray]:
     """Return orthonormal bases of the smallest subspaces that all the given symmetric matrices keep apart.
 
     Parameters
@@ -49,7 +53,8 @@ def sectors(flows: np.ndarray, *, doubt: bool = False, noise: float | None = Non
 
     A generic element of the algebra they generate has eigenvectors inside these subspaces; couplings between its
     eigenvectors join them. Raises ``MixingUnknown`` where a coupling is neither zero to rounding nor certainly not,
-    unless ``doubt`` may join. ``noise`` is what rounding leaves where the matrices come from the data alone.
+    unless ``doubt`` may join. ``noise`` is what rounding leaves where the matrices come from the data alone, ``slope``
+    the largest entry of S X at the active columns X: of a saddle it is rounding, and so is a coupling of that size.
     """
     scale = float(np.abs(flows).max())
     if scale == 0.0:
@@ -68,7 +73,8 @@ def sectors(flows: np.ndarray, *, doubt: bool = False, noise: float | None = Non
     couplings = np.abs(basis.T @ flows @ basis).max(axis=0)
     between = np.array([[couplings[np.ix_(a, b)].max() for b in groups] for a in groups])
     np.fill_diagonal(between, 1.0)
-    apart = max(APART, NOISE / scale) if noise is None else max(EXACT, noise)
+    left = slope if slope <= STILL else 0.0
+    apart = max(APART, NOISE / scale, left / scale) if noise is None else max(EXACT, noise)
     if ((between > apart) & (between < max(TOGETHER, apart))).any() and not doubt:
         raise MixingUnknown("whether modes meet along an orbit cannot be told from rounding errors")
     return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > apart)]
