@@ -103,7 +103,7 @@ class Crossing:
         slope = float(np.abs(self.ends_at(self.active) @ self.active).max(initial=0.0))
         found = sectors(nearby_flows(self.problem, self.began), doubt=doubt, noise=noise, slope=slope)
         mixed = not is_isotropic(self.problem)
-        if len(found) > 1 and mixed and not doubt and (near := nearly_equal(self.problem)):
+        if len(found) > 1 and mixed and not doubt and (near := nearly_equal(self.problem, slope)):
             raise MixingUnknown(
                 f"sizes of entries or weights that differ by {near:.1e} of the largest may mix modes that equal ones "
                 "keep apart"

@@ -73,25 +73,29 @@ def sectors(
     couplings = np.abs(basis.T @ flows @ basis).max(axis=0)
     between = np.array([[couplings[np.ix_(a, b)].max() for b in groups] for a in groups])
     np.fill_diagonal(between, 1.0)
-    left = slope if slope <= STILL else 0.0
-    apart = max(APART, NOISE / scale, left / scale) if noise is None else max(EXACT, noise)
+    apart = max(APART, max(NOISE, resting(slope)) / scale) if noise is None else max(EXACT, noise)
     if ((between > apart) & (between < max(TOGETHER, apart))).any() and not doubt:
         raise MixingUnknown("whether modes meet along an orbit cannot be told from rounding errors")
     return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > apart)]
 
 
-def nearly_equal(problem: EntryProblem) -> float:
+def resting(slope: float) -> float:
+    """Return the slope of active columns that are at rest, else 0."""
+    return slope if slope <= STILL else 0.0
+
+
+def nearly_equal(problem: EntryProblem, slope: float = 0.0) -> float:
     """Return the least difference of the sizes of two entries, or of one from zero, that rounding may have made, or 0.
 
     It is relative to the largest entry. Weights that differ so little count as well. A symmetry of data and mask makes
     entries equal to the last bit; where it is broken by less than what rounding leaves of couplings, what it would keep
-    apart is not kept apart for ever.
+    apart is not kept apart for ever. A ``slope`` that rounding has left at a saddle hides more.
     """
-    found = []
+    found, near_by = [], max(NEARLY, 10.0 * resting(slope))
     for numbers in data_sizes(problem):
         sizes = np.sort(numbers)
         gaps = np.diff(sizes)
-        near = gaps[(gaps > 0.0) & (gaps <= NEARLY * sizes[-1])]
+        near = gaps[(gaps > 0.0) & (gaps <= near_by * sizes[-1])]
         found += [float(near.min() / sizes[-1])] if near.size else []
     return min(found, default=0.0)
 
