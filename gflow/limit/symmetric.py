@@ -66,6 +66,7 @@ def symmetric_traversal(
 
     Examples
     --------
+    >>> from gflow.problems import MatrixCompletion
     >>> limit = symmetric_traversal(MatrixCompletion([[np.nan, 2], [2, 1]]))
     >>> limit.rank, limit.matrix.round(6).tolist()
     (1, [[4.0, 2.0], [2.0, 1.0]])
