@@ -104,7 +104,7 @@ class Referee:
         self.A, self.B = self._fixed(A, alpha), self._fixed(B, alpha)
         self.mask = self.P.ravel().tolist()
         self.targets = self._fixed(self.M, Fraction(1)).entries()
-        self.time, self.steps = 0.0, 0
+        self.time, self.steps, self.shift = 0.0, 0, 0
 
     def _fixed(self, array: np.ndarray, factor: Fraction) -> fmpz_mat:
         scale = factor * 2**self.bits
@@ -123,14 +123,17 @@ class Referee:
         return fmpz_mat(W.nrows(), W.ncols(), values)
 
     def series(self) -> tuple[list[fmpz_mat], list[fmpz_mat]]:
-        """Return the Taylor coefficients of A and B at the present state."""
+        """Return the Taylor coefficients of A and B at the present state, in units of time of 2^shift.
+
+        That is about the last step: in a slow valley the coefficients for the problem's own unit would vanish.
+        """
         As, Bs, Es = [self.A], [self.B], []
         Ats, Bts = [self.A.transpose()], [self.B.transpose()]
         for k in range(self.order):
             Es.append(self._residual(_convolved(As, Bs), k == 0))
             divisor = self.n * (k + 1)
             for terms, turned, slope in ((As, Ats, _convolved(Es, Bts)), (Bs, Bts, _convolved(Ats, Es))):
-                values = [-2 * (x >> self.bits) // divisor for x in slope.entries()]
+                values = [-2 * (x >> self.bits - self.shift) // divisor for x in slope.entries()]
                 terms.append(fmpz_mat(slope.nrows(), slope.ncols(), values))
                 turned.append(terms[-1].transpose())
         return As, Bs
@@ -147,21 +150,22 @@ class Referee:
         for back in (1, 2):
             last = max(_largest(As[-back]), _largest(Bs[-back]))
             if last and size:
-                h = min(h, (self.accuracy * (size / last)) ** (1.0 / (self.order + 1 - back)))
+                h = min(h, 2.0**self.shift * (self.accuracy * (size / last)) ** (1.0 / (self.order + 1 - back)))
         rate = 2.0 / self.n * float(np.linalg.norm(self.P * (self.W - self.M)))
         h = min(h, MOST_FOLDINGS / rate) if rate > 0.0 else h
         return h if np.isfinite(h) else 1.0
 
     def _move(self, series: tuple[list[fmpz_mat], list[fmpz_mat]], h: float) -> None:
-        self.A, self.B = (self._at(terms, Fraction(h)) for terms in series)
+        self.A, self.B = (self._at(terms, Fraction(h), self.shift) for terms in series)
         self.time += h
         self.steps += 1
+        self.shift = round(log2(h))
 
     def crossings(self, levels: list[float]) -> list[float]:
         """Return the times at which the loss falls below each of the falling ``levels``."""
         found: list[float] = []
         while len(found) < len(levels):
-            began, series = self.time, self.series()
+            began, series, shift = self.time, self.series(), self.shift
             h = self._length(series)
             self._move(series, h)
             after = (self.A, self.B, self.time)
@@ -169,14 +173,14 @@ class Referee:
                 low, high = 0.0, h
                 for _ in range(40):
                     middle = (low + high) / 2
-                    self.A, self.B = (self._at(terms, Fraction(middle)) for terms in series)
+                    self.A, self.B = (self._at(terms, Fraction(middle), shift) for terms in series)
                     low, high = (middle, high) if self.loss >= levels[len(found)] else (low, middle)
                 found.append(began + high)
                 self.A, self.B, self.time = after
         return found
 
-    def _at(self, series: list[fmpz_mat], h: Fraction) -> fmpz_mat:
-        step = fmpz(int(h * 2**self.bits))
+    def _at(self, series: list[fmpz_mat], h: Fraction, shift: int) -> fmpz_mat:
+        step = fmpz(int(h * Fraction(2) ** (self.bits - shift)))
         value = series[-1].entries()
         for term in series[-2::-1]:
             value = [(v * step >> self.bits) + c for v, c in zip(value, term.entries(), strict=True)]
