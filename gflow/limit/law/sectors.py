@@ -52,9 +52,10 @@ def sectors(
     flows : (T, N, N) array
 
     A generic element of the algebra they generate has eigenvectors inside these subspaces; couplings between its
-    eigenvectors join them. Raises ``MixingUnknown`` where a coupling is neither zero to rounding nor certainly not,
-    unless ``doubt`` may join. ``noise`` is what rounding leaves where the matrices come from the data alone, ``slope``
-    the largest entry of S X at the active columns X: of a saddle it is rounding, and so is a coupling of that size.
+    eigenvectors join them. Raises ``MixingUnknown`` where only couplings that are neither zero to rounding nor
+    certainly not join two of them that grow, unless ``doubt`` may join. ``noise`` is what rounding leaves where the
+    matrices come from the data alone, ``slope`` the largest entry of S X at the active columns X: at a saddle it is
+    rounding, and so is a coupling of that size.
     """
     scale = float(np.abs(flows).max())
     if scale == 0.0:
@@ -72,11 +73,14 @@ def sectors(
         basis = _apart(basis, groups, flows)
     couplings = np.abs(basis.T @ flows @ basis).max(axis=0)
     between = np.array([[couplings[np.ix_(a, b)].max() for b in groups] for a in groups])
-    np.fill_diagonal(between, 1.0)
     apart = max(APART, max(NOISE, resting(slope)) / scale) if noise is None else max(EXACT, noise)
-    if ((between > apart) & (between < max(TOGETHER, apart))).any() and not doubt:
+    idle = np.array([couplings[np.ix_(a, a)].max() for a in groups]) <= WEAK
+    between[(between > apart) & (idle[:, None] | idle)] = 1.0  # what does not grow itself decides nothing
+    np.fill_diagonal(between, 1.0)
+    joined, surely = (_components(between > least) for least in (apart, max(TOGETHER, apart)))
+    if len(joined) < len(surely) and not doubt:
         raise MixingUnknown("whether modes meet along an orbit cannot be told from rounding errors")
-    return [basis[:, np.concatenate([groups[i] for i in joined])] for joined in _components(between > apart)]
+    return [basis[:, np.concatenate([groups[i] for i in each])] for each in joined]
 
 
 def resting(slope: float) -> float:
