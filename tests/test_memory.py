@@ -77,6 +77,19 @@ def test_the_command_refuses_in_one_line_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_memory_that_runs_out_without_a_word_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gflow.cli._run", full)
+    assert main(["limit", str(FIG3)]) == 2
+    assert capsys.readouterr().err.startswith(
+        "gflow: not enough memory: the data or an array made of them did not fit;"
+    )
+
+
 def test_the_control_group_counts_without_the_files_it_can_drop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

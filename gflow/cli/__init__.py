@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _refusal("interrupted", 130)
     except MemoryError as error:
-        return _refusal(f"not enough memory: {one_line(error)}; try a smaller --rank")
+        said = one_line(error) if str(error) else "the data or an array made of them did not fit"
+        return _refusal(f"not enough memory: {said}; a smaller --rank or fewer entries ask for less")
     except TimeIsUp as up:
         return _refusal(f"{up}, and nothing was found; allow more, or ask for less")
     except Exception as error:
