@@ -32,14 +32,15 @@ from gflow.limit import (
 )
 from gflow.limit.law import crossing as crossing_module, frames as frames_module
 from gflow.limit.law.frames import FrameFailure, frame_of
-from gflow.limit.orbit import settling as settling_module, stages as stages_module
+from gflow.limit.orbit import settling as settling_module, stages as stages_module, watching as watching_module
 from gflow.limit.orbit.curvature import Curvature
 from gflow.limit.orbit.drift import drift
 from gflow.limit.orbit.orbits import Ending
 from gflow.limit.orbit.polish import completed, krylov_polish, smallest_off_gauge
 from gflow.limit.orbit.rosenbrock import rosenbrock_flow
-from gflow.limit.orbit.settling import Sighting, Watch
+from gflow.limit.orbit.settling import EndSearch, Sighting
 from gflow.limit.orbit.uniqueness import flat_directions, locally_unique
+from gflow.limit.orbit.watching import Watch
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion, MatrixSensing
@@ -793,9 +794,8 @@ def test_a_watch_stops_at_a_minimum_and_not_at_a_saddle_inside() -> None:
     problem = MatrixCompletion([[0.0, 1.0], [2.0, GAP]]).normalized
     model = Factorization(problem.shape, 1)
     objective = Objective.of(problem, model)
-    watch = Watch(
-        problem, model, objective, Curvature(problem, model), 1e-7, 1e-9, stop_at_valley=True, compares_factors=False
-    )
+    search = EndSearch(problem, model, objective, Curvature(problem, model))
+    watch = Watch(search, 1e-7, 1e-9, stop_at_valley=True, compares_factors=False)
     side = np.sqrt(2.0 / MatrixCompletion([[0.0, 1.0], [2.0, GAP]]).unit)
     saddle = model.theta(np.array([[0.0], [side]]), np.array([[side, 0.0]]))
     assert classify(objective, saddle).index == 1
@@ -964,8 +964,8 @@ def test_an_unguarded_newton_step_is_noticed_and_the_guards_hold(
 ) -> None:
     problem = MatrixCompletion(LOOSE)
     sound = saddle_to_saddle(problem).matrix
-    monkeypatch.setattr(settling_module, "FIRST_TRY", 0.9)
-    monkeypatch.setattr(settling_module, "REACH", 1.0)
+    monkeypatch.setattr(watching_module, "FIRST_TRY", 0.9)
+    monkeypatch.setattr(watching_module, "REACH", 1.0)
     if not guarded:
         monkeypatch.setattr(Watch, "is_quadratic", lambda self, theta: True)
         monkeypatch.setattr(Watch, "agrees", lambda self, previous: True)

@@ -12,8 +12,9 @@ from gflow.flow import Trajectory
 from gflow.limit.orbit.curvature import Curvature
 from gflow.limit.orbit.growth import FAR_GROWTH, grows, peak_time
 from gflow.limit.orbit.polish import direct_polish, krylov_polish, product_svd, smallest_off_gauge
-from gflow.limit.orbit.settling import MET, RESOLVED, distance_along
+from gflow.limit.orbit.settling import distance_along
 from gflow.limit.orbit.stages import AT_REST
+from gflow.limit.orbit.watching import MET, RESOLVED
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import ZERO_LOSS

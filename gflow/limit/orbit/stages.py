@@ -15,9 +15,10 @@ from gflow.limit.orbit.drift import IMPLICIT, TOL, drift
 from gflow.limit.orbit.growth import FAR_GROWTH, arrives, grows, growth, peak_time
 from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.rosenbrock import COMPILED_METHOD, METHOD, rosenbrock_flow
-from gflow.limit.orbit.settling import DENSE_POLISH, Sighting, Watch
+from gflow.limit.orbit.settling import DENSE_POLISH, EndSearch, Sighting
 from gflow.limit.orbit.sizes import is_compilable, is_large
 from gflow.limit.orbit.uniqueness import locally_unique
+from gflow.limit.orbit.watching import Watch
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
@@ -214,15 +215,11 @@ class _Departing:
 
     def watch(self, rtol: float, tight: bool, completes: bool = False) -> Watch:
         return Watch(
-            self.problem,
-            self.model,
-            self.objective,
-            self.curvature,
+            EndSearch(self.problem, self.model, self.objective, self.curvature, completes),
             agreement=max(rtol, 1e-13) if tight else 1e-7,
             accuracy=rtol,
             stop_at_valley=not tight,
             compares_factors=self.use.tight,
-            completes=completes,
         )
 
     def spread(self, fine: Watch, coarse: Watch | None) -> float:
@@ -261,7 +258,7 @@ class _Departing:
             if times[-1] < max(self.until, LATER * asked) or not self.grows(times, states, since):
                 return False
             asked = times[-1]
-            return not watch.leads_on(states[-1])
+            return not watch.search.leads_on(states[-1])
 
         limits: dict[str, Any] = {"watch": watch.sees, "escapes": escapes, "tol": tol, "max_steps": steps}
         tail = drift(self.objective, self.curvature, path, **limits)
@@ -287,7 +284,7 @@ class _Departing:
         size, time = float(np.linalg.norm(path.final)), float(path.times[-1])
         diverges = path.status == Status.DIVERGING and path.method.endswith(IMPLICIT)
         if not diverges and grows(path.times, path.states, peak_time(path), FAR_GROWTH):
-            diverges = not watch.leads_on(path.final)
+            diverges = not watch.search.leads_on(path.final)
         if diverges:
             did = f"grows as t^{growth(path.times, path.states):.2f} and is"
         else:
