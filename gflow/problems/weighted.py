@@ -24,7 +24,8 @@ class WeightedCompletion:
     Attributes
     ----------
     means : MatrixCompletion
-        M without the weights.
+        M without the weights. ``shape``, ``rows``, ``columns``, ``row_names``, ``column_names``, ``unit``, ``size``,
+        ``n_observed`` and ``density`` are its own: each entry counts once.
     weights : (n,) array
         Those of the observed entries, in row-major order.
     spread : float
@@ -39,22 +40,25 @@ class WeightedCompletion:
     """
 
     def __init__(self, values: Any, weights: Any) -> None:
-        self.means = as_completion(values)
-        array = np.asarray(weights, dtype=float)
-        if array.shape != self.means.shape:
-            raise ValueError(f"weights must have the shape of values, {self.means.shape}; got {array.shape}")
-        self._hold(self.means.measure(array), 0.0)
+        means, array = as_completion(values), np.asarray(weights, dtype=float)
+        if array.shape != means.shape:
+            raise ValueError(f"weights must have the shape of values, {means.shape}; got {array.shape}")
+        self._hold(means, means.measure(array), 0.0)
 
-    def _hold(self, weights: np.ndarray, spread: float) -> None:
+    def _hold(self, means: MatrixCompletion, weights: np.ndarray, spread: float) -> None:
         bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
         if bad.size:
-            i, j = int(self.means.rows[bad[0]]), int(self.means.columns[bad[0]])
+            i, j = int(means.rows[bad[0]]), int(means.columns[bad[0]])
             raise ValueError(
                 f"weights must be positive and finite; row {i + 1}, column {j + 1} has {weights[bad[0]]:g}"
             )
-        self.weights, self.spread = weights, spread
+        self.means, self.weights, self.spread = means, weights, spread
+        self.shape, self.rows, self.columns = means.shape, means.rows, means.columns
+        self.row_names, self.column_names = means.row_names, means.column_names
+        self.unit, self.size = means.unit, means.size
+        self.n_observed, self.density = means.n_observed, means.density
         self.roots, self.weight = np.sqrt(weights), 1.0 / float(weights.sum())
-        self.targets = self.roots * self.means.targets
+        self.targets = self.roots * means.targets
 
     @classmethod
     def repeated(cls, rows: Any, columns: Any, values: Any, shape: tuple[int, int] | None = None) -> WeightedCompletion:
@@ -84,84 +88,37 @@ class WeightedCompletion:
             raise ValueError(f"rows and columns must be those of a {size[0]} x {size[1]} matrix, counted from 0")
         cells, place, counts = np.unique(at[0] * size[1] + at[1], return_inverse=True, return_counts=True)
         means = np.bincount(place, seen, len(cells)) / counts
-        problem = object.__new__(cls)
         where = cells // size[1], cells % size[1]
-        problem.means = MatrixCompletion(sparse.coo_array((means, where), shape=size))
-        problem._hold(counts.astype(float), float(np.mean((seen - means[place]) ** 2)))
+        matrix = MatrixCompletion(sparse.coo_array((means, where), shape=size))
+        return cls._of(matrix, counts.astype(float), float(np.mean((seen - means[place]) ** 2)))
+
+    @classmethod
+    def _of(cls, means: MatrixCompletion, weights: np.ndarray, spread: float) -> WeightedCompletion:
+        problem = object.__new__(cls)
+        problem._hold(means, weights, spread)
         return problem
-
-    def _with(self, means: MatrixCompletion, weights: np.ndarray, spread: float) -> WeightedCompletion:
-        problem = object.__new__(type(self))
-        problem.means = means
-        problem._hold(weights, spread)
-        return problem
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Return (d1, d2)."""
-        return self.means.shape
-
-    @property
-    def unit(self) -> float:
-        """Return that of M."""
-        return self.means.unit
-
-    @property
-    def size(self) -> float:
-        """Return max|M| over the observed entries."""
-        return self.means.size
-
-    @property
-    def rows(self) -> np.ndarray:
-        """Return the rows of the observed entries, counted from 0, shape (n,)."""
-        return self.means.rows
-
-    @property
-    def columns(self) -> np.ndarray:
-        """Return their columns, shape (n,)."""
-        return self.means.columns
 
     @property
     def observed(self) -> np.ndarray:
         """Return the mask P, shape (d1, d2), bool."""
         return self.means.observed
 
-    @property
-    def n_observed(self) -> int:
-        """Return how many entries are observed, each counted once."""
-        return self.means.n_observed
-
-    @property
-    def density(self) -> float:
-        """Return that number over d1 d2."""
-        return self.means.density
-
-    @property
-    def row_names(self) -> tuple[str | None, ...] | None:
-        """Return the names of the rows, None where they have none."""
-        return self.means.row_names
-
-    @property
-    def column_names(self) -> tuple[str | None, ...] | None:
-        """Return the names of the columns, None where they have none."""
-        return self.means.column_names
-
     @cached_property
     def normalized(self) -> WeightedCompletion:
         """Return the problem in its own unit."""
         if self.unit == 1.0:
             return self
-        return self._with(self.means.normalized, self.weights, self.spread / self.unit / self.unit)
+        return self._of(self.means.normalized, self.weights, self.spread / self.unit / self.unit)
 
     @cached_property
     def relative(self) -> WeightedCompletion:
         """Return the problem with the largest weight 1: R is the same, E smaller by the largest one."""
-        return self._with(self.means, self.weights / float(self.weights.max()), self.spread)
+        return self._of(self.means, self.weights / float(self.weights.max()), self.spread)
 
     def restricted(self, rows: Any, columns: Any) -> WeightedCompletion:
         """Return the problem on the given rows and columns alone, with their own n; how they spread is not kept."""
         part = self.means.restricted(rows, columns)
-        return self._with(part, part.measure(self.weight_matrix[np.ix_(rows, columns)]), 0.0)
+        return self._of(part, part.measure(self.weight_matrix[np.ix_(rows, columns)]), 0.0)
 
     def observed_product(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
         """Return the entries of A B at the observed positions, without roots of weights, shape (n,)."""
