@@ -131,7 +131,7 @@ class Walk:
         reached = self.extended(reached, saddle, A, B, moving=False)
         for _ in range(MOST_STAGES):
             assert reached.path is not None
-            self.check_companion()
+            self.check_order()
             place = self.arrival(reached)
             if place is None and reached.ending == Ending.DIVERGING:
                 return FiniteEnd(self.log, None, tuple(self.orbits))
@@ -151,11 +151,10 @@ class Walk:
             reached = self.extended(self.orbit(saddle, A, B, moving=moving), saddle, A, B, moving=moving)
         raise Unknown(f"more than {MOST_STAGES} stages")
 
-    def check_companion(self) -> None:
-        """Return nothing; raise ``Unknown`` if another mode in the column that escapes is larger, and escapes first."""
-        race = self.clock.race
-        if race.companion * self.log < race.companion_gain:
-            raise Unknown(f"at log(1/alpha) = {self.log:.3g} a slower mode may escape first, of larger overlap")
+    def check_order(self) -> None:
+        """Return nothing; raise ``Unknown`` if at this alpha another mode would escape first, or be the larger one."""
+        if self.clock.race.since > self.log:
+            raise Unknown(f"at log(1/alpha) = {self.log:.3g} another mode, of larger overlap, may escape first")
 
     def check(self, path: Trajectory, place: int) -> None:
         """Return nothing; raise ``Unknown`` unless what escapes is what arrived within the step from ``place``."""

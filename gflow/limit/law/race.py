@@ -41,7 +41,7 @@ class Race:
     rival : float
         Time of the next one that could escape instead of the winners, relative to theirs.
     since : float
-        The log(1/alpha) above which this one escapes first.
+        The log(1/alpha) above which this one escapes first, and is the largest in its column when it does.
     peaks : tuple of float
         Logarithms of the largest factors before alpha^p on the way here, of the terms in ``exponents``.
     """
@@ -124,7 +124,9 @@ class Passive:
             if each.time > first.time
         ]
         all_of_them = (*winners, *sorted(others, key=lambda each: each.exponent))[: self.width]
-        companion = _companion(problem, active, first, others)
+        brought = [_brought(first, each) for each in others]
+        larger = [gain / exponent if exponent > 0.0 else np.inf for exponent, gain, _ in brought if gain > 0.0]
+        companion = _companion(problem, active, first, brought)
         return Race(
             runners=tuple(growing),
             winners=tuple(winners),
@@ -132,7 +134,7 @@ class Passive:
             companion=companion[0],
             companion_gain=companion[1],
             rival=min((each.time for each in later), default=np.inf) / first.time,
-            since=max([each.since for each in winners] + ahead),
+            since=max([each.since for each in winners] + ahead + larger),
             peaks=tuple(each.peak for each in all_of_them),
         )
 
@@ -150,14 +152,16 @@ def escape_together(first: Runner, other: Runner) -> bool:
     return same and abs(first.exponent - other.exponent) <= TIED * max(first.exponent, 1.0)
 
 
-def _companion(problem: EntryProblem, active: np.ndarray, first: Runner, others: list[Runner]) -> tuple[float, float]:
+def _companion(
+    problem: EntryProblem, active: np.ndarray, first: Runner, brought: list[tuple[float, float, Runner]]
+) -> tuple[float, float]:
     """Return exponent and log of the factor of the largest error of W by other modes in the column that escapes.
 
-    A mode that changes no unobserved entry to first order counts by its square.
+    ``brought`` is of ``_brought``. One that changes no unobserved entry to first order counts by its square.
     """
     complete = problem.n_observed == problem.shape[0] * problem.shape[1]
     (least, gain), began = (np.inf, 0.0), np.hstack([active, first.vector[:, None]])
-    for size, own, each in sorted((_brought(first, each) for each in others), key=lambda found: found[0]):
+    for size, own, each in sorted(brought, key=lambda found: found[0]):
         if size >= least:
             break
         shift = np.hstack([0.0 * active, each.vector[:, None]])

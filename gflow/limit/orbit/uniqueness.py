@@ -9,7 +9,7 @@ from gflow.limit.orbit.sizes import is_isolating, is_large
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import EPS
-from gflow.problems import EntryProblem, without_weights
+from gflow.problems import EntryProblem, MatrixCompletion, without_weights
 
 SILENT = 1e-10
 """A direction leaves the observed entries alone if they change by less than this fraction of the largest change."""
@@ -62,16 +62,24 @@ def completion_error(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> flo
     if A.shape[1] == 0:
         return 0.0
     problem = without_weights(problem)
-    rows, columns = _lengths(A), _lengths(B.T)
-    model = Factorization(problem.shape, A.shape[1])
-    J = model.jacobian(model.theta(A / rows[:, None], B / columns))
-    scale = np.outer(rows, columns)
+    answer, scale = _answers(problem, A, B)
     left = np.abs(problem.residual(A @ B)) + EPS * (np.abs(A) @ np.abs(B))
     share = problem.measure(left) / problem.measure(scale)
-    carried = np.abs(J @ np.linalg.pinv(problem.measure(J), rcond=EPS * model.dim)) @ share
+    carried = np.abs(answer) @ share
     if not float(carried.max()) <= TRUSTED:
         return float(np.inf)
     return float((carried.reshape(problem.shape) * scale).max())
+
+
+def _answers(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how all entries of A B, flat, answer to observed ones, with rows of A and columns of B of length 1.
+
+    The second result holds the products of these lengths, (d1, d2), in which entries are then measured.
+    """
+    rows, columns = _lengths(A), _lengths(B.T)
+    model = Factorization(problem.shape, A.shape[1])
+    J = model.jacobian(model.theta(A / rows[:, None], B / columns))
+    return J @ np.linalg.pinv(problem.measure(J), rcond=EPS * model.dim), np.outer(rows, columns)
 
 
 def enlargements(problem: EntryProblem, A: np.ndarray, B: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -83,11 +91,7 @@ def enlargements(problem: EntryProblem, A: np.ndarray, B: np.ndarray, columns: n
     if A.shape[1] == 0 or not columns.size or locally_unique(problem, A, B) is not True:
         return found
     problem = without_weights(problem)
-    rows, widths = _lengths(A), _lengths(B.T)
-    model = Factorization(problem.shape, A.shape[1])
-    J = model.jacobian(model.theta(A / rows[:, None], B / widths))
-    scale = np.outer(rows, widths)
-    answer = J @ np.linalg.pinv(problem.measure(J), rcond=EPS * model.dim)
+    answer, scale = _answers(problem, A, B)
     for i, z in enumerate(columns.T):
         added = np.outer(z[: len(A)], z[len(A) :])
         moved = added - scale * (answer @ problem.measure(added / scale)).reshape(problem.shape)
