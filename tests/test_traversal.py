@@ -299,6 +299,15 @@ def test_c4_is_slow_and_converges_at_rank_three() -> None:
     assert found.error is not None and abs(found.matrix[2, 0] - exact) < found.error < 1e-10
 
 
+def test_the_error_of_a_best_fit_of_reduced_width_is_not_its_misfit() -> None:
+    a, b = np.array([1.0, 2.0, 1.5]), np.array([1.0, 0.5, 2.0])
+    W = np.outer(a, b)  # the residual below is orthogonal to all that moves a b^T: it is the best fit, gaps included
+    left = np.array([[GAP, 0.1, -0.1], [-0.1, GAP, 0.1], [0.1, -0.1, GAP]]) / W
+    found = saddle_to_saddle(MatrixCompletion(W + left), rank=1)
+    assert found.status == TraversalStatus.CONVERGED and found.matrix is not None and found.error is not None
+    assert np.abs(found.matrix - W).max() <= found.error < 1e-12 < found.saddles[-1].loss
+
+
 def test_equal_top_singular_values_are_degenerate() -> None:
     found = saddle_to_saddle(MatrixCompletion([[0, 1], [1, GAP]]))
     assert found.status == TraversalStatus.DEGENERATE and "repeated" in found.reason

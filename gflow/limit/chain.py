@@ -183,9 +183,10 @@ class _Stage:
 
     def carried(self, saddles: list[Saddle], A: np.ndarray, B: np.ndarray, unique: bool | None) -> float:
         """Return what rounding and unfinished Newton steps do to the entries at the end of a chain."""
-        left = float(np.sqrt(misfit(self.problem, A, B))) if unique else 0.0
+        met = saddles[-1].loss == 0.0
+        left = float(np.sqrt(misfit(self.problem, A, B))) if unique and (met or saddles[-1].mu is None) else 0.0
         error = rounding(saddles, left)
-        if unique and saddles[-1].loss == 0.0 and A.size + B.size <= DENSE_POLISH and not is_large(self.problem):
+        if unique and met and A.size + B.size <= DENSE_POLISH and not is_large(self.problem):
             error += self.part.unit * completion_error(self.problem, A, B)
         return error + sum(
             slip(self.problem, each, self.part.unit, self.share) for each in (saddles[-1:] if unique else saddles)
