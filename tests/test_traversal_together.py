@@ -53,6 +53,17 @@ def test_what_the_data_leave_open_depends_on_the_start(circulant: Traversal) -> 
         circulant.sample(np.random.default_rng(0), 2)
 
 
+def test_the_ratio_of_modes_that_escape_together_converges_as_slowly_as_the_next_term_of_their_rows() -> None:
+    row = [1.6882912141333533, -1.158258074838258, GAP, 1.4502556713901018, -1.2392818928936997]
+    found = limit([[row[(j - i) % 5] for j in range(5)] for i in range(5)])
+    pair = found.saddles[1]
+    assert (pair.rank, pair.together) == (2, 2)
+    assert found.order == pytest.approx(pair.exponents[2] - pair.exponents[0], abs=1e-12)
+    # graded flows from another start lie .0064, .0016 and 8.9e-5 from their limit at 1e-40, 1e-80 and 1e-160
+    assert found.order == pytest.approx(np.log10(0.0015908 / 8.885e-5) / 80, rel=0.05)
+    assert (found.log10_alpha(0.01) or 0.0) < -28
+
+
 def test_without_a_start_nothing_is_said_of_it() -> None:
     found = saddle_to_saddle(MatrixCompletion(CIRCULANT))
     assert found.status == TraversalStatus.DEGENERATE and found.matrix is None

@@ -126,7 +126,7 @@ class Passive:
         all_of_them = (*winners, *sorted(others, key=lambda each: each.exponent))[: self.width]
         brought = [_brought(first, each) for each in others]
         larger = [gain / exponent if exponent > 0.0 else np.inf for exponent, gain, _ in brought if gain > 0.0]
-        companion = _companion(problem, active, first, brought)
+        companion = min([_companion(problem, active, first, brought), *self.turning(winners)])
         return Race(
             runners=tuple(growing),
             winners=tuple(winners),
@@ -137,6 +137,20 @@ class Passive:
             since=max([each.since for each in winners] + ahead + larger),
             peaks=tuple(each.peak for each in all_of_them),
         )
+
+    def turning(self, winners: list[Runner]) -> list[tuple[float, float]]:
+        """Return exponents and logs of the factors with which later terms turn the rows of modes that escape together.
+
+        Of one mode they only change the time and the inner direction, which its column forgets.
+        """
+        found = []
+        for each in winners if len(winners) > 1 and self.whole else ():
+            sector = self.whole[each.sector]
+            sizes = np.abs(each.vector @ sector.vectors)
+            for i in np.flatnonzero((sector.exponents > each.exponent * (1.0 + TIED)) & (sizes > TOGETHER)):
+                exponent = float(sector.exponents[i]) - each.exponent
+                found.append((exponent, float(sector.gains[i] + np.log(sizes[i])) - each.gain))
+        return found
 
     def original(self, rates: np.ndarray, modes: np.ndarray) -> list[Runner]:
         """Return modes at the origin, each with its own part of the start."""
