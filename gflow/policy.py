@@ -59,3 +59,5 @@ LARGEST_ERROR_EXPONENT = 200.0
 """Errors are carried over at most so many e-foldings at once: e^200 squared is within the range of a double."""
 ROUNDED_LOSS = 1e-12
 """Losses up to this fraction of that of the origin are rounding: people see 0."""
+PER_CENT = 0.01
+"""People are told how small a start must be for the limit up to this fraction of the data."""

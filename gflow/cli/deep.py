@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gflow.cli.inputs import named, problem_of
 from gflow.cli.output import LINES, MISSING, Outcome, Refused, facts, matrix, number, progress, refusing, table
-from gflow.policy import ROUNDED_LOSS
+from gflow.policy import PER_CENT, ROUNDED_LOSS
 from gflow.workers import one_thread
 
 if TYPE_CHECKING:
@@ -33,7 +33,17 @@ def deep_limit(arguments: Namespace) -> Outcome:
     assert isinstance(found, gflow.DeepTraversal)
     shape = list(problem.shape)
     what = {"name": name, "shape": shape, "n_observed": problem.n_observed, "seed": arguments.seed} | named(problem)
-    return Outcome(what | found.to_dict(), lambda: _parts(problem, found, what))
+    scale = {"log10_alpha": found.log10_alpha(PER_CENT)}
+    return Outcome(what | found.to_dict() | scale, lambda: _parts(problem, found, what))
+
+
+def _scale(found: gflow.DeepTraversal) -> str:
+    """Return how small alpha must be, as far as that is known."""
+    known = found.log10_alpha(PER_CENT)
+    if known is not None:
+        return f"1 % needs about alpha = 10^({known:.4g})"
+    bound = found.log10_alpha_bound(PER_CENT)
+    return f"not known: the saddles above need about alpha = 10^({bound:.4g}) or less" if bound < 0.0 else MISSING
 
 
 def _parts(problem: gflow.MatrixCompletion, found: gflow.DeepTraversal, what: dict[str, Any]) -> Iterator[Any]:
@@ -52,6 +62,7 @@ def _parts(problem: gflow.MatrixCompletion, found: gflow.DeepTraversal, what: di
             ("largest error", number(found.error, 2)),
             ("entries that depend on the start", MISSING if found.end is None else f"{dependent} of {d1 * d2}{signs}"),
             ("order q", number(found.order)),
+            ("size of the start", _scale(found)),
         ]
     )
     ends: list[Any] = list(found.plateau_times)

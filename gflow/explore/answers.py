@@ -10,6 +10,7 @@ import numpy as np
 
 import gflow
 from gflow.explore.state import State
+from gflow.policy import PER_CENT
 from gflow.report.answer import KINDS
 
 IMPLIES = {
@@ -78,7 +79,7 @@ def limit(state: State) -> dict[str, Any]:
         "nuclear_norm": found.nuclear_norm,
         "order": found.order,
         "error": found.error,
-        "log10_alpha": found.log10_alpha(0.01) if state.depth == 2 and found.matrix is not None else None,
+        "log10_alpha": found.log10_alpha(PER_CENT) if found.matrix is not None else None,
         "warnings": list(getattr(found, "warnings", ())),
         "laws": laws(found, state),
         "chain": chain(found, state),

@@ -20,6 +20,7 @@ from gflow.limit.deep_records import DeepSaddle, DeepTraversal
 from gflow.limit.family import Stop, Stopped, walked
 from gflow.limit.law.deep_inside import first_mode, require_any_order
 from gflow.limit.law.deep_times import along_orbit
+from gflow.limit.law.deep_ways import Way, way
 from gflow.limit.orbit.deep_arrivals import NO_MINIMUM, Arrival, DeepOrbits, Launch
 from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, Place, Reflection, alike, channel, reflections, turns, widened
 from gflow.limit.orbit.outside import plateau_end, refined
@@ -82,6 +83,7 @@ class DeepFactors:
         self.doubt = ROUNDED_TIME
         self.signs: list[Reflection] = []
         self.error = 0.0
+        self.way: Way | None = None
 
     def origin(self) -> Place:
         """Return the factors of rank 0."""
@@ -107,6 +109,7 @@ class DeepFactors:
             growing,
             flat,
             None if ends else ("inside" if growing else "rank"),
+            self.way,
         )
 
     def stop(self, saddles: Sequence[DeepSaddle]) -> Stop | None:
@@ -147,12 +150,14 @@ class DeepFactors:
             told = f"the top singular value of the residual is repeated at rank {last.rank}"
             raise Stopped(TraversalStatus.DEGENERATE, f"{told}: the limit depends on the start")
         model = Factorization(self.problem.shape, last.rank + 1, self.depth)
-        rest = self.timed(last)
+        rest, center, size = self.timed(last), widened(place, model), CHANNEL_LAUNCH ** (1.0 / self.depth)
 
         def launched(factor: float) -> np.ndarray:
-            return channel(model, last.u, last.v, factor * CHANNEL_LAUNCH ** (1.0 / self.depth))
+            return channel(model, last.u, last.v, factor * size)
 
-        reached = self.arrived(model, widened(place, model), launched, f"from rank {last.rank}")
+        reached = self.arrived(model, center, launched, f"from rank {last.rank}")
+        share = 1.0 - float(sizes[1] / sizes[0]) if len(sizes) > 1 else 1.0
+        self.way = way(self.problem, model, reached.path, center, share, size)
         if rest is not None:
             objective = Objective.of(self.problem, model)
             states = refined(objective, reached.path.times, reached.path.states)
@@ -186,6 +191,7 @@ class DeepFactors:
         """Return the end of the orbit that leaves a saddle inside its manifold, and keep the coin it tosses."""
         model, theta = place
         assert model is not None
+        self.way = None
         self.left = None  # which sign the start takes here is not followed, so that later times are not known
         objective, where = Objective.of(self.problem, model), f"inside rank {model.rank}"
         values, vectors = np.linalg.eigh(objective.hessian(theta))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gflow.limit.law.deep_ways import Way
 from gflow.limit.records import TraversalStatus
 from gflow.models import Factorization
 from gflow.plain import plain
@@ -48,6 +49,8 @@ class DeepSaddle:
     leaves : str or None
         ``inside``, by a growing mode of the manifold; ``rank``, by a new singular pair in a time alpha^-(L-2); None at
         the end.
+    way : Way or None
+        The orbit that led here by a new channel, and what lies beside it; None at the origin and after others.
     """
 
     model: Factorization | None
@@ -61,6 +64,7 @@ class DeepSaddle:
     inside_unstable: int
     flat: int
     leaves: str | None
+    way: Way | None
 
     @property
     def rank(self) -> int:
@@ -69,7 +73,7 @@ class DeepSaddle:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the saddle for JSON."""
-        return plain(self, "rank loss matrix residual_singular_values inside_rate inside_unstable flat leaves")
+        return plain(self, "rank loss matrix residual_singular_values inside_rate inside_unstable flat leaves way")
 
     def __repr__(self) -> str:
         return f"DeepSaddle(rank={self.rank}, loss={self.loss:.8g}, leaves={self.leaves})"
@@ -189,6 +193,32 @@ class DeepTraversal(Drawn, Tabular):
         """Return the nuclear norm of the limit; None where there is none."""
         sizes = self.singular_values
         return None if sizes is None else float(sizes.sum())
+
+    def log10_alpha(self, accuracy: float) -> float | None:
+        """Return log10 of the alpha whose trajectories end within about ``accuracy``, relative to M; None if not known.
+
+        In units of max|M|^(1/L): it stays when M is multiplied by a number. There what the start leaves beside each
+        orbit has stayed small along it, or has been forgotten, every saddle is met before the next channel opens, and
+        alpha^q has fallen below ``accuracy``. Not known where there is no limit, no order, or an escape inside.
+
+        Raises ``ValueError`` unless 0 < accuracy < 1.
+        """
+        known = self.end is not None and self.order is not None
+        return self.log10_alpha_bound(accuracy) if known and all(each.way for each in self.saddles[1:]) else None
+
+    def log10_alpha_bound(self, accuracy: float) -> float:
+        """Return an upper bound of that log10 of alpha, also where it is not known: what is known asks for no less.
+
+        0.0 where nothing is known. Raises ``ValueError`` unless 0 < accuracy < 1.
+        """
+        if not 0 < accuracy < 1:
+            raise ValueError(f"accuracy must lie between 0 and 1; got {accuracy!r}")
+        needed = [0.0] if self.order is None else [-float(np.log(accuracy)) / self.order]
+        for each in self.saddles:
+            if each.way is not None:
+                last = each is self.saddles[-1] or each.leaves is None
+                needed.append(each.way.log_scale(accuracy, self.depth, kept=each.flat > 0, last=last))
+        return -max(needed) / float(np.log(10.0))
 
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Return n draws of the limit over Gaussian starts, shape (n, d1, d2).

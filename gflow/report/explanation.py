@@ -11,8 +11,9 @@ from typing import Any
 import gflow
 from gflow import watch
 from gflow.plain import plain
+from gflow.policy import PER_CENT
 from gflow.report.answer import ASKED, ASKED_DEEP, PREMISE, sentences
-from gflow.report.screen import PER_CENT, screen, wrapped
+from gflow.report.screen import screen, wrapped
 from gflow.showing import Drawn, Tabular
 from gflow.statements import deep
 from gflow.statements.claims import Claim
@@ -78,7 +79,7 @@ class Explanation(Drawn, Tabular):
             "error": limit.error,
             "saddles": [plain(saddle, keys) for saddle in limit.saddles],
             "order": limit.order,
-            "log10_alpha": limit.log10_alpha(PER_CENT) if isinstance(limit, gflow.Traversal) else None,
+            "log10_alpha": limit.log10_alpha(PER_CENT),
             "statements": {id: plain(claim, "verdict reason") for id, claim in self.claims.items()},
             "sentences": list(self.sentences),
         }

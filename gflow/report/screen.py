@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import gflow
-from gflow.policy import ROUNDED_LOSS
+from gflow.policy import PER_CENT, ROUNDED_LOSS
 from gflow.report.labels import clipped, column_label, row_label
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 80, 24
 """The screen that every explanation fits."""
 FEWEST_ROWS = 2
-PER_CENT = 0.01
 LONGEST_LABEL = 16
 
 
@@ -122,13 +121,12 @@ def _stop(saddle: gflow.Saddle | gflow.DeepSaddle, first: float) -> str:
 
 def approach(limit: gflow.Traversal | gflow.DeepTraversal) -> str:
     """Return how small alpha must be for 1 %, in words."""
-    if isinstance(limit, gflow.DeepTraversal):
-        if limit.order is not None:
-            return f"the error falls as alpha^{limit.order:.3g}; the alpha that 1 % needs is not known"
-    elif limit.exact:
+    if isinstance(limit, gflow.Traversal) and limit.exact:
         return "every start that is small enough ends at the limit itself"
-    elif (exponent := limit.log10_alpha(PER_CENT)) is not None:
+    if (exponent := limit.log10_alpha(PER_CENT)) is not None:
         return f"1 % of the limit is reached from starts of size alpha below about 10^{exponent:.3g}"
+    if isinstance(limit, gflow.DeepTraversal) and limit.order is not None:
+        return f"the error falls as alpha^{limit.order:.3g}; the alpha that 1 % needs is not known"
     return "the size alpha of the start that 1 % needs is not known"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import gflow
-from gflow.policy import ROUNDED_LOSS
+from gflow.policy import PER_CENT, ROUNDED_LOSS
 from gflow.report import format_number
 from gflow.report.answer import paragraph
 from gflow.show import drawings
@@ -29,10 +29,7 @@ def limit(record: gflow.Traversal) -> str:
         ("error", format_number(record.error, 2)),
         ("order q", format_number(record.order, 4)),
     ]
-    exponent = record.log10_alpha(0.01) if record.factors is not None else None
-    if exponent is not None:
-        small = format_number(10.0**exponent, 2) if exponent > SMALLEST_EXPONENT else f"10^{exponent:.4g}"
-        known.append(("1 % below", f"alpha = {small}"))
+    known += _scale(record) if record.factors is not None else []
     known += [("law", f"of what the start decides: {record.law}")] if record.law else []
     known += [("note", text) for text in record.warnings]
     several = len(record.chains) > 1
@@ -67,6 +64,7 @@ def deep_limit(record: gflow.DeepTraversal) -> str:
         ("nuclear norm", format_number(record.nuclear_norm)),
         ("independent signs", str(len(record.reflections))),
         ("order q", format_number(record.order, 4)),
+        *_scale(record),
     ]
     rows = [(s.rank, _loss(s.loss, record.saddles[0].loss), s.leaves or "", s.inside_rate) for s in record.saddles]
     chain = table(("rank", "loss", "left by", "inside rate"), rows, caption="saddles")
@@ -88,6 +86,14 @@ def symmetric_limit(record: gflow.SymmetricTraversal) -> str:
     chain = table(("rank", "loss", "escape rate", "gap"), rows, caption="saddles")
     shown = "" if record.matrix is None else matrix(record.matrix, np.full(record.matrix.shape, "entry"))
     return _page("Limit alpha → 0 of U Uᵀ", record, shown, known, chain, partial(drawings.chain, record))
+
+
+def _scale(record: gflow.Traversal | gflow.DeepTraversal) -> list[tuple[str, str]]:
+    exponent = record.log10_alpha(PER_CENT)
+    if exponent is None:
+        return []
+    small = format_number(10.0**exponent, 2) if exponent > SMALLEST_EXPONENT else f"10^{exponent:.4g}"
+    return [("1 % below", f"alpha = {small}")]
 
 
 def _page(title: str, record: Any, shown: str, known: list[tuple[str, str]], chain: str, draw: Any) -> str:
