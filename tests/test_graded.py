@@ -327,7 +327,7 @@ def test_permuted_transposed_rotated_and_rescaled_problems_have_the_correspondin
         np.testing.assert_allclose(got / other.size, expected / other.size, rtol=0, atol=1e-5)
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_every_coupling_component_moves_as_it_would_alone(seed: int) -> None:
     rng = np.random.default_rng(seed)

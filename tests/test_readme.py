@@ -20,6 +20,10 @@ OTHERS = {"python -m pytest", "python -m sphinx -W docs docs/_build"}
 """Run by ``.ci/run``."""
 
 
+SHORTENED = {"gflow landscape fig3.csv --out fig3-landscape": " --rank 1"}
+"""What is added to commands of many seconds: the whole landscape is searched by ``test_landscape``."""
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block of the README: its language, the file name after it, and its text."""
@@ -105,7 +109,7 @@ def test_the_answer_is_the_one_that_is_shown() -> None:
 
 @pytest.mark.parametrize("command", GFLOW_COMMANDS)
 def test_every_command_succeeds(command: str, folder: Path) -> None:
-    assert run(command) == 0
+    assert run(command + SHORTENED.get(command, "")) == 0
     words = shlex.split(command)
     if "--out" in words:
         assert (folder / words[words.index("--out") + 1]).exists()

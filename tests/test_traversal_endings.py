@@ -278,7 +278,7 @@ def test_implicit_steps_leak_no_warnings() -> None:
 # equivalent data
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), factor=st.sampled_from([2.0**-7, 2.0**9, 1e-140, 1e140]), narrow=st.booleans())
 def test_equivalent_data_have_equal_limits(seed: int, factor: float, narrow: bool) -> None:
     M, rng, rank = integers(seed), np.random.default_rng(seed), 2 if narrow else None
