@@ -96,9 +96,11 @@ def test_the_second_route_sees_a_wrong_first_one(monkeypatch: pytest.MonkeyPatch
     assert found.error > 1e-3
 
 
-@pytest.mark.parametrize(("depth", "alpha"), [(3, 1e-8), (4, 1e-5)])
-def test_a_flow_that_rounding_keeps_at_a_degenerate_saddle_is_no_convergence(depth: int, alpha: float) -> None:
-    problem = example("fig3")
+@pytest.mark.parametrize(("name", "depth", "alpha"), [("fig3", 3, 1e-8), ("m3", 4, 1e-5)])
+def test_a_flow_that_rounding_keeps_at_a_degenerate_saddle_is_no_convergence(
+    name: str, depth: int, alpha: float
+) -> None:
+    problem = example(name)
     model = gflow.Factorization(problem.shape, depth=depth)
     path = gflow.gradient_flow(gflow.Objective.of(problem, model), model.random(0, alpha))
     assert path.status == "roundoff"
