@@ -21,7 +21,7 @@ OTHERS = {"python -m pytest", "python -m sphinx -W docs docs/_build"}
 
 
 SHORTENED = {"gflow landscape": " --rank 1", "gflow figure bai2024-fig5": " --set directions=4"}
-"""What is added to commands that begin so, of many seconds: the whole is for ``test_landscape`` and those of figures."""
+"""What is added to commands of many seconds: the whole is for ``test_landscape`` and the tests of figures."""
 
 
 @dataclass(frozen=True)
