@@ -1,5 +1,6 @@
 """What every test runs under: one BLAS thread, no display, and the same random examples each time."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -33,3 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(item.path).name in NUMERICS:
             item.add_marker("numerics")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected, which stays until the end, out of every search for garbage."""
+    gc.collect()
+    gc.freeze()

@@ -27,7 +27,7 @@ def start_of(problem: gflow.MatrixCompletion, depth: int, seed: int = 0) -> np.n
 
 def halves(problem: gflow.MatrixCompletion, depth: int = 3) -> list[float]:
     """Return the losses half way between those of the saddles, which depend on the depth nowhere here."""
-    losses = [saddle.loss for saddle in gflow.saddle_to_saddle(problem, depth=depth).saddles]
+    losses = [saddle.loss for saddle in gflow.saddle_to_saddle(problem, depth=depth, compiled=None).saddles]
     return [(one + two) / 2 for one, two in pairwise(losses)]
 
 
@@ -55,7 +55,7 @@ def test_the_times_are_those_of_layers_in_doubles_and_of_their_extrapolation(
     np.testing.assert_allclose(found, times, rtol=1e-5)
     model = gflow.Factorization(problem.shape, depth=depth)
     np.testing.assert_allclose(path.states[0], 10.0**log10_alpha * start, rtol=1e-14)
-    limit = gflow.saddle_to_saddle(problem, depth=depth).end
+    limit = gflow.saddle_to_saddle(problem, depth=depth, compiled=None).end
     np.testing.assert_allclose(model.output(path.final), limit, atol=1e-8)
     assert (np.diff(path.times) >= 0).all() and path.monotonicity_defect < 1e-12
     assert len(path.plateaus) == len(times) + 1

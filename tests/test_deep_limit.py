@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,12 @@ REFERENCES = [
 
 
 def limit(values: object, depth: int = 3, **settings: object) -> gflow.DeepTraversal:
-    """Return the deep limit of an array or an example."""
+    """Return the deep limit of an array or an example, computed once."""
+    return computed(values if isinstance(values, str) else tuple(map(tuple, values)), depth, **settings)
+
+
+@cache
+def computed(values: object, depth: int = 3, **settings: object) -> gflow.DeepTraversal:
     problem = example(values) if isinstance(values, str) else gflow.MatrixCompletion(values)
     found = gflow.saddle_to_saddle(problem, depth=depth, **settings)
     assert isinstance(found, gflow.DeepTraversal)
@@ -76,7 +83,7 @@ def test_two_factors_with_the_top_pair_first_have_their_references(
 def test_m3_has_one_limit_at_every_depth() -> None:
     entries = (1.0613114276, 2.3991493564, 8.5140294631)
     for depth in (2, 3, 4):
-        found = gflow.saddle_to_saddle(example("m3"), depth=depth)
+        found = limit("m3", depth) if depth > 2 else gflow.saddle_to_saddle(example("m3"))
         np.testing.assert_allclose(found.matrix[~example("m3").observed], entries, rtol=0, atol=1e-9)
 
 
@@ -117,12 +124,18 @@ def complete_bipartite(seed: int) -> gflow.MatrixCompletion:
     return gflow.MatrixCompletion(np.where(shuffled, 2 * rng.standard_normal((4, 4)), GAP))
 
 
+@cache
+def bipartite_limit(seed: int, depth: int) -> gflow.DeepTraversal:
+    """Return the limit of a matrix of complete components, by compiled steps where numba is installed."""
+    found = gflow.saddle_to_saddle(complete_bipartite(seed), depth=depth, compiled=None)
+    assert isinstance(found, gflow.DeepTraversal) and found.status == "converged"
+    return found
+
+
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("depth", [3, 4])
 def test_complete_components_share_channels_at_minimum_rank_and_minimum_norm(seed: int, depth: int) -> None:
-    problem = complete_bipartite(seed)
-    found = gflow.saddle_to_saddle(problem, depth=depth)
-    assert isinstance(found, gflow.DeepTraversal) and found.status == "converged"
+    problem, found = complete_bipartite(seed), bipartite_limit(seed, depth)
     expected = closed_form(problem, np.random.default_rng(0))
     assert found.end is not None and found.std is not None
     np.testing.assert_allclose(np.abs(found.end[problem.observed]), np.abs(expected[problem.observed]), atol=1e-7)
@@ -142,11 +155,8 @@ def test_flows_on_twenty_masks_approach_the_closed_form_with_the_order_of_their_
     """Order 1 where there are several channels, 2 where there is one; near-equal modes come to it more slowly."""
     ratios = []
     for seed in range(20):
-        problem = complete_bipartite(seed)
-        model, found = (
-            gflow.Factorization(problem.shape, depth=depth),
-            gflow.saddle_to_saddle(problem, depth=depth, compiled=True),
-        )
+        problem, found = complete_bipartite(seed), bipartite_limit(seed, depth)
+        model = gflow.Factorization(problem.shape, depth=depth)
         starts, forms = [alpha * model.random(seed) for alpha in alphas], np.random.default_rng(0)
         draws = np.array([closed_form(problem, forms) for _ in range(64)])
         ends = gflow.gradient_flows(problem, starts, depth=depth)
@@ -283,7 +293,7 @@ def test_a_launch_along_the_wrong_pair_is_another_limit(monkeypatch: pytest.Monk
     right = limit(X2).end
     channel = deep.channel
     monkeypatch.setattr(deep, "channel", lambda model, u, v, size: channel(model, v, u, size))
-    wrong = limit(X2)
+    wrong = gflow.saddle_to_saddle(gflow.MatrixCompletion(X2), depth=3)
     assert right is not None
     assert wrong.end is None or np.abs(wrong.end - right).max() > 1e-3 or wrong.status != "converged"
 

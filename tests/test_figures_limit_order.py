@@ -21,6 +21,11 @@ def result() -> study.Result:
     return study.run(study.QUICK)
 
 
+@pytest.fixture(scope="module")
+def tiny() -> study.Result:
+    return study.run(TINY)
+
+
 def verdicts(result: study.Result) -> dict[str, Verdict]:
     return {claim.id: claim.verdict for claim in study.claims(result)}
 
@@ -101,16 +106,16 @@ def test_a_bound_above_the_order_turns_its_claim_red(result: study.Result) -> No
     assert verdicts(replace(result, cases=cases))["safe-order"] is Verdict.CONTRADICTED
 
 
-def test_the_result_does_not_depend_on_the_number_of_processes() -> None:
-    one, two = (study.run(TINY, jobs=jobs) for jobs in (1, 2))
+def test_the_result_does_not_depend_on_the_number_of_processes(tiny: study.Result) -> None:
+    one, two = tiny, study.run(TINY, jobs=2)
     for first, second in zip(one.cases, two.cases, strict=True):
         assert repr(first) == repr(second) and first.scale == second.scale
 
 
-def test_the_orders_are_the_same_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_orders_are_the_same_without_numba(tiny: study.Result, monkeypatch: pytest.MonkeyPatch) -> None:
     if not fast.installed():
         pytest.skip("numba is not installed")
-    quick = study.run(TINY)
+    quick = tiny
     asked: list[bool] = []
     monkeypatch.setattr(fast, "installed", lambda: bool(asked.append(True)))
     plain = study.run(TINY)

@@ -81,13 +81,13 @@ def test_a_complete_matrix_is_learned_mode_by_mode_along_logistic_curves(exponen
     sigma, n = np.array([3.0, 2.0, 0.9]), 12
     problem, model = MatrixCompletion(U @ np.diag(sigma) @ V.T), Factorization((4, 3))
     start = model.theta(U @ Q, Q.T @ V.T)
-    for j in range(3):
-        t = float(n / (4 * sigma[j]) * (np.log(sigma[j]) - 2 * log_alpha))
-        path = graded_flow(problem, start, log_scale=log_alpha, t_end=t, loss_tol=1e-28, rtol=1e-10)
-        lag = np.log(sigma) - 2 * log_alpha + np.log1p(-np.exp(2 * log_alpha) / sigma) - 4 * sigma * t / n
-        w = sigma / (1 + np.exp(np.minimum(lag, 700.0)))
-        assert path.status is Status.HORIZON and path.times[-1] == t
-        np.testing.assert_allclose(U.T @ model.output(path.final) @ V, np.diag(w), rtol=0, atol=1e-7)
+    t = float(n / (4 * sigma[2]) * (np.log(sigma[2]) - 2 * log_alpha))  # the last mode is half grown
+    path = graded_flow(problem, start, log_scale=log_alpha, t_end=t, loss_tol=1e-28, rtol=1e-10)
+    assert path.status is Status.HORIZON and path.times[-1] == t
+    lag = np.log(sigma) - 2 * log_alpha + np.log1p(-np.exp(2 * log_alpha) / sigma)
+    w = sigma / (1 + np.exp(np.minimum(lag - np.outer(path.times, 4 * sigma / n), 700.0)))
+    assert ((w > 0.1 * sigma) & (w < 0.9 * sigma)).any(axis=0).all()  # seen on the way up as well as before and after
+    np.testing.assert_allclose(U.T @ model.output(path.states) @ V, w[:, None] * np.eye(3), rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("log_scale", [-3.0, -300.0])
@@ -327,7 +327,7 @@ def test_permuted_transposed_rotated_and_rescaled_problems_have_the_correspondin
         np.testing.assert_allclose(got / other.size, expected / other.size, rtol=0, atol=1e-5)
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(SEEDS)
 def test_every_coupling_component_moves_as_it_would_alone(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -74,7 +74,7 @@ def test_complete_data_of_the_other_determinant_are_never_reached() -> None:
         assert np.linalg.svd(W, compute_uv=False)[1] < 1e-9
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(SEEDS, st.sampled_from([1e-1, 1e-3, 1e-6]))
 def test_a_symmetric_start_of_symmetric_data_stays_symmetric(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ def test_the_error_of_coarse_steps_is_told(rtol: float) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-1, 1e-2, 1e-6, 1e-30])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_where_rounding_decides_the_sign_of_the_determinant_nothing_has_converged(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
     U, V, Q = (orthogonal(rng, 2) for _ in range(3))
@@ -135,9 +135,8 @@ def test_what_steps_do_to_a_small_imbalance_is_part_of_the_error(seed: int) -> N
         assert coarse.error is not None and np.abs(other - W).max() <= coarse.error
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_an_escape_to_infinity_of_one_column_is_still_recognised(seed: int) -> None:
-    rng = np.random.default_rng(seed)
+def test_an_escape_to_infinity_of_one_column_is_still_recognised() -> None:
+    rng = np.random.default_rng(0)
     A, B = rng.standard_normal((2, 1)), rng.standard_normal((1, 2))
     path, _ = flow(CORNER, A, B, log_scale=float(np.log(1e-6)))
     assert path.status is Status.DIVERGING

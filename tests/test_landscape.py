@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import reduce
+from functools import cache, reduce
 from itertools import combinations
 from math import comb
 from pathlib import Path
@@ -287,11 +287,20 @@ def test_the_marked_path_is_the_chain_of_the_limit(name: str) -> None:
         assert [level.expected for level in found.levels] == [1, None, None, 7, 1]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_three_by_three_with_two_gaps_is_complete_by_proof(seed: int) -> None:
+def two_gaps(seed: int) -> np.ndarray:
     M = np.random.default_rng(seed).standard_normal((3, 3))
     M[1, 2] = M[2, 1] = np.nan
-    found = gflow.landscape(M, certify=False)
+    return M
+
+
+@cache
+def landscape_of_two_gaps(seed: int) -> gflow.Landscape:
+    return gflow.landscape(two_gaps(seed), certify=False)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_three_by_three_with_two_gaps_is_complete_by_proof(seed: int) -> None:
+    M, found = two_gaps(seed), landscape_of_two_gaps(seed)
     assert found.complete and "interval" in found.levels[1].how and "closed form" in found.levels[2].how
     limit = gflow.saddle_to_saddle(gflow.MatrixCompletion(M))
     passed = [found.nodes[n] for n in found.path if not found.nodes[n].at_infinity]
@@ -301,13 +310,7 @@ def test_three_by_three_with_two_gaps_is_complete_by_proof(seed: int) -> None:
 @pytest.fixture(scope="module")
 def bordered() -> gflow.Landscape:
     """The origin is left towards a minimum of rank one and to infinity, and two saddles lie on the border."""
-    return gflow.landscape(bordered_data(), certify=False)
-
-
-def bordered_data() -> np.ndarray:
-    M = np.random.default_rng(0).standard_normal((3, 3))
-    M[1, 2] = M[2, 1] = np.nan
-    return M
+    return landscape_of_two_gaps(0)
 
 
 def test_the_border_of_two_basins_leads_to_saddles_that_no_class_leads_to(bordered: gflow.Landscape) -> None:
@@ -322,7 +325,7 @@ def test_the_border_of_two_basins_leads_to_saddles_that_no_class_leads_to(border
 
 
 def test_a_landscape_says_what_it_left_out(bordered: gflow.Landscape) -> None:
-    nothing = gflow.landscape(bordered_data(), borders=0, certify=False)
+    nothing = gflow.landscape(two_gaps(0), borders=0, certify=False)
     assert not any(arrow.border for arrow in nothing.arrows)
     assert any("borders between basins were not followed" in note for note in nothing.notes)
     with pytest.raises(ValueError, match="rounds must be positive"):

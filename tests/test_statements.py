@@ -447,7 +447,7 @@ FAULTS: dict[Fault, dict[str, set[str]]] = {
         "connected": {"derivatives.hessian", "prop1.1"},
         "disconnected": {"derivatives.hessian", "decoupling.1"},
     },
-    forgotten_residual: {"connected": {"derivatives.hessian", "thm1"}, "disconnected": {"derivatives.hessian", "thm1"}},
+    forgotten_residual: {"connected": {"derivatives.hessian", "thm1"}},
     leaking_mask: {
         "connected": {"derivatives.value", "derivatives.gradient", "derivatives.hessian", "spectrum.rate"},
         "disconnected": {"derivatives.value", "prop2.1", "prop2.2", "decoupling.1", "decoupling.2", "decoupling.3"},

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gflow_studies import sweeps
 from hypothesis import given, settings, strategies as st
 from threadpoolctl import threadpool_info
 
@@ -70,6 +71,14 @@ def fatal_once(configuration: dict[str, Any], seed: np.random.SeedSequence) -> d
 
 
 QUICK = Sweep("quick", "ten draws", ten, draw)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def at_once() -> Iterator[None]:
+    """Let the demonstration take no time in this process; in others it does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweeps, "DEMO_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -420,7 +429,9 @@ def test_a_full_disk_keeps_what_was_done(
 # the command
 
 
-def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: SweepTable, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(
+    demo: SweepTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a parent may ignore
         "from gflow.cli import sweeps, main; sweeps.LOG_SECONDS = 0.0; raise SystemExit(main())"
@@ -448,8 +459,8 @@ def test_ctrl_c_keeps_the_results_and_says_how_to_go_on(demo: SweepTable, tmp_pa
     assert all(line.startswith("gflow: demo: ") for line in shown) and end == "gflow: interrupted\n"
     assert "of 24 results are kept; to go on: gflow sweep demo --store 'my runs.sqlite' --jobs 2" in last
     again = shlex.split(last.split("to go on: gflow ")[1])
-    done = subprocess.run([sys.executable, "-m", "gflow", *again], capture_output=True, **options)
-    assert (done.returncode, done.stderr) == (0, "")
+    monkeypatch.chdir(tmp_path)
+    assert main(again) == 0 and capfd.readouterr().err == ""
     assert (tmp_path / "table.csv").read_bytes() == demo.csv().encode()
 
 

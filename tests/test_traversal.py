@@ -6,6 +6,8 @@ import dataclasses
 import json
 from dataclasses import replace
 from functools import cache, partial
+from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ from gflow.limit import (
 from gflow.limit.law import crossing as crossing_module, frames as frames_module
 from gflow.limit.law.frames import FrameFailure, frame_of
 from gflow.limit.orbit import settling as settling_module, stages as stages_module, watching as watching_module
-from gflow.limit.orbit.curvature import Curvature
+from gflow.limit.orbit.curvature import Curvature, Linearised
 from gflow.limit.orbit.drift import drift
 from gflow.limit.orbit.orbits import Ending
 from gflow.limit.orbit.polish import completed, krylov_polish, smallest_off_gauge
@@ -206,10 +208,20 @@ def test_orbits_that_come_to_rest_far_away_do_not_diverge(number: int, status: s
     assert number == 272 or " 48.5" in found.reason
 
 
-def test_a_step_without_a_unique_solution_is_shortened() -> None:
+def test_a_step_without_a_unique_solution_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [[GAP, 0, GAP, 1, 10, 6], [-2, 0, -2, GAP, -4, 0], [GAP, GAP, -5, GAP, GAP, GAP]]
     rows += [[-3, GAP, 3, 18, 3, GAP], [GAP, GAP, GAP, 11, -1, GAP], [GAP, -2, GAP, GAP, GAP, 4]]
-    assert saddle_to_saddle(MatrixCompletion(rows)).status in TraversalStatus
+    assert saddle_to_saddle(MatrixCompletion(rows), rank=2).status in TraversalStatus
+    solved, calls = Linearised.solved, count()
+
+    def singular(self: Linearised, *arguments: Any) -> np.ndarray:
+        if next(calls) % 5 == 2:
+            raise np.linalg.LinAlgError
+        return solved(self, *arguments)
+
+    monkeypatch.setattr(Linearised, "solved", singular)
+    path, exact = drifting(1e-5)
+    assert next(calls) > 50 and np.linalg.norm(path.final - exact) < 1e-3
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from gflow.limit.orbit import (
     curvature as curvature_module,
     drift as drift_module,
     settling as settling_module,
+    sizes as sizes_module,
     stages as stages_module,
 )
 from gflow.limit.orbit.curvature import BlockLinearised, Curvature, Linearised
@@ -189,7 +190,7 @@ def test_repeated_columns_have_the_limit_of_one_column_of_their_weight(
     assert np.abs(W - small.matrix / np.sqrt(n)).max() <= large.error + 1e-9
 
 
-def test_a_large_component_on_its_way_to_infinity_is_at_no_minimum() -> None:
+def test_a_large_component_on_its_way_to_infinity_is_at_no_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
     # the slope sinks into rounding errors while |theta| grows like t^(1/4) for ever, as in the weighted columns
     M = np.array(
         [
@@ -199,12 +200,14 @@ def test_a_large_component_on_its_way_to_infinity_is_at_no_minimum() -> None:
             [0.879, -0.027, 0.254, -0.435, -2.067],
         ]
     )
-    n = np.array([1, 5315, 120, 81, 152])
+    n = np.array([1, 332, 8, 5, 10])
+    monkeypatch.setattr(sizes_module, "LARGE_CELLS", 100)  # of 1424
     small, large = (
         saddle_to_saddle(MatrixCompletion(M * np.sqrt(n))),
         saddle_to_saddle(MatrixCompletion(np.repeat(M, n, axis=1))),
     )
     assert small.status in (DIVERGING, UNDECIDED) and large.status in (DIVERGING, UNDECIDED)
+    assert all("Chebyshev" in path.method for path in large.chains[0].orbits)
     assert len(small.saddles) == len(large.saddles) == 2 and small.chains[0].infinite == 1
 
 
@@ -278,7 +281,7 @@ def test_implicit_steps_leak_no_warnings() -> None:
 # equivalent data
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), factor=st.sampled_from([2.0**-7, 2.0**9, 1e-140, 1e140]), narrow=st.booleans())
 def test_equivalent_data_have_equal_limits(seed: int, factor: float, narrow: bool) -> None:
     M, rng, rank = integers(seed), np.random.default_rng(seed), 2 if narrow else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from court import drawn as drawn_at_court
-from referee import Ending, Referee, start
+from referee import Ending, Referee, Verdict, start
 
 from gflow import Factorization, MatrixCompletion, Objective, SymmetricFactorization, gradient_flow, gradient_flows
 from gflow.flow import Status, Trajectory
@@ -58,12 +59,18 @@ HIDDEN = [(771, 139), (771, 58), (771, 238), (771, 358)]
 """Problems of the court in which a column waits, invisible beside larger ones that move slowly."""
 
 
+@cache
+def truth_at_court(seed: int, number: int, exponent: int) -> Verdict:
+    """Return where the referee ends."""
+    return drawn_at_court(seed, number)[1].verdict(exponent)
+
+
 def flow_at_court(seed: int, number: int, exponent: int) -> tuple[float, float]:
     """Return the error that a flow states and the one that it makes, relative to the largest entry."""
     _, court = drawn_at_court(seed, number)
     start = 10.0**exponent * np.sqrt(court.unit) * court.start
     path = gradient_flow(Objective.of(court.problem, court.model), start)
-    W, truth = court.model.output(path.final) / court.unit, court.verdict(exponent)
+    W, truth = court.model.output(path.final) / court.unit, truth_at_court(seed, number, exponent)
     assert path.status is Status.CONVERGED and path.error is not None and truth.ending is Ending.MET
     size = float(np.abs(truth.W).max())
     return path.error / court.unit / size, float(np.abs(W - truth.W).max()) / size

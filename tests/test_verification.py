@@ -129,8 +129,7 @@ def test_what_is_too_large_to_be_shown_is_named_with_its_reason(monkeypatch: pyt
 
 
 def test_a_report_that_is_not_written_has_no_figures_and_the_same_claims() -> None:
-    plain = verify(example("fig4"), name="fig4", statements=FEW, drawn=False)
-    whole = verify(example("fig4"), name="fig4", statements=FEW)
+    plain, whole = verify(example("fig4"), name="fig4", statements=TRAJECTORY, drawn=False), verified("fig4")
     assert plain.figures == () and len(whole.figures) == 9
     assert [claim.to_dict() for claim in plain.claims] == [claim.to_dict() for claim in whole.claims]
     assert set(plain.configuration["figures_left_out"]) == {figure.name for figure in whole.figures}
@@ -175,7 +174,7 @@ def test_a_statement_of_a_user_joins_the_report_without_the_registry() -> None:
         return Claim.bounded("own", "the trajectory has an end", len(given.trajectory.times), 1.0)
 
     mine = Statement("own", "the trajectory has an end", own, "me", StatementKind.CHECK)
-    report = verify(example("slides2"), statements=["assumption1", conservation.STATEMENT, mine])
+    report = verify(example("slides2"), statements=["assumption1", conservation.STATEMENT, mine], drawn=False)
     assert [claim.id for claim in report.claims][-2:] == ["conservation.loss", "own"]
     assert len(report.claims) == 5
     with pytest.raises(ValueError, match="unknown statement 'thm9'; known are prop1, "):
