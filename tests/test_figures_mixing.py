@@ -11,7 +11,6 @@ import gflow
 from gflow.statements.claims import Verdict
 from gflow.studies import study_report
 
-
 SMALL = study.Config(count=3)
 
 

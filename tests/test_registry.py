@@ -211,6 +211,7 @@ def test_a_statement_is_left_out_where_it_does_not_apply() -> None:
 # Evidence
 
 
+@pytest.mark.usefixtures("painted")
 def test_one_verification_computes_every_part_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[Any] = Counter()
 
@@ -228,7 +229,6 @@ def test_one_verification_computes_every_part_once(monkeypatch: pytest.MonkeyPat
     for name in (*names.split(), "critical_orbits", "find_critical_point", "commuting_path", "greedy_low_rank"):
         monkeypatch.setattr(gflow, name, counted(name))
     given = Evidence.of(example("fig4"))
-    monkeypatch.setattr("gflow.report.figures.drawing_svg", lambda drawing: '<svg xmlns="http://www.w3.org/2000/svg" />')
     evidence_report(given, "fig4")
     evidence_ledger(given)
     met = {key[0] for key in calls}
