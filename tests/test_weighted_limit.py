@@ -17,6 +17,8 @@ GAP = np.nan
 SIGNS = [[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]]
 SHIFTED = [[GAP, -3, -1, GAP], [GAP, GAP, -3, -1], [-1, GAP, GAP, -3], [-3, -1, GAP, GAP]]
 Case = tuple[np.ndarray, np.ndarray]
+SEEN = {8: [2.7853419947, 0.7288450948, 7.0537896154]}
+"""What the referee sees in the gaps of a case from 1e-49, which takes it longer than all others."""
 
 
 def drawn(seed: int, *, blocks: bool = False) -> Case:
@@ -69,7 +71,10 @@ def test_the_referee_comes_to_the_limit_from_the_alpha_that_the_limit_asks_for(
     exponent = found.log10_alpha(1e-5)
     assert found.status == "converged" and found.matrix is not None and exponent is not None and exponent > -50.0
     size = max(float(np.nanmax(np.abs(M))), float(np.abs(found.matrix).max()))
-    missed = np.abs(judged(M, counts, seed, int(np.floor(exponent)) - 1) - found.matrix).max()
+    gaps = np.isnan(M)
+    seen = SEEN.get(seed) or judged(M, counts, seed, int(np.floor(exponent)) - 1)[gaps]
+    missed = np.abs(np.where(gaps, 0.0, M - found.matrix)).max()
+    missed = max(missed, np.abs(seen - found.matrix[gaps]).max())
     plain = gflow.saddle_to_saddle(gflow.MatrixCompletion(M), gflow.Factorization(M.shape).theta(*start(M.shape, seed)))
     assert missed < 3e-5 * size and plain.matrix is not None
     assert (np.abs(plain.matrix - found.matrix).max() > 10.0 * missed) == others
