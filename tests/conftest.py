@@ -3,6 +3,7 @@
 import gc
 import os
 from pathlib import Path
+from typing import Any
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
@@ -26,6 +27,18 @@ NUMERICS = {
     ).split()
 }
 """Tests whose numbers may depend on the kernels of BLAS and on versions of packages, were they not written well."""
+
+
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of reports are painted, but neither laid out nor written as an image, which takes most of the time."""
+    from matplotlib.figure import Figure
+
+    def svg(drawing: Any, width: float | None = None) -> str:
+        drawing.paint(Figure(figsize=drawing.figsize))
+        return '<svg xmlns="http://www.w3.org/2000/svg" />'
+
+    monkeypatch.setattr("gflow.report.figures.drawing_svg", svg)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -115,9 +115,11 @@ def test_a_limit_of_other_channels_is_seen(monkeypatch: pytest.MonkeyPatch) -> N
     assert red(verdicts("fig4")) == {"deep_rank", "deep_closed_form"}
 
 
+@pytest.mark.usefixtures("painted")
 def test_the_command_line_checks_depth(run: Any) -> None:
     found = run("ledger", "--example", "fig4", "--depth", "3", "--json").result
     assert found["deep_closed_form"]["verdict"] == "holds" and "thm4" not in found
-    report = run("verify", "--example", "fig4", "--depth", "3", "--json")
+    matrix = test_cli.saved("m.npy", [[2.0, np.nan], [np.nan, 1.0]])
+    report = run("verify", matrix, "--depth", "3", "--json")
     assert report.code == 0
     assert {claim["id"] for claim in report.result["claims"]} >= {"deep_rank", "deep_escape.flow"}

@@ -148,7 +148,7 @@ def methods(limit: gflow.Traversal) -> set[str]:
 @needs_numba
 @pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 4)])
 def test_the_limits_of_random_problems_are_the_same(shape: tuple[int, int]) -> None:
-    for problem in random_problems(10, shape, seed=7):
+    for problem in random_problems(5, shape, seed=7):
         slow, quick = limits(problem.rescaled(30.0))
         assert all(name.startswith(METHOD) for name in methods(slow))
         assert all(name.startswith(COMPILED_METHOD) for name in methods(quick))

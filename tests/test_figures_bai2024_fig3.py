@@ -121,6 +121,7 @@ def test_disconnected_data_meet_no_published_number_and_their_hypotheses_are_nam
     assert found["limits"].verdict is Verdict.HOLDS
 
 
+@pytest.mark.usefixtures("painted")
 def test_without_a_limit_the_claims_are_undecided_and_the_other_panels_are_drawn() -> None:
     report = study_report(study, "mine", replace(TINY, problem=example("c1")))
     named = {claim.id: claim.verdict for claim in report.claims}

@@ -149,6 +149,7 @@ def test_the_report_has_every_panel_with_its_data(monkeypatch: pytest.MonkeyPatc
     assert len(set(report.figures[3].data["mask"].tolist())) == 9
 
 
+@pytest.mark.usefixtures("painted")
 def test_a_matrix_without_symmetric_places_gets_its_law_but_no_asymmetry() -> None:
     report = study_report(study, "mine", replace(TINY, problem=example("m1")))
     named = {claim.id: claim for claim in report.claims}

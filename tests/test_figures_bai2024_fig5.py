@@ -143,7 +143,7 @@ def test_a_flow_from_the_wrong_scale_turns_the_orders_red(monkeypatch: pytest.Mo
 def test_starts_of_one_sign_turn_the_uniform_law_red(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = random_starts
     monkeypatch.setattr(bai2024_fig5, "random_starts", lambda *args: [np.abs(theta) for theta in starts(*args)])
-    found = verdicts(run(replace(TINY, directions=24)))
+    found = verdicts(run(replace(TINY, directions=16)))
     assert found["uniform"] is Verdict.CONTRADICTED and found["from-start"] is Verdict.HOLDS
 
 

@@ -16,7 +16,7 @@ COMPLETE = "disconnected-complete-bipartite"
 
 @pytest.fixture(scope="module")
 def result() -> study.Result:
-    return study.run(study.Config(count=2, alphas=()))
+    return study.run(study.Config(count=1, alphas=()))
 
 
 def verdicts(result: study.Result) -> dict[str, Verdict]:
@@ -59,5 +59,5 @@ def test_flows_beside_the_limits_have_their_rank(result: study.Result) -> None:
     assert study.flowed(problem, 3, 1e-2, 0, least) is study.Standing.LEAST
     assert study.flowed(problem, 2, 1e-6, 0, least) is study.Standing.ABOVE
     flows = [replace(case, finite=study.Standing.ABOVE) for case in result.cases]
-    beside = replace(result, cases=flows, config=study.Config(count=2))
+    beside = replace(result, cases=flows, config=study.Config(count=1))
     assert {verdicts(beside)[id] for id in ("flow-3", "flow-4")} == {Verdict.CONTRADICTED}

@@ -11,12 +11,13 @@ from gflow_studies.figures.factor_widths import planted
 from gflow.studies import study_report
 
 TINY = study.Config(order=14, widths=(2, 14), starts=1, steps=(100, 100), searches=10)
+SMALL = replace(study.QUICK, widths=(2, 20), starts=1)
 
 
 @pytest.fixture(scope="module")
-def quick() -> Any:
-    """Return the result of the quick configuration."""
-    return study.run(study.QUICK)
+def small() -> Any:
+    """Return the result of a configuration that is smaller than the quick one."""
+    return study.run(SMALL)
 
 
 def contradicted(result: Any) -> set[str]:
@@ -41,16 +42,16 @@ def test_the_power_law_prefers_the_first_rows() -> None:
     assert counts["power"][:5].sum() > 1.5 * counts["uniform"][:5].sum()
 
 
-def test_the_small_start_reconstructs_and_the_large_one_does_not(quick: Any) -> None:
-    assert {str(claim.verdict) for claim in study.claims(quick)} == {"holds"}
+def test_the_small_start_reconstructs_and_the_large_one_does_not(small: Any) -> None:
+    assert {str(claim.verdict) for claim in study.claims(small)} == {"holds"}
 
 
-def test_swapped_starts_turn_the_claims_red(quick: Any) -> None:
-    case = quick.cases["uniform"]
+def test_swapped_starts_turn_the_claims_red(small: Any) -> None:
+    case = small.cases["uniform"]
     errors = {**case.errors, "small": case.errors["large-exact"], "large-exact": case.errors["small"]}
     norms = {**case.norms, "small": case.norms["large-exact"], "large-exact": case.norms["small"]}
-    cases = {**quick.cases, "uniform": replace(case, errors=errors, norms=norms)}
-    assert {"uniform-start", "uniform-norm", "uneven"} <= contradicted(replace(quick, cases=cases))
+    cases = {**small.cases, "uniform": replace(case, errors=errors, norms=norms)}
+    assert {"uniform-start", "uniform-norm", "uneven"} <= contradicted(replace(small, cases=cases))
 
 
 def test_the_report_draws_every_panel() -> None:

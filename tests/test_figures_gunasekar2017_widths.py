@@ -13,7 +13,7 @@ from gflow.descent import projected
 from gflow.studies import study_report
 
 TINY = Widths(order=8, widths=(2, 8), starts=2, steps=(200, 200, 200), searches=20)
-SMALL = Widths(order=20, widths=(2, 20), starts=2, steps=(3000, 12_000, 12_000), searches=100)
+SMALL = Widths(order=20, widths=(2, 20), starts=2, steps=(2000, 2000, 2000), searches=60)
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,13 @@ from gflow_studies.mask_study import MaskCase
 from gflow.statements.claims import Verdict
 from gflow.studies import study_report
 
+SMALL = study.Config(count=1, classes=3)
 TINY = study.Config(ranks=(1,), count=1, classes=1)
 
 
 @pytest.fixture(scope="module")
 def result() -> study.Result:
-    return study.run(study.QUICK)
+    return study.run(SMALL)
 
 
 def verdicts(result: study.Result) -> dict[str, Verdict]:
@@ -64,7 +65,7 @@ def test_an_outcome_says_which_minima_are_reached(result: study.Result) -> None:
     assert outcome(replace(case, learned_rank=None, norm=None)) is MaskOutcome.NONE
 
 
-def test_the_quick_study_contradicts_nothing(result: study.Result) -> None:
+def test_a_small_study_contradicts_nothing(result: study.Result) -> None:
     found = verdicts(result)
     assert found.pop("premise", Verdict.HYPOTHESIS_NOT_MET) is Verdict.HYPOTHESIS_NOT_MET
     assert set(found.values()) == {Verdict.HOLDS}, found
@@ -120,6 +121,6 @@ def test_the_result_does_not_depend_on_the_number_of_processes() -> None:
 def test_every_panel_is_drawn(result: study.Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "run", lambda config, jobs=1: result)
     module: Any = study
-    report = study_report(module, "limit-masks", study.QUICK)
+    report = study_report(module, "limit-masks", SMALL)
     assert [figure.name.removeprefix("limit-masks-") for figure in report.figures] == list(study.PANELS)
     assert np.all(study.data(result)["samples"]["n"] <= 16)

@@ -11,10 +11,12 @@ import gflow
 from gflow.statements.claims import Verdict
 from gflow.studies import study_report
 
+SMALL = study.Config(count=3)
+
 
 @pytest.fixture(scope="module")
 def result() -> study.Result:
-    return study.run(study.QUICK)
+    return study.run(SMALL)
 
 
 def verdicts(result: study.Result) -> dict[str, Verdict]:
@@ -40,7 +42,7 @@ def test_every_matrix_is_connected_and_has_the_symmetry_of_its_family(family: st
             np.testing.assert_array_equal(M.T, M)
 
 
-def test_the_quick_study_meets_its_expectations(result: study.Result) -> None:
+def test_a_small_study_meets_its_expectations(result: study.Result) -> None:
     assert set(verdicts(result).values()) == {Verdict.HOLDS}, study.claims(result)
 
 
@@ -57,4 +59,4 @@ def test_shares_add_up_to_one_and_the_panel_is_drawn(result: study.Result, monke
     assert sum(columns[order.replace(" ", "_")] for order in study.Order) == pytest.approx(1)
     monkeypatch.setattr(study, "run", lambda config, jobs=1: result)
     module: Any = study
-    assert len(study_report(module, "mixing", study.QUICK).figures) == 1
+    assert len(study_report(module, "mixing", SMALL).figures) == 1

@@ -5,7 +5,7 @@ from gflow_studies.limit_study import LimitStudy, limit_study
 
 from gflow import fast
 
-CASES = 6
+CASES = 3
 
 
 @pytest.fixture(scope="module")

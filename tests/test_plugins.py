@@ -84,7 +84,8 @@ def test_the_study_of_an_installed_package_is_listed_and_runs(installed: Path) -
 
 def test_a_broken_statement_is_told_by_name_and_the_others_go_on(broken: Path) -> None:
     done = gflow(broken, "ledger", "--example", "slides2", "--json")
-    found, lines = told(done), done.stderr.splitlines()
+    found = told(done)
+    lines = [line for line in done.stderr.splitlines() if not re.fullmatch(r"gflow: .* \(\d+ s\)", line)]  # progress
     assert found["thm3"]["verdict"] == "holds" and not {"gone", "number", "same"} & set(found)
     assert (
         "its check failed: ZeroDivisionError" in found["fails"]["reason"] and found["fails"]["verdict"] == "undecided"
@@ -115,7 +116,7 @@ def test_the_recipes_of_contributing_run() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert blocks
-    for block in blocks:
+    for block in (each for each in blocks if "check_model" not in each):  # the recipe for a model: test_testing.py
         done = subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     setup = (EXAMPLE / "setup.cfg").read_text(encoding="utf-8")

@@ -161,7 +161,7 @@ def test_no_number_is_taken_for_a_name_without_a_word(tmp_path: Path, rows: int,
 NAMES = st.text(min_size=1, max_size=6).map(lambda text: " ".join(text.split())).filter(bool)
 
 
-@QUIET
+@settings(QUIET, max_examples=60)
 @given(data=st.data())
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt", ".npz"])
 def test_names_survive_writing_and_reading(tmp_path: Path, suffix: str, data) -> None:

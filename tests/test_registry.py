@@ -211,6 +211,7 @@ def test_a_statement_is_left_out_where_it_does_not_apply() -> None:
 # Evidence
 
 
+@pytest.mark.usefixtures("painted")
 def test_one_verification_computes_every_part_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[Any] = Counter()
 

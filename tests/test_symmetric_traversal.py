@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,11 @@ def random_problem(seed: int) -> MatrixSensing:
     A = rng.standard_normal((int(rng.integers(1, d * (d + 1) // 2 + 1)), d, d))
     V = rng.standard_normal((d, r))
     return MatrixSensing(A, np.tensordot(A, V @ V.T, 2))
+
+
+@cache
+def limit_of(seed: int) -> SymmetricTraversal:
+    return symmetric_traversal(random_problem(seed))
 
 
 def distances(problem: MatrixSensing, limit: SymmetricTraversal, scales: tuple[float, ...]) -> np.ndarray:
@@ -71,8 +77,7 @@ def test_the_dilation_ends_where_the_factorisation_does(values: list) -> None:
 
 @pytest.mark.parametrize("seed", [0, 4, 7, 9, 10])
 def test_the_flow_from_smaller_and_smaller_starts_tends_to_the_limit(seed: int) -> None:
-    problem = random_problem(seed)
-    limit = symmetric_traversal(problem)
+    problem, limit = random_problem(seed), limit_of(seed)
     found = distances(problem, limit, (1e-4, 1e-6, 1e-8))
     assert limit.status == TraversalStatus.CONVERGED
     assert found[-1] < 0.7 * found[0] or found.max() < 1e-6
@@ -118,7 +123,7 @@ def test_every_limit_is_a_global_minimum_over_the_cone(seed: int) -> None:
 @pytest.mark.parametrize("factor", [1e-60, 0.3, 1e60])
 def test_the_chain_scales_with_the_values(factor: float) -> None:
     problem = random_problem(4)
-    one, other = symmetric_traversal(problem), symmetric_traversal(problem.rescaled(factor))
+    one, other = limit_of(4), symmetric_traversal(problem.rescaled(factor))
     assert one.matrix is not None and other.matrix is not None
     assert np.allclose(other.matrix / factor, one.matrix, rtol=1e-6, atol=1e-8)
     assert other.saddles[0].escape_rate == pytest.approx(factor * one.saddles[0].escape_rate)
@@ -128,7 +133,7 @@ def test_a_rotation_of_the_measurements_rotates_the_limit() -> None:
     problem = random_problem(4)
     Q = np.linalg.qr(np.random.default_rng(3).standard_normal(problem.shape))[0]
     turned = MatrixSensing(Q @ problem.measurements @ Q.T, problem.targets)
-    one, other = symmetric_traversal(problem), symmetric_traversal(turned)
+    one, other = limit_of(4), symmetric_traversal(turned)
     assert one.matrix is not None and np.allclose(other.matrix, Q @ one.matrix @ Q.T, atol=1e-6)
 
 
@@ -152,7 +157,7 @@ def test_endings_are_told_apart() -> None:
 def test_dependent_inconsistent_and_skewed_measurements_have_a_result() -> None:
     problem = random_problem(4)
     A, y = problem.measurements, problem.targets
-    one = symmetric_traversal(problem)
+    one = limit_of(4)
     skew = np.random.default_rng(0).standard_normal(A.shape)
     others = [MatrixSensing(A + skew - skew.mT, y), MatrixSensing(np.concatenate([A, A]), np.concatenate([y, y]))]
     for other in others:
@@ -170,7 +175,7 @@ def test_the_wrong_eigenvector_leads_elsewhere(monkeypatch: pytest.MonkeyPatch) 
         G = unit.gradient(U @ U.T)
         return plain(unit, U, np.linalg.eigh(-(G + G.T) / 2)[1][:, -2], *limits)
 
-    right = distances(problem, symmetric_traversal(problem), (1e-8,))
+    right = distances(problem, limit_of(10), (1e-8,))
     monkeypatch.setattr(symmetric_module, "arrived", second)
     wrong = symmetric_traversal(problem)
     assert wrong.matrix is None or distances(problem, wrong, (1e-8,))[0] > 10 * right[0]

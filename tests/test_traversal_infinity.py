@@ -97,8 +97,8 @@ def test_what_is_not_followed_is_not_said() -> None:
     M = np.full((5, 5), GAP)
     M[:4, :4], M[4, 4] = AT_ONCE, 1.0
     problem = MatrixCompletion(M)
-    assert saddle_to_saddle(problem).status == CONVERGED
-    given = saddle_to_saddle(problem, rng=np.random.default_rng(0))
+    assert saddle_to_saddle(problem, rank=3).status == CONVERGED
+    given = saddle_to_saddle(problem, rank=3, rng=np.random.default_rng(0))
     assert given.status == UNDECIDED and "its inner directions are not followed" in given.reason
 
 

@@ -17,6 +17,8 @@ GAP = np.nan
 SIGNS = [[-4, 2, GAP], [2, GAP, 2], [GAP, 2, -3]]
 SHIFTED = [[GAP, -3, -1, GAP], [GAP, GAP, -3, -1], [-1, GAP, GAP, -3], [-3, -1, GAP, GAP]]
 Case = tuple[np.ndarray, np.ndarray]
+SEEN = {8: [2.7853419947, 0.7288450948, 7.0537896154]}
+"""What the referee sees in the gaps of a case from 1e-49, which takes it longer than all others."""
 
 
 def drawn(seed: int, *, blocks: bool = False) -> Case:
@@ -69,7 +71,10 @@ def test_the_referee_comes_to_the_limit_from_the_alpha_that_the_limit_asks_for(
     exponent = found.log10_alpha(1e-5)
     assert found.status == "converged" and found.matrix is not None and exponent is not None and exponent > -50.0
     size = max(float(np.nanmax(np.abs(M))), float(np.abs(found.matrix).max()))
-    missed = np.abs(judged(M, counts, seed, int(np.floor(exponent)) - 1) - found.matrix).max()
+    gaps = np.isnan(M)
+    seen = SEEN.get(seed) or judged(M, counts, seed, int(np.floor(exponent)) - 1)[gaps]
+    missed = np.abs(np.where(gaps, 0.0, M - found.matrix)).max()
+    missed = max(missed, np.abs(seen - found.matrix[gaps]).max())
     plain = gflow.saddle_to_saddle(gflow.MatrixCompletion(M), gflow.Factorization(M.shape).theta(*start(M.shape, seed)))
     assert missed < 3e-5 * size and plain.matrix is not None
     assert (np.abs(plain.matrix - found.matrix).max() > 10.0 * missed) == others
@@ -185,11 +190,11 @@ def test_weights_that_are_equal_are_none() -> None:
 
 def test_symmetric_weights_keep_modes_of_symmetric_data_apart_and_others_do_not() -> None:
     symmetric, skew = np.array([[1, 2, 1], [2, 1, 3], [1, 3, 2]]), np.array([[1, 2, 1], [1, 1, 3], [1, 1, 2]])
-    for counts, apart in ((symmetric, True), (skew, False)):
+    for counts, apart, exponent in ((symmetric, True, -40), (skew, False, -90)):
         found = limit(SIGNS, counts)
         assert found.matrix is not None and found.chains[0].apart is apart
         assert (np.abs(found.matrix - found.matrix.T).max() < 1e-9) == apart
-        assert np.abs(judged(SIGNS, counts, 0, -90) - found.matrix).max() < 1e-2
+        assert np.abs(judged(SIGNS, counts, 0, exponent) - found.matrix).max() < 1e-2
     near = symmetric * np.where(np.arange(9).reshape(3, 3) == 3, 1.0 + 1e-14, 1.0)
     doubtful = limit(SIGNS, near)
     assert doubtful.status == "undecided" and "weights that differ by" in doubtful.reason

@@ -178,7 +178,11 @@ class ConvolutionalNetwork:
         """
         if self.activation.name not in ("tanh", "linear"):
             return None
-        return rational_rank(tangent_coordinates(self.network, np.asarray(theta) @ self.ties.T) @ self.ties)
+        found, columns = tangent_coordinates(self.network, np.asarray(theta) @ self.ties.T), self.ties.T
+        met = [np.flatnonzero(column) for column in columns]  # few: fractions are not multiplied by zeros
+        return rational_rank(
+            np.column_stack([found[:, own] @ column[own] for own, column in zip(met, columns, strict=True)])
+        )
 
     def sample_size(self, target: Array) -> int | None:
         """Return the least rank over all parameters with the function of theta = ``target``, where that is known.

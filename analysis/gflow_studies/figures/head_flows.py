@@ -99,7 +99,7 @@ def idle_head(seed: int, alpha: float) -> float:
     """Return the size of the smaller of two wide heads at the end, over that of its start."""
     model, loss = head_model(2, WIDE)
     start = alpha * model.random(seed)
-    path = gflow.gradient_flow(loss, start, max_evaluations=3000)
+    path = gflow.gradient_flow(loss, start, loss_tol=1e-9, max_evaluations=3000)
     sizes = [np.linalg.norm(np.reshape(theta, (2, -1)), axis=1) for theta in (start, path.final)]
     least = int(np.argmin(sizes[1]))
     return float(sizes[1][least] / sizes[0][least]) if path.final_loss < 1e-6 else float("inf")
