@@ -114,7 +114,7 @@ class Run:
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
             endings = (self.verdict, self.asked, self.fading)
             ending = drive(self.step, endings if self.is_open and callback is None else endings[:2])
-        self.watch.rounding.look(self.flow.t, self.flow.theta)
+        self.watch.rounding.follow(to_the_end=True)
         return self.recorded(ending)
 
     def step(self) -> Ending | None:

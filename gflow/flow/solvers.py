@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.flow.chebyshev import step_error
+from gflow.flow.rounding import NOTHING, Term
 from gflow.policy import DENSE_LIMIT
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ ONE_STEP = ORDERS | {"Radau": 5, "RKC": 2}
 """Orders of the methods that know nothing of former steps."""
 MULTISTEP = (1.0, *(1.0 / ((q + 1) * sum(1.0 / k for k in range(1, q + 1))) for q in range(1, 13)))
 """Error constants of the backward differentiation formulas by their order: above those of the Adams methods."""
+STIFF_TERMS: tuple[Term, ...] = tuple((order + 1, constant) for order, constant in enumerate(MULTISTEP))
 LSODA_ORDER = 13
 """Place of the order of the last step in the integer work array of LSODA."""
 FIRST = 5.0
@@ -100,20 +102,21 @@ class Solvers:
         self.linear = self.switches
         self.in_phase = False
 
-    def missed(self, solver: OdeSolver, rate: float) -> float:
-        """Return the relative error of the last step in what grows at ``rate``, too small for the tolerances to see it.
+    def missed(self, solver: OdeSolver) -> Term:
+        """Return what the last step, of length h, misses of growth at a rate too small for the tolerances to see it.
 
-        Leading term of the error for y' = rate y; for LSODA that of its stiff methods, the larger one. The exponential
-        of a Krylov space makes none. Hairer, Noersett and Wanner 1993, sections II.1 and III.2.
+        (p, c) with the relative error c (rate h)^p, the leading term for y' = rate y; for LSODA that of its stiff
+        methods, the larger one. The exponential of a Krylov space makes none. Hairer, Noersett and Wanner 1993,
+        sections II.1 and III.2.
         """
-        if self.in_phase or solver.t_old is None or not rate > 0.0:
-            return 0.0
-        growth = rate * float(solver.t - solver.t_old)
-        if self.is_foreign or self.kind in ONE_STEP:
-            order = ONE_STEP[self.kind] if self.kind in ONE_STEP else int(getattr(self.kind, "order", 1))
-            return growth ** (order + 1) / factorial(order + 1)
-        order = solver.order if self.kind == "BDF" else int(solver._lsoda_solver._integrator.iwork[LSODA_ORDER])
-        return growth ** (order + 1) * MULTISTEP[order]
+        if self.in_phase:
+            return NOTHING
+        if self.kind == "LSODA":
+            return STIFF_TERMS[solver._lsoda_solver._integrator.iwork[LSODA_ORDER]]  # type: ignore[attr-defined]
+        if self.kind == "BDF":
+            return STIFF_TERMS[solver.order]  # type: ignore[attr-defined]
+        order = ONE_STEP[self.kind] if self.kind in ONE_STEP else int(getattr(self.kind, "order", 1))
+        return order + 1, 1.0 / factorial(order + 1)
 
     @property
     def is_foreign(self) -> bool:

@@ -48,8 +48,7 @@ class SaddleWatch:
     def keep(self) -> None:
         """Keep what the last step adds."""
         flow = self.flow
-        missed = flow.solvers.missed(flow.solver, self.rounding.hidden_rate)
-        self.rounding.step(flow.t, flow.theta, flow.solver.y, missed)
+        self.rounding.step(flow.t, flow.theta, flow.solver.y, flow.solvers.missed(flow.solver))
         self.stay.keep(flow.t, flow.theta, flow.slope)
 
     def look(self) -> Ending | None:
