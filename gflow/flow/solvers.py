@@ -44,6 +44,7 @@ FIRST = 5.0
 AUTO, LINEAR = "auto", "Krylov"
 
 Field = Callable[[np.ndarray], np.ndarray]
+Velocity = Callable[[float, np.ndarray], np.ndarray]
 Seen = Callable[[np.ndarray], object]
 
 
@@ -88,6 +89,11 @@ class Solvers:
     rtol : float
     radius : y -> float
         Spectral radius of the Hessian.
+
+    Attributes
+    ----------
+    is_foreign : bool
+        Whether nothing is known of the solver but its contract: not where it evaluates the field last.
     """
 
     def __init__(
@@ -99,6 +105,7 @@ class Solvers:
         self.used: list[str] = []
         self.rtol, self.radius, self.atol = rtol, radius, 0.0
         self.steps, self.window = 0, WINDOW
+        self.is_foreign = not isinstance(method, str)
         self.linear = self.switches
         self.in_phase = False
 
@@ -117,11 +124,6 @@ class Solvers:
             return STIFF_TERMS[solver.order]  # type: ignore[attr-defined]
         order = ONE_STEP[self.kind] if self.kind in ONE_STEP else int(getattr(self.kind, "order", 1))
         return order + 1, 1.0 / factorial(order + 1)
-
-    @property
-    def is_foreign(self) -> bool:
-        """Return whether nothing is known of the solver but its contract: not where it evaluates the field last."""
-        return not isinstance(self.kind, str)
 
     @property
     def name(self) -> str:
@@ -148,7 +150,7 @@ class Solvers:
         return float(solver.t - solver.t_old) * tighter ** (1 / order) if order and solver.t_old is not None else 0.0
 
     def phase(
-        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, product: Field, seen: Seen
+        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Velocity, product: Field, seen: Seen
     ) -> LinearPhase | None:
         """Return the linear phase of a flow that is close to the critical point y = 0, None where there is none."""
         self.in_phase = False
@@ -157,7 +159,7 @@ class Solvers:
         from gflow.flow.exponential import LinearPhase
 
         self.atol = atol
-        phase = LinearPhase(lambda _, at: velocity(at), t, y, t_end, rtol=self.rtol, product=product, seen=seen)
+        phase = LinearPhase(velocity, t, y, t_end, rtol=self.rtol, product=product, seen=seen)
         self.linear = phase.goes_on
         if not phase.is_useful:
             return None
@@ -166,7 +168,7 @@ class Solvers:
         return phase
 
     def at(
-        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, jacobian: Field, *, first: float
+        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Velocity, jacobian: Field, *, first: float
     ) -> OdeSolver:
         """Return the solver in use, set to start at ``y`` with a step of length ``first`` (0: what it thinks best)."""
         self.atol = atol
@@ -180,18 +182,16 @@ class Solvers:
             options["radius"] = self.radius
         elif first > 0.0:
             options["first_step"] = min(first, t_end - t)
-        return solver(lambda _, at: velocity(at), t, y, t_end, **options)
+        return solver(velocity, t, y, t_end, **options)
 
     def changed(self, solver: OdeSolver) -> bool:
-        """Return whether another solver is to go on from the state that ``solver`` has reached.
+        """Return whether another solver is to go on, where there is a choice, from the state ``solver`` has reached.
 
         DOP853 gives way where its steps are limited by stability while order two would be accurate enough; stabilised
         steps give way where they are so short that they need not be stabilised.
         """
         if self.in_phase:
             return bool(solver.is_over and solver.status == "running")
-        if not self.switches:
-            return False
         self.steps += 1
         change = self._relaxed(solver) if self.kind == "RKC" else self._stiff(solver)
         if change:
