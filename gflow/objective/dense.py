@@ -1,4 +1,4 @@
-"""Gradient and Hessian products of the loss of W = A B on a mask, with little overhead: the bulk of small problems."""
+"""Gradient and Hessian of the loss of W = A B on a mask, with little overhead: the bulk of small problems."""
 
 from __future__ import annotations
 
@@ -78,3 +78,33 @@ def entrywise_product(problem: MatrixCompletion, model: Factorization) -> Callab
         return result
 
     return product
+
+
+def entrywise_hessian(problem: MatrixCompletion, model: Factorization) -> Callable[[Array], Array]:
+    """Return theta -> the Hessian at theta, shape (dim, dim), of a small problem.
+
+    It is (2/n) J^T J with the Jacobian J of the observed entries, whose row of entry (i, j) holds b_j in the place of
+    row i of A and a_i in that of column j of B, and E_ij (2/n) between A_iq and B_qj.
+    """
+    (d1, d2), r = model.shape, model.rank
+    cut, dim, n, rows, columns = d1 * r, model.dim, problem.n_observed, problem.rows, problem.columns
+    inner, first = np.arange(r), np.arange(n)[:, None] * dim
+    of_rows, of_columns = rows[:, None] * r + inner, cut + columns[:, None] + d2 * inner
+    in_rows, in_columns = first + of_rows, first + of_columns
+    upper, lower = of_rows * dim + of_columns, of_columns * dim + of_rows
+    twice, targets = 2.0 * problem.weight, problem.targets
+
+    def hessian(theta: Array) -> Array:
+        A, B = theta[:cut].reshape(d1, r), theta[cut:].reshape(r, d2)
+        J = np.zeros(n * dim)
+        J[in_rows], J[in_columns] = B.T[columns], A[rows]
+        J = J.reshape(n, dim)
+        H = J.T.dot(J)
+        H *= twice
+        bends = (twice * (A.dot(B)[rows, columns] - targets))[:, None]
+        entries = H.reshape(-1)
+        entries[upper] += bends
+        entries[lower] += bends
+        return H
+
+    return hessian

@@ -13,7 +13,7 @@ from gflow.memory import require_memory
 from gflow.models import Factorization, Model, TanhNetwork
 from gflow.models.functions import LastPoint
 from gflow.objective.bends import PolynomialBends, SmoothBends
-from gflow.objective.dense import entrywise_gradient, entrywise_product
+from gflow.objective.dense import entrywise_gradient, entrywise_hessian, entrywise_product
 from gflow.objective.fused import FusedEntries, is_fused
 from gflow.objective.modes import escape_modes
 from gflow.objective.record import KEPT_DIM, Array, Objective, shifted_argument
@@ -63,6 +63,8 @@ def masked_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
     product = entrywise_product(problem, model) if model.dim < KEPT_DIM else None
     loss = Loss(problem, model, partial(entrywise_gradient, problem, model), product)
     parts = _structure(problem, model) | _pair(problem, model, loss.slope, large=model.dim > BLOCKS)
+    if model.dim <= BLOCKS:
+        parts["hessian"] = entrywise_hessian(problem, model)
     return loss.objective(**parts)
 
 
