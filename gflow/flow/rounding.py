@@ -51,20 +51,22 @@ class Leg(NamedTuple):
 
     Attributes
     ----------
+    half : float
+        Half of its time.
     theta, squares : (dim,) arrays
-        The state at the second look, and the sum of the squares of the numbers held on the way.
+        The state at its end, and the sum of the squares of the numbers held on the way.
     rate : float
-        The fastest growth there.
-    growth : (m, m) array or None
-        What multiplies errors on the way, None where the sample has been multiplied.
+        The fastest growth there; with the ``rates`` (m,) and ``modes`` (m, m) of the drive where there are few rows.
     steps : (lengths, powers, factors)
         Of each step, shapes (n,).
     """
 
+    half: float
     theta: np.ndarray
     squares: np.ndarray
     rate: float
-    growth: np.ndarray | None
+    rates: np.ndarray
+    modes: np.ndarray
     steps: tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -96,13 +98,14 @@ class Rounding:
         if not self.known:
             return
         self.columns, self.drive_at, self.rng = objective.columns, objective.drive, np.random.default_rng(0)
+        self.unit = np.eye(len(Z) if len(Z) <= DENSE else 0)
         self.held: list[tuple[float, np.ndarray, np.ndarray, Term]] = []
         self.most, self.has_modes = HELD // len(theta) + 1, len(Z) <= DENSE
         self.count = ERROR_SAMPLES if self.has_modes else 1
         self.sample = np.zeros((len(Z), self.count * Z.shape[1]))
         self.white = np.asarray(self.rng.standard_normal((len(Z), 1)))
         self.squares, self.pending, self.n_large, self.origin = np.zeros(len(theta)), 0.0, Z.shape[1], Z
-        self.last = 0.0
+        self.last, self.rates, self.modes = 0.0, np.zeros(0), np.zeros((0, 0))
         self._turn(0.0, theta)
 
     @property
@@ -126,20 +129,20 @@ class Rounding:
             return
         times, thetas, numbers, terms = zip(*self.held, strict=True)
         steps, squares = np.array([np.diff(times, prepend=self.last), *zip(*terms, strict=True)]), np.square(numbers)
-        self.held, self.last, first, legs = [], times[-1], 0, []
-        for look, growth in self._looks(times, thetas, to_the_end):
-            lost = self.squares + squares[first : look + 1].sum(axis=0)
-            legs.append(Leg(thetas[look], lost, self.rate, growth, tuple(steps[:, first : look + 1])))
+        self.held, self.last, first, legs, begin = [], times[-1], 0, [], (self.rates, self.modes)
+        for look, half in self._looks(times, thetas, to_the_end):
+            lost, part = self.squares + squares[first : look + 1].sum(axis=0), tuple(steps[:, first : look + 1])
+            legs.append(Leg(half, thetas[look], lost, self.rate, self.rates, self.modes, part))
             self.squares, first = np.zeros_like(lost), look + 1
         if legs and self.known:
-            self._meet(legs)
+            self._meet(legs, *begin)
         self.squares += squares[first:].sum(axis=0)
         self._miss(*steps[:, first:])
 
     def _looks(
         self, times: Sequence[float], thetas: Sequence[np.ndarray], to_the_end: bool
-    ) -> Iterator[tuple[int, np.ndarray | None]]:
-        """Yield the places of the states that are looked at, with what multiplies errors on the way there."""
+    ) -> Iterator[tuple[int, float]]:
+        """Yield the places of the states that are looked at, with half of the time since the last one."""
         first = 0
         while first < len(times):
             look = bisect_left(times, self.next, first)
@@ -147,17 +150,17 @@ class Rounding:
                 return
             look = min(look, len(times) - 1)
             half = 0.5 * (times[look] - self.since)
-            before = self._growth(half)
+            self._grow(half)
             self._turn(times[look], thetas[look])
-            after = self._growth(half)
-            yield look, None if before is None or after is None else after @ before
+            self._grow(half)
+            yield look, half
             first = look + 1
 
     def _turn(self, t: float, theta: np.ndarray) -> None:
         """Keep the drive and its largest rate, with all rates and modes where there are few rows."""
         self.drive = self.drive_at(theta)
         if self.has_modes:
-            self.rates, self.modes = np.linalg.eigh(self.drive(np.eye(len(self.sample))))
+            self.rates, self.modes = np.linalg.eigh(self.drive(self.unit))
             self.rate = float(self.rates[-1])
         else:
             # about the largest one, as it is seen on white noise and on the errors themselves
@@ -167,16 +170,10 @@ class Rounding:
                     self.rate = max(self.rate, float(np.linalg.norm(self.drive(columns))) / size)
         self.since, self.next = t, t + FOLDINGS / max(self.rate, 1e-300)
 
-    def _growth(self, dt: float) -> np.ndarray | None:
-        """Return exp(dt drive); None where the errors themselves are multiplied by it."""
-        if self.has_modes:
-            grown: np.ndarray = self.modes * np.exp(np.minimum(dt * self.rates, LARGEST_ERROR_EXPONENT))
-            return grown @ self.modes.T
-        if self.sample.any():
-            self._grow(dt)
-        return None
-
     def _grow(self, dt: float) -> None:
+        """Keep the errors multiplied by exp(dt drive); where modes are known that waits."""
+        if self.has_modes or not self.sample.any():
+            return
         parts = int(np.ceil(dt * self.rate / FOLDINGS)) + 1
         if parts > MOST_TERMS:
             self.known = False
@@ -189,26 +186,63 @@ class Rounding:
                 if np.linalg.norm(term) <= SERIES_TOL * np.linalg.norm(self.sample):
                     break
 
-    def _meet(self, legs: list[Leg]) -> None:
-        """Add rounding errors of the size EPS of what is lost, and keep the worst error of a column that is large."""
+    def _meet(self, legs: list[Leg], rates: np.ndarray, modes: np.ndarray) -> None:
+        """Follow the errors along legs, from where the drive has these rates and modes, and keep what they show."""
         Z = np.array([self.columns(leg.theta) for leg in legs])
-        lost = np.array([self.columns(np.sqrt(leg.squares)) for leg in legs])
-        fresh = EPS * lost[:, :, None, :] * self.rng.standard_normal((*Z.shape[:2], self.count, Z.shape[2]))
         left, sizes, frames = np.linalg.svd(Z, full_matrices=False)
         large = sizes > IDLE * np.minimum(1.0, sizes[:, :1])
+        growths = _growths(legs, rates, modes) if self.has_modes else [None]
+        with np.errstate(over="ignore", invalid="ignore"):  # the last look that counts is the one before
+            errors, largest = self._errors(growths, self._fresh(legs), left, sizes, frames, large)
         drifts, counts = self._drifts(Z, sizes, frames, large), large.sum(axis=1).tolist()
         hidden = ((sizes > 0.0) & ~large).any(axis=1).tolist()
         for k, leg in enumerate(legs):
-            if leg.growth is not None:
-                self.sample = leg.growth @ self.sample
-            if not float(np.abs(self.sample).max()) <= HOPELESS:
+            self._miss(*leg.steps)
+            if not largest[k] <= HOPELESS:
                 self.worst = np.inf
+            elif sizes[k, 0] > 0.0:
+                self._judge(counts[k], hidden[k], leg.rate, drifts[k])
+                self.worst = max(self.worst, errors[k])
             if self.worst > HOPELESS:
                 return
-            self._miss(*leg.steps)
-            if sizes[k, 0] > 0.0:
-                self._judge(counts[k], hidden[k], leg.rate, drifts[k])
-                self._project(fresh[k], left[k], sizes[k], frames[k], large[k])
+
+    def _fresh(self, legs: list[Leg]) -> np.ndarray:
+        """Return samples of the rounding errors of each leg, of the size EPS of what is lost, shape (k, m count, r)."""
+        lost = np.array([self.columns(np.sqrt(leg.squares)) for leg in legs])
+        k, rows, width = lost.shape
+        noise = self.rng.standard_normal((k, rows, self.count, width))
+        noise *= EPS * lost[:, :, None, :]
+        return noise.reshape(k, -1, width)
+
+    def _errors(
+        self,
+        growths: Sequence[np.ndarray | None] | np.ndarray,
+        fresh: np.ndarray,
+        left: np.ndarray,
+        sizes: np.ndarray,
+        frames: np.ndarray,
+        large: np.ndarray,
+    ) -> tuple[list[float], list[float]]:
+        """Return the worst error of a column at each look, relative to it if it is large, and the largest number.
+
+        What lies along a column of larger scale only turns the frame. Errors of idle columns are kept for later.
+        """
+        (rows, _), (looks, width) = self.sample.shape, sizes.shape
+        ahead = np.where(np.tri(width, k=-1, dtype=bool).T, sizes[:, :, None], -1.0)
+        ahead = np.repeat(ahead[:, :, None, :], self.count, axis=2).reshape(looks, width, -1)
+        met, grown = np.zeros((looks, rows, self.count * width)), []
+        for k, growth in enumerate(growths):
+            sample = self.sample if growth is None else growth.dot(self.sample)
+            grown.append(sample)
+            columns = (sample.reshape(fresh[k].shape) + fresh[k]).dot(frames[k].T).reshape(rows, -1)
+            along = left[k].T.dot(columns)
+            along *= np.abs(along) < ahead[k]
+            np.subtract(columns, left[k].dot(along), out=met[k])
+            idle = met[k].reshape(-1, width) * ~large[k]
+            self.sample = idle.dot(frames[k]).reshape(rows, -1)
+        errors = np.sqrt(np.square(met).reshape(looks, rows, self.count, width).sum(axis=1)).max(axis=1)
+        errors /= np.where(large, sizes, np.maximum(sizes[:, :1], np.finfo(float).tiny))
+        return errors.max(axis=1).tolist(), np.abs(grown).max(axis=(1, 2)).tolist()
 
     def _miss(self, lengths: np.ndarray, powers: np.ndarray, factors: np.ndarray) -> None:
         """Add what steps miss of the fastest growth, where a column waits for it."""
@@ -223,21 +257,6 @@ class Rounding:
         self.n_large, self.pending = n_large, max(self.pending, drift)
         self.missed, self.hidden_rate = (self.missed, max(rate, 0.0)) if is_hidden else (0.0, 0.0)
 
-    def _project(
-        self, fresh: np.ndarray, left: np.ndarray, sizes: np.ndarray, frame: np.ndarray, large: np.ndarray
-    ) -> None:
-        """Keep the errors of idle columns, after the worst one of a large column; a turn of the frame is none."""
-        rows, count, width = fresh.shape
-        columns = ((self.sample.reshape(-1, width) + fresh.reshape(-1, width)) @ frame.T).reshape(rows, -1)
-        # what lies along a column of larger scale only turns the frame
-        along = (left.T @ columns).reshape(len(sizes), count, len(sizes))
-        turns = np.tri(len(sizes), k=-1, dtype=bool).T[:, None, :] & (np.abs(along) < sizes[:, None, None])
-        columns -= left @ np.where(turns, along, 0.0).reshape(len(sizes), -1)
-        errors = np.sqrt(np.square(columns).reshape(rows, count, -1).sum(axis=0)).max(axis=0)
-        self.worst = max(self.worst, float((errors / np.where(large, sizes, sizes[0])).max()))
-        idle = np.where(large, 0.0, columns.reshape(-1, len(sizes)))
-        self.sample = (idle @ frame).reshape(rows, -1)
-
     def _drifts(self, Z: np.ndarray, sizes: np.ndarray, frames: np.ndarray, large: np.ndarray) -> list[float]:
         """Return the largest drift along a column that has shrunk, relative to its square, at each of the states Z."""
         if self.objective.signature is None:
@@ -247,3 +266,18 @@ class Rounding:
         shrunk = ~large & (drift > 0.0) & (sizes > EPS * sizes[:, :1])  # what is smaller is rounding
         found: list[float] = np.max(np.where(shrunk, drift, 0.0) / np.where(shrunk, sizes**2, 1.0), axis=1).tolist()
         return found
+
+
+def _growths(legs: list[Leg], rates: np.ndarray, modes: np.ndarray) -> np.ndarray:
+    """Return what multiplies errors on each leg: half of it with the drive before, half with that at its end."""
+    exponents, vectors = (
+        np.array([rates, *(leg.rates for leg in legs)]),
+        np.array([modes, *(leg.modes for leg in legs)]),
+    )
+    halves = np.array([leg.half for leg in legs])[:, None]
+    before, after = (
+        np.exp(np.minimum(halves * part, LARGEST_ERROR_EXPONENT)) for part in (exponents[:-1], exponents[1:])
+    )
+    one, two = vectors[:-1], vectors[1:]
+    grown: np.ndarray = (two * after[:, None, :]) @ ((two.mT @ one) * before[:, None, :]) @ one.mT
+    return grown
