@@ -46,7 +46,7 @@ Term = tuple[int, float]
 NOTHING: Term = 1, 0.0
 
 
-class Leg(NamedTuple):
+class Stretch(NamedTuple):
     """The steps from one look at the state to the next.
 
     Attributes
@@ -114,7 +114,7 @@ class Rounding:
         return MARGIN * self.worst if self.known else None
 
     def step(self, t: float, theta: np.ndarray, numbers: np.ndarray, term: Term = NOTHING) -> None:
-        """Hold a state at time t, the ``numbers`` whose last digits are lost there, and what the step to it misses."""
+        """Keep a state at time t, the ``numbers`` whose last digits are lost there, and what the step to it misses."""
         if not self.known or self.worst > HOPELESS:
             return
         if len(self.held) >= self.most:
@@ -124,18 +124,18 @@ class Rounding:
             self.follow()
 
     def follow(self, to_the_end: bool = False) -> None:
-        """Let the errors follow the states that are held; ``to_the_end``: with a look at the last of them."""
+        """Keep the errors up with the states that are held; ``to_the_end``: with a look at the last of them."""
         if not self.known or not self.held:
             return
         times, thetas, numbers, terms = zip(*self.held, strict=True)
         steps, squares = np.array([np.diff(times, prepend=self.last), *zip(*terms, strict=True)]), np.square(numbers)
-        self.held, self.last, first, legs, begin = [], times[-1], 0, [], (self.rates, self.modes)
+        self.held, self.last, first, stretches, begin = [], times[-1], 0, [], (self.rates, self.modes)
         for look, half in self._looks(times, thetas, to_the_end):
             lost, part = self.squares + squares[first : look + 1].sum(axis=0), tuple(steps[:, first : look + 1])
-            legs.append(Leg(half, thetas[look], lost, self.rate, self.rates, self.modes, part))
+            stretches.append(Stretch(half, thetas[look], lost, self.rate, self.rates, self.modes, part))
             self.squares, first = np.zeros_like(lost), look + 1
-        if legs and self.known:
-            self._meet(legs, *begin)
+        if stretches and self.known:
+            self._meet(stretches, *begin)
         self.squares += squares[first:].sum(axis=0)
         self._miss(*steps[:, first:])
 
@@ -186,29 +186,29 @@ class Rounding:
                 if np.linalg.norm(term) <= SERIES_TOL * np.linalg.norm(self.sample):
                     break
 
-    def _meet(self, legs: list[Leg], rates: np.ndarray, modes: np.ndarray) -> None:
-        """Follow the errors along legs, from where the drive has these rates and modes, and keep what they show."""
-        Z = np.array([self.columns(leg.theta) for leg in legs])
+    def _meet(self, stretches: list[Stretch], rates: np.ndarray, modes: np.ndarray) -> None:
+        """Follow the errors along stretches, which begin where the drive has these rates, and keep what they show."""
+        Z = np.array([self.columns(stretch.theta) for stretch in stretches])
         left, sizes, frames = np.linalg.svd(Z, full_matrices=False)
         large = sizes > IDLE * np.minimum(1.0, sizes[:, :1])
-        growths = _growths(legs, rates, modes) if self.has_modes else [None]
+        growths = _growths(stretches, rates, modes) if self.has_modes else [None]
         with np.errstate(over="ignore", invalid="ignore"):  # the last look that counts is the one before
-            errors, largest = self._errors(growths, self._fresh(legs), left, sizes, frames, large)
+            errors, largest = self._errors(growths, self._fresh(stretches), left, sizes, frames, large)
         drifts, counts = self._drifts(Z, sizes, frames, large), large.sum(axis=1).tolist()
         hidden = ((sizes > 0.0) & ~large).any(axis=1).tolist()
-        for k, leg in enumerate(legs):
-            self._miss(*leg.steps)
+        for k, stretch in enumerate(stretches):
+            self._miss(*stretch.steps)
             if not largest[k] <= HOPELESS:
                 self.worst = np.inf
             elif sizes[k, 0] > 0.0:
-                self._judge(counts[k], hidden[k], leg.rate, drifts[k])
+                self._judge(counts[k], hidden[k], stretch.rate, drifts[k])
                 self.worst = max(self.worst, errors[k])
             if self.worst > HOPELESS:
                 return
 
-    def _fresh(self, legs: list[Leg]) -> np.ndarray:
-        """Return samples of the rounding errors of each leg, of the size EPS of what is lost, shape (k, m count, r)."""
-        lost = np.array([self.columns(np.sqrt(leg.squares)) for leg in legs])
+    def _fresh(self, stretches: list[Stretch]) -> np.ndarray:
+        """Return samples of the rounding errors of each stretch, EPS of what is lost, shape (k, m count, r)."""
+        lost = np.array([self.columns(np.sqrt(stretch.squares)) for stretch in stretches])
         k, rows, width = lost.shape
         noise = self.rng.standard_normal((k, rows, self.count, width))
         noise *= EPS * lost[:, :, None, :]
@@ -268,13 +268,13 @@ class Rounding:
         return found
 
 
-def _growths(legs: list[Leg], rates: np.ndarray, modes: np.ndarray) -> np.ndarray:
-    """Return what multiplies errors on each leg: half of it with the drive before, half with that at its end."""
+def _growths(stretches: list[Stretch], rates: np.ndarray, modes: np.ndarray) -> np.ndarray:
+    """Return what multiplies errors on each stretch: half of it with the drive before, half with that at its end."""
     exponents, vectors = (
-        np.array([rates, *(leg.rates for leg in legs)]),
-        np.array([modes, *(leg.modes for leg in legs)]),
+        np.array([rates, *(stretch.rates for stretch in stretches)]),
+        np.array([modes, *(stretch.modes for stretch in stretches)]),
     )
-    halves = np.array([leg.half for leg in legs])[:, None]
+    halves = np.array([stretch.half for stretch in stretches])[:, None]
     before, after = (
         np.exp(np.minimum(halves * part, LARGEST_ERROR_EXPONENT)) for part in (exponents[:-1], exponents[1:])
     )

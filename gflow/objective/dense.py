@@ -96,9 +96,9 @@ def entrywise_hessian(problem: MatrixCompletion, model: Factorization) -> Callab
 
     def hessian(theta: Array) -> Array:
         A, B = theta[:cut].reshape(d1, r), theta[cut:].reshape(r, d2)
-        J = np.zeros(n * dim)
-        J[in_rows], J[in_columns] = B.T[columns], A[rows]
-        J = J.reshape(n, dim)
+        J = np.zeros((n, dim))
+        entries = J.reshape(-1)
+        entries[in_rows], entries[in_columns] = B.T[columns], A[rows]
         H = J.T.dot(J)
         H *= twice
         bends = (twice * (A.dot(B)[rows, columns] - targets))[:, None]

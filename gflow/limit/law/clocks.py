@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from gflow.flow import Trajectory
-from gflow.limit.law.crossing import Arrival, Crossing
+from gflow.limit.law.crossing import Crossing, ReachedState
 from gflow.limit.law.elements import joined
 from gflow.limit.law.exponents import NO_MODE, fallen, landed, orientation, turned
 from gflow.limit.law.passive import propagated
@@ -176,11 +176,11 @@ class RaceClock:
 
     def arrive(self, crossing: Crossing, place: int, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors at a state of an orbit, given as A and B, and keep what is passive there."""
-        arrival, d1 = Arrival(crossing, place, np.concatenate([A, B.T])), self.problem.shape[0]
-        self.frame, self.passive = crossing.frame, arrival.passive()
+        found, d1 = ReachedState(crossing, place, np.concatenate([A, B.T])), self.problem.shape[0]
+        self.frame, self.passive = crossing.frame, found.passive()
         if misfit(self.problem, A, B) <= ZERO_LOSS:
             return A, B
-        return arrival.reached[:d1], arrival.reached[d1:].T
+        return found.reached[:d1], found.reached[d1:].T
 
 
 class RankClock:

@@ -223,7 +223,7 @@ class Crossing:
 
 
 @dataclass(frozen=True, eq=False)
-class Arrival:
+class ReachedState:
     """What is passive at one state of an orbit, the last one or one where another mode has grown.
 
     Attributes
