@@ -1,8 +1,9 @@
-"""Gradient and Hessian of the loss of W = A B on a mask, with little overhead: the bulk of small problems."""
+"""Value, gradient and Hessian of the loss of W = A B on a mask, with little overhead: the bulk of small problems."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,31 @@ from gflow.objective.record import Array
 from gflow.problems import MatrixCompletion
 
 
+def entrywise_value(
+    problem: MatrixCompletion, model: Factorization, general: Callable[[Array], Any]
+) -> Callable[[Array], Any]:
+    """Return theta -> R(W); ``general`` is the same for thetas with leading axes."""
+    (d1, d2), r = model.shape, model.rank
+    cut, mask, values, n = d1 * r, problem.observed.astype(float), problem.values, problem.n_observed
+
+    def value(theta: Array) -> Any:
+        if theta.ndim > 1:
+            return general(theta)
+        E = theta[:cut].reshape(d1, r).dot(theta[cut:].reshape(r, d2))
+        E *= mask
+        E -= values
+        flat = E.reshape(-1)
+        return float(flat.dot(flat)) / n
+
+    return value
+
+
 def entrywise_gradient(
-    problem: MatrixCompletion, model: Factorization, center: Array | None = None
+    problem: MatrixCompletion, model: Factorization, center: Array | None, general: Callable[[Array], Array]
 ) -> Callable[[Array], Array]:
     """Return delta -> gradient(center + delta) - gradient(center), the gradient itself where no center is given.
+
+    ``general`` is the same for deltas with leading axes.
 
     With G = dR/dW at the center, dE = (2/n) P o (dA (B + dB) + A dB) and S = G + dE it is
     (dE B^T + S dB^T, A^T dE + dA^T S): no term cancels another. About theta = 0, where A = B = 0 and the gradient
@@ -29,6 +51,8 @@ def entrywise_gradient(
         G = curvature * (A @ B - problem.values)
 
     def gradient(delta: Array) -> Array:
+        if delta.ndim > 1:
+            return general(delta)
         dA, dB = delta[:cut].reshape(d1, r), delta[cut:].reshape(r, d2)
         result = np.empty(dim)
         left, right = result[:cut].reshape(d1, r), result[cut:].reshape(r, d2)
