@@ -100,8 +100,11 @@ def spent(stage: str = "", done: float | None = None, total: float | None = None
 
     For loops that return what they have found. Within a study it raises ``TimeIsUp`` as ``tick`` does.
     """
+    current = _CURRENT.get()
+    if current is None:
+        return None
     try:
-        tick(stage, done, total)
+        current.look(stage, done, total)
     except TimeIsUp as up:
         if not ends_early():
             raise

@@ -71,7 +71,7 @@ ROOMS = {
         "gflow.critical gflow.escape"
     ),
     "gflow.traversal": room(),
-    "gflow.completions": room("gflow.problems gflow.connectivity", "cvxpy scipy sympy"),
+    "gflow.completions": room("gflow.problems gflow.connectivity", "clarabel cvxpy scipy sympy"),
     "gflow.operators": room("gflow.problems", "scipy"),
     "gflow.certify": room("gflow.problems gflow.models", "flint"),
     "gflow.rank": room("gflow.problems gflow.models gflow.objective gflow.certify"),

@@ -12,7 +12,7 @@ from referee import Ending, Referee, Verdict, start
 
 from gflow import Factorization, MatrixCompletion, Objective, SymmetricFactorization, gradient_flow, gradient_flows
 from gflow.flow import Status, Trajectory
-from gflow.flow.rounding import Rounding
+from gflow.flow.rounding import NOTHING, Rounding
 from gflow.flow.solvers import Solvers
 from gflow.graded import graded_flow
 
@@ -50,7 +50,7 @@ def test_an_end_that_rounding_has_moved_is_roundoff(scale: float, method: str) -
 
 def test_without_the_estimate_of_rounding_errors_a_wrong_end_has_converged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Rounding, "relative", property(lambda self: 0.0))
-    monkeypatch.setattr(Solvers, "missed", lambda *_: 0.0)
+    monkeypatch.setattr(Solvers, "missed", lambda *_: NOTHING)
     path, W = flow(LATE, 46, 1e-30)
     assert path.status is Status.CONVERGED and abs(W[1, 1] - 45.533387) > 5.0
 
@@ -83,7 +83,7 @@ def test_steps_too_long_for_a_hidden_column_are_in_the_error_that_is_stated(seed
 
 
 def test_without_what_steps_miss_of_hidden_columns_the_error_is_understated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Solvers, "missed", lambda *_: 0.0)
+    monkeypatch.setattr(Solvers, "missed", lambda *_: NOTHING)
     stated, made = flow_at_court(*HIDDEN[0], -12)
     assert made > 20.0 * stated
 

@@ -13,7 +13,7 @@ import scipy.linalg
 import scipy.sparse
 
 from gflow import watch
-from gflow.completions.cone import Pair, solved, step_length, symmetric
+from gflow.completions.cone import SHORTEST, Pair, step_length, symmetric
 from gflow.memory import require_memory
 from gflow.problems import MatrixCompletion
 
@@ -21,7 +21,7 @@ NUMBERS = 2**19
 """Numbers held while a block of rows of a Newton matrix is made."""
 
 SHIFTS = (0.0, 1e-14, 1e-12)
-OPTIONS: dict[str, Any] = {"tol_gap_rel": 1e-11, "tol_gap_abs": 1e-11, "tol_feas": 1e-11}
+OPTIONS: dict[str, Any] = {"tol_gap_rel": 1e-11, "tol_gap_abs": 1e-11, "tol_feas": 1e-11, "verbose": False}
 
 
 def conic_solution(problem: MatrixCompletion) -> Pair | None:
@@ -29,20 +29,26 @@ def conic_solution(problem: MatrixCompletion) -> Pair | None:
 
     How accurate they are is for the caller to measure; the solver's own verdict is not used.
     """
-    import cvxpy
+    import clarabel
 
-    (d1, d2), n = problem.shape, problem.n_observed
-    D = d1 + d2
+    (d1, _), n, D = problem.shape, problem.n_observed, sum(problem.shape)
     i, j = problem.rows, problem.columns + d1
-    places = np.concatenate([i + D * j, j + D * i])
-    ones, entries = np.ones(2 * n), np.tile(np.arange(n), 2)
-    spread = scipy.sparse.csc_matrix((ones, (places, entries)), shape=(D * D, n))
-    y = cvxpy.Variable(n)
-    cone = cvxpy.reshape(spread @ y + np.eye(D).ravel(), (D, D), order="F") >> 0
-    task = cvxpy.Problem(cvxpy.Maximize(problem.targets @ y), [cone])
-    if not solved(task, "clarabel", OPTIONS) or y.value is None or cone.dual_value is None:
-        return None
-    W, Y = -2 * cone.dual_value[:d1, d1:], problem.adjoint(np.asarray(y.value))
+    # the upper triangle of F by columns, with roots of 2 beside the diagonal
+    triangle, places, root = D * (D + 1) // 2, i + j * (j + 1) // 2, np.sqrt(2.0)
+    spread = scipy.sparse.csc_matrix((np.full(n, -root), (places, np.arange(n))), shape=(triangle, n))
+    identity, diagonal = np.zeros(triangle), np.arange(D)
+    identity[diagonal * (diagonal + 3) // 2] = 1.0
+    settings, none = clarabel.DefaultSettings(), scipy.sparse.csc_matrix((n, n))
+    left = watch.remaining()
+    for name, value in (OPTIONS if left is None else OPTIONS | {"time_limit": max(left, SHORTEST)}).items():
+        setattr(settings, name, value)
+    cones = [clarabel.PSDTriangleConeT(D)]
+    found = clarabel.DefaultSolver(none, -problem.targets, spread, identity, cones, settings).solve()
+    watch.tick("conic solver")
+    rows, columns = np.indices(problem.shape)
+    columns += d1
+    W = -root * np.asarray(found.z)[rows + columns * (columns + 1) // 2]
+    Y = problem.adjoint(np.asarray(found.x))
     return (W, Y) if np.isfinite(W).all() and np.isfinite(Y).all() else None
 
 

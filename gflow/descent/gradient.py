@@ -13,7 +13,7 @@ from gflow.descent.quartic import quartic_along
 from gflow.descent.record import LARGEST_ITERATE, ObjectiveSteps, checked_limits, checked_start
 from gflow.flow import Status, Trajectory
 from gflow.flow.driver import Callback
-from gflow.flow.endings import EXACTLY_ZERO, passed, small_loss
+from gflow.flow.endings import EXACTLY_ZERO, passed, small_loss, steepest
 from gflow.flow.trajectory import Ending
 from gflow.policy import EPS
 
@@ -184,7 +184,8 @@ class _Descent(ObjectiveSteps):
 
     def verdict(self) -> Ending | None:
         curvature, loss_tol = max(self.curvature, 1.0), self.limits["loss_tol"]
-        if ending := small_loss(self.objective, self.theta, self.slope, curvature, loss_tol, self.units[2]):
+        could_end = self.slope <= steepest(self.objective, curvature, loss_tol)
+        if could_end and (ending := small_loss(self.objective, self.theta, loss_tol, self.units[2])):
             return ending
         if self.slope <= self.limits["gradient_tol"] * self.highest and (ending := self.at_rest()):
             return ending

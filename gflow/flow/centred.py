@@ -59,6 +59,7 @@ class Centred:
         self.norm: Callable[[np.ndarray], float] = dnrm2  # also where squares underflow
         self.solvers = Solvers(method, objective.dim, rtol, self._radius)
         self.n_gradients, self.n_hessians, self.n_steps = 0, 1, 0
+        self.is_centred = center is not None
         self.center = np.zeros_like(delta) if center is None else center
         self.local = objective if center is None else objective.around(center)
         self.theta = self.center + delta
@@ -87,7 +88,7 @@ class Centred:
     def recentre(self, center: np.ndarray, local: Objective, grows: float) -> None:
         """Keep coordinates around ``center``, with tolerances relative to ``grows``."""
         delta = (self.center - center) + self.solver.y
-        self.center, self.local, self.solvers.linear = center, local, False
+        self.center, self.local, self.is_centred, self.solvers.linear = center, local, True, False
         self.enter(self.t, delta, grows)
 
     def step(self) -> None:
@@ -99,15 +100,15 @@ class Centred:
         if self.solver.status == "failed" or not isfinite(size):
             raise IntegrationFailed(said or "the state is not finite")
         if self.solvers.is_foreign:
-            self._velocity(self.solver.y)
-        self.t = float(self.solver.t)
-        self.theta, self.size, self.reach, self.slope = theta, size, self.norm(self.solver.y), self.norm(self.velocity)
+            self._velocity(self.solver.t, self.solver.y)
+        self.t, self.theta, self.size, self.slope = float(self.solver.t), theta, size, self.norm(self.velocity)
+        self.reach = self.norm(self.solver.y) if self.is_centred else size
 
     def go_on(self) -> None:
         """Keep a fresh solver where rounding errors of the state exceed its tolerance, or where another one is due."""
         if self.tolerance < 10 * EPS * self.reach:
             self.enter(self.t, self.solver.y, self.reach)
-        if self.solvers.changed(self.solver):
+        if self.solvers.switches and self.solvers.changed(self.solver):
             first = self.solvers.next_step(self.solver, 1.0)
             self.solver = self._solver_at(self.t, self.solver.y, self.solvers.atol, first)
 
@@ -133,7 +134,7 @@ class Centred:
         phase = self.solvers.phase(t, delta, self.t_end, atol, self._velocity, product, seen)
         return phase or self.solvers.at(t, delta, self.t_end, atol, self._velocity, jacobian, first=first)
 
-    def _velocity(self, y: np.ndarray) -> np.ndarray:
+    def _velocity(self, _: float, y: np.ndarray) -> np.ndarray:
         self.n_gradients += 1
         self.velocity = -self.local.gradient(y)
         return self.velocity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,16 +45,18 @@ def spent(gradients: int, allowed: int) -> Ending:
     return Status.BUDGET, f"{gradients} gradients were evaluated; allowed {allowed}"
 
 
-def small_loss(
-    objective: Objective, theta: np.ndarray, slope: float, curvature: float, loss_tol: float, unit: float
-) -> Ending | None:
+def steepest(objective: Objective, curvature: float, loss_tol: float) -> float:
+    """Return the largest gradient norm where the loss may be within ``loss_tol`` of its lower bound, -1 without one.
+
+    f - floor >= |grad f|^2 / (2 L) with L a bound of the curvature.
+    """
+    return -1.0 if objective.lower_bound is None else sqrt(2 * CURVATURE_GROWTH * curvature * loss_tol)
+
+
+def small_loss(objective: Objective, theta: np.ndarray, loss_tol: float, unit: float) -> Ending | None:
     """Return that the loss at ``theta`` is within ``loss_tol`` of its lower bound, or None.
 
-    All in the objective's own unit, ``unit``. f - floor >= |grad f|^2 / (2 L) with L a bound of the curvature: a steep
-    slope excludes a small loss, which is not evaluated then.
+    All in the objective's own unit, ``unit``. To be asked where the gradient is no steeper than ``steepest``.
     """
-    floor = objective.lower_bound
-    if floor is None or not slope**2 <= 2 * CURVATURE_GROWTH * curvature * loss_tol:
-        return None
-    loss = objective.value(theta)
-    return loss_reached(loss * unit**2) if loss - floor <= loss_tol else None
+    loss, floor = objective.value(theta), objective.lower_bound
+    return loss_reached(loss * unit**2) if floor is not None and loss - floor <= loss_tol else None

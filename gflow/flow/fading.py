@@ -117,6 +117,11 @@ class Fading:
         self.flow, self.unit, self.limits = flow, unit, limits
         self.highest, self.next, self.error = flow.slope, 0.0, 0.0
 
+    @property
+    def may_end(self) -> bool:
+        """Return whether the steps are explicit ones, of which a valley asks so many."""
+        return self.flow.solvers.kind in GRADIENTS
+
     def __call__(self) -> Ending | None:
         """Return that only a valley is left, or None."""
         flow = self.flow

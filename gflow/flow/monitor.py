@@ -26,7 +26,7 @@ def plateaus(
         Whether the trajectory ended on a plateau (it converged, or waits at a saddle).
     """
     found: list[int] = []
-    for index in _minima(slopes, losses, ends_flat):
+    for index in _minima(slopes.tolist(), losses.tolist(), ends_flat):
         if not found or losses[found[-1]] - losses[index] > noise:
             found.append(index)
         elif slopes[index] < slopes[found[-1]]:
@@ -34,7 +34,7 @@ def plateaus(
     return tuple(_span(times, states, losses, index, ends_flat) for index in found)
 
 
-def _minima(slopes: np.ndarray, losses: np.ndarray, ends_flat: bool) -> list[int]:
+def _minima(slopes: list[float], losses: list[float], ends_flat: bool) -> list[int]:
     """Return where the gradient norm has a local minimum that is prominent on both sides."""
     found, high, low = [], np.inf, 0
     for index, slope in enumerate(slopes):

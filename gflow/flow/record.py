@@ -175,7 +175,7 @@ def drift_along(objective: Objective, states: np.ndarray, *, few: bool = False) 
     if objective.conserved is None:
         return None
     conserved, origin = objective.conserved, objective.conserved(states[0])
-    size = max(max(float(theta.dot(theta)) for theta in states), 1e-300)
+    size = max(float(np.einsum("ti,ti->t", states, states).max()), 1e-300)
     looked = states[:: -(-len(states) // DRIFT_STATES)] if few else states
     apart = _mapped(objective, lambda theta: np.linalg.norm(conserved(theta) - origin, axis=-1), looked)
     return float(max(apart.max(), np.linalg.norm(conserved(states[-1]) - origin))) / size

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gflow.flow.centred import Centred, IntegrationFailed
 from gflow.flow.driver import FOREVER, Callback, drive
-from gflow.flow.endings import EXACTLY_ZERO, STOPPED, T_END, passed, small_loss, spent
+from gflow.flow.endings import EXACTLY_ZERO, STOPPED, T_END, passed, small_loss, spent, steepest
 from gflow.flow.fading import Fading
 from gflow.flow.hidden import hidden_drift
 from gflow.flow.outcome import Doubts, Output, missed
@@ -39,17 +40,18 @@ class FlowEndings:
     def __init__(self, flow: Centred, watch: SaddleWatch, units: Units, limits: dict[str, float]) -> None:
         self.flow, self.watch, self.units, self.limits = flow, watch, units, limits
         self.far, self.highest = limits["norm_limit"] * max(1.0, flow.size), flow.slope
+        self.steepest = steepest(flow.objective, flow.curvature, limits["loss_tol"])
 
     def __call__(self) -> Ending | None:
         """Return how the integration ends at the present state, or None if it goes on."""
         flow, limits = self.flow, self.limits
-        self.highest = max(self.highest, flow.slope)
-        loss_tol, unit = limits["loss_tol"], self.units[2]
-        if ending := small_loss(flow.objective, flow.theta, flow.slope, flow.curvature, loss_tol, unit):
+        slope, self.highest = flow.slope, max(self.highest, flow.slope)
+        if slope <= self.steepest:
+            if ending := small_loss(flow.objective, flow.theta, limits["loss_tol"], self.units[2]):
+                return ending
+        if slope <= limits["gradient_tol"] * self.highest and (ending := self.at_rest()):
             return ending
-        if flow.slope <= limits["gradient_tol"] * self.highest and (ending := self.at_rest()):
-            return ending
-        if flow.slope == 0.0:
+        if slope == 0.0:
             return EXACTLY_ZERO
         if flow.size > self.far:
             return passed(self.far * self.units[0])
@@ -112,10 +114,15 @@ class Run:
         # trial steps may leave the range of doubles; a state that is not finite ends the integration
         with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
             warnings.filterwarnings("ignore", message="lsoda: ", category=UserWarning)
-            endings = (self.verdict, self.asked, self.fading)
-            ending = drive(self.step, endings if self.is_open and callback is None else endings[:2])
-        self.watch.rounding.look(self.flow.t, self.flow.theta)
+            ending = drive(self.step, self.endings())
+        self.watch.rounding.follow(to_the_end=True)
         return self.recorded(ending)
+
+    def endings(self) -> list[Callable[[], Ending | None]]:
+        """Return what may end the integration, in the order in which it is asked."""
+        if self.callback is not None:
+            return [self.verdict, self.asked]
+        return [self.verdict, self.fading] if self.is_open and self.fading.may_end else [self.verdict]
 
     def step(self) -> Ending | None:
         """Keep what one more step of the solver leads to, after a look at the saddles."""

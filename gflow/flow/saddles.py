@@ -177,11 +177,12 @@ class Stay:
 
     def keep(self, t: float, theta: np.ndarray, slope: float) -> None:
         """Keep what a state at time t adds."""
-        self.peak = max(self.peak, slope)
+        if slope > self.peak:
+            self.peak = slope
         if slope < self.low:
             self.low, self.bottom = slope, theta
-        if slope <= self.peak / TURN:
-            self.arrived = min(self.arrived, t)
+        if t < self.arrived and slope <= self.peak / TURN:
+            self.arrived = t
 
 
 class SaddleClock:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gflow.flow.chebyshev import step_error
+from gflow.flow.rounding import NOTHING, Term
 from gflow.policy import DENSE_LIMIT
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ ONE_STEP = ORDERS | {"Radau": 5, "RKC": 2}
 """Orders of the methods that know nothing of former steps."""
 MULTISTEP = (1.0, *(1.0 / ((q + 1) * sum(1.0 / k for k in range(1, q + 1))) for q in range(1, 13)))
 """Error constants of the backward differentiation formulas by their order: above those of the Adams methods."""
+STIFF_TERMS: tuple[Term, ...] = tuple((order + 1, constant) for order, constant in enumerate(MULTISTEP))
 LSODA_ORDER = 13
 """Place of the order of the last step in the integer work array of LSODA."""
 FIRST = 5.0
@@ -42,6 +44,7 @@ FIRST = 5.0
 AUTO, LINEAR = "auto", "Krylov"
 
 Field = Callable[[np.ndarray], np.ndarray]
+Velocity = Callable[[float, np.ndarray], np.ndarray]
 Seen = Callable[[np.ndarray], object]
 
 
@@ -86,6 +89,11 @@ class Solvers:
     rtol : float
     radius : y -> float
         Spectral radius of the Hessian.
+
+    Attributes
+    ----------
+    is_foreign : bool
+        Whether nothing is known of the solver but its contract: not where it evaluates the field last.
     """
 
     def __init__(
@@ -97,28 +105,25 @@ class Solvers:
         self.used: list[str] = []
         self.rtol, self.radius, self.atol = rtol, radius, 0.0
         self.steps, self.window = 0, WINDOW
+        self.is_foreign = not isinstance(method, str)
         self.linear = self.switches
         self.in_phase = False
 
-    def missed(self, solver: OdeSolver, rate: float) -> float:
-        """Return the relative error of the last step in what grows at ``rate``, too small for the tolerances to see it.
+    def missed(self, solver: OdeSolver) -> Term:
+        """Return what the last step, of length h, misses of growth at a rate too small for the tolerances to see it.
 
-        Leading term of the error for y' = rate y; for LSODA that of its stiff methods, the larger one. The exponential
-        of a Krylov space makes none. Hairer, Noersett and Wanner 1993, sections II.1 and III.2.
+        (p, c) with the relative error c (rate h)^p, the leading term for y' = rate y; for LSODA that of its stiff
+        methods, the larger one. The exponential of a Krylov space makes none. Hairer, Noersett and Wanner 1993,
+        sections II.1 and III.2.
         """
-        if self.in_phase or solver.t_old is None or not rate > 0.0:
-            return 0.0
-        growth = rate * float(solver.t - solver.t_old)
-        if self.is_foreign or self.kind in ONE_STEP:
-            order = ONE_STEP[self.kind] if self.kind in ONE_STEP else int(getattr(self.kind, "order", 1))
-            return growth ** (order + 1) / factorial(order + 1)
-        order = solver.order if self.kind == "BDF" else int(solver._lsoda_solver._integrator.iwork[LSODA_ORDER])
-        return growth ** (order + 1) * MULTISTEP[order]
-
-    @property
-    def is_foreign(self) -> bool:
-        """Return whether nothing is known of the solver but its contract: not where it evaluates the field last."""
-        return not isinstance(self.kind, str)
+        if self.in_phase:
+            return NOTHING
+        if self.kind == "LSODA":
+            return STIFF_TERMS[solver._lsoda_solver._integrator.iwork[LSODA_ORDER]]  # type: ignore[attr-defined]
+        if self.kind == "BDF":
+            return STIFF_TERMS[solver.order]  # type: ignore[attr-defined]
+        order = ONE_STEP[self.kind] if self.kind in ONE_STEP else int(getattr(self.kind, "order", 1))
+        return order + 1, 1.0 / factorial(order + 1)
 
     @property
     def name(self) -> str:
@@ -145,7 +150,7 @@ class Solvers:
         return float(solver.t - solver.t_old) * tighter ** (1 / order) if order and solver.t_old is not None else 0.0
 
     def phase(
-        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, product: Field, seen: Seen
+        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Velocity, product: Field, seen: Seen
     ) -> LinearPhase | None:
         """Return the linear phase of a flow that is close to the critical point y = 0, None where there is none."""
         self.in_phase = False
@@ -154,7 +159,7 @@ class Solvers:
         from gflow.flow.exponential import LinearPhase
 
         self.atol = atol
-        phase = LinearPhase(lambda _, at: velocity(at), t, y, t_end, rtol=self.rtol, product=product, seen=seen)
+        phase = LinearPhase(velocity, t, y, t_end, rtol=self.rtol, product=product, seen=seen)
         self.linear = phase.goes_on
         if not phase.is_useful:
             return None
@@ -163,7 +168,7 @@ class Solvers:
         return phase
 
     def at(
-        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Field, jacobian: Field, *, first: float
+        self, t: float, y: np.ndarray, t_end: float, atol: float, velocity: Velocity, jacobian: Field, *, first: float
     ) -> OdeSolver:
         """Return the solver in use, set to start at ``y`` with a step of length ``first`` (0: what it thinks best)."""
         self.atol = atol
@@ -177,18 +182,16 @@ class Solvers:
             options["radius"] = self.radius
         elif first > 0.0:
             options["first_step"] = min(first, t_end - t)
-        return solver(lambda _, at: velocity(at), t, y, t_end, **options)
+        return solver(velocity, t, y, t_end, **options)
 
     def changed(self, solver: OdeSolver) -> bool:
-        """Return whether another solver is to go on from the state that ``solver`` has reached.
+        """Return whether another solver is to go on, where there is a choice, from the state ``solver`` has reached.
 
         DOP853 gives way where its steps are limited by stability while order two would be accurate enough; stabilised
         steps give way where they are so short that they need not be stabilised.
         """
         if self.in_phase:
             return bool(solver.is_over and solver.status == "running")
-        if not self.switches:
-            return False
         self.steps += 1
         change = self._relaxed(solver) if self.kind == "RKC" else self._stiff(solver)
         if change:

@@ -48,15 +48,15 @@ class SaddleWatch:
     def keep(self) -> None:
         """Keep what the last step adds."""
         flow = self.flow
-        missed = flow.solvers.missed(flow.solver, self.rounding.hidden_rate)
-        self.rounding.step(flow.t, flow.theta, flow.solver.y, missed)
+        self.rounding.step(flow.t, flow.theta, flow.solver.y, flow.solvers.missed(flow.solver))
         self.stay.keep(flow.t, flow.theta, flow.slope)
 
     def look(self) -> Ending | None:
         """Return that rounding errors decide how a saddle is left, or None after what the flow needs to go on."""
-        if self.flow.slope > TURN * self.stay.low and (ending := self.depart()):
+        slope = self.flow.slope
+        if slope > TURN * self.stay.low and (ending := self.depart()):
             return ending
-        if self.unresolved():
+        if slope <= self.stay.peak / TURN and self.unresolved():
             return self.examine()
         self.flow.go_on()
         return None
@@ -79,9 +79,7 @@ class SaddleWatch:
     def unresolved(self) -> bool:
         """Return whether the tolerance hides the distance to the critical point that is being approached."""
         slope = self.flow.slope
-        if slope > self.stay.peak / TURN or slope > self.stay.retry_below:
-            return False
-        return self.flow.allowed > RESOLUTION * slope / self.rate
+        return slope <= self.stay.retry_below and self.flow.allowed > RESOLUTION * slope / self.rate
 
     def examine(self) -> Ending | None:
         """Return the verdict at the critical point nearby: that rounding decides how it is left, or None to go on."""

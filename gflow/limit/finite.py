@@ -15,6 +15,7 @@ import numpy as np
 from gflow.flow import Trajectory
 from gflow.limit.family import Stop
 from gflow.limit.law.clocks import Clock, RaceClock
+from gflow.limit.law.crossing import Crossing
 from gflow.limit.law.elements import Sector
 from gflow.limit.law.race import Passive
 from gflow.limit.law.sectors import MixingUnknown
@@ -96,12 +97,13 @@ def elements(passive: Passive) -> list[tuple[float, float]]:
     return [pair for exponents, factors in largest for pair in zip(exponents, factors, strict=True)]
 
 
-def crossed(clock: RaceClock, reached: Connection, last: int) -> tuple[Passive, np.ndarray, np.ndarray]:
-    """Return what is passive at the state number ``last`` of an orbit, and the factors there."""
+def crossed(
+    clock: RaceClock, crossing: Crossing, reached: Connection, place: int
+) -> tuple[Passive, np.ndarray, np.ndarray]:
+    """Return what is passive at the state number ``place`` of an orbit, and the factors there."""
     assert reached.path is not None
-    path, there = reached.path, copy(clock)
-    A, B = balanced(*reached.model.factors(path.states[last]))
-    A, B = there.cross(replace(path, times=path.times[: last + 1], states=path.states[: last + 1]), A, B)
+    there = copy(clock)
+    A, B = there.arrive(crossing, place, *balanced(*reached.model.factors(reached.path.states[place])))
     return there.passive, A, B
 
 
@@ -109,14 +111,18 @@ class Crossed:
     """What is passive at states of orbits, each found once: it does not depend on alpha until something has risen."""
 
     def __init__(self) -> None:
-        self.found: dict[tuple[int, int, int], tuple[Any, ...]] = {}
+        self.crossings: dict[tuple[int, int], tuple[Any, ...]] = {}
+        self.found: dict[tuple[int, int, int], tuple[Passive, np.ndarray, np.ndarray]] = {}
 
     def __call__(self, clock: RaceClock, reached: Connection, place: int) -> tuple[Passive, np.ndarray, np.ndarray]:
         """Return what ``crossed`` does."""
-        key = id(clock.passive), id(reached.path), place
-        if key not in self.found:
-            self.found[key] = crossed(clock, reached, place), clock.passive, reached.path  # keeps the numbers theirs
-        return self.found[key][0]  # type: ignore[no-any-return]
+        assert reached.path is not None
+        key = id(clock.passive), id(reached.path)
+        if key not in self.crossings:  # which keeps the numbers theirs
+            self.crossings[key] = clock.crossing(reached.path), clock.passive, reached.path
+        if (*key, place) not in self.found:
+            self.found[(*key, place)] = crossed(clock, self.crossings[key][0], reached, place)
+        return self.found[(*key, place)]
 
 
 class Walk:

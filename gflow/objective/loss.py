@@ -13,7 +13,7 @@ from gflow.memory import require_memory
 from gflow.models import Factorization, Model, TanhNetwork
 from gflow.models.functions import LastPoint
 from gflow.objective.bends import PolynomialBends, SmoothBends
-from gflow.objective.dense import entrywise_gradient, entrywise_product
+from gflow.objective.dense import entrywise_gradient, entrywise_hessian, entrywise_product, entrywise_value
 from gflow.objective.fused import FusedEntries, is_fused
 from gflow.objective.modes import escape_modes
 from gflow.objective.record import KEPT_DIM, Array, Objective, shifted_argument
@@ -63,6 +63,8 @@ def masked_loss(problem: MatrixCompletion, model: Factorization) -> Objective:
     product = entrywise_product(problem, model) if model.dim < KEPT_DIM else None
     loss = Loss(problem, model, partial(entrywise_gradient, problem, model), product)
     parts = _structure(problem, model) | _pair(problem, model, loss.slope, large=model.dim > BLOCKS)
+    if model.dim <= BLOCKS:
+        parts |= {"value": entrywise_value(problem, model, loss.value), "hessian": entrywise_hessian(problem, model)}
     return loss.objective(**parts)
 
 
@@ -93,8 +95,8 @@ class Loss:
     problem : Problem
     model : Model
         With all its parts.
-    quick : center or None -> (delta -> array), optional
-        The gradient of single thetas relative to a center with less overhead.
+    quick : (center or None, delta -> array) -> (delta -> array), optional
+        The gradient relative to a center, with less overhead for single thetas than the general one.
     product : (theta, v) -> array, optional
         Hessian products of single thetas and vectors, likewise.
     """
@@ -134,8 +136,8 @@ class Loss:
 
     def objective(self, **parts: Any) -> Objective:
         """Return the kernel as an objective; ``parts`` are added or replace what is here."""
-        quick = None if self.quick is None else self.quick(None)
         ours: dict[str, Any] = {
+            "value": self.value,
             "hessian": self.hessian,
             "conserved": getattr(self.model, "conserved", None),
             "gauge_dimension": getattr(self.model, "gauge_dimension", None),
@@ -143,8 +145,7 @@ class Loss:
         }
         base = Objective(
             dim=self.model.dim,
-            value=self.value,
-            gradient=_either(quick, self.gradient),
+            gradient=self.gradient if self.quick is None else self.quick(None, self.gradient),
             hvp=self.hvp,
             lower_bound=0.0,
             broadcasts=getattr(self.model, "broadcasts", False),
@@ -177,7 +178,7 @@ class Loss:
         return replace(
             base,
             value=value,
-            gradient=_either(None if self.quick is None else self.quick(origin), gradient),
+            gradient=gradient if self.quick is None else self.quick(origin, gradient),
             hvp=lambda delta, v: base.hvp(origin + delta, v),
             hessian=lambda delta: base.hessian(origin + delta),
             conserved=shifted_argument(base.conserved, origin),
@@ -189,16 +190,14 @@ class Loss:
         )
 
 
-def _departing(problem: Problem, model: TanhNetwork, center: Array | None) -> Callable[[Array], Array]:
+def _departing(
+    problem: Problem, model: TanhNetwork, center: Array | None, general: Callable[[Array], Array]
+) -> Callable[[Array], Array]:
     """Return the gradient, or the one relative to a center, of a model that shares the work of its parts."""
     if center is None:
-        return lambda theta: model.pullback(theta, problem.gradient(model.output(theta)))
-    return model.departing(center, problem.gradient(model.output(center)), problem.curvature)
-
-
-def _either(quick: Callable[[Array], Array] | None, general: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """Return the quick function for single thetas, the general one for those with leading axes."""
-    return general if quick is None else (lambda theta: quick(theta) if theta.ndim == 1 else general(theta))
+        return general
+    quick = model.departing(center, problem.gradient(model.output(center)), problem.curvature)
+    return lambda delta: quick(delta) if delta.ndim == 1 else general(delta)
 
 
 def _structure(problem: Any, model: Any) -> dict[str, Any]:

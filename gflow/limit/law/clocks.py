@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from gflow.flow import Trajectory
-from gflow.limit.law.crossing import Crossing
+from gflow.limit.law.crossing import Crossing, ReachedState
 from gflow.limit.law.elements import joined
 from gflow.limit.law.exponents import NO_MODE, fallen, landed, orientation, turned
 from gflow.limit.law.passive import propagated
@@ -159,20 +159,28 @@ class RaceClock:
 
     def cross(self, path: Trajectory, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the factors of the saddle reached, having followed the passive modes to it."""
-        d1, X = self.problem.shape[0], np.concatenate([A, B.T])
-        k, states = A.shape[1], path.states
-        left, right = states[:, : d1 * k].reshape(-1, d1, k), states[:, d1 * k :].reshape(-1, k, len(X) - d1)
-        columns = np.concatenate([left, right.mT], axis=1)
-        crossing = Crossing(self.passive, self.race, self.problem, self.active, X, path.times, columns, self.launch)
+        crossing = self.crossing(path)
         if self.accuracy is not None and misfit(self.problem, A, B) > ZERO_LOSS:
-            began = self.launch * crossing.escape.columns
+            X, began = np.concatenate([A, B.T]), self.launch * crossing.escape.columns
             times, states, flows = fine_orbit(self.problem, self.active, began, X, self.accuracy)
             crossing = replace(crossing, times=times, states=states, fine=flows)
-        self.frame = crossing.frame
-        self.passive = crossing.end_state()
+        return self.arrive(crossing, len(crossing.times) - 1, A, B)
+
+    def crossing(self, path: Trajectory) -> Crossing:
+        """Return an orbit that leaves the present saddle, with what is passive along it."""
+        (d1, d2), states = self.problem.shape, path.states
+        k = states.shape[1] // (d1 + d2)
+        left, right = states[:, : d1 * k].reshape(-1, d1, k), states[:, d1 * k :].reshape(-1, k, d2)
+        columns = np.concatenate([left, right.mT], axis=1)
+        return Crossing(self.passive, self.race, self.problem, self.active, path.times, columns, self.launch)
+
+    def arrive(self, crossing: Crossing, place: int, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the factors at a state of an orbit, given as A and B, and keep what is passive there."""
+        found, d1 = ReachedState(crossing, place, np.concatenate([A, B.T])), self.problem.shape[0]
+        self.frame, self.passive = crossing.frame, found.passive()
         if misfit(self.problem, A, B) <= ZERO_LOSS:
             return A, B
-        return crossing.reached[:d1], crossing.reached[d1:].T
+        return found.reached[:d1], found.reached[d1:].T
 
 
 class RankClock:

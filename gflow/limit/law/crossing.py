@@ -28,7 +28,7 @@ from gflow.limit.law.sectors import (
     sectors,
 )
 from gflow.limit.law.together import Escape, escape, gathered, with_rows
-from gflow.limit.law.transport import carried, carried_together, on_the_way, orientations, turned
+from gflow.limit.law.transport import Carried, carried_together, on_the_way, orientations, turned
 from gflow.limit.orbit.polish import complement, gauge_basis
 from gflow.limit.orbit.sizes import is_isotropic
 from gflow.models import Factorization
@@ -50,10 +50,10 @@ class Crossing:
     passive, race : Passive, Race
         At the saddle left.
     problem : MatrixCompletion, in its own unit
-    active, end : (N, k) and (N, k + m) arrays
-        Active columns [A; B^T] at the saddle left and at the one reached; m = 1 where one mode escapes.
+    active : (N, k) array
+        Active columns [A; B^T] at the saddle left.
     times, states : (T,) and (T, N, k + m) arrays
-        The active columns along the orbit.
+        The active columns along the orbit; m = 1 where one mode escapes.
     launch : float
         The amplitude with which the escaping columns start.
     fine : (T - 1, N, N) array, optional
@@ -65,7 +65,6 @@ class Crossing:
     race: Race
     problem: EntryProblem
     active: np.ndarray
-    end: np.ndarray
     times: np.ndarray
     states: np.ndarray
     launch: float
@@ -111,14 +110,9 @@ class Crossing:
         return found
 
     @cached_property
-    def reached(self) -> np.ndarray:
-        """Return the active columns at the end; what they have outside the sectors where they began is rounding."""
-        return kept(self.bases, self.began, self.end)
-
-    @cached_property
-    def ends(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return [[0, -E], [-E^T, 0]] at both saddles."""
-        return self.ends_at(self.active), self.ends_at(self.reached)
+    def start(self) -> np.ndarray:
+        """Return [[0, -E], [-E^T, 0]] at the saddle left."""
+        return self.ends_at(self.active)
 
     def ends_at(self, columns: np.ndarray) -> np.ndarray:
         """Return [[0, -E], [-E^T, 0]] at a saddle with these active columns."""
@@ -149,7 +143,7 @@ class Crossing:
         They come from the given ones (None at the origin), orthogonal to the inner directions of the winners.
         """
         first = self.race.winner
-        rates, modes = modes_in(off_active(basis, self.began, self.d1), self.ends[0])
+        rates, modes = modes_in(off_active(basis, self.began, self.d1), self.start)
         if elements is None:
             found = self.passive.original(rates, modes)
         else:
@@ -168,39 +162,27 @@ class Crossing:
         ]
         return Sector.of(basis, found, len(self.frame))
 
-    def arrived(self, elements: Sector) -> Sector:
-        """Return the elements of a sector at the end of the orbit."""
-        elements = elements.projected(self.frame) if self.fine is None else gathered(elements, self.frame)
-        if not len(elements.exponents):
-            return elements
-        if self.fine is None:
-            way = on_the_way(matrices(self.states, self.d1), matrices(self.end, self.d1))
-            found = carried(elements, self.flows, self.times, self.states, self.d1, way)
-        else:
-            found = carried_together(elements, self.flows, self.times, self.states, self.d1)
-        ends = ((self.ends[0], self.active), (self.ends[1], self.reached))
-        found = replace(found, turned=orientations(elements.basis, self.d1, ends))
-        return turned(found, self.ends[1], self.reached, self.d1)
-
-    def end_state(self) -> Passive:
-        """Return what is passive at the saddle reached.
-
-        Raises ``MixingUnknown`` where rounding hides whether modes meet.
-        """
-        leaks = self.leaks()
-        own = tuple(self.arrived(each) for each in self.left)
-        whole = own
+    @cached_property
+    def moving(self) -> tuple[list[Carried], list[Carried]]:
+        """Return the elements of each sector on their way, their own ones and all: the same where nothing is added."""
+        own = [self.carried(each) for each in self.left]
         earlier = self.passive.whole is not self.passive.sectors
-        if leaks or earlier:
-            before = joined(self.passive.whole, np.eye(len(self.began))) if earlier else None
-            found = []
-            for basis, each in zip(self.bases, self.left, strict=True):
-                parts = [each, each.fed(leaks, self.left, off_active(basis, self.began, self.d1))]
-                parts += [] if before is None else [self.departed(basis, before)]
-                found.append(self.arrived(joined(parts, basis)))
-            whole = tuple(found)
-        return Passive(self.passive.start, self.frame, own, whole, leaks)
+        if not self.leaks and not earlier:
+            return own, own
+        before = joined(self.passive.whole, np.eye(len(self.began))) if earlier else None
+        found = []
+        for basis, each in zip(self.bases, self.left, strict=True):
+            parts = [each, each.fed(self.leaks, self.left, off_active(basis, self.began, self.d1))]
+            parts += [] if before is None else [self.departed(basis, before)]
+            found.append(self.carried(joined(parts, basis)))
+        return own, found
 
+    def carried(self, elements: Sector) -> Carried:
+        """Return the elements of a sector, as far as they stay passive, on their way along the orbit."""
+        elements = elements.projected(self.frame) if self.fine is None else gathered(elements, self.frame)
+        return Carried(elements, self.flows, self.times, self.states, self.d1)
+
+    @cached_property
     def leaks(self) -> tuple[Leak, ...]:
         """Return the errors of the active columns along the orbit, as far as they couple its sectors.
 
@@ -238,3 +220,60 @@ class Crossing:
                 fall = float(rate) * self.race.winner.time
                 return [replace(each, exponent=max(each.exponent + fall, 0.0)) for each in self.passive.leaks]
         return []
+
+
+@dataclass(frozen=True, eq=False)
+class ReachedState:
+    """What is passive at one state of an orbit, the last one or one where another mode has grown.
+
+    Attributes
+    ----------
+    crossing : Crossing
+    place : int
+        The number of the state.
+    end : (N, k + m) array
+        The active columns there.
+
+    Raises ``MixingUnknown`` where rounding hides whether modes meet.
+    """
+
+    crossing: Crossing
+    place: int
+    end: np.ndarray
+
+    @cached_property
+    def reached(self) -> np.ndarray:
+        """Return the active columns; what they have outside the sectors where they began is rounding."""
+        return kept(self.crossing.bases, self.crossing.began, self.end)
+
+    @cached_property
+    def flow(self) -> np.ndarray:
+        """Return [[0, -E], [-E^T, 0]]."""
+        return self.crossing.ends_at(self.reached)
+
+    @cached_property
+    def way(self) -> float:
+        """Return the number of steps after which the orbit has arrived."""
+        d1 = self.crossing.d1
+        return on_the_way(matrices(self.crossing.states[: self.place + 1], d1), matrices(self.end, d1))
+
+    def passive(self) -> Passive:
+        """Return what is passive."""
+        crossing = self.crossing
+        own, whole = crossing.moving
+        found = tuple(self.arrived(each) for each in own)
+        every = found if whole is own else tuple(self.arrived(each) for each in whole)
+        return Passive(crossing.passive.start, crossing.frame, found, every, crossing.leaks)
+
+    def arrived(self, moving: Carried) -> Sector:
+        """Return the elements of a sector."""
+        crossing, elements = self.crossing, moving.elements
+        if not len(elements.exponents):
+            return elements
+        if crossing.fine is None:
+            found = moving.at(self.place, self.way)
+        else:
+            found = carried_together(elements, crossing.flows, crossing.times, crossing.states, crossing.d1)
+        ends = ((crossing.start, crossing.active), (self.flow, self.reached))
+        found = replace(found, turned=orientations(elements.basis, crossing.d1, ends))
+        return turned(found, self.flow, self.reached, crossing.d1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,8 +21,8 @@ NEAR_END = 1e-3
 """An orbit with W this near its end, relative to it, has arrived: what grows from there on belongs to the stay."""
 
 
-def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int, way: float) -> Sector:
-    """Return the elements of a sector at the end of an orbit: vectors orthonormal modulo earlier ones, gains and peaks.
+class Carried:
+    """The elements of a sector along an orbit, as they are at each of its states.
 
     Parameters
     ----------
@@ -32,47 +33,80 @@ def carried(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.n
     states : (T, N, k) array
         Active columns: passive ones are taken modulo these, and keep their zero product with the mirror images.
     d1 : int
-    way : float
-        The number of steps until the orbit has arrived, up to which peaks are counted.
     """
-    basis, passive = elements.basis, elements.vectors
-    inner = basis.T @ flows @ basis
-    if basis.shape[1] == 1:
-        logs = np.cumsum(inner[:, 0, 0] * np.diff(times))
-        most = np.maximum.accumulate(np.r_[0.0, logs])
+
+    def __init__(self, elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> None:
+        self.elements, self.inner = elements, elements.basis.T @ flows @ elements.basis
+        self.steps, self.states, self.d1 = np.diff(times), states, d1
+
+    def at(self, place: int, way: float) -> Sector:
+        """Return the elements at a state: vectors orthonormal modulo earlier ones, gains and peaks.
+
+        ``way`` is the number of steps until the orbit has arrived there, up to which peaks are counted.
+        """
+        elements = self.elements
+        if elements.basis.shape[1] == 1:
+            logs, most = self.logs[: place + 1], self.most[: place + 1]
+            peaks = elements.gains + np.interp(way, np.arange(len(most)), most)
+            return replace(elements, gains=elements.gains + logs[-1], peaks=peaks)
+        X, logs = self.trace[place][1]
+        X, grown = graded(X, self.held[place])
+        most = largest(self.sizes[: min(place, int(np.ceil(way)))], way)
         return replace(
-            elements, gains=elements.gains + logs[-1], peaks=elements.gains + np.interp(way, np.arange(len(most)), most)
+            elements, vectors=elements.basis @ X, gains=elements.gains + logs + grown, peaks=elements.gains + most
         )
-    rates, vectors = np.linalg.eigh(inner)
-    X, logs, spread = basis.T @ passive, np.zeros(passive.shape[1]), 0.0
-    held = active_parts(basis, np.concatenate([states, mirrored(states, d1)], axis=2))
-    seen = []
-    for i, (h, rate, V) in enumerate(zip(np.diff(times), rates, vectors, strict=True)):
-        reach = float(rate[-1] - rate[0]) * float(h)
-        if reach > MODE_FOLDINGS:
-            X, grown = leap(V, rate * float(h), X)
-        else:
-            X, grown = V @ (np.exp((rate - rate[-1]) * float(h))[:, None] * (V.T @ X)), np.asarray(rate[-1] * h)
-        logs, spread = logs + grown, spread + reach
-        if i < way:
-            seen.append((X, logs))
-        if spread > MODE_FOLDINGS:
-            X, grown = graded(X, held[i + 1])
-            logs, spread = logs + grown, 0.0
-    X, grown = graded(X, held[-1])
-    most = largest(seen, basis, states[1 : 1 + len(seen)], way)
-    return replace(elements, vectors=basis @ X, gains=elements.gains + logs + grown, peaks=elements.gains + most)
+
+    @cached_property
+    def logs(self) -> np.ndarray:
+        """Return the logarithm of the growth of the one element of a sector of dimension one, shape (T,)."""
+        return np.r_[0.0, np.cumsum(self.inner[:, 0, 0] * self.steps)]
+
+    @cached_property
+    def most(self) -> np.ndarray:
+        """Return the largest of them so far."""
+        return np.asarray(np.maximum.accumulate(self.logs))
+
+    @cached_property
+    def held(self) -> np.ndarray:
+        """Return orthonormal columns, some zero, that span active columns and their mirror images in the sector."""
+        both = np.concatenate([self.states, mirrored(self.states, self.d1)], axis=2)
+        return active_parts(self.elements.basis, both)
+
+    @cached_property
+    def trace(self) -> list[tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
+        """Return columns X e^log at each state, as they have come there, and as they go on."""
+        rates, vectors = np.linalg.eigh(self.inner)
+        passive = self.elements.vectors
+        X, logs, spread = self.elements.basis.T @ passive, np.zeros(passive.shape[1]), 0.0
+        found = [((X, logs), (X, logs))]
+        for i, (h, rate, V) in enumerate(zip(self.steps.tolist(), rates, vectors, strict=True)):
+            reach = float(rate[-1] - rate[0]) * h
+            if reach > MODE_FOLDINGS:
+                X, grown = leap(V, rate * h, X)
+            else:
+                X, grown = V @ (np.exp((rate - rate[-1]) * h)[:, None] * (V.T @ X)), np.asarray(rate[-1] * h)
+            logs, spread = logs + grown, spread + reach
+            come = X, logs
+            if spread > MODE_FOLDINGS:
+                X, grown = graded(X, self.held[i + 1])
+                logs, spread = logs + grown, 0.0
+            found.append((come, (X, logs)))
+        return found
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Return the logarithms of the lengths outside the active columns, at all states but the first."""
+        X, logs = (np.array(each) for each in zip(*(come for come, _ in self.trace[1:]), strict=True))
+        held = active_parts(self.elements.basis, self.states[1:])
+        with np.errstate(divide="ignore"):
+            return np.maximum(logs + np.log(np.linalg.norm(X - held @ (held.mT @ X), axis=1)), LEAST_LOG)
 
 
-def largest(seen: list[tuple[np.ndarray, np.ndarray]], basis: np.ndarray, states: np.ndarray, way: float) -> np.ndarray:
-    """Return the logarithms of the largest lengths, outside the active columns, of columns X e^log seen on the way."""
-    if not seen:
+def largest(sizes: np.ndarray, way: float) -> np.ndarray:
+    """Return the largest logarithms of lengths seen on the way, at least 0, the last ones as far as it leads."""
+    if not len(sizes):
         return np.zeros(())
-    X, logs = (np.array(each) for each in zip(*seen, strict=True))
-    held = active_parts(basis, states)
-    with np.errstate(divide="ignore"):
-        sizes = np.maximum(logs + np.log(np.linalg.norm(X - held @ (held.mT @ X), axis=1)), LEAST_LOG)
-    before = sizes[-2] if len(sizes) > 1 else 0.0
+    sizes, before = sizes.copy(), sizes[-2] if len(sizes) > 1 else 0.0
     sizes[-1] = before + (way - len(sizes) + 1 if way < len(sizes) else 1.0) * (sizes[-1] - before)
     return np.asarray(np.maximum(sizes.max(axis=0), 0.0))
 
@@ -94,7 +128,7 @@ def active_parts(basis: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def carried_together(elements: Sector, flows: np.ndarray, times: np.ndarray, states: np.ndarray, d1: int) -> Sector:
-    """Return what ``carried`` does, with the inner directions that come together in terms of one exponent.
+    """Return what ``Carried`` finds at the end, with the inner directions that come together in terms of one exponent.
 
     Raises ``MixingUnknown`` where these grow too differently, or the orbit is too long for it.
     """
