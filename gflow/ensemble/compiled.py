@@ -97,11 +97,11 @@ def compiled_end(
         ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(int(last["evaluations"]), max_evaluations)}[code]
     size = max(float(theta @ theta), float(final @ final), 1e-300)
     drift = float(np.linalg.norm(model.conserved(final) - model.conserved(theta))) / size
-    counts = (int(last[name]) for name in ("evaluations", "hessians", "steps"))
-    lost, time = MARGIN * float(last["worst"]), float(last["t"]) / unit
-    way = rest(entries, memory) if code == CONVERGED else None
-    told = final * root, time, *ending, loss, slope, drift, *counts, lost
-    return CompiledEnd(*told, None if way is None else unit * way)
+    gradients, hessians, steps = (int(last[name]) for name in ("evaluations", "hessians", "steps"))
+    counts, lost, way = (gradients, hessians, steps), MARGIN * float(last["worst"]), None
+    if code == CONVERGED and (inner_way := rest(entries, memory)) is not None:
+        way = unit * inner_way
+    return CompiledEnd(final * root, float(last["t"]) / unit, *ending, loss, slope, drift, *counts, lost, way)
 
 
 def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
@@ -129,7 +129,9 @@ def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
 def _mirrored(run: FlowRun) -> bool:
     """Return whether A = B^T or A = -B^T at the start: ``gradient_flow`` keeps that where the data are symmetric."""
     A, B = run.model.factors(run.start)
-    return A.shape == B.T.shape and (np.array_equal(A, B.T) or np.array_equal(A, -B.T))
+    if A.shape != B.T.shape or abs(A[0, 0]) != abs(B[0, 0]):
+        return False
+    return np.array_equal(A, B.T) or np.array_equal(A, -B.T)
 
 
 def _at_least(run: FlowRun, end: Any, settings: Any) -> bool:

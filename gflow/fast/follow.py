@@ -32,8 +32,10 @@ def follow(entries: Entries, start: np.ndarray, limits: Limits) -> tuple[int, An
         if stopped == EVENT:
             sure = passed(entries, here, clock, memory)
             ending = verdict(entries, here, memory) if sure else DOUBTFUL
-        known = stopped != LOST_WAY and ending != DOUBTFUL
-        if not known or not in_time(note, entries, lines, errors, now):
+        if stopped == LOST_WAY or ending == DOUBTFUL:
+            return DOUBTFUL, here, memory
+        due = ending != GOING or here["t"] >= here["until"]
+        if due and not in_time(note, entries, lines, errors, now):
             return DOUBTFUL, here, memory
     return ending, here, memory
 

@@ -39,6 +39,6 @@ def rest(entries: Entries, memory: Work) -> float | None:
 
 def output(entries: Entries, Z: np.ndarray) -> np.ndarray:
     """Return W."""
-    A, B = np.split(Z.reshape(-1, entries.rank), [entries.cut])
-    W: np.ndarray = A @ B.T
+    rows = Z.reshape(-1, entries.rank)
+    W: np.ndarray = rows[: entries.cut] @ rows[entries.cut :].T
     return W
