@@ -9,7 +9,7 @@ import numpy as np
 from gflow.fast.field import Entries, norm, velocity
 from gflow.fast.jit import in_time, record
 from gflow.fast.rounding import errors_of, note
-from gflow.fast.run import EVENT, LOST_WAY, NOW, PATIENCE, Limits, run
+from gflow.fast.run import LOST_WAY, NOW, PATIENCE, Limits, run
 from gflow.fast.saddles import certain, unstable
 from gflow.fast.steps import Work, room, work
 from gflow.flow.saddles import TURN, SaddleClock
@@ -28,14 +28,11 @@ def follow(entries: Entries, start: np.ndarray, limits: Limits) -> tuple[int, An
     begin(entries, start, limits, here, memory)
     ending = verdict(entries, here, memory)
     while ending == GOING:
-        stopped = in_time(run, entries, lines, now)
-        if stopped == EVENT:
-            sure = passed(entries, here, clock, memory)
-            ending = verdict(entries, here, memory) if sure else DOUBTFUL
-        if stopped == LOST_WAY or ending == DOUBTFUL:
+        if in_time(run, entries, lines, errors, now) == LOST_WAY or not passed(entries, here, clock, memory):
             return DOUBTFUL, here, memory
+        ending = verdict(entries, here, memory)
         due = ending != GOING or here["t"] >= here["until"]
-        if due and not in_time(note, entries, lines, errors, now):
+        if ending == DOUBTFUL or (due and not note(entries, lines, errors, now)):
             return DOUBTFUL, here, memory
     return ending, here, memory
 

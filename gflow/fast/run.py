@@ -8,12 +8,13 @@ import numpy as np
 
 from gflow.fast.field import Entries, cholesky, copy, hessian, least, most, norm
 from gflow.fast.jit import lean, part
+from gflow.fast.rounding import Lost, note
 from gflow.fast.steps import STAGES, Work, rows, step
 from gflow.flow.saddles import TURN
 from gflow.policy import EPS
 
-ROUNDED, EVENT, LOST_WAY = range(3)
-"""Why a run stops to be looked at: rounding errors are due, a stay or the flow may have ended; or no step is left."""
+EVENT, LOST_WAY = range(2)
+"""Why a run stops: a stay or the flow may have ended; or no step is left, or rounding errors are too large."""
 EXPLICIT_GROWTH, ROSENBROCK_GROWTH = 0.7, 0.3
 """Largest growth of an unstable mode in one step, in e-foldings: modes hidden below the tolerance must be right too."""
 ROUNDING = 2.0
@@ -143,7 +144,7 @@ def looked(entries: Entries, now: Any, memory: Work) -> bool:
 
 
 @lean
-def run(entries: Entries, lines: np.ndarray, record: np.ndarray) -> int:
+def run(entries: Entries, lines: np.ndarray, errors: Lost, record: np.ndarray) -> int:
     """Return why the flow stops to be looked at."""
     memory, now = rows(lines), record[0]
     while True:
@@ -157,5 +158,5 @@ def run(entries: Entries, lines: np.ndarray, record: np.ndarray) -> int:
             memory.squares[k] += memory.Z[k] * memory.Z[k]
         if looked(entries, now, memory):
             return EVENT
-        if now.t >= now.until:
-            return ROUNDED
+        if now.t >= now.until and not note(entries, lines, errors, record):
+            return LOST_WAY
