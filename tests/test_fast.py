@@ -16,9 +16,9 @@ import gflow
 from gflow.data import example
 from gflow.ensemble.compiled import CompiledEnd, compiled_end
 from gflow.fast import jit
-from gflow.fast.field import Entries, cholesky, copy, entries_of, hessian, norm, solve, velocity
-from gflow.fast.spectrum import eigenvalues, orthogonal
-from gflow.fast.steps import STAGES, explicit_step, rosenbrock_step, work
+from gflow.fast.field import Entries, cholesky, entries_of, hessian, norm, solve, velocity
+from gflow.fast.spectrum import orthogonal
+from gflow.fast.steps import STAGES, room, step, work
 from gflow.flow.rest import left
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ def test_slope_and_hessian_are_those_of_the_objective(shape: tuple[int, int], ra
     entries, Z = entries_of(problem, rank), model.stacked(theta).ravel()
     slope, H = np.empty(model.dim), np.empty((model.dim, model.dim))
     drive = velocity(entries, Z, slope)
-    hessian(entries, Z, H)
+    hessian(entries, Z, 1.0, H)
     order = model.stacked(np.arange(model.dim)).ravel().astype(int)
     assert drive == pytest.approx(2 / problem.n_observed * np.linalg.norm(problem.residual(model.output(theta))))
     np.testing.assert_allclose(slope, -objective.gradient(theta)[order], rtol=1e-13, atol=1e-14)
@@ -73,19 +73,19 @@ def test_the_norm_survives_where_squares_underflow() -> None:
     assert norm(np.array([3e-200, 4e-200])) == pytest.approx(5e-200) and norm(np.zeros(2)) == 0.0
 
 
-@pytest.mark.parametrize(("step", "order"), [(explicit_step, 8), (rosenbrock_step, 5)], ids=["explicit", "rosenbrock"])
-def test_a_step_has_the_order_of_its_method(step: object, order: int) -> None:
+@pytest.mark.parametrize(("implicit", "order"), [(0, 8), (1, 5)], ids=["explicit", "rosenbrock"])
+def test_a_step_has_the_order_of_its_method(implicit: int, order: int) -> None:
     rng = np.random.default_rng(3)
     entries = entries_of(random_problem(rng, (3, 3), 2, 8), 3)
-    Z, memory = rng.standard_normal(18), work(18)
+    Z, memory = rng.standard_normal(18), work(room(18))
 
     def after(h: float, count: int) -> np.ndarray:
         state = Z.copy()
         for _ in range(count):
             velocity(entries, state, memory.velocity)
-            hessian(entries, state, memory.hessian)
-            step(entries, state, h, memory)  # type: ignore[operator]
-            copy(memory.state, state)
+            hessian(entries, state, 1.0, memory.hessian)
+            step(entries, state, h, implicit, memory)
+            state[:] = memory.state
         return state
 
     span = 0.4
@@ -105,7 +105,7 @@ def _objective(entries: Entries) -> gflow.Objective:
 
     def matrix(Z: np.ndarray) -> np.ndarray:
         H = np.empty((Z.size, Z.size))
-        hessian(entries, Z, H)
+        hessian(entries, Z, 1.0, H)
         return np.triu(H) + np.triu(H, 1).T
 
     def value(Z: np.ndarray) -> float:
@@ -123,12 +123,12 @@ def _objective(entries: Entries) -> gflow.Objective:
 
 def test_the_new_slope_is_left_for_the_next_step() -> None:
     rng = np.random.default_rng(4)
-    entries, memory, slope = entries_of(random_problem(rng, (3, 3), 2, 7), 2), work(12), np.empty(12)
+    entries, memory, slope = entries_of(random_problem(rng, (3, 3), 2, 7), 2), work(room(12)), np.empty(12)
     Z = rng.standard_normal(12)
     velocity(entries, Z, memory.velocity)
-    hessian(entries, Z, memory.hessian)
-    for step in (explicit_step, rosenbrock_step):
-        result = step(entries, Z, 0.01, memory)
+    hessian(entries, Z, 1.0, memory.hessian)
+    for implicit in (0, 1):
+        result = step(entries, Z, 0.01, implicit, memory)
         assert velocity(entries, memory.state, slope) == result[1]
         np.testing.assert_array_equal(slope, memory.slopes[STAGES])
 
@@ -301,26 +301,17 @@ def test_a_tail_too_flat_for_compiled_code_is_left_to_scipy_and_ends() -> None:
     assert str(end.status) == "converged" and end.method == "LSODA"
 
 
-def test_eigenvalues_are_those_of_lapack() -> None:
-    rng = np.random.default_rng(5)
-    for size in (1, 2, 7, 32):
-        X = rng.standard_normal((size, max(size // 2, 1)))
-        for S in (X @ X.T, np.diag(np.arange(size) - 3.0), X @ X.T - 10.0 * np.eye(size), np.zeros((size, size))):
-            values, spare = np.empty(size), np.empty((2, size))
-            eigenvalues(np.triu(S), values, spare[0], spare[1])
-            np.testing.assert_allclose(values, np.linalg.eigvalsh(S), atol=1e-13 * max(1.0, np.abs(S).max()) * size)
-
-
 def test_small_singular_values_are_right_to_their_last_digits() -> None:
     rng = np.random.default_rng(6)
     U, V = (np.linalg.qr(rng.standard_normal((k, 4)))[0] for k in (8, 4))
     exact = np.array([2.0, 1.0, 1e-9, 1e-20])
     Z = U * exact
-    columns, axes, sizes = (Z @ np.diag([1.0, 1.0, 1.0, 1.0])).T.copy(), np.eye(4), np.empty(4)
-    orthogonal(columns, axes, sizes)
+    sizes = np.empty(4)
+    orthogonal(np.hstack([Z.T, np.eye(4)]), 8, sizes)
     np.testing.assert_allclose(sizes, exact, rtol=1e-13)
-    turned, axes = (Z[:, [3, 1, 0, 2]] @ V.T).T.copy(), np.eye(4)
-    orthogonal(turned, axes, sizes)
+    frame = np.hstack([(Z[:, [3, 1, 0, 2]] @ V.T).T, np.eye(4)])
+    orthogonal(frame, 8, sizes)
+    turned, axes = frame[:, :8], frame[:, 8:]
     np.testing.assert_allclose(sizes[:2], exact[:2], rtol=1e-13)
     np.testing.assert_allclose(axes @ axes.T, np.eye(4), atol=1e-14)
     np.testing.assert_allclose(turned.T @ axes, Z[:, [3, 1, 0, 2]] @ V.T, atol=1e-14)
@@ -337,7 +328,7 @@ def test_what_is_left_at_the_end_is_what_the_engine_says(seed: int) -> None:
     assert last is not None
     moves = np.abs(model.output(last.theta) - model.output(end.theta)).max()
     way, unlearned = left(gflow.Objective.of(problem, model), end.theta)
-    assert unlearned == 0.0 and way == pytest.approx(moves, rel=1e-3)
+    assert unlearned == 0.0 and way == pytest.approx(moves, rel=1e-2)  # its Newton steps stop where growth is unseen
     if end.rest is None:  # that the engine is asked for
         assert moves > 1e-4 * problem.size
     else:

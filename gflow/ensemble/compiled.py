@@ -71,26 +71,21 @@ def compiled_end(
     The keywords are those of ``gradient_flow``; they are not checked.
     """
     from gflow.fast.field import entries_of
-    from gflow.fast.jit import in_time
-    from gflow.fast.rounding import MARGIN, errors_of
-    from gflow.fast.run import BUDGET, CONVERGED, DIVERGING, DOUBTFUL, FLAT, HORIZON, NOW, Limits, run
-    from gflow.fast.saddles import Bottom
-    from gflow.fast.steps import work
+    from gflow.fast.follow import BUDGET, CONVERGED, DIVERGING, DOUBTFUL, FLAT, HORIZON, follow
+    from gflow.fast.rest import rest
+    from gflow.fast.rounding import MARGIN
+    from gflow.fast.run import Limits
 
     inner, unit, root = problem.normalized, problem.unit, float(np.sqrt(problem.unit))
     theta = start / root
-    Z = model.stacked(theta).ravel()
     far = norm_limit * max(1.0, float(np.linalg.norm(theta)))
     horizon = FOREVER if t_end is None else t_end * unit
-    limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, min(int(max_evaluations), PATIENCE), doubt)
-    record = np.zeros(1, NOW).view(np.recarray)  # whose items have their fields as attributes without numba too
+    limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, doubt, min(int(max_evaluations), PATIENCE))
     entries = entries_of(inner, model.rank)
-    errors, seen = errors_of(entries, Z)
-    code = in_time(run, entries, Z, limits, record, Bottom(*np.zeros((3, Z.size))), errors, seen, work(Z.size))
-    last = dict(zip(NOW.names or (), record[0].item(), strict=True))
+    code, last, memory = follow(entries, model.stacked(theta).ravel(), limits)
     if code == DOUBTFUL or (code == BUDGET and max_evaluations > PATIENCE):
         return None
-    final = model.unstacked(Z.reshape(-1, model.rank))
+    final = model.unstacked(memory.Z.reshape(-1, model.rank))
     with np.errstate(over="ignore"):
         loss = float(0.25 * inner.n_observed * last["drive"] ** 2 * np.float64(unit) * unit)
         slope = float(last["slope"] * np.float64(unit) * (unit / root))
@@ -99,12 +94,14 @@ def compiled_end(
     elif code == DIVERGING:
         ending = passed(far * root)
     else:
-        ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(last["evaluations"], max_evaluations)}[code]
+        ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(int(last["evaluations"]), max_evaluations)}[code]
     size = max(float(theta @ theta), float(final @ final), 1e-300)
     drift = float(np.linalg.norm(model.conserved(final) - model.conserved(theta))) / size
-    counts, lost = (last["evaluations"], last["hessians"], last["steps"]), MARGIN * float(seen["worst"][0])
-    rest = unit * last["rest"] if last["rest"] >= 0.0 else None
-    return CompiledEnd(final * root, last["t"] / unit, *ending, loss, slope, drift, *counts, lost, rest)
+    gradients, hessians, steps = (int(last[name]) for name in ("evaluations", "hessians", "steps"))
+    counts, lost, way = (gradients, hessians, steps), MARGIN * float(last["worst"]), None
+    if code == CONVERGED and (inner_way := rest(entries, memory)) is not None:
+        way = unit * inner_way
+    return CompiledEnd(final * root, float(last["t"]) / unit, *ending, loss, slope, drift, *counts, lost, way)
 
 
 def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
@@ -132,7 +129,9 @@ def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
 def _mirrored(run: FlowRun) -> bool:
     """Return whether A = B^T or A = -B^T at the start: ``gradient_flow`` keeps that where the data are symmetric."""
     A, B = run.model.factors(run.start)
-    return A.shape == B.T.shape and (np.array_equal(A, B.T) or np.array_equal(A, -B.T))
+    if A.shape != B.T.shape or abs(A[0, 0]) != abs(B[0, 0]):
+        return False
+    return np.array_equal(A, B.T) or np.array_equal(A, -B.T)
 
 
 def _at_least(run: FlowRun, end: Any, settings: Any) -> bool:

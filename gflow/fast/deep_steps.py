@@ -37,20 +37,12 @@ def attempt(entries: Entries, errors: np.ndarray, origin: np.ndarray, Z: np.ndar
         return np.inf
     for s in range(9):
         copy(Z, state)
-        combined(MOVES[min(s, 7)], slopes, min(s, 7), state)
-        if s == 8:
-            break
-        velocity(entries, errors, origin, state, slopes[s])
-        for j in range(s):
-            weight = COUPLING[s, j] / h
-            for k in range(state.size):
-                slopes[s, k] += weight * slopes[j, k]
-        solve(memory.factor, slopes[s])
-    size = 0.0
-    for k in range(state.size):
-        state[k] += slopes[7, k]
-        size += abs(state[k])
-    return norm(slopes[7]) if np.isfinite(size) else np.inf
+        combined(MOVES, s, s, 1.0, slopes, state)
+        if s < 8:
+            velocity(entries, errors, origin, state, slopes[s])
+            combined(COUPLING, s, s, 1.0 / h, slopes, slopes[s])
+            solve(memory.factor, slopes[s])
+    return norm(slopes[7]) if np.isfinite(norm(state)) else np.inf
 
 
 @compiled

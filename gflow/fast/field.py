@@ -12,6 +12,8 @@ import numpy as np
 from gflow.fast.jit import lean, part
 
 ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+LARGE = 1e150
+"""Times this, numbers whose squares underflow have squares that do not."""
 
 
 class Entries(NamedTuple):
@@ -125,8 +127,8 @@ def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
 
 
 @lean
-def hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
-    """Write the upper triangle of the Hessian of the loss at Z into ``result``."""
+def hessian(entries: Entries, Z: np.ndarray, bend: float, result: np.ndarray) -> None:
+    """Write the upper triangle of the Hessian of the loss at Z into ``result``, the part of E times ``bend``."""
     rank, count = entries.rank, entries.targets.size
     factor = 2.0 / count
     for row in range(result.shape[0]):
@@ -143,7 +145,7 @@ def hessian(entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
             for q in range(p, rank):
                 result[i + p, i + q] += y * Z[j + q]
                 result[j + p, j + q] += x * Z[i + q]
-            result[i + p, j + p] += factor * error
+            result[i + p, j + p] += factor * bend * error
 
 
 @lean
@@ -210,16 +212,11 @@ def solve(U: np.ndarray, x: np.ndarray) -> None:
 def norm(vector: np.ndarray) -> float:
     """Return the Euclidean norm, also where squares underflow."""
     square = 0.0
-    for number in vector:
-        square += number * number
+    for k in range(vector.size):
+        square += vector[k] * vector[k]
     if square > 1e-280:
         return np.sqrt(square)
-    size = 0.0
-    for number in vector:
-        size = most(size, abs(number))
-    if size <= 1e-300:
-        return size
     square = 0.0
-    for number in vector:
-        square += (number / size) ** 2
-    return size * np.sqrt(square)
+    for k in range(vector.size):
+        square += (LARGE * vector[k]) * (LARGE * vector[k])
+    return np.sqrt(square) / LARGE

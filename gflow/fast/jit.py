@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
+import numpy as np
+
 from gflow import watch
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -20,6 +22,7 @@ WATCHED_SECONDS = 0.1
 """Between two looks at the watch while something is compiled."""
 # sums may be taken in any order, products fused with sums; infinities and NaN keep their meaning
 OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
+OPTIONS["no_cfunc_wrapper"] = True
 
 
 def installed() -> bool:
@@ -53,12 +56,17 @@ def lean(function: Function) -> Function:
 
 
 def part(function: Function) -> Function:
-    """Return the function compiled as a part of those that call it.
-
-    What is called by itself is made into machine code by itself, and again in all that call it: for what has one
-    caller that is in vain.
-    """
+    """Return the function compiled as a part of the one that calls it: by itself it would be compiled twice."""
     return compiled(function, inline="always", _nrt=False)
+
+
+def record(fields: np.dtype) -> np.ndarray:
+    """Return an array of one record, of zeros: plain for compiled code, which is quick to take it.
+
+    What runs as it is written needs records with attributes.
+    """
+    found = np.zeros(1, fields)
+    return found if installed() else found.view(np.recarray)
 
 
 def in_time(function: Callable[..., Any], *arguments: Any) -> Any:

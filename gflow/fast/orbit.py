@@ -118,7 +118,7 @@ def slope(hidden: int | None, entries: Entries, at: Around, D: np.ndarray, resul
 def curvature(hidden: int | None, entries: Entries, Z: np.ndarray, result: np.ndarray) -> None:
     """Write the upper triangle of the Hessian at Z, by one branch likewise."""
     if hidden is None:
-        hessian(entries, Z, result)
+        hessian(entries, Z, 1.0, result)
     else:
         deep_hessian(entries, Z, result)
 

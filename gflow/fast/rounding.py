@@ -9,6 +9,7 @@ import numpy as np
 from gflow.fast.field import Entries, copy, fill, most, norm
 from gflow.fast.jit import lean, part
 from gflow.fast.spectrum import orthogonal
+from gflow.fast.steps import Work, rows
 from gflow.flow.rounding import DRIFT_ROUNDING, IDLE
 from gflow.policy import EPS
 
@@ -21,52 +22,32 @@ TERMS, MOST_PARTS = 10, 50
 MULTIPLIER, INCREMENT, MODULUS = 1103515245, 12345, 2**31
 """A linear congruential generator: the signs and sizes of rounding errors need be no more random than that."""
 
-SEEN = np.dtype(
-    [(name, float) for name in ("since", "until", "worst", "pending")] + [("large", np.int64), ("seed", np.int64)]
-)
-"""When the state was looked at and will be; the worst relative error of a large column, and of small ones that may
-become large; how many are large."""
-
 
 class Lost(NamedTuple):
     """What is known of rounding errors.
 
     Attributes
     ----------
-    sample, squares, origin : (N,) arrays
-        A sample of the errors, sums of squares of the numbers held since the last look, the start.
     slopes : (n,) array
         (2/n) E at the last look.
-    term, spare : (N,) arrays
-    axes, sizes : (r, r) and (r,) arrays
-        The right singular vectors of the state, in rows, and its singular values.
-    frame : (3, r, m) array
-        Along these axes: the state, the sample and the origin.
+    sizes : (r,) array
+        The singular values of the state.
+    frame : (r, 3 m + r) array
+        Along its right singular vectors: the state, the sample and the origin; then these vectors.
     """
 
-    sample: np.ndarray
-    squares: np.ndarray
-    origin: np.ndarray
     slopes: np.ndarray
-    term: np.ndarray
-    spare: np.ndarray
-    axes: np.ndarray
     sizes: np.ndarray
     frame: np.ndarray
 
 
-def errors_of(entries: Entries, Z: np.ndarray) -> tuple[Lost, Any]:
-    """Return the memory and the record for an integration that starts at Z."""
-    lines, r = np.zeros((5, Z.size)), entries.rank
-    lines[2] = Z
-    turned = np.zeros((r, r)), np.zeros(r), np.zeros((3, r, entries.size))
-    errors = Lost(lines[0], lines[1], lines[2], np.zeros(entries.targets.size), lines[3], lines[4], *turned)
-    seen = np.zeros(1, SEEN).view(np.recarray)
-    seen["large"], seen["seed"] = r, 1
-    return errors, seen
+def errors_of(entries: Entries) -> Lost:
+    """Return the memory for an integration."""
+    r = entries.rank
+    return Lost(np.zeros(entries.targets.size), np.zeros(r), np.zeros((r, 3 * entries.size + r)))
 
 
-@lean
+@part
 def residuals(entries: Entries, Z: np.ndarray, slopes: np.ndarray) -> None:
     """Write (2/n) E at the observed entries into ``slopes``."""
     rank, count = entries.rank, entries.targets.size
@@ -78,118 +59,110 @@ def residuals(entries: Entries, Z: np.ndarray, slopes: np.ndarray) -> None:
         slopes[e] = 2.0 / count * error
 
 
-@lean
-def grow(entries: Entries, errors: Lost, dt: float, parts: int) -> None:
-    """Write exp(-dt [[0, G], [G^T, 0]]) times the sample over it, G being the slopes."""
-    rank, sample, term, spare = entries.rank, errors.sample, errors.term, errors.spare
-    for _ in range(parts):
-        copy(sample, term)
-        for k in range(1, TERMS):
-            fill(spare, 0.0)
-            factor = -dt / (parts * k)
-            for e in range(errors.slopes.size):
-                i, j = entries.rows[e] * rank, entries.columns[e] * rank
-                weight = factor * errors.slopes[e]
-                for p in range(rank):
-                    spare[i + p] += weight * term[j + p]
-                    spare[j + p] += weight * term[i + p]
-            for q in range(sample.size):
-                term[q] = spare[q]
-                sample[q] += spare[q]
-
-
 @part
-def note(entries: Entries, Z: np.ndarray, t: float, drive: float, errors: Lost, seen: Any, last: bool) -> bool:
-    """Keep what a step to Z at time t has lost; return whether the errors can still be followed."""
-    for q in range(Z.size):
-        errors.squares[q] += Z[q] * Z[q]
-    if t < seen.until and not last:
-        return True
-    dt = t - seen.since
-    if norm(errors.sample) > 0.0:
-        parts = int(dt * drive / FOLDINGS) + 1
+def grow(entries: Entries, slopes: np.ndarray, dt: float, terms: int, memory: Work) -> None:
+    """Write exp(-dt [[0, G], [G^T, 0]]) times the sample over it, G being the slopes."""
+    rank, sample, term, spare = entries.rank, memory.sample, memory.spare[0], memory.spare[1]
+    copy(sample, term)
+    for k in range(1, terms):
+        fill(spare, 0.0)
+        for e in range(slopes.size):
+            i, j = entries.rows[e] * rank, entries.columns[e] * rank
+            weight = -dt / k * slopes[e]
+            for p in range(rank):
+                spare[i + p] += weight * term[j + p]
+                spare[j + p] += weight * term[i + p]
+        for q in range(sample.size):
+            term[q] = spare[q]
+            sample[q] += spare[q]
+
+
+@lean
+def note(entries: Entries, lines: np.ndarray, errors: Lost, record: np.ndarray) -> bool:
+    """Keep what the steps since the last look have lost; return whether it is known and at most ``now.doubt``."""
+    memory, now = rows(lines), record[0]
+    dt, parts = now.t - now.since, 0
+    if norm(memory.sample) > 0.0:
+        parts = int(dt * now.drive / FOLDINGS) + 1
         if parts > MOST_PARTS:
             return False
-        grow(entries, errors, 0.5 * dt, parts)
-        residuals(entries, Z, errors.slopes)
-        grow(entries, errors, 0.5 * dt, parts)
-    else:
-        residuals(entries, Z, errors.slopes)
-    meet(entries, Z, errors, seen)
-    fill(errors.squares, 0.0)
-    seen.since = t
-    seen.until = t + FOLDINGS / most(drive, 1e-300)
-    return True
+    for k in range(2 * parts + 1):
+        if k == parts:
+            residuals(entries, memory.Z, errors.slopes)
+        if k < 2 * parts:
+            grow(entries, errors.slopes, 0.5 * dt / parts, TERMS, memory)
+    for q in range(memory.sample.size):
+        now.seed = (MULTIPLIER * now.seed + INCREMENT) % MODULUS
+        memory.sample[q] += EPS * np.sqrt(3.0 * memory.squares[q]) * (2.0 * now.seed / MODULUS - 1.0)
+        memory.squares[q] = 0.0
+    turned(entries, errors, memory)
+    meet(entries, errors, now, memory.sample)
+    now.since = now.t
+    now.until = now.t + FOLDINGS / most(now.drive, 1e-300)
+    return MARGIN * now.worst <= now.doubt
 
 
 @part
-def meet(entries: Entries, Z: np.ndarray, errors: Lost, seen: Any) -> None:
-    """Add fresh rounding errors, and keep the worst error of a column that is large."""
-    for q in range(Z.size):
-        seen.seed = (MULTIPLIER * seen.seed + INCREMENT) % MODULUS
-        errors.sample[q] += EPS * np.sqrt(3.0 * errors.squares[q]) * (2.0 * seen.seed / MODULUS - 1.0)
-    sizes, columns = errors.sizes, errors.frame[1]
+def turned(entries: Entries, errors: Lost, memory: Work) -> None:
+    """Write the state, the sample and the origin into the frame."""
+    m, frame = entries.size, errors.frame
     for p in range(entries.rank):
-        fill(errors.axes[p], 0.0)
-        errors.axes[p, p] = 1.0
-    along(errors.axes, Z, errors.frame[0])
-    orthogonal(errors.frame[0], errors.axes, sizes)
-    along(errors.axes, errors.sample, columns)
-    along(errors.axes, errors.origin, errors.frame[2])
+        fill(frame[p], 0.0)
+        frame[p, 3 * m + p] = 1.0
+        for k in range(m):
+            q = k * entries.rank + p
+            frame[p, k], frame[p, m + k], frame[p, 2 * m + k] = memory.Z[q], memory.sample[q], memory.origin[q]
+    orthogonal(frame, m, errors.sizes)
+
+
+@part
+def meet(entries: Entries, errors: Lost, now: Any, sample: np.ndarray) -> None:
+    """Keep the worst error of a column that is large, and the errors of those that are not."""
+    m, frame, sizes = entries.size, errors.frame, errors.sizes
     floor = IDLE * (sizes[0] if sizes[0] < 1.0 else 1.0)
     large = 0
     for j in range(sizes.size):
         large += 1 if sizes[j] > floor else 0
-    if large > seen.large:
-        seen.worst, seen.pending = most(seen.worst, seen.pending), 0.0
-    seen.large = large
+    if large > now.large:
+        now.worst, now.pending = most(now.worst, now.pending), 0.0
+    now.large = large
+    fill(sample, 0.0)
     for j in range(sizes.size):
-        apart(errors.frame[0], sizes, columns, j)
+        error = apart(frame, sizes, m, j)
         if sizes[j] > 0.0:
-            seen.worst = most(seen.worst, norm(columns[j]) / (sizes[j] if sizes[j] > floor else sizes[0]))
+            now.worst = most(now.worst, error / (sizes[j] if sizes[j] > floor else sizes[0]))
         if sizes[j] > floor:
-            fill(columns[j], 0.0)
-        elif sizes[j] > EPS * sizes[0]:
-            change = -DRIFT_ROUNDING * EPS * sizes[j] * sizes[0] + drift(errors.frame, j, entries.cut)
-            seen.pending = most(seen.pending, change / sizes[j] ** 2)
-    for k in range(entries.size):
-        for q in range(entries.rank):
-            total = 0.0
-            for j in range(sizes.size):
-                total += columns[j, k] * errors.axes[j, q]
-            errors.sample[k * entries.rank + q] = total
-
-
-@lean
-def along(axes: np.ndarray, Z: np.ndarray, result: np.ndarray) -> None:
-    """Write the components of the rows of Z along each axis into a row of ``result``."""
-    rank = axes.shape[0]
-    for j in range(rank):
-        for k in range(result.shape[1]):
-            total = 0.0
-            for q in range(rank):
-                total += axes[j, q] * Z[k * rank + q]
-            result[j, k] = total
+            continue
+        if sizes[j] > EPS * sizes[0]:
+            change = -DRIFT_ROUNDING * EPS * sizes[j] * sizes[0] + drift(frame, m, j, entries.cut)
+            now.pending = most(now.pending, change / (sizes[j] * sizes[j]))
+        for k in range(m):
+            for q in range(sizes.size):
+                sample[k * sizes.size + q] += frame[j, m + k] * frame[j, 3 * m + q]
 
 
 @part
-def drift(frame: np.ndarray, j: int, cut: int) -> float:
+def drift(frame: np.ndarray, m: int, j: int, cut: int) -> float:
     """Return how far a^T a - b^T b of column j has moved from where it was at the start."""
     total = 0.0
-    for k in range(frame.shape[2]):
-        change = frame[0, j, k] ** 2 - frame[2, j, k] ** 2
+    for k in range(m):
+        change = frame[j, k] * frame[j, k] - frame[j, 2 * m + k] * frame[j, 2 * m + k]
         total += change if k < cut else -change
     return abs(total)
 
 
 @part
-def apart(state: np.ndarray, sizes: np.ndarray, columns: np.ndarray, j: int) -> None:
-    """Keep of column j what does not lie along columns of larger scale: that only turns the frame."""
+def apart(frame: np.ndarray, sizes: np.ndarray, m: int, j: int) -> float:
+    """Keep of the error of column j what does not lie along columns of larger scale, which only turns the frame.
+
+    Return its norm.
+    """
     for i in range(j):
         if sizes[i] > 0.0:
             part = 0.0
-            for k in range(state.shape[1]):
-                part += state[i, k] / sizes[i] * columns[j, k]
+            for k in range(m):
+                part += frame[i, k] / sizes[i] * frame[j, m + k]
             if abs(part) < sizes[i]:
-                for k in range(state.shape[1]):
-                    columns[j, k] -= part / sizes[i] * state[i, k]
+                for k in range(m):
+                    frame[j, m + k] -= part / sizes[i] * frame[i, k]
+    return norm(frame[j, m : 2 * m])

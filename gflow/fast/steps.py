@@ -15,22 +15,21 @@ from gflow.fast.field import Entries, cholesky, copy, fill, norm, solve, velocit
 from gflow.fast.jit import lean, part
 
 STAGES = 12
-A, B, E3, E5 = (table.copy() for table in (DOP853.A, DOP853.B, DOP853.E3, DOP853.E5))
+EXPLICIT = np.zeros((STAGES + 1, STAGES + 1))
+"""How slopes make stages of DOP853, and the last stage, which is the new state."""
+EXPLICIT[:STAGES, :STAGES], EXPLICIT[STAGES, :STAGES] = DOP853.A, DOP853.B
+ERRORS = np.array([DOP853.E3, DOP853.E5])
 GAMMA = 0.21193756319429014
 LAST = (-7.502846399306121, 2.561846144803919, -11.627539656261098, -0.18268767659942256, 0.030198172008377946)
-MOVES = np.array(
-    [
-        [0.0] * 7,
-        [3.0, *[0.0] * 6],
-        [2.849394379747939, 0.45842242204463923, *[0.0] * 5],
-        [-6.954028509809101, 2.489845061869568, -10.358996098473584, *[0.0] * 4],
-        [2.8029986275628964, 0.5072464736228206, -0.3988312541770524, -0.04721187230404641, *[0.0] * 3],
-        [*LAST, 0.0, 0.0],
-        [*LAST, 1.0, 0.0],
-        [*LAST, 1.0, 1.0],
-    ]
-)
+MOVES = np.zeros((9, 8))
+"""How moves make stages of Rodas5P, and the last stage, which is the new state."""
+MOVES[1, :1] = 3.0
+MOVES[2, :2] = 2.849394379747939, 0.45842242204463923
+MOVES[3, :3] = -6.954028509809101, 2.489845061869568, -10.358996098473584
+MOVES[4, :4] = 2.8029986275628964, 0.5072464736228206, -0.3988312541770524, -0.04721187230404641
+MOVES[5:, :5], MOVES[6:, 5], MOVES[7:, 6], MOVES[8, 7] = LAST, 1.0, 1.0, 1.0
 COUPLING = np.zeros((8, 7))
+"""What earlier moves, over h, add to the slope of a stage."""
 COUPLING[1, :1] = -14.155112264123755
 COUPLING[2, :2] = -17.97296035885952, -2.859693295451294
 COUPLING[3, :3] = 147.12150275711716, -1.41221402718213, 71.68940251302358
@@ -47,98 +46,111 @@ COUPLING[7, :7] = (
 
 
 class Work(NamedTuple):
-    """Memory of one integration of N numbers: slopes of the stages (13, N), a state, a slope, matrices (N, N)
-    and spare vectors (3, N)."""
+    """Memory of one integration of N numbers, all of it rows of one array.
+
+    Attributes
+    ----------
+    slopes : (13, N) array
+        Slopes of the stages, or moves of a Rosenbrock step.
+    Z, state, velocity : (N,) arrays
+        The present state and the next one; the slope at the present one.
+    spare : (3, N) array
+    bottom : (N,) array
+        The state of least gradient norm.
+    squares, sample, origin : (N,) arrays
+        Of rounding errors: sums of squares of the numbers held since the last look, a sample; the first state.
+    hessian, factor : (N, N) arrays
+    """
 
     slopes: np.ndarray
+    Z: np.ndarray
     state: np.ndarray
     velocity: np.ndarray
+    spare: np.ndarray
+    bottom: np.ndarray
+    squares: np.ndarray
+    sample: np.ndarray
+    origin: np.ndarray
     hessian: np.ndarray
     factor: np.ndarray
-    spare: np.ndarray
 
 
-def work(size: int) -> Work:
-    """Return memory for states of ``size`` numbers."""
-    stages, square = np.zeros((STAGES + 1, size)), np.zeros((2, size, size))
-    return Work(stages, np.zeros(size), np.zeros(size), square[0], square[1], np.zeros((3, size)))
+def work(lines: np.ndarray) -> Work:
+    """Return the memory that the rows of an array give, as many as ``room`` makes."""
+    half = 23 + lines.shape[1]
+    single = lines[13], lines[14], lines[15], lines[16:19], lines[19], lines[20], lines[21], lines[22]
+    return Work(lines[:13], *single, lines[23:half], lines[half:])
+
+
+rows = part(work)
+
+
+def room(size: int) -> np.ndarray:
+    """Return the memory for states of ``size`` numbers."""
+    return np.zeros((23 + 2 * size, size))
 
 
 @lean
-def combined(weights: np.ndarray, slopes: np.ndarray, count: int, result: np.ndarray) -> None:
-    """Add the sum of weights_s slopes_s over the first ``count`` stages to ``result``, four of them in one pass."""
+def combined(table: np.ndarray, row: int, count: int, scale: float, slopes: np.ndarray, result: np.ndarray) -> None:
+    """Add ``scale`` times the sum of table[row, s] slopes_s, s < count, to ``result``, four of them in one pass."""
     s = 0
     while s + 4 <= count:
-        a, b, c, d = weights[s], weights[s + 1], weights[s + 2], weights[s + 3]
+        a, b, c, d = table[row, s], table[row, s + 1], table[row, s + 2], table[row, s + 3]
+        a, b, c, d = scale * a, scale * b, scale * c, scale * d
         for k in range(result.size):
             result[k] += a * slopes[s, k] + b * slopes[s + 1, k] + (c * slopes[s + 2, k] + d * slopes[s + 3, k])
         s += 4
     while s < count:
-        a = weights[s]
+        a = scale * table[row, s]
         for k in range(result.size):
             result[k] += a * slopes[s, k]
         s += 1
 
 
 @part
-def explicit_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tuple[float, float, float]:
-    """Return the error estimate of a step of DOP853 from Z, (2/n) |E|_F after it, and h times the stiffness met.
+def step(entries: Entries, Z: np.ndarray, h: float, implicit: int, memory: Work) -> tuple[float, float, float]:
+    """Return the error estimate of a step from Z, (2/n) |E|_F after it, and h times the stiffness met.
 
-    ``memory.velocity`` holds the slope at Z; the new state is left in ``memory.state``, its slope in
-    ``memory.slopes[12]``.
+    Explicit steps are those of DOP853, implicit ones those of Rodas5P: for them ``memory.hessian`` must be known, no
+    stiffness is met, and the first two are infinite where h is too long. ``memory.velocity`` holds the slope at Z; the
+    new state is left in ``memory.state``, its slope in ``memory.slopes[12]``.
     """
     slopes, state = memory.slopes, memory.state
+    table, scale, last = (MOVES, 1.0, 8) if implicit else (EXPLICIT, h, STAGES)
+    if implicit and not cholesky(memory.hessian, 1.0 / (GAMMA * h), memory.factor):
+        return np.inf, np.inf, 0.0
     copy(memory.velocity, slopes[0])
-    for s in range(1, STAGES):
+    drive = 0.0
+    for s in range(last + 1):
         fill(state, 0.0)
-        combined(A[s], slopes, s, state)
+        combined(table, s, s, scale, slopes, state)
         for k in range(state.size):
-            state[k] = Z[k] + h * state[k]
-        velocity(entries, state, slopes[s])
-    before = memory.spare[0]
-    copy(state, before)
-    fill(state, 0.0)
-    combined(B, slopes, STAGES, state)
-    for k in range(state.size):
-        state[k] = Z[k] + h * state[k]
-    drive = velocity(entries, state, slopes[STAGES])
-    third, fifth = memory.spare[1], memory.spare[2]
-    fill(third, 0.0)
-    fill(fifth, 0.0)
-    combined(E3, slopes, STAGES + 1, third)
-    combined(E5, slopes, STAGES + 1, fifth)
-    large, small = norm(fifth), 0.1 * norm(third)
-    bottom = np.sqrt(large * large + small * small)
-    error = h * large * (large / bottom) if bottom > 0.0 else 0.0
-    for k in range(state.size):
-        third[k] = slopes[STAGES, k] - slopes[STAGES - 1, k]
-        fifth[k] = state[k] - before[k]
-    change = norm(fifth)
-    return error, drive, h * norm(third) / change if change > 0.0 else 0.0
+            state[k] += Z[k]
+        if s > 0:
+            drive = velocity(entries, state, slopes[STAGES if s == last else s])
+        if s == STAGES - 1:
+            copy(state, memory.spare[0])
+        if implicit and s < last:
+            combined(COUPLING, s, s, 1.0 / h, slopes, slopes[s])
+            solve(memory.factor, slopes[s])
+    if implicit:
+        return norm(slopes[last - 1]), drive, 0.0
+    error, stiffness = judged(memory, h)
+    return error, drive, stiffness
 
 
 @part
-def rosenbrock_step(entries: Entries, Z: np.ndarray, h: float, memory: Work) -> tuple[float, float]:
-    """Return the error estimate of a step of Rodas5P from Z and (2/n) |E|_F after it; both inf if h is too long.
-
-    ``memory`` holds the slope and the Hessian at Z; the new state and its slope are left as by ``explicit_step``.
-    """
-    slopes, state, coupled = memory.slopes, memory.state, memory.spare[0]
-    if not cholesky(memory.hessian, 1.0 / (GAMMA * h), memory.factor):
-        return np.inf, np.inf
-    for s in range(8):
-        copy(Z, state)
-        combined(MOVES[s], slopes, s, state)
-        move = slopes[s]
-        if s == 0:
-            copy(memory.velocity, move)
-        else:
-            velocity(entries, state, move)
-        fill(coupled, 0.0)
-        combined(COUPLING[s], slopes, s, coupled)
-        for k in range(state.size):
-            move[k] += coupled[k] / h
-        solve(memory.factor, move)
-    for k in range(state.size):
-        state[k] += slopes[7, k]
-    return norm(slopes[7]), velocity(entries, state, slopes[STAGES])
+def judged(memory: Work, h: float) -> tuple[float, float]:
+    """Return the error estimate of an explicit step, and h times the stiffness that its last stages met."""
+    third, fifth, slopes = memory.spare[1], memory.spare[2], memory.slopes
+    for k in range(2):
+        fill(memory.spare[k + 1], 0.0)
+        combined(ERRORS, k, STAGES + 1, h, slopes, memory.spare[k + 1])
+    large, small = norm(fifth), 0.1 * norm(third)
+    bottom = np.sqrt(large * large + small * small)
+    for k in range(third.size):
+        third[k] = slopes[STAGES, k] - slopes[STAGES - 1, k]
+        fifth[k] = memory.state[k] - memory.spare[0, k]
+    change = norm(fifth)
+    stiffness = h * norm(third) / change if change > 0.0 else 0.0
+    return (large * (large / bottom) if bottom > 0.0 else 0.0), stiffness
