@@ -21,6 +21,8 @@ SQUARED_TOL = 1e-4
 """Ratios of singular values below this cannot be told from zero by their squares."""
 MOST_FREE = 10_000_000
 """Free directions with more entries than this are never formed."""
+BLOCK = 2**21
+"""Numbers held while it is told how entries answer."""
 LARGE_SYSTEM = 4_000_000
 """Jacobians with more entries than this are never formed."""
 
@@ -62,24 +64,25 @@ def completion_error(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> flo
     if A.shape[1] == 0:
         return 0.0
     problem = without_weights(problem)
-    answer, scale = _answers(problem, A, B)
+    J, solved, scale = _answers(problem, A, B)
     left = np.abs(problem.residual(A @ B)) + EPS * (np.abs(A) @ np.abs(B))
     share = problem.measure(left) / problem.measure(scale)
-    carried = np.abs(answer) @ share
+    block = max(1, BLOCK // max(1, len(share)))
+    carried = np.concatenate([np.abs(J[i : i + block] @ solved) @ share for i in range(0, len(J), block)])
     if not float(carried.max()) <= TRUSTED:
         return float(np.inf)
     return float((carried.reshape(problem.shape) * scale).max())
 
 
-def _answers(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how all entries of A B, flat, answer to observed ones, with rows of A and columns of B of length 1.
-
-    The second result holds the products of these lengths, (d1, d2), in which entries are then measured.
+def _answers(problem: MatrixCompletion, A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return two factors of how all entries of A B, flat, answer to observed ones, with rows of A and columns of B of
+    length 1, and the products of their lengths, (d1, d2), in which entries are then measured.
     """
     rows, columns = _lengths(A), _lengths(B.T)
     model = Factorization(problem.shape, A.shape[1])
     J = model.jacobian(model.theta(A / rows[:, None], B / columns))
-    return J @ np.linalg.pinv(problem.measure(J), rcond=EPS * model.dim), np.outer(rows, columns)
+    solved = np.linalg.pinv(problem.measure(J), rcond=EPS * model.dim)
+    return J.reshape(-1, model.dim), solved, np.outer(rows, columns)
 
 
 def enlargements(problem: EntryProblem, A: np.ndarray, B: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -91,10 +94,10 @@ def enlargements(problem: EntryProblem, A: np.ndarray, B: np.ndarray, columns: n
     if A.shape[1] == 0 or not columns.size or locally_unique(problem, A, B) is not True:
         return found
     problem = without_weights(problem)
-    answer, scale = _answers(problem, A, B)
+    J, solved, scale = _answers(problem, A, B)
     for i, z in enumerate(columns.T):
         added = np.outer(z[: len(A)], z[len(A) :])
-        moved = added - scale * (answer @ problem.measure(added / scale)).reshape(problem.shape)
+        moved = added - scale * (J @ (solved @ problem.measure(added / scale))).reshape(problem.shape)
         found[i] = max(1.0, float(np.abs(moved).max()))
     return found
 
