@@ -25,9 +25,11 @@ from gflow.problems import MatrixCompletion
 
 LARGE_ORBIT_BUDGET = 5000
 """Gradients after which an orbit counts as too slow for this method."""
-FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
+FIRST_TRY, AGAIN, PATIENCE = 0.03, 3.0, 30.0
 """Newton's iteration is tried from slopes below this fraction of the peak, and again when they have fallen by the
 second factor; once it has led to a point, when they have fallen by the third one without confirming it."""
+DEPARTING = 2.0
+"""An orbit whose slope has grown by this factor since it was least leaves the saddle that it passes."""
 IMPLICIT_STEPS = 1000
 """Implicit steps that follow an orbit too slow for explicit ones, where the longer factor can be eliminated."""
 METHOD = "Runge-Kutta-Chebyshev"
@@ -84,10 +86,15 @@ class LargeOrbit:
             return self.ended(steps, Status.DIVERGING, Ending.UNDECIDED, reason)
         if self.expected.settled(steps.y, -steps.f, self.losses[-1]):
             return self.ended(steps, Status.HORIZON, Ending.MINIMUM, INSIDE_MINIMUM, self.expected.end)
+        if self.expected.saddle is not None:
+            self.peak = min(self.peak, DEPARTING * slope)
         if slope <= self.next_try:
-            self.next_try = slope / (PATIENCE if self.expected.polished(steps.y) else AGAIN)
-            self.peak = self.peak if self.expected.saddle is None else slope
+            self.next_try = slope / self.patience(steps.y)
         return self.at_saddle(steps) if self.expected.is_unresolved or self.expected.is_met else None
+
+    def patience(self, theta: np.ndarray) -> float:
+        """Return by what factor the slope is to fall from that at theta before Newton's iteration is tried again."""
+        return PATIENCE if self.expected.polished(theta) or self.expected.saddle is not None else AGAIN
 
     def at_saddle(self, steps: ChebyshevSteps) -> Connection:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
@@ -113,7 +120,7 @@ class LargeOrbit:
             if self.expected.settled(theta, self.objective.gradient(theta), self.losses[-1]):
                 return True
             if slope <= self.next_try:
-                self.next_try = slope / (PATIENCE if self.expected.polished(theta) else AGAIN)
+                self.next_try = slope / self.patience(theta)
             return self.expected.is_unresolved or self.expected.is_met
 
         limits: dict[str, Any] = {"tol": min(drift.TOL, self.expected.tol)}

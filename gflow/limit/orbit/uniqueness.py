@@ -139,9 +139,12 @@ def short_directions(problem: EntryProblem, model: Factorization, theta: np.ndar
     sides = ((problem.rows, problem.columns, d1, B.T, 0), (problem.columns, problem.rows, d2, A, d1 * k))
     for own, other, length, factor, first in sides:
         counts = np.bincount(own, minlength=length)
-        met = np.split(other[np.argsort(own, kind="stable")], np.cumsum(counts)[:-1])
-        for index in np.flatnonzero(counts < k):
-            null = np.linalg.svd(factor[met[index]])[2][counts[index] :]
+        short = counts < k
+        inside = short[own]
+        order = np.argsort(own[inside], kind="stable")
+        met = np.split(other[inside][order], np.cumsum(counts[short])[:-1])
+        for index, at in zip(np.flatnonzero(short), met, strict=False):
+            null = np.linalg.svd(factor[at])[2][len(at) :]
             places = first + (index * k + np.arange(k) if first == 0 else index + d2 * np.arange(k))
             found += [(places, vector) for vector in null]
     if len(found) * model.dim > MOST_FREE:
