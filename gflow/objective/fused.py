@@ -72,6 +72,11 @@ class FusedEntries:
 
         return gradient
 
+    def normal(self, theta: Array) -> Callable[[Array], Array]:
+        """Return v -> (2/n) J^T J v for the Jacobian J of the observed entries at theta."""
+        (A, B), nothing = _factors(self.model, theta), np.zeros(self.problem.n_observed)
+        return lambda v: self.changed(A, A, B, v, nothing)
+
     def changed(self, A: Array, moved: Array, B: Array, v: Array, slope: Array) -> Array:
         """Return what ``changes`` writes, shape (dim,)."""
         dA, dB = _factors(self.model, v)

@@ -47,7 +47,7 @@ def leading_triples(
     max_steps : int
     """
     d1, d2 = E.shape
-    Et, most = E.T.tocsr() if hasattr(E, "tocsr") else E.T, min(max_steps, d1, d2)
+    Et, most = E.T, min(max_steps, d1, d2)
     if d1 < d2:  # all of the smaller space can be reached only from the larger one
         found = leading_triples(Et, count, first_tol=first_tol, tol=tol, max_steps=max_steps)
         return replace(found, U=found.V, V=found.U)

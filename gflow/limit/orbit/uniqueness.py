@@ -8,6 +8,7 @@ from gflow.limit.orbit.polish import smallest_off_gauge
 from gflow.limit.orbit.sizes import is_isolating, is_large
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.objective.fused import FusedEntries, is_fused
 from gflow.policy import EPS
 from gflow.problems import EntryProblem, MatrixCompletion, without_weights
 
@@ -165,5 +166,7 @@ def _ratio_of_squares(problem: EntryProblem, model: Factorization, theta: np.nda
         change = problem.scattered(problem.observed_product(np.hstack([dA, A]), np.vstack([B, dB])))
         return model.theta(change @ B.T, (change.T @ A).T)
 
+    if type(problem) is MatrixCompletion and is_fused(problem):
+        normal = FusedEntries(problem, model).normal(theta)
     found = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
     return float(np.sqrt(max(found.value or 0.0, 0.0) / found.largest))
