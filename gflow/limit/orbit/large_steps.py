@@ -32,7 +32,7 @@ DEPARTING = 2.0
 """An orbit whose slope has grown by this factor since it was least leaves the saddle that it passes."""
 IMPLICIT_STEPS = 1000
 """Implicit steps that follow an orbit too slow for explicit ones, where the longer factor can be eliminated."""
-ORBIT_NUMBERS, FEWEST_STATES = 2**19, 32
+ORBIT_NUMBERS, FEWEST_STATES = 2**19, 20
 """Numbers held in the states of an orbit before every other one is dropped, but never fewer states than the second."""
 METHOD = "Runge-Kutta-Chebyshev"
 INSIDE_MINIMUM = "a minimum inside the manifold"

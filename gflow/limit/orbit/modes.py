@@ -44,7 +44,7 @@ def residual_modes(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> Modes
     loss = problem.weight * float(errors @ errors)
     found = leading_triples(problem.scattered(errors), min(LEADING, *problem.shape))
     complete = len(found.sigma) == min(problem.shape)
-    u, v = found.U[:, 0], found.V[:, 0]
+    u, v = found.U[:, 0].copy(), found.V[:, 0].copy()
     return Modes(loss, found.sigma, u, v, complete, found.converged, loss <= ZERO_LOSS)
 
 
@@ -64,5 +64,9 @@ def misfit(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
 def errors_at(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Return the residual of A B at the observed entries, shape (n,): A B - M, times the weights if there are any."""
     seen = without_weights(problem)
-    errors = seen.observed_product(A, B) - seen.targets if A.shape[1] else -seen.targets
+    if A.shape[1]:
+        errors = seen.observed_product(A, B)
+        errors -= seen.targets
+    else:
+        errors = -seen.targets
     return problem.weights * errors if isinstance(problem, WeightedCompletion) else errors
