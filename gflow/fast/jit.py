@@ -61,6 +61,18 @@ def part(function: Function) -> Function:
     return compiled(function, inline="always", _nrt=False)
 
 
+def entry_setter() -> Any:
+    """Return (numbers, place, number) -> the tuple with another number there: a row that loops keep in registers.
+
+    numba has no other way to change what is no array.
+    """
+    if not installed():
+        return lambda numbers, place, number: (*numbers[:place], number, *numbers[place + 1 :])
+    from numba.cpython.unsafe.tuple import tuple_setitem
+
+    return tuple_setitem
+
+
 def in_time(function: Callable[..., Any], *arguments: Any) -> Any:
     """Return the result of a function; where it must be compiled first, and there is a limit of time, within it.
 

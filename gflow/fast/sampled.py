@@ -13,17 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from gflow.fast.jit import compiled, installed
+from gflow.fast.jit import compiled, entry_setter
 
-if installed():  # numba has no other way to keep in registers what a loop changes
-    from numba.cpython.unsafe.tuple import tuple_setitem as with_entry
-else:
-
-    def with_entry(numbers: tuple[float, ...], place: int, number: float) -> tuple[float, ...]:
-        """Return the numbers with another one at this place."""
-        return (*numbers[:place], number, *numbers[place + 1 :])
-
-
+with_entry = entry_setter()
 UNROLLED = 4
 """Up to this rank a row is a tuple of known length, and every rank has loops of its own."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gflow.limit.orbit.polish import smallest_off_gauge
@@ -166,7 +168,8 @@ def _ratio_of_squares(problem: EntryProblem, model: Factorization, theta: np.nda
         change = problem.scattered(problem.observed_product(np.hstack([dA, A]), np.vstack([B, dB])))
         return model.theta(change @ B.T, (change.T @ A).T)
 
+    product: Callable[[np.ndarray], np.ndarray] = normal
     if type(problem) is MatrixCompletion and is_fused(problem):
-        normal = FusedEntries(problem, model).normal(theta)
-    found = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
+        product = FusedEntries(problem, model).normal(theta)
+    found = smallest_off_gauge(product, Objective.of(problem, model), model, theta)
     return float(np.sqrt(max(found.value or 0.0, 0.0) / found.largest))
