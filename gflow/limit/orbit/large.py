@@ -30,7 +30,7 @@ TOL = 3e-4
 """Error of a step, relative to |theta| at its end."""
 FINE_LAUNCH, FINE_TOL, COARSER = 1e-4, 1e-6, 30.0
 """The same where the end remembers the way, and how much coarser the orbit is that shows the error of that."""
-LEAST_TOL, CLEARLY = 1e-8, 2.0
+LEAST_TOL, CLEARLY = 1e-8, 1.5
 """Where a saddle is passed closely the errors of a second orbit are so small that they resolve it this many times, but
 no smaller than the first; launches go with their square roots."""
 GROWN = 1.2

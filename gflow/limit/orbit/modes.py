@@ -11,8 +11,8 @@ from gflow.limit.orbit.sizes import is_large
 from gflow.policy import ZERO_LOSS
 from gflow.problems import EntryProblem, MatrixCompletion, WeightedCompletion, without_weights
 
-LEADING = 16
-"""Singular values found for large components."""
+LEADING, MOST_STEPS = 16, 500
+"""Singular values found for large components, and the steps allowed for them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,10 +42,12 @@ def residual_modes(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> Modes
         return Modes(loss, sigma, U[:, 0], Vt[0], True, True, left <= ZERO_LOSS)
     errors = errors_at(problem, A, B)
     loss = problem.weight * float(errors @ errors)
-    found = leading_triples(problem.scattered(errors), min(LEADING, *problem.shape))
+    met, count = loss <= ZERO_LOSS, min(LEADING, *problem.shape)
+    # what is left where the data are met is rounding, of which no triple is looked for
+    found = leading_triples(problem.scattered(errors), count, max_steps=count if met else MOST_STEPS)
     complete = len(found.sigma) == min(problem.shape)
     u, v = found.U[:, 0].copy(), found.V[:, 0].copy()
-    return Modes(loss, found.sigma, u, v, complete, found.converged, loss <= ZERO_LOSS)
+    return Modes(loss, found.sigma, u, v, complete, found.converged or met, met)
 
 
 def loss_at(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
