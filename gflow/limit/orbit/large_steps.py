@@ -28,11 +28,11 @@ LARGE_ORBIT_BUDGET = 5000
 FIRST_TRY, AGAIN, PATIENCE = 0.03, 3.0, 30.0
 """Newton's iteration is tried from slopes below this fraction of the peak, and again when they have fallen by the
 second factor; once it has led to a point, when they have fallen by the third one without confirming it."""
-DEPARTING = 2.0
+LEFT_BEHIND = 2.0
 """An orbit whose slope has grown by this factor since it was least leaves the saddle that it passes."""
 IMPLICIT_STEPS = 1000
 """Implicit steps that follow an orbit too slow for explicit ones, where the longer factor can be eliminated."""
-ORBIT_NUMBERS, FEWEST_STATES = 2**19, 20
+ORBIT_NUMBERS, FEWEST_KEPT = 2**19, 20
 """Numbers held in the states of an orbit before every other one is dropped, but never fewer states than the second."""
 METHOD = "Runge-Kutta-Chebyshev"
 INSIDE_MINIMUM = "a minimum inside the manifold"
@@ -58,7 +58,7 @@ class LargeOrbit:
     next_try: float = 0.0
 
     def __post_init__(self) -> None:
-        self.record = Record(max(ORBIT_NUMBERS // self.model.dim, FEWEST_STATES))
+        self.record = Record(max(ORBIT_NUMBERS // self.model.dim, FEWEST_KEPT))
 
     def orbit(self) -> Connection:
         """Return the orbit, with the critical point at its end."""
@@ -91,7 +91,7 @@ class LargeOrbit:
         if self.expected.settled(steps.y, -steps.f, self.record.losses[-1]):
             return self.ended(steps, Status.HORIZON, Ending.MINIMUM, INSIDE_MINIMUM, self.expected.end)
         if self.expected.saddle is not None:
-            self.peak = min(self.peak, DEPARTING * slope)
+            self.peak = min(self.peak, LEFT_BEHIND * slope)
         if slope <= self.next_try:
             self.next_try = slope / self.patience(steps.y)
         return self.at_saddle(steps) if self.expected.is_unresolved or self.expected.is_met else None

@@ -11,7 +11,7 @@ from gflow.limit.orbit.sizes import is_large
 from gflow.policy import ZERO_LOSS
 from gflow.problems import EntryProblem, MatrixCompletion, WeightedCompletion, without_weights
 
-LEADING, MOST_STEPS = 16, 500
+LEADING, MOST_TRIPLE_STEPS = 16, 500
 """Singular values found for large components, and the steps allowed for them."""
 
 
@@ -44,7 +44,7 @@ def residual_modes(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> Modes
     loss = problem.weight * float(errors @ errors)
     met, count = loss <= ZERO_LOSS, min(LEADING, *problem.shape)
     # what is left where the data are met is rounding, of which no triple is looked for
-    found = leading_triples(problem.scattered(errors), count, max_steps=count if met else MOST_STEPS)
+    found = leading_triples(problem.scattered(errors), count, max_steps=count if met else MOST_TRIPLE_STEPS)
     complete = len(found.sigma) == min(problem.shape)
     u, v = found.U[:, 0].copy(), found.V[:, 0].copy()
     return Modes(loss, found.sigma, u, v, complete, found.converged or met, met)
