@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from functools import cache
+from importlib import import_module
 from itertools import permutations, product
 from math import comb, factorial, gcd, prod
 from pathlib import Path
@@ -16,6 +17,9 @@ from hypothesis import given, settings, strategies as st
 
 from gflow.connectivity import Connectivity, connectivity, coupling_graph, mask_classes, observation_graph
 from gflow.problems import MatrixCompletion
+
+connectivity_module = import_module("gflow.connectivity")
+"""The name ``gflow.connectivity`` is that of the function."""
 
 GAP = np.nan
 CONNECTED, COMPLETE, OTHER = "connected", "disconnected-complete-bipartite", "disconnected"
@@ -274,6 +278,29 @@ def test_every_component_of_the_observation_graph_lies_in_one_coupling_component
         assert set(component.columns) <= set(homes[0].columns)
     if not (matrix == 0).any():
         assert blocks(found.components) == blocks(found.coupling_components)
+
+
+@settings(deadline=None, max_examples=100)
+@given(size=st.integers(1, 40), data=st.data())
+def test_large_graphs_have_the_parts_that_small_ones_have(size: int, data: st.DataObject) -> None:
+    vertex = st.integers(0, size - 1)
+    edges = data.draw(st.lists(st.tuples(vertex, vertex), max_size=60))
+    tails, heads = np.array(edges, dtype=int).reshape(-1, 2).T
+    labels = connectivity_module._labels(tails, heads, size).tolist()
+    graph = nx.empty_graph(size)
+    graph.add_edges_from(edges)
+    parts = [{i for i in range(size) if labels[i] == label} for label in set(labels)]
+    assert sorted(map(sorted, parts)) == sorted(map(sorted, nx.connected_components(graph)))
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_long_path_is_one_part_after_few_rounds(shuffled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    way, rounds = np.arange(20_000), []
+    way = np.random.default_rng(0).permutation(way) if shuffled else way
+    maximum = np.maximum
+    monkeypatch.setattr(np, "maximum", lambda *arrays: rounds.append(1) or maximum(*arrays))
+    assert not connectivity_module._labels(way[:-1], way[1:], len(way)).any()
+    assert len(rounds) <= np.log2(len(way)) + 1
 
 
 @settings(deadline=None, max_examples=200)

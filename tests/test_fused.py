@@ -28,7 +28,7 @@ def fused_loss(problem: MatrixCompletion, model: Factorization) -> gflow.Objecti
     return FusedEntries(problem, model).objective(sampled_loss(problem, model))
 
 
-@pytest.mark.parametrize(("seed", "k"), [(0, 1), (1, 2), (2, 3), (3, 5), (4, 8)])
+@pytest.mark.parametrize(("seed", "k"), [(0, 1), (1, 2), (2, 3), (9, 4), (3, 5), (4, 8)])
 def test_value_gradient_and_products_are_those_of_the_dense_loss(seed: int, k: int) -> None:
     problem, model, rng = ragged(seed), Factorization((11, 9), k), np.random.default_rng(seed)
     assert np.unique(np.diff(problem.pointers)).size >= 9
@@ -52,6 +52,28 @@ def test_deviations_are_free_of_cancellation_and_nest() -> None:
     assert near.value(move) == pytest.approx(far.value(move), rel=1e-11)
     shifted, plain = near.around(move), far.around(move)
     np.testing.assert_allclose(shifted.gradient(theta), plain.gradient(theta), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_the_normal_product_is_that_of_the_jacobian(k: int) -> None:
+    problem, model, rng = ragged(10), Factorization((11, 9), k), np.random.default_rng(10)
+    theta, v = model.random(rng), model.random(rng)
+    J = problem.measure(model.jacobian(theta))
+    np.testing.assert_allclose(
+        FusedEntries(problem, model).normal(theta)(v), 2.0 * problem.weight * J.T @ (J @ v), rtol=1e-11, atol=1e-13
+    )
+
+
+def test_the_value_is_known_where_the_gradient_was_asked_for_last() -> None:
+    problem, model, rng = ragged(11), Factorization((11, 9), 3), np.random.default_rng(11)
+    kernel, theta, other = FusedEntries(problem, model), model.random(rng), model.random(rng)
+    expected = [masked_loss(problem, model).value(each) for each in (theta, other)]
+    kernel.gradient(theta)
+    kernel.errors = lambda point: (np.nan, point)  # type: ignore[assignment]
+    assert kernel.value(theta.copy()) == pytest.approx(expected[0], rel=1e-13)
+    assert np.isnan(kernel.value(other))
+    theta += 1.0
+    assert np.isnan(kernel.value(theta))
 
 
 def test_many_entries_are_met_in_compiled_loops_where_numba_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

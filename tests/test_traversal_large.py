@@ -27,6 +27,7 @@ from gflow.limit.orbit import (
 )
 from gflow.limit.orbit.chebyshev import ChebyshevSteps
 from gflow.limit.orbit.krylov import leading_triples, lowest_eigenvalue
+from gflow.limit.orbit.large_end import ExpectedEnd
 from gflow.limit.orbit.polish import balanced, gauge_basis, product_svd, smallest_off_gauge
 from gflow.limit.orbit.sizes import is_isolating, shortage
 from gflow.limit.orbit.stages import Settings
@@ -230,6 +231,39 @@ def test_the_limit_of_a_large_problem_is_read_back_and_its_table_is_left_to_the_
 
 
 # counting and guards
+
+
+def test_a_saddle_passed_closely_is_resolved_no_finer_than_it_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, d, tols = np.random.default_rng(3), 160, []
+    U, V = (np.linalg.qr(rng.standard_normal((d, 3)))[0] for _ in range(2))
+    problem = MatrixCompletion(d * (U * 0.97 ** np.arange(3)) @ V.T, rng.random((d, d)) < 0.35)
+
+    def watched(model: Factorization, objective: Objective, tol: float, remembers: bool) -> ExpectedEnd:
+        tols.append(tol)
+        return ExpectedEnd(model, objective, tol, remembers)
+
+    monkeypatch.setattr(large_module, "ExpectedEnd", watched)
+    limit, (first, second, again, third) = saddle_to_saddle(problem), tols
+    assert first == second == third == large_module.TOL > again > 1e-5
+    monkeypatch.setattr(large_module, "TOL", 1e-6)
+    monkeypatch.setattr(large_module, "LARGE_LAUNCH", 1e-4)
+    fine = saddle_to_saddle(problem)
+    assert limit.status == fine.status == CONVERGED and limit.rank == fine.rank == 3
+    np.testing.assert_allclose([s.loss for s in limit.saddles], [s.loss for s in fine.saddles], rtol=1e-9)
+    passing, finely = (each.chains[0].orbits[1] for each in (limit, fine))
+    assert 3 * passing.n_gradients < finely.n_gradients
+
+
+def test_the_states_of_a_large_orbit_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, _ = gaussian_completion(160, 0.4, 2)
+    every = saddle_to_saddle(problem)
+    monkeypatch.setattr("gflow.limit.orbit.large_steps.ORBIT_NUMBERS", 0)
+    few = saddle_to_saddle(problem)
+    for one, other in zip(few.chains[0].orbits, every.chains[0].orbits, strict=True):
+        assert len(one.times) <= 20 < len(other.times) and one.n_steps == other.n_steps == len(other.times) - 1
+        assert one.times[-1] == other.times[-1] and set(one.times[:-1]) < set(other.times)
+        np.testing.assert_array_equal(one.final, other.final)
+        assert len(one.states) == len(one.losses) == len(one.gradient_norms) == len(one.times)
 
 
 def test_counting_observations_tells_when_critical_points_form_a_continuum() -> None:

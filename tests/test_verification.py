@@ -128,6 +128,23 @@ def test_what_is_too_large_to_be_shown_is_named_with_its_reason(monkeypatch: pyt
     assert "not drawn with 5 edges" in report_html(report)
 
 
+def test_of_many_singular_values_the_largest_are_drawn_and_all_are_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gflow.report import trajectory_figures
+
+    widths, draw = [], trajectory_figures.draw_singular_values
+
+    def watched(times: Any, values: Any, ax: Any, **style: Any) -> Any:
+        widths.append(values.shape[1])
+        return draw(times, values, ax, **style)
+
+    monkeypatch.setattr(trajectory_figures, "draw_singular_values", watched)
+    monkeypatch.setattr(trajectory_figures, "MOST_LINES", 2)
+    report = verify(example("fig4"), name="fig4", statements=FEW)
+    figure = next(figure for figure in report.figures if figure.name == "singular-values")
+    assert widths.count(2) >= 4 and figure.data["sigma_A"].shape[1] == 3
+    assert figure.caption.startswith("The 2 largest singular values along the trajectory")
+
+
 def test_a_report_that_is_not_written_has_no_figures_and_the_same_claims() -> None:
     plain, whole = verify(example("fig4"), name="fig4", statements=TRAJECTORY, drawn=False), verified("fig4")
     assert plain.figures == () and len(whole.figures) == 9

@@ -69,6 +69,18 @@ def record(fields: np.dtype) -> np.ndarray:
     return found if installed() else found.view(np.recarray)
 
 
+def entry_setter() -> Any:
+    """Return (numbers, place, number) -> the tuple with another number there: a row that loops keep in registers.
+
+    numba has no other way to change what is no array.
+    """
+    if not installed():
+        return lambda numbers, place, number: (*numbers[:place], number, *numbers[place + 1 :])
+    from numba.cpython.unsafe.tuple import tuple_setitem
+
+    return tuple_setitem
+
+
 def in_time(function: Callable[..., Any], *arguments: Any) -> Any:
     """Return the result of a function; where it must be compiled first, and there is a limit of time, within it.
 

@@ -1,14 +1,28 @@
 """One pass over many observed entries: what the loss of W = A B and its derivatives need of each is done there.
 
 Entries come row by row; ``pointers`` say where the rows begin and ``columns`` hold the columns, as in a CSR array. B is
-given by its transpose. Several entries of a row are met at a time, so that none waits for the sums of the one before.
+given by its transpose. Rows of few columns are kept in registers; of longer ones several entries are met at a time, so
+that none waits for the sums of the one before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import numpy as np
 
-from gflow.fast.jit import compiled
+from gflow.fast.jit import compiled, entry_setter
+
+with_entry = entry_setter()
+UNROLLED = 4
+"""Up to this rank a row is a tuple of known length, and every rank has loops of its own."""
+
+
+def loops(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return ``slopes`` and ``changes`` for this rank."""
+    return (short_slopes(rank), short_changes(rank)) if rank <= UNROLLED else (slopes, changes)
 
 
 @compiled
@@ -44,9 +58,12 @@ def slopes(
     factor: float,
     left: np.ndarray,
     right: np.ndarray,
-) -> None:
-    """Write E B^T and E^T A for E = factor P o (A B - M) into ``left`` and ``right``, shapes (d1, r) and (d2, r)."""
-    rank = A.shape[1]
+) -> float:
+    """Write E B^T and E^T A for E = factor P o (A B - M) into ``left`` and ``right``, shapes (d1, r) and (d2, r).
+
+    Returns the sum of (A B - M)^2 over the observed entries.
+    """
+    square, rank = 0.0, A.shape[1]
     left[:] = 0.0
     right[:] = 0.0
     for i in range(A.shape[0]):
@@ -61,6 +78,7 @@ def slopes(
                 t += x * B[k, p]
                 u += x * B[m, p]
                 v += x * B[n, p]
+            square += s * s + t * t + u * u + v * v
             s, t, u, v = factor * s, factor * t, factor * u, factor * v
             for p in range(rank):
                 x = a[p]
@@ -74,11 +92,13 @@ def slopes(
             j, s = columns[e], -targets[e]
             for p in range(rank):
                 s += a[p] * B[j, p]
+            square += s * s
             s *= factor
             for p in range(rank):
                 g[p] += s * B[j, p]
                 right[j, p] += s * a[p]
             e += 1
+    return square
 
 
 @compiled
@@ -135,3 +155,79 @@ def changes(
                 g[p] += ds * B[j, p] + s * dB[j, p]
                 right[j, p] += ds * b[p] + s * c[p]
             e += 1
+
+
+@cache
+def short_slopes(rank: int) -> Callable[..., Any]:
+    """Return ``slopes`` for rows of this length."""
+    zeros = (0.0,) * rank
+
+    @compiled
+    def slopes_at(
+        A: np.ndarray,
+        B: np.ndarray,
+        pointers: np.ndarray,
+        columns: np.ndarray,
+        targets: np.ndarray,
+        factor: float,
+        left: np.ndarray,
+        right: np.ndarray,
+    ) -> float:
+        square = 0.0
+        right[:] = 0.0
+        for i in range(A.shape[0]):
+            a, g = zeros, zeros
+            for p in range(rank):
+                a = with_entry(a, p, A[i, p])
+            for e in range(pointers[i], pointers[i + 1]):
+                j, s = columns[e], -targets[e]
+                for p in range(rank):
+                    s += a[p] * B[j, p]
+                square += s * s
+                s *= factor
+                for p in range(rank):
+                    g = with_entry(g, p, g[p] + s * B[j, p])
+                    right[j, p] += s * a[p]
+            for p in range(rank):
+                left[i, p] = g[p]
+        return square
+
+    return slopes_at
+
+
+@cache
+def short_changes(rank: int) -> Callable[..., Any]:
+    """Return ``changes`` for rows of this length."""
+    zeros = (0.0,) * rank
+
+    @compiled
+    def changes_at(
+        A: np.ndarray,
+        moved: np.ndarray,
+        dA: np.ndarray,
+        B: np.ndarray,
+        dB: np.ndarray,
+        pointers: np.ndarray,
+        columns: np.ndarray,
+        slope: np.ndarray,
+        factor: float,
+        left: np.ndarray,
+        right: np.ndarray,
+    ) -> None:
+        right[:] = 0.0
+        for i in range(A.shape[0]):
+            a, b, c, g = zeros, zeros, zeros, zeros
+            for p in range(rank):
+                a, b, c = with_entry(a, p, A[i, p]), with_entry(b, p, moved[i, p]), with_entry(c, p, dA[i, p])
+            for e in range(pointers[i], pointers[i + 1]):
+                j, s, ds = columns[e], slope[e], 0.0
+                for p in range(rank):
+                    ds += a[p] * dB[j, p] + c[p] * B[j, p]
+                ds *= factor
+                for p in range(rank):
+                    g = with_entry(g, p, g[p] + ds * B[j, p] + s * dB[j, p])
+                    right[j, p] += ds * b[p] + s * c[p]
+            for p in range(rank):
+                left[i, p] = g[p]
+
+    return changes_at

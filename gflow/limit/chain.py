@@ -253,10 +253,9 @@ class _Stage:
     def span(self, saddle: Saddle) -> int:
         """Return dim S of the multiplicity r - dim S (see ``residual_escape``)."""
         u, v = (np.abs(each.reshape(len(each), -1)).max(axis=1) for each in saddle.launched)
-        met = (u > SUPPORT_TOL)[self.problem.rows]
-        columns = np.unique(self.problem.columns[met])
-        met = (v > SUPPORT_TOL)[self.problem.columns]
-        rows = np.unique(self.problem.rows[met])
+        (d1, d2), at_rows, at_columns = self.problem.shape, self.problem.rows, self.problem.columns
+        columns = np.bincount(at_columns[(u > SUPPORT_TOL)[at_rows]], minlength=d2) > 0
+        rows = np.bincount(at_rows[(v > SUPPORT_TOL)[at_columns]], minlength=d1) > 0
         vectors = np.concatenate([saddle.A[rows], saddle.B[:, columns].T]) / np.sqrt(self.part.unit)
         return int(np.linalg.matrix_rank(vectors, tol=SPAN_TOL)) if vectors.size else 0
 

@@ -26,6 +26,7 @@ class LastPoint:
             return self.function(theta)
         last = self.last
         if last is None or not np.array_equal(last[0], theta):
+            last = self.last = None  # lets go of the memory that the next value needs
             last = self.last = theta.copy(), self.function(theta)
         return last[1]
 

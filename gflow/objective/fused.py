@@ -32,25 +32,28 @@ class FusedEntries:
     """
 
     def __init__(self, problem: MatrixCompletion, model: Factorization) -> None:
-        from gflow.fast.sampled import changes, slopes  # loads numba
+        from gflow.fast.sampled import loops  # loads numba
 
         pattern = problem.scattered(problem.targets)
         self.places = pattern.indptr, pattern.indices.view(np.uint32 if pattern.indices.itemsize == 4 else np.uint64)
         self.problem, self.model, self.factor = problem, model, 2.0 * problem.weight
-        self.slopes, self.changes = slopes, changes
+        self.slopes, self.changes = loops(model.rank)
         # bound to no self: what refers to itself is kept until the collector comes, its arrays with it
         self.errors = errors = partial(_errors, problem, model, self.places)
         self.slope = LastPoint(lambda theta: errors(theta)[1])
+        self.last: tuple[Array, float] = np.empty(0), 0.0
 
     def value(self, theta: Array) -> float:
-        """Return the loss."""
-        return self.errors(theta)[0]
+        """Return the loss; where the gradient was asked for last, it is known."""
+        point, loss = self.last
+        return loss if np.array_equal(point, theta) else self.errors(theta)[0]
 
     def gradient(self, theta: Array) -> Array:
         """Return the gradient, shape (dim,)."""
         A, B = _factors(self.model, theta)
         left, right = np.empty_like(A), np.empty_like(B)
-        in_time(self.slopes, A, B, *self.places, self.problem.targets, self.factor, left, right)
+        square = in_time(self.slopes, A, B, *self.places, self.problem.targets, self.factor, left, right)
+        self.last = theta.copy(), self.problem.weight * square
         return self.model.theta(left, right.T)
 
     def product(self, theta: Array, v: Array) -> Array:
@@ -68,6 +71,11 @@ class FusedEntries:
             return self.changed(A, A + dA, B + dB, delta, slope)
 
         return gradient
+
+    def normal(self, theta: Array) -> Callable[[Array], Array]:
+        """Return v -> (2/n) J^T J v for the Jacobian J of the observed entries at theta."""
+        (A, B), nothing = _factors(self.model, theta), np.zeros(self.problem.n_observed)
+        return lambda v: self.changed(A, A, B, v, nothing)
 
     def changed(self, A: Array, moved: Array, B: Array, v: Array, slope: Array) -> Array:
         """Return what ``changes`` writes, shape (dim,)."""

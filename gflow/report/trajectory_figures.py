@@ -17,6 +17,8 @@ MOST_POINTS = 1500
 """Figures show at most this many states of a trajectory."""
 MOST_EDGES = 2000
 """Observation graphs with more edges are not drawn: nobody could follow one of them."""
+MOST_LINES = 50
+"""Singular values that are drawn beside each other; the data of the figure hold all."""
 BEFORE = 0.1
 """The first rest is shown from this part of its end on."""
 SMALLEST_DRAWN = 1e-12
@@ -151,12 +153,13 @@ def _factor_figure(given: Evidence) -> Figure:
 
     def draw(axes: Any) -> None:
         for ax, (label, values) in zip(axes.flat, panels.values(), strict=True):
-            draw_singular_values(times, values, ax, label=label)
+            draw_singular_values(times, values[:, :MOST_LINES], ax, label=label)
 
     drawing = Drawing.of(
         draw, alt="Singular values of W, A, B and the stacked factors against time.", figsize=(9.6, 6.0), panels=(2, 2)
     )
-    caption = "Singular values along the trajectory. On some Omega_k, A, B and [A; B^T] have the same rank."
+    which = f"The {MOST_LINES} largest singular values" if given.model.rank > MOST_LINES else "Singular values"
+    caption = f"{which} along the trajectory. On some Omega_k, A, B and [A; B^T] have the same rank."
     data = {"time": times} | {f"sigma_{key}": values for key, (_, values) in panels.items()}
     return Figure.drawn("singular-values", caption, drawing, data)
 

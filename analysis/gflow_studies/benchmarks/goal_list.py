@@ -176,7 +176,9 @@ LARGE_GOALS = (
     Goal("nuclear-200", "minimum nuclear norm, d = 200", 0.6, partial(nuclear, 200), 1),
     Goal("nuclear-300", "minimum nuclear norm, d = 300", 2.0, partial(nuclear, 300), 1),
     Goal("verify-100", "verify, 100 x 100", 15.0, partial(verified, 100), 1),
+    Goal("verify-300", "verify, 300 x 300", 15.0, partial(verified, 300), 1),
     Goal("large-3000", "limit, 3000 x 3000, 1.2 million entries", 12.0, partial(large, 3000, 0.13333), 1, 250.0),
+    Goal("large-10000", "limit, 10000 x 10000, 4.6 million entries", 60.0, partial(large, 10000, 0.046), 1, 800.0),
 )
 
 

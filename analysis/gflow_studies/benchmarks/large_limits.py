@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,21 @@ def largest_difference(factors: tuple[np.ndarray, np.ndarray], others: tuple[np.
     return max(float(np.abs(A[i : i + BLOCK] @ B - C[i : i + BLOCK] @ D).max()) for i in range(0, len(A), BLOCK))
 
 
-def large_case(d: int, fraction: float) -> dict[str, Any]:
-    """Return time, peak memory and answer of the limit of one problem; memory is that of the whole process."""
+def write_case(d: int, fraction: float, path: str) -> None:
+    """Write a problem, its observed entries one below the other, and the factors that it comes from."""
     problem, A, B = gaussian_problem(d, fraction)
+    np.savez(path, rows=problem.rows, columns=problem.columns, entries=problem.targets, A=A, B=B)
+
+
+def large_case(path: str) -> dict[str, Any]:
+    """Return time, peak memory and answer of the limit of a problem in a file; memory is that of the whole process."""
+    from scipy import sparse
+
+    with np.load(path) as data:
+        A, B, entries, rows, columns = (data[name] for name in ("A", "B", "entries", "rows", "columns"))
+    d = len(A)
+    problem = gflow.MatrixCompletion(sparse.coo_array((entries, (rows, columns)), shape=(d, d)))
+    del entries, rows, columns
     before = peak_megabytes()
     cpu, wall = time.process_time(), time.perf_counter()
     limit = gflow.saddle_to_saddle(problem)
@@ -64,7 +77,7 @@ def large_case(d: int, fraction: float) -> dict[str, Any]:
         "rank": limit.rank,
         "losses": [saddle.loss for saddle in limit.saddles],
         "error": error,
-        "gradients": sum(path.n_gradients for path in limit.chains[0].orbits),
+        "gradients": sum(orbit.n_gradients for orbit in limit.chains[0].orbits),
     }
 
 
@@ -98,14 +111,18 @@ def growth(sizes: tuple[tuple[int, float], ...] = SIZES) -> tuple[str, dict[str,
 
 
 def in_own_process(d: int, fraction: float) -> dict[str, Any]:
-    """Return ``large_case``, whose memory is then that of this case alone."""
-    code = (
-        "import json; from gflow_studies.benchmarks.large_limits import large_case; "
-        f"print(json.dumps(large_case({d}, {fraction})))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    result: dict[str, Any] = json.loads(done.stdout)
+    """Return ``large_case``, whose memory is then that of this case alone: the problem is drawn in another process."""
+    with TemporaryDirectory() as folder:
+        path = str(Path(folder) / "case.npz")
+        _python(f"large_limits.write_case({d}, {fraction}, {path!r})")
+        result: dict[str, Any] = json.loads(_python(f"print(json.dumps(large_limits.large_case({path!r})))"))
     return result
+
+
+def _python(line: str) -> str:
+    """Return what a process of its own prints."""
+    code = f"import json; from gflow_studies.benchmarks import large_limits; {line}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def _sides() -> tuple[Side, ...]:

@@ -9,6 +9,8 @@ import numpy as np
 
 from gflow.critical.lanczos import Lanczos, Product
 
+FIRST_STEPS = 100
+"""Vectors for which there is room at first."""
 LOOK_EVERY = 5
 """Convergence is looked at every so many steps."""
 
@@ -47,16 +49,18 @@ def leading_triples(
     max_steps : int
     """
     d1, d2 = E.shape
-    Et, most = E.T.tocsr() if hasattr(E, "tocsr") else E.T, min(max_steps, d1, d2)
+    Et, most = E.T, min(max_steps, d1, d2)
     if d1 < d2:  # all of the smaller space can be reached only from the larger one
         found = leading_triples(Et, count, first_tol=first_tol, tol=tol, max_steps=max_steps)
         return replace(found, U=found.V, V=found.U)
-    U, V = np.zeros((most + 1, d1)), np.zeros((most + 1, d2))
+    U, V = np.empty((FIRST_STEPS, d1)), np.empty((FIRST_STEPS + 1, d2))
     alphas, betas = np.zeros(most), np.zeros(most)
     V[0] = _unit(np.random.default_rng(0).standard_normal(d2))
     size = steps = 0
     while True:
         j = steps
+        if j == len(U):
+            U, V = np.concatenate([U, np.empty((j, d1))]), np.concatenate([V, np.empty((j, d2))])
         u = _orthogonal(E @ V[j] - (betas[j - 1] * U[j - 1] if j else 0.0), U[:j])
         alphas[j] = float(np.linalg.norm(u))
         U[j] = u / max(alphas[j], 1e-300)

@@ -18,6 +18,7 @@ from gflow.limit.orbit.large_steps import LargeOrbit
 from gflow.limit.orbit.modes import errors_at
 from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.sizes import is_isolating
+from gflow.limit.orbit.watching import RESOLVED
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
@@ -29,8 +30,9 @@ TOL = 3e-4
 """Error of a step, relative to |theta| at its end."""
 FINE_LAUNCH, FINE_TOL, COARSER = 1e-4, 1e-6, 30.0
 """The same where the end remembers the way, and how much coarser the orbit is that shows the error of that."""
-LEVELS = (LARGE_LAUNCH, TOL), (FINE_LAUNCH, FINE_TOL), (1e-5, 1e-8)
-"""Launches and errors of a step in the order in which they are tried: the last where a saddle is passed closely."""
+LEAST_TOL, CLEARLY = 1e-8, 1.5
+"""Where a saddle is passed closely the errors of a second orbit are so small that they resolve it this many times, but
+no smaller than the first; launches go with their square roots."""
 GROWN = 1.2
 """A row of a factor that has become this much longer over a decade of time still grows."""
 
@@ -56,18 +58,19 @@ def large_orbit(
         start = model.theta(np.c_[A, launch * u], np.r_[B, -launch * v[None]])
         return LargeOrbit(problem, model, objective, start, sigma, use, ExpectedEnd(model, objective, tol, remembers))
 
-    remembers, level = not is_isolating(problem, model.rank), 0
+    remembers, launch, tol = not is_isolating(problem, model.rank), LARGE_LAUNCH, TOL
     while True:
-        level = max(level, int(remembers))
-        launch, tol = LEVELS[level]
+        if remembers and tol > FINE_TOL:
+            launch, tol = FINE_LAUNCH, FINE_TOL
         run = followed(launch, tol, remembers)
         found = run.orbit()
         if found.ending == Ending.UNDECIDED and run.can_drift:
             found = run.drifted(found)
         if run.expected.is_valley and not remembers:
             remembers = True
-        elif run.expected.is_unresolved and level + 1 < len(LEVELS):
-            level += 1
+        elif run.expected.is_unresolved and tol > LEAST_TOL:
+            tol = max(LEAST_TOL, run.expected.distance / (CLEARLY * RESOLVED))
+            launch = FINE_LAUNCH * np.sqrt(tol / FINE_TOL)
         else:
             break
     if found.ending != Ending.MINIMUM or not remembers:

@@ -25,11 +25,15 @@ from gflow.problems import MatrixCompletion
 
 LARGE_ORBIT_BUDGET = 5000
 """Gradients after which an orbit counts as too slow for this method."""
-FIRST_TRY, AGAIN, PATIENCE = 0.1, 3.0, 30.0
+FIRST_TRY, AGAIN, PATIENCE = 0.03, 3.0, 30.0
 """Newton's iteration is tried from slopes below this fraction of the peak, and again when they have fallen by the
 second factor; once it has led to a point, when they have fallen by the third one without confirming it."""
+LEFT_BEHIND = 2.0
+"""An orbit whose slope has grown by this factor since it was least leaves the saddle that it passes."""
 IMPLICIT_STEPS = 1000
 """Implicit steps that follow an orbit too slow for explicit ones, where the longer factor can be eliminated."""
+ORBIT_NUMBERS, FEWEST_KEPT = 2**19, 20
+"""Numbers held in the states of an orbit before every other one is dropped, but never fewer states than the second."""
 METHOD = "Runge-Kutta-Chebyshev"
 INSIDE_MINIMUM = "a minimum inside the manifold"
 MET_EXACTLY = "a saddle inside the manifold, met exactly"
@@ -48,11 +52,13 @@ class LargeOrbit:
     sigma: float
     use: Settings
     expected: ExpectedEnd
-    record: Record = field(default_factory=Record)
-    losses: list[float] = field(default_factory=list)
-    slopes: list[float] = field(default_factory=list)
+    record: Record = field(init=False)
+    n_steps: int = 0
     peak: float = 0.0
     next_try: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.record = Record(max(ORBIT_NUMBERS // self.model.dim, FEWEST_KEPT))
 
     def orbit(self) -> Connection:
         """Return the orbit, with the critical point at its end."""
@@ -66,7 +72,7 @@ class LargeOrbit:
         def spent() -> Connection | None:
             if steps.n_gradients < most:
                 return None
-            reason = f"{steps.n_gradients} gradients led to t = {steps.t:.3g} and the loss {self.losses[-1]:.6g}"
+            reason = f"{steps.n_gradients} gradients led to t = {steps.t:.3g} and the loss {self.record.losses[-1]:.6g}"
             return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
 
         late = partial(self.ended, steps, Status.BUDGET, Ending.UNDECIDED)
@@ -76,18 +82,23 @@ class LargeOrbit:
         """Return the orbit if it ends with one more step, None if it goes on."""
         if message := steps.step():
             return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, message)
-        slope = self.keep(steps)
+        slope, self.n_steps = self.keep(steps), self.n_steps + 1
         if slope > self.peak:
             self.peak, self.next_try = slope, FIRST_TRY * slope
         if float(np.linalg.norm(steps.y)) > far:
-            reason = f"{passed(far)[1]} at t = {steps.t:.3g}, loss {self.losses[-1]:.6g}"
+            reason = f"{passed(far)[1]} at t = {steps.t:.3g}, loss {self.record.losses[-1]:.6g}"
             return self.ended(steps, Status.DIVERGING, Ending.UNDECIDED, reason)
-        if self.expected.settled(steps.y, -steps.f, self.losses[-1]):
+        if self.expected.settled(steps.y, -steps.f, self.record.losses[-1]):
             return self.ended(steps, Status.HORIZON, Ending.MINIMUM, INSIDE_MINIMUM, self.expected.end)
+        if self.expected.saddle is not None:
+            self.peak = min(self.peak, LEFT_BEHIND * slope)
         if slope <= self.next_try:
-            self.next_try = slope / (PATIENCE if self.expected.polished(steps.y) else AGAIN)
-            self.peak = self.peak if self.expected.saddle is None else slope
+            self.next_try = slope / self.patience(steps.y)
         return self.at_saddle(steps) if self.expected.is_unresolved or self.expected.is_met else None
+
+    def patience(self, theta: np.ndarray) -> float:
+        """Return by what factor the slope is to fall from that at theta before Newton's iteration is tried again."""
+        return PATIENCE if self.expected.polished(theta) or self.expected.saddle is not None else AGAIN
 
     def at_saddle(self, steps: ChebyshevSteps) -> Connection:
         """Return the orbit that ends at a saddle inside, or comes too close to one to be told."""
@@ -98,22 +109,22 @@ class LargeOrbit:
     @property
     def can_drift(self) -> bool:
         """Return whether the fast part of the orbit is over, no saddle is near, and implicit steps are cheap."""
-        slow = self.slopes[0] < FIRST_TRY * max(self.slopes) and self.slopes[-1] <= FIRST_TRY * max(self.slopes)
+        slopes = self.record.slopes
+        slow = max(slopes[0], slopes[-1]) <= FIRST_TRY * max(slopes)
         return slow and not self.expected.is_unresolved and is_eliminable(self.problem, self.model.rank)
 
     def drifted(self, found: Connection) -> Connection:
         """Return an orbit too slow for explicit steps with its continuation by implicit ones."""
         assert found.path is not None
-        self.next_try = self.slopes[-1]
+        self.next_try = self.record.slopes[-1]
         self.expected.system = system = Curvature(self.problem, self.model)
 
         def sees(t: float, theta: np.ndarray, slope: float) -> bool:
-            self.losses.append(self.objective.value(theta))
-            self.slopes.append(slope)
-            if self.expected.settled(theta, self.objective.gradient(theta), self.losses[-1]):
+            gradient = self.objective.gradient(theta)
+            if self.expected.settled(theta, gradient, self.objective.value(theta)):
                 return True
             if slope <= self.next_try:
-                self.next_try = slope / (PATIENCE if self.expected.polished(theta) else AGAIN)
+                self.next_try = slope / self.patience(theta)
             return self.expected.is_unresolved or self.expected.is_met
 
         limits: dict[str, Any] = {"tol": min(drift.TOL, self.expected.tol)}
@@ -136,19 +147,17 @@ class LargeOrbit:
     def keep(self, steps: ChebyshevSteps) -> float:
         """Keep the present state; return its slope."""
         slope = float(np.linalg.norm(steps.f))
-        self.record.keep(steps.t, steps.y, slope)
-        self.losses.append(self.objective.value(steps.y))
-        self.slopes.append(slope)
+        self.record.keep(steps.t, steps.y, slope, self.objective.value(steps.y))
         return slope
 
     def ended(
         self, steps: ChebyshevSteps, status: Status, ending: Ending, reason: str, end: np.ndarray | None = None
     ) -> Connection:
         """Return the orbit as far as it was followed, with its end where that is known."""
-        states, losses = np.array(self.record.states), np.array(self.losses)
+        states = self.record.states
         drift = max(float(np.abs(self.model.conserved(x) - self.model.conserved(states[0])).max()) for x in states)
-        drift /= float(np.max(np.linalg.norm(states, axis=1))) ** 2
-        course = Course(np.array(self.record.times), states, losses, np.array(self.slopes), drift)
-        path = course.trajectory((status, reason), METHOD, counts=(steps.n_gradients, 0, len(losses) - 1))
+        drift /= max(float(np.linalg.norm(x)) for x in states) ** 2
+        course = Course.known(self.record, drift)
+        path = course.trajectory((status, reason), METHOD, counts=(steps.n_gradients, 0, self.n_steps))
         error = 0.0 if end is not None else np.inf
         return Connection(self.model, path, steps.y if end is None else end, ending, reason, lambda: error)

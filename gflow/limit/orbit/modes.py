@@ -11,8 +11,8 @@ from gflow.limit.orbit.sizes import is_large
 from gflow.policy import ZERO_LOSS
 from gflow.problems import EntryProblem, MatrixCompletion, WeightedCompletion, without_weights
 
-LEADING = 16
-"""Singular values found for large components."""
+LEADING, MOST_TRIPLE_STEPS = 16, 500
+"""Singular values found for large components, and the steps allowed for them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,10 +42,12 @@ def residual_modes(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> Modes
         return Modes(loss, sigma, U[:, 0], Vt[0], True, True, left <= ZERO_LOSS)
     errors = errors_at(problem, A, B)
     loss = problem.weight * float(errors @ errors)
-    found = leading_triples(problem.scattered(errors), min(LEADING, *problem.shape))
+    met, count = loss <= ZERO_LOSS, min(LEADING, *problem.shape)
+    # what is left where the data are met is rounding, of which no triple is looked for
+    found = leading_triples(problem.scattered(errors), count, max_steps=count if met else MOST_TRIPLE_STEPS)
     complete = len(found.sigma) == min(problem.shape)
-    u, v = found.U[:, 0], found.V[:, 0]
-    return Modes(loss, found.sigma, u, v, complete, found.converged, loss <= ZERO_LOSS)
+    u, v = found.U[:, 0].copy(), found.V[:, 0].copy()
+    return Modes(loss, found.sigma, u, v, complete, found.converged or met, met)
 
 
 def loss_at(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
@@ -64,5 +66,9 @@ def misfit(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
 def errors_at(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Return the residual of A B at the observed entries, shape (n,): A B - M, times the weights if there are any."""
     seen = without_weights(problem)
-    errors = seen.observed_product(A, B) - seen.targets if A.shape[1] else -seen.targets
+    if A.shape[1]:
+        errors = seen.observed_product(A, B)
+        errors -= seen.targets
+    else:
+        errors = -seen.targets
     return problem.weights * errors if isinstance(problem, WeightedCompletion) else errors

@@ -210,15 +210,13 @@ def product_svd(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 def gauge_basis(model: Factorization, theta: np.ndarray) -> np.ndarray:
     """Return an orthonormal basis, in columns, of the GL(k) orbit's tangent space (A X, -X B) at theta."""
-    A, B = model.factors(theta)
-    k = model.rank
-    tangents = []
-    for i in range(k):
-        for j in range(k):
-            X = np.zeros((k, k))
-            X[i, j] = 1.0
-            tangents.append(model.theta(A @ X, -X @ B))
-    return np.linalg.qr(np.array(tangents).T)[0] if tangents else np.empty((model.dim, 0))
+    (A, B), k = model.factors(theta), model.rank
+    tangents = np.empty((k * k, model.dim))
+    for tangent, (i, j) in zip(tangents, np.ndindex(k, k), strict=True):
+        X = np.zeros((k, k))
+        X[i, j] = 1.0
+        tangent[:] = model.theta(A @ X, -X @ B)
+    return np.linalg.qr(tangents.T)[0]
 
 
 def complement(Q: np.ndarray) -> np.ndarray:

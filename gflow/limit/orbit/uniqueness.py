@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gflow.limit.orbit.polish import smallest_off_gauge
 from gflow.limit.orbit.sizes import is_isolating, is_large
 from gflow.models import Factorization
 from gflow.objective import Objective
+from gflow.objective.fused import FusedEntries, is_fused
 from gflow.policy import EPS
 from gflow.problems import EntryProblem, MatrixCompletion, without_weights
 
@@ -142,9 +145,12 @@ def short_directions(problem: EntryProblem, model: Factorization, theta: np.ndar
     sides = ((problem.rows, problem.columns, d1, B.T, 0), (problem.columns, problem.rows, d2, A, d1 * k))
     for own, other, length, factor, first in sides:
         counts = np.bincount(own, minlength=length)
-        met = np.split(other[np.argsort(own, kind="stable")], np.cumsum(counts)[:-1])
-        for index in np.flatnonzero(counts < k):
-            null = np.linalg.svd(factor[met[index]])[2][counts[index] :]
+        short = counts < k
+        inside = short[own]
+        order = np.argsort(own[inside], kind="stable")
+        met = np.split(other[inside][order], np.cumsum(counts[short])[:-1])
+        for index, at in zip(np.flatnonzero(short), met, strict=False):
+            null = np.linalg.svd(factor[at])[2][len(at) :]
             places = first + (index * k + np.arange(k) if first == 0 else index + d2 * np.arange(k))
             found += [(places, vector) for vector in null]
     if len(found) * model.dim > MOST_FREE:
@@ -165,5 +171,8 @@ def _ratio_of_squares(problem: EntryProblem, model: Factorization, theta: np.nda
         change = problem.scattered(problem.observed_product(np.hstack([dA, A]), np.vstack([B, dB])))
         return model.theta(change @ B.T, (change.T @ A).T)
 
-    found = smallest_off_gauge(normal, Objective.of(problem, model), model, theta)
+    product: Callable[[np.ndarray], np.ndarray] = normal
+    if type(problem) is MatrixCompletion and is_fused(problem):
+        product = FusedEntries(problem, model).normal(theta)
+    found = smallest_off_gauge(product, Objective.of(problem, model), model, theta)
     return float(np.sqrt(max(found.value or 0.0, 0.0) / found.largest))
