@@ -28,11 +28,13 @@ LARGE_ORBIT_BUDGET = 5000
 FIRST_TRY, AGAIN, PATIENCE = 0.03, 3.0, 30.0
 """Newton's iteration is tried from slopes below this fraction of the peak, and again when they have fallen by the
 second factor; once it has led to a point, when they have fallen by the third one without confirming it."""
+DRIFTING = 0.1
+"""Where the slope is below this fraction of its peak an orbit is slow: implicit steps may follow it."""
 LEFT_BEHIND = 2.0
 """An orbit whose slope has grown by this factor since it was least leaves the saddle that it passes."""
 IMPLICIT_STEPS = 1000
 """Implicit steps that follow an orbit too slow for explicit ones, where the longer factor can be eliminated."""
-ORBIT_NUMBERS, FEWEST_KEPT = 2**19, 20
+ORBIT_NUMBERS, FEWEST_KEPT = 2**24, 200
 """Numbers held in the states of an orbit before every other one is dropped, but never fewer states than the second."""
 METHOD = "Runge-Kutta-Chebyshev"
 INSIDE_MINIMUM = "a minimum inside the manifold"
@@ -54,6 +56,9 @@ class LargeOrbit:
     expected: ExpectedEnd
     record: Record = field(init=False)
     n_steps: int = 0
+    slope: float = 0.0
+    highest: float = 0.0
+    loss: float = np.inf
     peak: float = 0.0
     next_try: float = 0.0
 
@@ -72,7 +77,7 @@ class LargeOrbit:
         def spent() -> Connection | None:
             if steps.n_gradients < most:
                 return None
-            reason = f"{steps.n_gradients} gradients led to t = {steps.t:.3g} and the loss {self.record.losses[-1]:.6g}"
+            reason = f"{steps.n_gradients} gradients led to t = {steps.t:.3g} and the loss {self.loss:.6g}"
             return self.ended(steps, Status.BUDGET, Ending.UNDECIDED, reason)
 
         late = partial(self.ended, steps, Status.BUDGET, Ending.UNDECIDED)
@@ -86,9 +91,9 @@ class LargeOrbit:
         if slope > self.peak:
             self.peak, self.next_try = slope, FIRST_TRY * slope
         if float(np.linalg.norm(steps.y)) > far:
-            reason = f"{passed(far)[1]} at t = {steps.t:.3g}, loss {self.record.losses[-1]:.6g}"
+            reason = f"{passed(far)[1]} at t = {steps.t:.3g}, loss {self.loss:.6g}"
             return self.ended(steps, Status.DIVERGING, Ending.UNDECIDED, reason)
-        if self.expected.settled(steps.y, -steps.f, self.record.losses[-1]):
+        if self.expected.settled(steps.y, -steps.f, self.loss):
             return self.ended(steps, Status.HORIZON, Ending.MINIMUM, INSIDE_MINIMUM, self.expected.end)
         if self.expected.saddle is not None:
             self.peak = min(self.peak, LEFT_BEHIND * slope)
@@ -109,14 +114,13 @@ class LargeOrbit:
     @property
     def can_drift(self) -> bool:
         """Return whether the fast part of the orbit is over, no saddle is near, and implicit steps are cheap."""
-        slopes = self.record.slopes
-        slow = max(slopes[0], slopes[-1]) <= FIRST_TRY * max(slopes)
+        slow = max(self.record.slopes[0], self.slope) <= DRIFTING * self.highest
         return slow and not self.expected.is_unresolved and is_eliminable(self.problem, self.model.rank)
 
     def drifted(self, found: Connection) -> Connection:
         """Return an orbit too slow for explicit steps with its continuation by implicit ones."""
         assert found.path is not None
-        self.next_try = self.record.slopes[-1]
+        self.next_try = self.slope
         self.expected.system = system = Curvature(self.problem, self.model)
 
         def sees(t: float, theta: np.ndarray, slope: float) -> bool:
@@ -146,14 +150,16 @@ class LargeOrbit:
 
     def keep(self, steps: ChebyshevSteps) -> float:
         """Keep the present state; return its slope."""
-        slope = float(np.linalg.norm(steps.f))
-        self.record.keep(steps.t, steps.y, slope, self.objective.value(steps.y))
-        return slope
+        self.slope, self.loss = float(np.linalg.norm(steps.f)), self.objective.value(steps.y)
+        self.highest = max(self.highest, self.slope)
+        self.record.offer(steps.t, steps.y, self.slope, self.loss)
+        return self.slope
 
     def ended(
         self, steps: ChebyshevSteps, status: Status, ending: Ending, reason: str, end: np.ndarray | None = None
     ) -> Connection:
         """Return the orbit as far as it was followed, with its end where that is known."""
+        self.record.keep(steps.t, steps.y, self.slope, self.loss)
         states = self.record.states
         drift = max(float(np.abs(self.model.conserved(x) - self.model.conserved(states[0])).max()) for x in states)
         drift /= max(float(np.linalg.norm(x)) for x in states) ** 2
