@@ -22,7 +22,17 @@ from gflow.limit.law.deep_inside import first_mode, require_any_order
 from gflow.limit.law.deep_times import along_orbit
 from gflow.limit.law.deep_ways import Way, way
 from gflow.limit.orbit.deep_arrivals import NO_MINIMUM, Arrival, DeepOrbits, Launch
-from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, Place, Reflection, alike, channel, reflections, turns, widened
+from gflow.limit.orbit.deep_orbits import (
+    EIGENBASIS_DIM,
+    SOFT_CURVATURE,
+    Place,
+    Reflection,
+    alike,
+    channel,
+    reflections,
+    turns,
+    widened,
+)
 from gflow.limit.orbit.outside import plateau_end, refined
 from gflow.limit.records import TraversalStatus
 from gflow.limit.settings import Settings
@@ -157,7 +167,8 @@ class DeepFactors:
 
         reached = self.arrived(model, center, launched, f"from rank {last.rank}")
         share = 1.0 - float(sizes[1] / sizes[0]) if len(sizes) > 1 else 1.0
-        self.way = way(self.problem, model, reached.path, center, share, size)
+        small = model.dim <= EIGENBASIS_DIM
+        self.way = way(self.problem, model, reached.path, center, share, size) if small else None
         if rest is not None:
             objective = Objective.of(self.problem, model)
             states = refined(objective, reached.path.times, reached.path.states)

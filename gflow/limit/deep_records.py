@@ -50,7 +50,8 @@ class DeepSaddle:
         ``inside``, by a growing mode of the manifold; ``rank``, by a new singular pair in a time alpha^-(L-2); None at
         the end.
     way : Way or None
-        The orbit that led here by a new channel, and what lies beside it; None at the origin and after others.
+        The orbit that led here by a new channel, and what lies beside it; None at the origin, after others, and for
+        more than 200 parameters.
     """
 
     model: Factorization | None
