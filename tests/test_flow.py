@@ -494,6 +494,18 @@ def test_a_plateau_needs_a_prominent_minimum_and_a_fall_of_the_loss() -> None:
     assert monitor.plateaus(times, states, np.linspace(1, 0, 6), np.linspace(1, 0.5, 6), 0.0, False) == ()
 
 
+def test_errors_of_steps_at_a_loss_that_is_rounding_are_no_stays() -> None:
+    # a slow mode settles; along a fast one, steps leave slopes that no fall of the loss answers to
+    times = np.linspace(0.0, 25.0, 101)
+    losses, states = np.exp(-2.0 * times), np.zeros((101, 2))
+    slopes = np.sqrt(2.0 * losses)
+    slopes[[70, 78, 86]] = 1e-4
+    (end,) = monitor.plateaus(times, states, losses, slopes, 1e-30, True)
+    assert end.loss == losses[-1]
+    slopes[20] *= 100.0  # a loss that can be seen: two stays, with a burst between them
+    assert len(monitor.plateaus(times, states, losses, slopes, 1e-30, True)) == 2
+
+
 def test_when_memory_is_short_states_are_thinned_and_the_ends_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(FIG_3, 1e-4)
     monkeypatch.setattr(record, "STATE_MEMORY", 32 * 200)

@@ -139,7 +139,7 @@ def test_orders_and_plateau_times_are_those_of_the_flow_in_graded_columns() -> N
     paths = [gflow.graded_flow(problem, theta, log_scale=-decade * np.log(10.0)) for decade in decades]
     errors = [np.abs(model.output(path.final) - found.matrix).max() for path in paths]
     assert np.log10(errors[0] / errors[1]) / 5.0 == pytest.approx(found.order, rel=2e-3)
-    times = [[path.times[np.argmax(path.losses < level)] for level in levels] for path in paths]
+    times = [[np.interp(-np.log(level), -np.log(path.losses), path.times) for level in levels] for path in paths]
     slopes = np.subtract(times[1], times[0]) / (5.0 * np.log(10.0))
     stays = [saddle.plateau_time for saddle in found.saddles[:-1]]
     np.testing.assert_allclose(slopes, np.cumsum(np.array(stays, dtype=float)), rtol=2e-3)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from gflow.flow.trajectory import Plateau
+from gflow.policy import ROUNDED_LOSS
 
+SHAKEN = 20.0
+"""A slope that would have made the loss fall by this many times what it did is an error of the step."""
 PROMINENCE = 10.0
 """A plateau is a local minimum of the gradient norm that is this many times below its surroundings."""
 
@@ -26,7 +29,8 @@ def plateaus(
         Whether the trajectory ended on a plateau (it converged, or waits at a saddle).
     """
     found: list[int] = []
-    for index in _minima(slopes.tolist(), losses.tolist(), ends_flat):
+    heard = np.where(_shaken(times, losses, slopes), np.nan, slopes)
+    for index in _minima(heard.tolist(), losses.tolist(), ends_flat):
         if not found or losses[found[-1]] - losses[index] > noise:
             found.append(index)
         elif slopes[index] < slopes[found[-1]]:
@@ -34,8 +38,18 @@ def plateaus(
     return tuple(_span(times, states, losses, index, ends_flat) for index in found)
 
 
+def _shaken(times: np.ndarray, losses: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Return where slopes are errors of steps, (T,): along fast directions these outlast a loss that is rounding."""
+    found = np.zeros(len(times), dtype=bool)
+    steps, falls = np.diff(times), np.abs(losses[:-2] - losses[2:])
+    with np.errstate(over="ignore"):
+        due = slopes[1:-1] ** 2 * np.minimum(steps[:-1], steps[1:])
+    found[1:-1] = (due > SHAKEN * falls) & (losses[1:-1] <= ROUNDED_LOSS * abs(float(losses[0])))
+    return found
+
+
 def _minima(slopes: list[float], losses: list[float], ends_flat: bool) -> list[int]:
-    """Return where the gradient norm has a local minimum that is prominent on both sides."""
+    """Return where the gradient norm has a local minimum that is prominent on both sides; NaN is passed over."""
     found, high, low = [], np.inf, 0
     for index, slope in enumerate(slopes):
         if slope < slopes[low] or (slope == 0.0 and slopes[low] == 0.0 and losses[index] < losses[low]):

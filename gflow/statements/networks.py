@@ -27,7 +27,7 @@ ALPHAS, REACHED, ORDER_TOL = (1e-4, 1e-5), 0.3, 0.1
 """The order in which starts approach their limit is seen between two alphas, where the path has this length."""
 RATIO, RATIO_TOL = 3.0, 1e-9
 DRAWS = 4
-TWO_ALPHAS, FOLLOWED, LEFT_ARRIVED = (1e-5, 1e-7), 3000, (0.1, 0.95)
+TWO_ALPHAS, FOLLOWED, LEFT_ARRIVED = (1e-5, 1e-7), 20_000, (0.1, 0.95)
 """Between these alphas, in so many evaluations, the time is compared in which the loss falls by these shares."""
 ALIKE_TOL, GROWTH_TOL = 0.01, 0.02
 """Two flows end alike within this fraction of the fall; a stay at a saddle would grow about as the first one."""
