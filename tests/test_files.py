@@ -281,6 +281,7 @@ def test_bad_text_is_refused_with_its_place(tmp_path, content, message):
         ("m.npz", npz(values=npy(np.ones((2, 2))), observed=npy(np.full((2, 2), 2))), "only True and False"),
         ("m.npz", npz(values=npy(np.array([[1, NAN]])), observed=npy(np.ones((1, 2)))), "row 1, column 2 holds nan"),
     ],
+    ids=lambda given: f"{len(given)} bytes" if isinstance(given, bytes) else None,  # they hold times and padding
 )
 def test_bad_numpy_files_are_refused(tmp_path, name, content, message):
     path = stored(tmp_path, content, name)

@@ -20,9 +20,9 @@ UNTIMED = 1e-4
 """A flow of many factors whose conserved quantity drifts outside its channels by more errs in its times by 1e-3."""
 SHARED = 0.1
 """Two integrations may share this part of what rounding errors are estimated to be."""
-SAME_LOSS, LITTLE_LOSS = 0.05, 1e-6
+SAME_LOSS, LITTLE_LOSS = 0.05, 1e-4
 """Plateaus of two integrations are the same if their losses agree within the first fraction, or within the second of
-what the loss falls by altogether."""
+what the loss falls by altogether: by about as much the states of least slope near one saddle differ."""
 ENDED = (Status.CONVERGED, Status.HORIZON)
 
 
