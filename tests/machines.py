@@ -82,7 +82,20 @@ def with_lowest_versions(*suite: str) -> bool:
         python, pins = Path(folder, "bin", "python"), Path(folder, "lowest.txt")
         lowest = floors((ROOT / "setup.cfg").read_text(encoding="utf-8")).items()
         pins.write_text("".join(f"{name}=={installable(name, floor)}\n" for name, floor in lowest), encoding="utf-8")
-        install = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "-c", pins, "-e", ".[test]")
+        install = (
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "--quiet",
+            "-c",
+            pins,
+            "pip",
+            "-e",
+            ".[test]",
+        )
         return (
             passed("an environment", sys.executable, "-m", "venv", "--without-pip", folder)
             and passed(f"the lowest versions: {', '.join(pins.read_text(encoding='utf-8').split())}", *install)
