@@ -82,23 +82,16 @@ def with_lowest_versions(*suite: str) -> bool:
         python, pins = Path(folder, "bin", "python"), Path(folder, "lowest.txt")
         lowest = floors((ROOT / "setup.cfg").read_text(encoding="utf-8")).items()
         pins.write_text("".join(f"{name}=={installable(name, floor)}\n" for name, floor in lowest), encoding="utf-8")
-        install = (
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            python,
-            "install",
-            "--quiet",
-            "-c",
-            pins,
-            "pip",
-            "-e",
-            ".[test]",
-        )
+        install = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "-c", pins)
         return (
             passed("an environment", sys.executable, "-m", "venv", "--without-pip", folder)
-            and passed(f"the lowest versions: {', '.join(pins.read_text(encoding='utf-8').split())}", *install)
+            and passed(
+                f"the lowest versions: {', '.join(pins.read_text(encoding='utf-8').split())}",
+                *install,
+                "pip",
+                "-e",
+                ".[test]",
+            )
             and passed("tests with the lowest versions", python, "-m", "pytest", *suite)
         )
 
