@@ -76,6 +76,15 @@ def test_the_size_is_one_for_all_units_and_smaller_for_a_finer_answer() -> None:
         found.log10_alpha(1.0)
 
 
+def test_a_matrix_that_is_observed_whole_is_reached_on_every_way() -> None:
+    M = np.diag([3.0, 3.0 - 1e-4, 1.0])  # channels that open together, all but for 1e-4
+    found = deep(M)
+    assert found.order == 3.0 and found.log10_alpha(0.01) == pytest.approx(-2.0 / 3.0)
+    problem, model = gflow.MatrixCompletion(M), gflow.Factorization((3, 3), depth=3)
+    path = gflow.gradient_flow(gflow.Objective.of(problem, model), 0.2 * model.random(0))
+    assert path.status == gflow.Status.CONVERGED and np.abs(model.output(path.final) - M).max() < 1e-6
+
+
 def test_a_run_to_infinity_says_which_starts_follow_it() -> None:
     # persymmetric. Flows from 1e-2 to 1e-4 break the symmetry on their way to rank 1, and complete the matrix
     M = [[0.216, 0.07, GAP, -0.503], [GAP, 0.464, 1.0, GAP], [GAP, 0.556, 0.464, 0.07], [GAP, GAP, GAP, 0.216]]

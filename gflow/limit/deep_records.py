@@ -215,7 +215,8 @@ class DeepTraversal(Drawn, Tabular):
         if not 0 < accuracy < 1:
             raise ValueError(f"accuracy must lie between 0 and 1; got {accuracy!r}")
         needed = [0.0] if self.order is None else [-float(np.log(accuracy)) / self.order]
-        for each in self.saddles:
+        whole = self.observed is not None and len(self.observed[0]) == self.shape[0] * self.shape[1]
+        for each in () if whole else self.saddles:  # a matrix that is observed whole is reached on every way
             if each.way is not None:
                 last = each is self.saddles[-1] or each.leaves is None
                 needed.append(each.way.log_scale(accuracy, self.depth, kept=each.flat > 0, last=last))
