@@ -214,6 +214,11 @@ def test_samples_as_many_as_the_model_rank_do_for_one_neuron_and_not_for_two(tan
     assert set(verdicts(Evidence.of(TANH[0], even), samples.SAMPLES).values()) == {"hypothesis-not-met"}
 
 
+def test_trials_that_are_cut_off_say_nothing_of_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "BUDGET", 200)
+    assert set(verdicts(Evidence.of(*TANH), samples.SAMPLES).values()) == {"undecided"}
+
+
 def test_a_flow_that_knows_the_target_recovers_it_from_too_few_samples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
