@@ -15,13 +15,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from machines import kernels, passed, reports_agree, with_lowest_versions
 
-MARKED = ("-m", "numerics and not study")
+WHOLE, MARKED = ("-m", "not study"), ("-m", "numerics and not study and not slow")
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--marked", action="store_true", help="only the tests marked as numerics")
+    parser.add_argument(
+        "--marked", action="store_true", help="only the tests marked as numerics, without the slow ones"
+    )
     marked = parser.parse_args().marked
-    suite = MARKED if marked else ()
+    suite = MARKED if marked else WHOLE
     found = [
         passed(f"tests with {kernel}", sys.executable, "-m", "pytest", *suite, kernel=kernel) for kernel in kernels()
     ]

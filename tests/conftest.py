@@ -43,10 +43,13 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run under every kernel and with the lowest versions."""
+    """Mark the tests that run under every kernel and with the lowest versions, and as slow those of published studies."""
     for item in items:
-        if Path(item.path).name in NUMERICS:
+        name = Path(item.path).name
+        if name in NUMERICS:
             item.add_marker("numerics")
+        elif name.startswith("test_figures_") and not item.get_closest_marker("study"):
+            item.add_marker("slow")
 
 
 def pytest_collection_finish() -> None:

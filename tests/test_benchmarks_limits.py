@@ -80,6 +80,7 @@ def test_the_cases_are_in_the_table_and_the_slow_one_has_its_completed_entry() -
     assert measure(slow, repeats=1)[0].error == 0.0
 
 
+@pytest.mark.slow
 def test_the_growth_of_large_limits_is_measured_in_processes_of_their_own_and_checked() -> None:
     text, numbers = growth(((16, 0.8), (24, 0.8)))
     assert "peak MiB" in text and "CPU time grows as observed^" in text

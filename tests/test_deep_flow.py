@@ -104,6 +104,7 @@ def clocked(log10_alpha: float) -> tuple[str, list[float]]:
     return path.status, (np.array(arrivals(path, halves(SMALL), 10.0**log10_alpha)) / predicted - 1.0).tolist()
 
 
+@pytest.mark.slow
 def test_the_drift_outside_the_channels_says_whether_rounding_set_the_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,6 +140,7 @@ def test_escapes_inside_take_the_sign_of_the_start(depth: int, seed: int) -> Non
     assert np.sign(model.output(near.final)[0, 1]) == sign
 
 
+@pytest.mark.slow
 def test_fully_observed_data_pass_the_truncated_decompositions() -> None:
     """Noisy rank one; 1.4067 and 13.8398 are those of layers at 1e-4, the later ones of two routes of ours."""
     problem = gflow.MatrixCompletion(NOISY)
@@ -169,6 +171,7 @@ def test_a_width_that_is_used_up_ends_at_its_minimum() -> None:
         assert abs(shallow.saddles[-1].loss - loss) < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [3, 4])
 def test_a_run_towards_infinity_is_no_convergence(depth: int) -> None:
     """Its channels grow as a power of time; at four factors it once ended as a minimum with a loss left."""

@@ -148,6 +148,7 @@ def test_complete_components_share_channels_at_minimum_rank_and_minimum_norm(see
     assert found.order == (2.0 if found.rank == 1 else 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "alphas"), [(3, (1e-3, 1e-4)), (4, (1e-2, 2e-3))])
 def test_flows_on_twenty_masks_approach_the_closed_form_with_the_order_of_their_limits(
     depth: int, alphas: tuple[float, float]
@@ -168,6 +169,7 @@ def test_flows_on_twenty_masks_approach_the_closed_form_with_the_order_of_their_
     assert off.max() < 0.35 and np.sort(off)[-2] < 0.06 and np.median(off) < 5e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [3, 4])
 @pytest.mark.parametrize(
     ("values", "order"),
@@ -317,6 +319,7 @@ def test_plateau_times_of_a_start(name: str, depth: int, seed: int, times: tuple
     np.testing.assert_allclose(found.plateau_times, times, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_plateau_times_are_those_of_the_flow_and_scale_with_the_data() -> None:
     problem = example("fig3")
     model, alpha = gflow.Factorization(problem.shape, depth=3), 1e-4

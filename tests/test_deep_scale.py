@@ -36,6 +36,7 @@ def end(M: object, start: np.ndarray, log10_alpha: float) -> np.ndarray:
     return gflow.Factorization(problem.shape, depth=3).output(path.final)
 
 
+@pytest.mark.slow
 def test_a_side_that_the_data_hardly_prefer_is_taken_by_starts_as_small_as_is_said() -> None:
     found = deep(NEARLY)
     needed = found.log10_alpha(0.01)

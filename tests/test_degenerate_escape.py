@@ -23,6 +23,7 @@ TIMES = {
 """Blow-up times at depth 3 for the seeds 0 and 1, then at depth 4."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize("depth", [3, 4])
 @pytest.mark.parametrize("seed", [0, 1])
@@ -205,6 +206,7 @@ def low_order() -> tuple[gflow.MatrixCompletion, gflow.Factorization, gflow.Obje
     return problem, model, gflow.Objective.of(problem, model)
 
 
+@pytest.mark.slow
 def test_an_escape_of_low_order_is_seen_from_starts_far_smaller_than_any_flow() -> None:
     problem, model, objective = low_order()
     start = model.random(0)

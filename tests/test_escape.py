@@ -555,6 +555,7 @@ def rounded_saddle() -> tuple[Objective, np.ndarray]:
     return Objective.autodiff(function, 2), np.array([1.0, 2.0])
 
 
+@pytest.mark.slow
 def test_a_rounded_deviation_works_above_the_attainable_alpha() -> None:
     objective, center = rounded_saddle()
     direction = np.array([0.9, 0.2])
@@ -858,6 +859,7 @@ def later_burst() -> Objective:
     return Objective.autodiff(lambda x: anp.exp(-(x[0] ** 2)) / 2 - anp.tanh((x[0] ** 2 - 16) / 2) + x[0] ** 4 / 4e5, 1)
 
 
+@pytest.mark.slow
 def test_a_faster_burst_after_the_first_one_is_followed_as_precisely(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gflow.escape.routes.TAIL_RTOL", 1e-4)
     limit = escape_limit(later_burst(), np.zeros(1), np.ones(1), alphas=[1e-3, 1e-5])

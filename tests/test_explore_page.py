@@ -219,6 +219,7 @@ def test_a_value_is_dragged_typed_and_refused_beside_its_cell(page: Page) -> Non
     assert page.faults() == []
 
 
+@pytest.mark.slow
 def test_a_sweep_across_a_change_of_class_marks_it_and_a_link_restores_all(page: Page, chromium: Browser) -> None:
     begin(page, "m=1,*;*,3&sweep=1,1,1,2,-1,2")
     page.until("document.querySelectorAll('#swing .jump').length === 1")
@@ -280,6 +281,7 @@ def test_a_slider_moves_alpha_and_what_runs_can_be_stopped(page: Page) -> None:
     assert page.faults() == []
 
 
+@pytest.mark.slow
 def test_many_edits_leave_the_page_as_small_as_it_was(page: Page) -> None:
     begin(page, FIG4)
     page.until(UP_TO_DATE)
@@ -310,6 +312,7 @@ def test_the_page_is_legible_and_fits(page: Page, explorer: Explorer, width: int
         Path(folder, f"explore-{width}-{'dark' if dark else 'light'}.png").write_bytes(self.screenshot())
 
 
+@pytest.mark.slow
 def test_when_the_explorer_ends_what_is_shown_stays_and_a_new_one_goes_on(chromium: Browser) -> None:
     page = Page(chromium)
     with exploring("fig4") as first:

@@ -126,6 +126,7 @@ def setting(alpha: float, seed: int = 0) -> tuple[Factorization, Objective, np.n
     return model, objective, model.random(np.random.default_rng(seed), alpha)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [1e-6, 1e-12, 1e-60, 1e-200])
 def test_a_flow_that_begins_with_linear_phases_is_that_of_small_steps(alpha: float) -> None:
     _, objective, start = setting(alpha)

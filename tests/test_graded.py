@@ -72,6 +72,7 @@ def order_in_alpha(problem: MatrixCompletion, exponents: list[float], **options:
 # closed forms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [2, 12, 120, 240, 1000])
 def test_a_complete_matrix_is_learned_mode_by_mode_along_logistic_curves(exponent: int) -> None:
     # A = U diag(a), B = diag(a) V^T: every mode has w' = (4/n) w (sigma - w), whatever the others do
@@ -100,6 +101,7 @@ def test_a_scale_apart_from_the_start_is_the_same_as_one_within_it(log_scale: fl
     np.testing.assert_allclose(apart.final, within.final, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_limit_that_every_double_is_far_from_is_reached_at_scales_below_all_doubles() -> None:
     problem = MatrixCompletion([[-2, -8, GAP, GAP], [GAP, 2, 4, 6], [2, -2, -4, -6], [2, GAP, 11, 9]])
     start = start_of(problem, 1.0)
@@ -174,6 +176,7 @@ def test_the_order_of_convergence_is_twice_the_smallest_exponent_where_the_compl
     assert order_in_alpha(SLIDES, [7, 8, 9, 10], rtol=1e-10) == pytest.approx(2 * exponent, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "exponents"),
     [
@@ -327,6 +330,7 @@ def test_permuted_transposed_rotated_and_rescaled_problems_have_the_correspondin
         np.testing.assert_allclose(got / other.size, expected / other.size, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=3)
 @given(SEEDS)
 def test_every_coupling_component_moves_as_it_would_alone(seed: int) -> None:
@@ -440,6 +444,7 @@ def test_a_start_that_misses_the_first_mode_up_to_rounding_is_reported() -> None
     assert graded_flow(problem, 1e-30 * model.theta(A, -A.T)).status is Status.ROUNDOFF
 
 
+@pytest.mark.slow
 def test_an_escape_to_infinity_is_recognised() -> None:
     path = graded_flow(C1, start_of(C1, 1e-8, rank=2), rank=2)
     assert path.status is Status.DIVERGING and path.final_loss == pytest.approx(0.00276, abs=1e-5)

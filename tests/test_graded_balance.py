@@ -49,6 +49,7 @@ def orthogonal(rng: np.random.Generator, n: int) -> np.ndarray:
 # exactly balanced starts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", [370.0, 1376.5, 6818.0])
 def test_a_balanced_start_of_positive_determinant_runs_to_infinity(time: float) -> None:
     start = 0.01 * np.eye(2)
@@ -74,6 +75,7 @@ def test_complete_data_of_the_other_determinant_are_never_reached() -> None:
         assert np.linalg.svd(W, compute_uv=False)[1] < 1e-9
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(SEEDS, st.sampled_from([1e-1, 1e-3, 1e-6]))
 def test_a_symmetric_start_of_symmetric_data_stays_symmetric(seed: int, scale: float) -> None:
@@ -135,6 +137,7 @@ def test_what_steps_do_to_a_small_imbalance_is_part_of_the_error(seed: int) -> N
         assert coarse.error is not None and np.abs(other - W).max() <= coarse.error
 
 
+@pytest.mark.slow
 def test_an_escape_to_infinity_of_one_column_is_still_recognised() -> None:
     rng = np.random.default_rng(0)
     A, B = rng.standard_normal((2, 1)), rng.standard_normal((1, 2))

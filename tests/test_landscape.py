@@ -298,6 +298,7 @@ def landscape_of_two_gaps(seed: int) -> gflow.Landscape:
     return gflow.landscape(two_gaps(seed), certify=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_three_by_three_with_two_gaps_is_complete_by_proof(seed: int) -> None:
     M, found = two_gaps(seed), landscape_of_two_gaps(seed)

@@ -227,6 +227,7 @@ def test_no_data_without_observed_zeros_contradict_a_theorem(values: np.ndarray)
     assert contradicted(evidence_of(values)) == set()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(matrices_without_zeros(), st.integers(0, 99))
 def test_verdicts_do_not_change_under_transposition_and_scaling(values: np.ndarray, seed: int) -> None:
@@ -426,6 +427,7 @@ def symmetric() -> Evidence:
     return evidence_of(SYMMETRIC)
 
 
+@pytest.mark.slow
 def test_a_pair_that_overtakes_the_top_one_is_news_that_refutes_nothing_and_that_the_theorems_tell() -> None:
     given = symmetric()
     claim, found = mixing.claim(given), lines(given)

@@ -74,6 +74,7 @@ def test_a_single_entry_waits_a_quarter_of_the_logarithm_and_follows_the_logisti
     assert data["multiple_measured"] == pytest.approx([0.25], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "tol"), [("fig4", 1e-4), ("fig3", 2e-3)])
 def test_the_waits_grow_by_the_predicted_multiples(name: str, tol: float) -> None:
     data = figure(name, "plateau-times").data

@@ -6,6 +6,7 @@ from gflow_studies.limit_study import LimitStudy, limit_study
 from gflow import fast
 
 CASES = 3
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ def differences(*path: str | int | Callable[[], tuple[str, int]], to: Any) -> li
     return disagreements(report(), other)
 
 
+@pytest.mark.slow
 def test_reports_agree_between_the_kernels_of_this_machine(capfd: pytest.CaptureFixture[str]) -> None:
     here = kernels()
     if len(here) < 2:

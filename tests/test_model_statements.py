@@ -206,6 +206,7 @@ def test_a_stay_at_another_saddle_grows_as_the_start_shrinks() -> None:
     assert verdicts(Evidence.of(gflow.Regression(X, 0 * X), net), networks.PLATEAUS)["network_plateaus"] == "undecided"
 
 
+@pytest.mark.slow
 def test_samples_as_many_as_the_model_rank_do_for_one_neuron_and_not_for_two(tanh: Evidence) -> None:
     assert verdicts(tanh, samples.SAMPLES) == {"network_samples.few": "holds", "network_samples.enough": "holds"}
     narrow = Evidence.of(TANH[0], gflow.TanhNetwork(X, 1, bias=True))

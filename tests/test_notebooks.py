@@ -18,6 +18,8 @@ KINDS = (
 )
 """What stands above the records that the first notebook shows."""
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def ran() -> dict[str, Any]:

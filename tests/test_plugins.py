@@ -67,6 +67,7 @@ def told(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_the_statement_of_an_installed_package_joins_the_ledger_and_every_verification(installed: Path) -> None:
     ledger = told(gflow(installed, "ledger", "--example", "slides2", "--json"))
     assert ledger["example-loss"]["verdict"] == "holds" and list(ledger)[-1] == "example-loss"

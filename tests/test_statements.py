@@ -477,6 +477,7 @@ def test_a_sound_objective_turns_nothing_red(data: str) -> None:
     assert red(sound, data) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "data"),
     [(fault, data) for fault, expected in FAULTS.items() for data in expected],

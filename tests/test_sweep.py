@@ -192,6 +192,7 @@ run_sweep(sweep_named("demo"), sys.argv[1], jobs=2, resume=True, on_progress=lam
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_twice_ends_with_the_same_table_and_leaves_no_process(demo: SweepTable, tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil")
     path = str(tmp_path / "runs.sqlite")
@@ -241,6 +242,7 @@ def both_at_work(address: str) -> None:
         client.wait_for_workers(2, timeout=30)
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_table_also_when_it_loses_a_worker(demo: SweepTable, tmp_path: Path) -> None:
     with cluster(tmp_path, 2) as (address, started):
         both_at_work(address)
@@ -579,6 +581,7 @@ def test_orders_lie_above_their_safe_bound() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "every"), [("masks-4x4", 250), ("order", 100)])
 def test_limits_are_of_the_same_kind_without_numba(name: str, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if not fast.installed():

@@ -238,6 +238,7 @@ def test_symmetric_factors_whose_modes_are_kept_apart_are_undecided() -> None:
     assert found.status == TraversalStatus.UNDECIDED and "keep apart" in found.reason
 
 
+@pytest.mark.slow
 def test_frames_follow_the_race_where_the_top_pair_escapes_but_not_all_modes_mix() -> None:
     block = np.array([[-0.924, 0.265, GAP], [GAP, 1.382, GAP], [0.265, -1.11, 1.382]])
     for rows in (block, block[:, ::-1]):  # symmetric about one diagonal, or the other
@@ -284,6 +285,7 @@ def test_an_unknown_order_is_said_with_what_is_known_of_the_scale() -> None:
         known.log10_alpha_bound(1.0)
 
 
+@pytest.mark.slow
 def test_an_error_of_the_active_columns_that_only_turns_the_frame_feeds_nothing() -> None:
     # the only gap lies on the axis of the symmetry: a^T a - b^T b is conserved, and keeps (odd errors of the first
     # column) x (odd modes) from the even one that escapes. Fed by these, it seemed to need 1e-51

@@ -128,6 +128,7 @@ def test_what_is_too_large_to_be_shown_is_named_with_its_reason(monkeypatch: pyt
     assert "not drawn with 5 edges" in report_html(report)
 
 
+@pytest.mark.slow
 def test_of_many_singular_values_the_largest_are_drawn_and_all_are_data(monkeypatch: pytest.MonkeyPatch) -> None:
     from gflow.report import trajectory_figures
 
@@ -170,6 +171,7 @@ def test_the_data_of_the_figures_are_those_of_the_trajectory_in_the_units_of_the
     assert len(loss["time"]) == len(values["time"]) <= 1500
 
 
+@pytest.mark.slow
 def test_equal_arguments_give_equal_bytes() -> None:
     options: dict[str, Any] = {"name": "slides3", "seed": 7, "statements": FEW}
     first, second = (verify(example("slides3"), **options) for _ in range(2))
@@ -216,6 +218,7 @@ EDGES: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EDGES)
 def test_a_report_can_be_rendered_at_the_edges(case: str) -> None:
     values, options = EDGES[case]

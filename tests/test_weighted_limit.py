@@ -49,6 +49,7 @@ def judged(values: Any, counts: Any, seed: int, exponent: int) -> np.ndarray:
     return 4.0 * found.W
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "blocks", "others"),
     [
@@ -188,6 +189,7 @@ def test_weights_that_are_equal_are_none() -> None:
     assert [each.escape_rate for each in found.saddles] == pytest.approx([each.escape_rate for each in plain.saddles])
 
 
+@pytest.mark.slow
 def test_symmetric_weights_keep_modes_of_symmetric_data_apart_and_others_do_not() -> None:
     symmetric, skew = np.array([[1, 2, 1], [2, 1, 3], [1, 3, 2]]), np.array([[1, 2, 1], [1, 1, 3], [1, 1, 2]])
     for counts, apart, exponent in ((symmetric, True, -40), (skew, False, -90)):
