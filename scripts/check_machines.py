@@ -19,9 +19,7 @@ WHOLE, MARKED = ("-m", "not study"), ("-m", "numerics and not study and not slow
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--marked", action="store_true", help="only the tests marked as numerics, without the slow ones"
-    )
+    parser.add_argument("--marked", action="store_true", help="only the quicker tests marked as numerics")
     marked = parser.parse_args().marked
     suite = MARKED if marked else WHOLE
     found = [

@@ -43,7 +43,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run under every kernel and with the lowest versions, and as slow those of published studies."""
+    """Mark the tests that run under every kernel and with the lowest versions, and as slow those of studies."""
     for item in items:
         name = Path(item.path).name
         if name in NUMERICS:
