@@ -67,7 +67,10 @@ class Centred:
         self.slope, self.size = self.norm(self.velocity), self.norm(self.theta)
         self.curvature = curvature_at(objective, self.theta)
         self.tolerance = self.reach = 0.0
-        self.enter(0.0, delta, self.norm(delta))
+        way = (
+            self.slope / self.curvature if self.curvature > 0.0 else 1.0
+        )  # what a start at 0 with a slope has before it
+        self.enter(0.0, delta, self.norm(delta) or (way if self.slope else 0.0))
 
     @property
     def allowed(self) -> float:

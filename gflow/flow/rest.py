@@ -24,6 +24,9 @@ ROUNDING = 16.0
 TELLING = 1e-5
 """A size that is not learned is told where the output would move by more than this, relative to its largest entry."""
 
+ENDLESS = "its speed falls no faster than 1 / t: there need be no end"
+ENDLESS_BELOW = 1e-2
+"""Powers of time above 1 by less than this cannot be told from it."""
 NEWTON_STEPS, NEAR = 4, 1e-2
 """Newton steps towards the minimum, and their largest length relative to the state."""
 UNSEEN = 1e-7
@@ -43,8 +46,36 @@ def with_rest(path: Trajectory, objective: Objective) -> Trajectory:
     """
     if path.status != Status.CONVERGED or path.error is None:
         return path
-    way, unlearned = left(objective, path.final)
+    if objective.output is None:
+        way, unlearned = max(ahead(path), newton_way(objective, path.final)), 0.0
+    else:
+        way, unlearned = left(objective, path.final)
+    if not np.isfinite(way):
+        return replace(path, status=Status.ROUNDOFF, error=None, message=f"{path.message}, but {ENDLESS}")
     return replace(path, error=path.error + way, message=told(path.message, unlearned))
+
+
+def ahead(path: Trajectory) -> float:
+    """Return how far a flow still goes if its speed goes on falling like the power of time that it has fallen with.
+
+    That is t |theta'| / (a - 1) for t^-a, which is too much where it falls exponentially, and infinite for a <= 1.
+    """
+    times, speeds = path.times, path.gradient_norms
+    early = min(int(np.searchsorted(times, times[-1] / 2.0)), len(times) - 2)
+    if early < 0 or not (speeds[-1] > 0.0 and times[early] > 0.0 and speeds[early] > 0.0):
+        return 0.0
+    a = float(np.log(speeds[early] / speeds[-1]) / np.log(times[-1] / times[early]))
+    return float(times[-1] * speeds[-1] / (a - 1.0)) if a > 1.0 + ENDLESS_BELOW else np.inf
+
+
+def newton_way(objective: Objective, theta: np.ndarray) -> float:
+    """Return the length of a Newton step along the modes whose slope and curvature are above rounding errors."""
+    if len(theta) > LARGEST_SETTLED:
+        return 0.0
+    values, vectors = np.linalg.eigh(objective.hessian(theta))
+    slopes, lost = np.abs(vectors.T @ objective.gradient(theta)), ROUNDING * EPS * float(np.abs(values).max())
+    heard = (values > lost) & (slopes > lost * float(np.linalg.norm(theta)) * np.sqrt(EPS))
+    return float(np.linalg.norm(slopes[heard] / values[heard]))
 
 
 def told(message: str, unlearned: float) -> str:

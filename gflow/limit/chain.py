@@ -11,12 +11,12 @@ import numpy as np
 
 from gflow.limit.family import Stop, walked
 from gflow.limit.law.clocks import TOP, Clock, Left, PassiveStay, RaceClock, clock_of
-from gflow.limit.law.errors import rounding, slip
+from gflow.limit.law.errors import rounding, slipped
 from gflow.limit.law.exponents import frame_order, predicted_orders
 from gflow.limit.law.sectors import MixingUnknown
 from gflow.limit.orbit.inside import Inside, inside_spectrum
 from gflow.limit.orbit.large import growing, large_orbit
-from gflow.limit.orbit.modes import Modes, misfit, residual_modes
+from gflow.limit.orbit.modes import Modes, left_over, misfit, residual_modes
 from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.settling import DENSE_POLISH
 from gflow.limit.orbit.sizes import LARGE_CELLS, is_isotropic, is_large, shortage
@@ -188,9 +188,7 @@ class _Stage:
         error = rounding(saddles, left)
         if unique and met and A.size + B.size <= DENSE_POLISH and not is_large(self.problem):
             error += self.part.unit * completion_error(self.problem, A, B)
-        return error + sum(
-            slip(self.problem, each, self.part.unit, self.share) for each in (saddles[-1:] if unique else saddles)
-        )
+        return error + slipped(self.problem, saddles[-1:] if unique else saddles, self.part.unit, self.share)
 
     def orbit(self, saddle: Saddle, A: np.ndarray, B: np.ndarray) -> Connection:
         """Return the orbit that leaves a saddle with the factors A and B, in the component's unit.
@@ -217,7 +215,7 @@ class _Stage:
         """Return why the chain ends at ``saddle``, or None; ``memory`` is the exponent of the error inside."""
         k = saddle.rank
         if saddle.escape_rate == 0.0:
-            return TraversalStatus.CONVERGED, f"the residual vanished at rank {k}"
+            return self.vanished(saddle)
         met = k >= min(self.problem.shape) and saddle.assumption_2 is None and self.is_nearly_met(saddle)
         if k == self.width and saddle.assumption_2 is not True and not met:
             where = f"the width {k} of the model is used up at loss {saddle.loss:.6g}"
@@ -242,6 +240,17 @@ class _Stage:
         if not self.greedy and memory <= saddle.inside_rate * (saddle.plateau_time or 0.0):
             return TraversalStatus.UNDECIDED, f"at rank {k} an escape inside the manifold comes first"
         return None
+
+    def vanished(self, saddle: Saddle) -> Stop:
+        """Return how a chain ends where the data are met: what is left of them must be rounding, or no mode be free."""
+        k, left = (
+            saddle.rank,
+            left_over(self.problem, *(each / np.sqrt(self.part.unit) for each in (saddle.A, saddle.B))),
+        )
+        if left == 0.0 or k == min(self.width, *self.part.shape):
+            return TraversalStatus.CONVERGED, f"the residual vanished at rank {k}"
+        said = f"{left:.1e} of max|M| is left of the residual at rank {k}, above rounding errors"
+        return TraversalStatus.UNDECIDED, f"{said}: where it leads is not followed (with rank={k} the limit is known)"
 
     def is_nearly_met(self, saddle: Saddle) -> bool:
         """Return whether the data are met but for what Newton steps in soft directions leave."""

@@ -21,6 +21,7 @@ from gflow.limit.family import Stop, Stopped, walked
 from gflow.limit.law.deep_inside import first_mode, require_any_order
 from gflow.limit.law.deep_times import along_orbit
 from gflow.limit.law.deep_ways import Way, way
+from gflow.limit.law.sectors import DEPENDENT
 from gflow.limit.orbit.deep_arrivals import NO_MINIMUM, Arrival, DeepOrbits, Launch
 from gflow.limit.orbit.deep_orbits import (
     EIGENBASIS_DIM,
@@ -47,6 +48,8 @@ INSIDE = 1e-6
 """The first step along a growing mode inside; the error is of the order of its square."""
 ZERO = 1e-10
 """Eigenvalues inside up to this, relative to the largest, are zero; beyond ``SOFT_CURVATURE`` they are not."""
+LEFT = 1e-11
+"""Residuals of a completion below this, relative to the largest entry, are rounding; the ends of chains leave 1e-13."""
 ROUNDED_TIME = 1e-9
 """Relative error of a blow-up time by itself."""
 
@@ -55,13 +58,19 @@ def deep_limit(problem: EntryProblem, model: Factorization, start: np.ndarray | 
     """Return the limit alpha -> 0 of a model W1 ... WL with L >= 3, with the plateau times of a start theta_0."""
     family = DeepFactors(problem, model, start, use)
     walk = walked(family)
-    limit, end, seen = walk.converged, walk.saddles[-1], without_weights(problem)
+    end, seen, status, reason = walk.saddles[-1], without_weights(problem), walk.status, walk.reason
+    if walk.converged and start is not None and (rank := rank_of(model, start)) < end.rank:
+        status, reason = (
+            TraversalStatus.UNDECIDED,
+            f"a layer of the start has rank {rank}, other limits {end.rank}",
+        )
+    limit = status == TraversalStatus.CONVERGED
     return DeepTraversal(
         shape=problem.shape,
         width=model.rank,
         depth=model.depth,
-        status=walk.status,
-        reason=walk.reason,
+        status=status,
+        reason=reason,
         saddles=walk.saddles,
         end=end.matrix if limit else None,
         reflections=tuple(family.signs) if limit else (),
@@ -74,6 +83,12 @@ def deep_limit(problem: EntryProblem, model: Factorization, start: np.ndarray | 
         row_names=seen.row_names,
         column_names=seen.column_names,
     )
+
+
+def rank_of(model: Factorization, start: np.ndarray) -> int:
+    """Return the least rank of a layer of a start: no W on the way has a larger one."""
+    layers = model.factors(start)
+    return min(int(np.linalg.matrix_rank(each, DEPENDENT * float(np.linalg.norm(each)))) for each in layers)
 
 
 class DeepFactors:
@@ -130,6 +145,11 @@ class DeepFactors:
         met = last.loss / self.unit / self.unit <= ZERO_LOSS
         if not met and last.rank >= min(self.problem.shape):
             return TraversalStatus.UNDECIDED, f"{NO_MINIMUM} of rank {last.rank}, which would meet the data"
+        W = last.matrix / self.unit
+        left = float(np.abs(without_weights(self.problem).residual(W)).max())
+        if met and last.rank < min(self.width, *W.shape) and left > LEFT * max(1.0, float(np.abs(W).max())):
+            said = f"{left:.1e} of max|M| is left of the residual at rank {last.rank}, above rounding errors"
+            return TraversalStatus.UNDECIDED, f"{said}: where it leads is not followed"
         reason = "the data are met" if met else f"a minimum of rank {last.rank} at the full width"
         return TraversalStatus.CONVERGED, reason
 

@@ -20,11 +20,12 @@ from gflow.flow import Trajectory
 from gflow.limit.finite import Crossed, Departure, FiniteEnd, Stage, Unknown, Walk, elements
 from gflow.limit.law.clocks import RaceClock
 from gflow.limit.law.sectors import MixingUnknown
-from gflow.limit.orbit.growth import FAR_GROWTH
+from gflow.limit.orbit.growth import FAR_GROWTH, HIDDEN, hides
+from gflow.limit.orbit.modes import errors_at
 from gflow.limit.orbit.orbits import Ending
 from gflow.limit.orbit.uniqueness import locally_unique
 from gflow.limit.records import TraversalStatus
-from gflow.problems import EntryProblem
+from gflow.problems import EntryProblem, without_weights
 
 NEAR = 70.0, 140.0
 """Values of log(1/alpha) within reach, alpha = 1e-30 and 1e-61: what is said of the limit must be seen there too."""
@@ -64,19 +65,22 @@ def beyond(stage: Stage, first: Departure, last: Departure) -> Beyond:
     said = f"from rank {rank}: {reached.reason}"
     if reached.ending == Ending.UNDECIDED:
         return Beyond(TraversalStatus.UNDECIDED, said)
+    seen = without_weights(stage.problem)
+    if reached.path is not None and hides(errors_at(seen, *reached.model.factors(reached.path.final)), seen.targets):
+        return Beyond(TraversalStatus.UNDECIDED, f"{said}; {HIDDEN}")
     if stage.greedy or reached.model.rank >= stage.width:
         return Beyond(TraversalStatus.DIVERGING, said)
     if not isinstance(last.clock, RaceClock) or last.clock.accuracy is not None:
         return Beyond(TraversalStatus.UNDECIDED, f"{said}; what else grows on the way is not followed here")
-    seen = Crossed()
+    found = Crossed()
     try:
-        ends = [ending(stage, first, log, seen) for log in NEAR]
-        ends += [ending(stage, last, log, seen) for log in far(last, seen)]
+        ends = [ending(stage, first, log, found) for log in NEAR]
+        ends += [ending(stage, last, log, found) for log in far(last, found)]
     except (MixingUnknown, Unknown) as unknown:
         return Beyond(TraversalStatus.UNDECIDED, f"{said}; other modes grow on the way, where to is open: {unknown}")
-    found = judged(stage.problem, said, ends)
-    if found.factors is None or not stage.use.tight:
-        return found
+    judgement = judged(stage.problem, said, ends)
+    if judgement.factors is None or not stage.use.tight:
+        return judgement
     return Beyond(TraversalStatus.UNDECIDED, f"{said}; it comes back, but its inner directions are not followed")
 
 

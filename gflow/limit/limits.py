@@ -165,13 +165,15 @@ def saddle_to_saddle(
     parts = graphs.coupling_components
     tight = theta is not None and len(parts) > 1
     use = Settings(rtol, simple_tol, norm_limit, max_evaluations, tight, compiled)
-    chains = [chain(problem, i, c.rows, c.columns, model.rank, use) for i, c in enumerate(parts)]
-    if theta is not None:
+    if theta is None:
+        chains = [chain(problem, i, c.rows, c.columns, model.rank, use) for i, c in enumerate(parts)]
+    else:
         A, B = model.factors(theta)
-        for i, c in enumerate(parts):
-            if chains[i].status == TraversalStatus.DEGENERATE:
-                own = np.concatenate([A[list(c.rows)], B[:, list(c.columns)].T])
-                chains[i] = chain_from(problem, i, c.rows, c.columns, model.rank, use, own)
+        starts = [np.concatenate([A[list(c.rows)], B[:, list(c.columns)].T]) for c in parts]
+        chains = [
+            chain_from(problem, i, c.rows, c.columns, model.rank, use, own)
+            for i, (c, own) in enumerate(zip(parts, starts, strict=True))
+        ]
     return _combined(problem, graphs, model, tuple(chains), theta, simple_tol)
 
 

@@ -26,6 +26,8 @@ from gflow.problems import MatrixSensing, as_sensing
 
 SMALL_LOSS = 1e-7
 """A minimum whose loss is below this fraction of that at the origin cannot be told from one at infinity."""
+RESTING = 1e-12
+"""Rates up to this fraction of the first slope are rounding where X has the size of the data; ends leave 1e-15."""
 ORBIT_BUDGET = 200_000
 
 
@@ -90,6 +92,7 @@ class SymmetricFactors:
     def __init__(self, problem: MatrixSensing, width: int, gap_tol: float, rtol: float, max_evaluations: int) -> None:
         self.problem, self.unit, self.width = problem.normalized, problem.unit, width
         self.gap_tol, self.limits = gap_tol, {"rtol": rtol, "max_evaluations": max_evaluations}
+        self.rounding = RESTING * 2.0 * float(np.linalg.norm(self.problem.gradient(np.zeros(problem.shape)), 2))
 
     def origin(self) -> np.ndarray:
         """Return U without columns."""
@@ -114,7 +117,8 @@ class SymmetricFactors:
     def stop(self, saddles: Sequence[SymmetricSaddle]) -> Stop | None:
         """Return how the walk ends at the last saddle, or None if it goes on."""
         saddle, first = saddles[-1], saddles[0].escape_rate
-        if saddle.loss <= ZERO_LOSS * self.unit**2:
+        quiet = self.rounding * max(self.unit, float(np.abs(saddle.matrix).max()))
+        if saddle.loss <= ZERO_LOSS * self.unit**2 and (saddle.escape_rate <= quiet or saddle.rank >= self.width):
             return TraversalStatus.CONVERGED, "the data are met"
         if saddle.inside_rate > self.gap_tol * first and saddle.rank:
             return TraversalStatus.DEGENERATE, (
@@ -124,10 +128,13 @@ class SymmetricFactors:
             return TraversalStatus.UNDECIDED, (
                 f"the loss fell to {saddle.loss:.3g} without vanishing: its infimum may be met at infinity only"
             )
-        if saddle.escape_rate <= self.gap_tol * first:
+        if saddle.escape_rate <= quiet:
             return TraversalStatus.CONVERGED, f"a minimum over X >= 0 of loss {saddle.loss:.6g}"
         if saddle.rank >= self.width:
             return TraversalStatus.CONVERGED, f"a critical point of loss {saddle.loss:.6g} at the full width"
+        if saddle.escape_rate <= self.gap_tol * first:
+            said = f"a mode grows at {saddle.escape_rate / first:.1e} of the first rate, above rounding errors"
+            return TraversalStatus.UNDECIDED, f"at rank {saddle.rank} {said}, and is not followed"
         if saddle.gap <= self.gap_tol * first:
             reason = f"the top eigenvalue of -G is repeated at the saddle of rank {saddle.rank}"
             return TraversalStatus.DEGENERATE, reason

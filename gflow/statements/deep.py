@@ -17,6 +17,7 @@ import gflow
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
 from gflow.statements.given import number_of_factors
+from gflow.statements.hypotheses import TOO_FEW
 from gflow.statements.statement import Answer, Hypothesis, Statement
 
 OURS = "docs/develop/mathematics.md, section 12"
@@ -82,6 +83,8 @@ def rank(given: Evidence) -> Claim:
         assert bracket is not None
         if not bracket.closed and found.rank is not None and found.rank > bracket.lower:
             return Claim.undecided(RANK.id, RANK.title, f"the bracket of the minimum rank is open; {text}", found.rank)
+        if found.rank is not None and found.rank < bracket.lower:
+            return Claim.undecided(RANK.id, RANK.title, f"{TOO_FEW}; {text}", found.rank)
         return Claim.bounded(RANK.id, RANK.title, found.rank, bracket.lower, bracket.lower, reason=text)
 
     text = f"rank {found.rank}" + ("" if bracket is None else f", minimum {bracket.lower} to {bracket.upper}")

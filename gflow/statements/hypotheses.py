@@ -41,6 +41,9 @@ LEAST_RANK = r"\operatorname{rank} \lim_{\alpha \to 0} W_\infty = \min_{P \circ 
 LEAST_NORM = r"\|\lim_{\alpha \to 0} W_\infty\|_* = \min_{P \circ (W - M) = 0} \|W\|_*"
 """What several theorems say of the limit, in TeX."""
 
+TOO_FEW = "no completion has so few singular values: others are too small to be counted"
+"""What is said of a rank below the certified minimum, which no limit that meets the data has."""
+
 FULL_RANK_START = Hypothesis("full-rank W_0", "W_0 = A_0 B_0 has full rank min(d1, d2)", _full_rank)
 LIMIT_EXISTS = Hypothesis("limit exists", "lim W_inf(alpha) exists as alpha -> 0", _exists)
 INTERPOLATES = Hypothesis("limit interpolates", "the limit meets the data", _interpolates)

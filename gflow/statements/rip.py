@@ -10,7 +10,7 @@ import numpy as np
 
 from gflow.statements.claims import Claim
 from gflow.statements.evidence import Evidence
-from gflow.statements.hypotheses import INTERPOLATES, LEAST_RANK, LIMIT_EXISTS, ranks
+from gflow.statements.hypotheses import INTERPOLATES, LEAST_RANK, LIMIT_EXISTS, TOO_FEW, ranks
 from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "rip"
@@ -44,6 +44,8 @@ def _conclusion(given: Evidence, text: str) -> Claim:
     ends = given.bracket
     if ends is None or not ends.closed or (given.faint and given.rank != ends.lower):
         return Claim.undecided(ID, TITLE, text, given.rank)
+    if given.rank is not None and given.rank < ends.lower:
+        return Claim.undecided(ID, TITLE, f"{TOO_FEW}; {text}", given.rank)
     return Claim.bounded(ID, TITLE, given.rank, ends.lower, ends.upper, reason=text)
 
 

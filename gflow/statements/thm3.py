@@ -14,7 +14,7 @@ from __future__ import annotations
 from gflow.statements import mixing, thm3_premise
 from gflow.statements.claims import Claim, Verdict
 from gflow.statements.evidence import Evidence
-from gflow.statements.hypotheses import FULL_RANK_START, INTERPOLATES, LEAST_RANK, LIMIT_EXISTS, ranks
+from gflow.statements.hypotheses import FULL_RANK_START, INTERPOLATES, LEAST_RANK, LIMIT_EXISTS, TOO_FEW, ranks
 from gflow.statements.statement import Answer, Hypothesis, Statement
 
 ID = "thm3"
@@ -51,6 +51,8 @@ def _conclusion(given: Evidence, text: str) -> Claim:
     reason = f"{text}; lower end: {ends.lower_reason}; upper end: {ends.upper_reason}"
     if rank is not None and rank > ends.lower and not (ends.closed or (ends.certified and rank > ends.upper)):
         return Claim.undecided(ID, TITLE, f"the bracket of the minimum rank is open; {reason}", rank)
+    if rank is not None and rank < ends.lower:
+        return Claim.undecided(ID, TITLE, f"{TOO_FEW}; {reason}", rank)
     if rank is not None and rank > ends.lower and given.faint:
         return Claim.undecided(ID, TITLE, f"singular values up to 1e-6 of the largest are counted; {reason}", rank)
     return Claim.bounded(ID, TITLE, rank, ends.lower, ends.upper if ends.closed else ends.lower, reason=reason)

@@ -15,7 +15,7 @@ from gflow.limit.law.exponents import NO_MODE, fallen, landed, orientation, turn
 from gflow.limit.law.passive import propagated
 from gflow.limit.law.race import Passive
 from gflow.limit.law.rigid import is_rigid
-from gflow.limit.law.sectors import MixingUnknown
+from gflow.limit.law.sectors import DEPENDENT, MixingUnknown
 from gflow.limit.law.together import escape, hides_unequal_rates, unfed
 from gflow.limit.orbit.fine import fine_orbit
 from gflow.limit.orbit.krylov import leading_triples
@@ -187,11 +187,14 @@ class RankClock:
     """The order of the singular values: where all modes mix, the top pair escapes.
 
     ``checked`` chains raise ``MixingUnknown`` where they are seen not to mix: by the subspaces that an orbit keeps
-    apart; large data with a possible symmetry by those of their fastest modes.
+    apart; large data with a possible symmetry by those of their fastest modes. So they do where a given ``start``,
+    (d1 + d2, r), does not reach the fastest modes of the origin in inner directions of their own.
     """
 
-    def __init__(self, problem: EntryProblem, width: int, *, checked: bool = True) -> None:
-        self.problem, self.width, self.rank, self.checked = problem, width, 0, checked
+    def __init__(
+        self, problem: EntryProblem, width: int, *, checked: bool = True, start: np.ndarray | None = None
+    ) -> None:
+        self.problem, self.width, self.rank, self.checked, self.start = problem, width, 0, checked, start
         self.exponents, self.sign = np.ones(self.tracked), 0.0
 
     @property
@@ -207,6 +210,10 @@ class RankClock:
 
     def stay(self, modes: Modes, A: np.ndarray, B: np.ndarray) -> PassiveStay | None:
         """Return the stay at a saddle with a residual; None where no mode grows in a free direction."""
+        if self.start is not None and not self.rank:
+            reached = growing_modes(self.problem, A, B)[:, : min(FOLLOWED_MODES, self.width)].T @ self.start
+            if np.linalg.matrix_rank(reached, DEPENDENT * float(np.linalg.norm(self.start))) < len(reached):
+                raise MixingUnknown("a mode that grows is not reached by the start")
         before, self.sign = self.sign, orientation(self.problem, A, B, self.width)
         self.exponents, self.sigma = turned(self.exponents, before, self.sign), modes.sigma
         if self.checked and not self.mixing:
@@ -252,7 +259,7 @@ def clock_of(
 ) -> RaceClock | RankClock:
     """Return what tells which mode escapes: a race of all modes, or the order of the singular values."""
     if greedy or sum(problem.shape) > LARGEST_BY_MODE:
-        return RankClock(problem, width, checked=not greedy)
+        return RankClock(problem, width, checked=not greedy, start=start)
     if start is not None:
         return RaceClock(problem, start, together=True, accuracy=accuracy)
     return RaceClock(problem, np.random.default_rng(0).standard_normal((sum(problem.shape), width)))

@@ -16,6 +16,9 @@ from gflow.problems import EntryProblem
 SOFTEST = FLAT**-0.5
 """Amplification of rounding in the softest directions that are told from flat ones."""
 
+LARGEST_SLIP = 3e-5
+"""Errors of saddles passed, in the component's unit, which the orbits from there enlarge beyond what is said."""
+
 
 def largest_entry(saddle: Saddle) -> float:
     """Return max|A B|, or a bound of it for large components."""
@@ -59,3 +62,13 @@ def slip(problem: EntryProblem, saddle: Saddle, unit: float, share: float) -> fl
     slope, size = float(np.linalg.norm(Objective.of(problem, model).gradient(theta))), float(np.linalg.norm(theta))
     slope = max(slope, EPS * saddle.curvature / time * size)
     return largest_entry(saddle) * 2.0 * slope / (saddle.mu / time * size)
+
+
+def slipped(problem: EntryProblem, saddles: list[Saddle], unit: float, share: float) -> float:
+    """Return the sum of the slips of saddles of which the end remembers all, infinite where an orbit enlarges them.
+
+    So it may where one of them is large or, in directions that cannot be told from flat ones, not known.
+    """
+    *passed, last = (slip(problem, each, unit, share) for each in saddles)
+    soft = any(each.rank > 0 and each.flat is None for each in saddles[:-1])
+    return np.inf if soft or max(passed, default=0.0) > LARGEST_SLIP * unit else sum(passed) + last

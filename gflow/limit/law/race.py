@@ -17,7 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from gflow.limit.law.elements import Leak, Runner, Sector, paired
-from gflow.limit.law.sectors import TOGETHER, MixingUnknown, is_seen, modes_in, off_active, residual_flow
+from gflow.limit.law.sectors import (
+    APART,
+    DEPENDENT,
+    TOGETHER,
+    MixingUnknown,
+    is_seen,
+    modes_in,
+    off_active,
+    residual_flow,
+)
 from gflow.problems import EntryProblem
 
 TIED = 1e-11
@@ -153,10 +162,19 @@ class Passive:
         return found
 
     def original(self, rates: np.ndarray, modes: np.ndarray) -> list[Runner]:
-        """Return modes at the origin, each with its own part of the start."""
+        """Return modes at the origin, each with its own part of the start; of some there may be none.
+
+        Raises ``MixingUnknown`` where a part cannot be told from rounding.
+        """
+        parts = self.start.T @ modes
+        sizes = np.linalg.norm(parts, axis=0)
+        whole = float(np.linalg.norm(self.start))
+        reached = sizes > APART * whole
+        if (sizes[reached & (rates > 0.0)] <= DEPENDENT * whole).any():
+            raise MixingUnknown("whether the start reaches a mode cannot be told from rounding errors")
         return [
-            Runner(float(rate), 1.0, 0.0, 0.0, mode, mode, self.start.T @ mode, i)
-            for i, (rate, mode) in enumerate(zip(rates, modes.T, strict=True))
+            Runner(float(rates[i]), 1.0, 0.0, 0.0, modes[:, i], modes[:, i], parts[:, i], int(i))
+            for i in np.flatnonzero(reached)
         ]
 
 

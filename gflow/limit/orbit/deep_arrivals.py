@@ -13,13 +13,13 @@ from gflow.critical.points import stationary_point
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.limit.family import Stopped
 from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, orbit
-from gflow.limit.orbit.growth import grows, growth, peak_time
+from gflow.limit.orbit.growth import HIDDEN, grows, growth, hides, peak_time
 from gflow.limit.records import TraversalStatus
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import EPS
-from gflow.problems import EntryProblem
+from gflow.problems import EntryProblem, without_weights
 
 FINER_BY = 3.0
 """How much smaller the first step is, and its fourth power the tolerance, of a second orbit where the end remembers."""
@@ -74,6 +74,9 @@ class DeepOrbits:
             raise Stopped(TraversalStatus.UNDECIDED, f"{where}: {failure}") from failure
         reached = f"{where}: |theta| is {np.linalg.norm(path.final):.3g} at t = {path.times[-1]:.3g}, in the unit"
         if power := power_of_growth(path, model.depth):
+            seen = without_weights(self.problem)
+            if hides(seen.measure(seen.residual(model.output(path.final))), seen.targets):
+                raise Stopped(TraversalStatus.UNDECIDED, f"{reached}; {HIDDEN}")
             raise Stopped(TraversalStatus.DIVERGING, f"{reached}, and grows as t^{power:.2f}")
         if path.status not in (Status.HORIZON, Status.ROUNDOFF, Status.CONVERGED):
             raise Stopped(TraversalStatus.UNDECIDED, f"{reached}: {path.message}")

@@ -18,6 +18,9 @@ FAR_SLOPE, LATE_SLOPE = 1e-5, 1e-8
 """An orbit arrives exponentially if its distance from the end fell along with the slope, between these fractions of
 the peak of the slope, but for ``STRAGGLE``."""
 STRAGGLE = 10.0
+SMALL_ENTRY = 1e-2
+"""Entries below this, relative to the largest, may be too small to be seen on the way to infinity."""
+HIDDEN = "it cannot be told yet whether a small entry of the data is zero, which decides whether there is an end"
 ASKED_FROM = 20.0
 """An orbit is asked whether it runs to infinity from this size on, relative to the saddle before."""
 
@@ -51,6 +54,15 @@ def growth(times: Any, states: Any, until: float = 1.0) -> float:
         return 0.0
     sizes = np.log([np.linalg.norm(states[early]), np.linalg.norm(states[last])])
     return float((sizes[1] - sizes[0]) / np.log(times[last] / times[early]))
+
+
+def hides(errors: np.ndarray, targets: np.ndarray) -> bool:
+    """Return whether a run to infinity is farther from a small entry, but not zero, than this is large; max|M| is 1.
+
+    So far it is the run of data with a zero there, and where these have no completion the others have one far away.
+    """
+    left, sizes = np.abs(errors), np.abs(targets)
+    return bool(((sizes > 0.0) & (sizes <= left) & (left < SMALL_ENTRY)).any())
 
 
 class Growth:

@@ -10,7 +10,7 @@ import numpy as np
 from gflow.critical import NotConverged, find_critical_point
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.limit.family import Stopped
-from gflow.limit.orbit.growth import FAR_GROWTH, Growth, grows, growth, peak_time
+from gflow.limit.orbit.growth import FAR_GROWTH, HIDDEN, Growth, grows, growth, hides, peak_time
 from gflow.limit.orbit.polish import rest_ahead
 from gflow.limit.orbit.settling import FLAT
 from gflow.limit.records import TraversalStatus
@@ -74,6 +74,9 @@ def far_away(problem: MatrixSensing, objective: Objective, path: Trajectory, whe
     if not alone and growth_rate(problem, path.final) * time > 1.0:
         said = "other modes grow on the way, and are not followed from there"
         return Stopped(TraversalStatus.UNDECIDED, f"{reason}; {said}")
+    U = path.final.reshape(problem.shape[0], -1)
+    if hides(problem.misfit(U @ U.T), problem.targets):
+        return Stopped(TraversalStatus.UNDECIDED, f"{reason}; {HIDDEN}")
     power = growth(path.times, path.states)
     return Stopped(TraversalStatus.DIVERGING, f"{reason}; it grows as t^{power:.2f}, and no minimum is found ahead")
 
