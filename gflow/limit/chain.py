@@ -21,7 +21,7 @@ from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.settling import DENSE_POLISH
 from gflow.limit.orbit.sizes import LARGE_CELLS, is_isotropic, is_large, shortage
 from gflow.limit.orbit.stages import orbit
-from gflow.limit.orbit.uniqueness import completion_error, locally_unique
+from gflow.limit.orbit.uniqueness import completion_error, is_fitted, locally_unique
 from gflow.limit.pairs import FactorPairs
 from gflow.limit.records import Chain, Saddle, TraversalStatus
 from gflow.limit.settings import Settings
@@ -242,15 +242,14 @@ class _Stage:
         return None
 
     def vanished(self, saddle: Saddle) -> Stop:
-        """Return how a chain ends where the data are met: what is left of them must be rounding, or no mode be free."""
-        k, left = (
-            saddle.rank,
-            left_over(self.problem, *(each / np.sqrt(self.part.unit) for each in (saddle.A, saddle.B))),
-        )
-        if left == 0.0 or k == min(self.width, *self.part.shape):
+        """Return how a chain ends where the data are met: beyond rounding, something is left of a best fit alone."""
+        k, problem = saddle.rank, self.problem
+        A, B = saddle.A / np.sqrt(self.part.unit), saddle.B / np.sqrt(self.part.unit)
+        left, fit = left_over(problem, A, B), k == self.width < min(problem.shape) and not is_large(problem)
+        if left == 0.0 or (fit and A.size + B.size <= DENSE_POLISH and is_fitted(problem, A, B)):
             return TraversalStatus.CONVERGED, f"the residual vanished at rank {k}"
         said = f"{left:.1e} of max|M| is left of the residual at rank {k}, above rounding errors"
-        return TraversalStatus.UNDECIDED, f"{said}: where it leads is not followed (with rank={k} the limit is known)"
+        return TraversalStatus.UNDECIDED, f"{said}: where it leads is not followed"
 
     def is_nearly_met(self, saddle: Saddle) -> bool:
         """Return whether the data are met but for what Newton steps in soft directions leave."""

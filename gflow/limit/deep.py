@@ -147,7 +147,7 @@ class DeepFactors:
             return TraversalStatus.UNDECIDED, f"{NO_MINIMUM} of rank {last.rank}, which would meet the data"
         W = last.matrix / self.unit
         left = float(np.abs(without_weights(self.problem).residual(W)).max())
-        if met and last.rank < min(self.width, *W.shape) and left > LEFT * max(1.0, float(np.abs(W).max())):
+        if met and left > LEFT * max(1.0, float(np.abs(W).max())):
             said = f"{left:.1e} of max|M| is left of the residual at rank {last.rank}, above rounding errors"
             return TraversalStatus.UNDECIDED, f"{said}: where it leads is not followed"
         reason = "the data are met" if met else f"a minimum of rank {last.rank} at the full width"

@@ -96,10 +96,11 @@ def saddle_to_saddle(
     problem : MatrixCompletion or WeightedCompletion
         With weights, residuals are weighted everywhere, and components have no more than 20000 entries.
     start : (dim,) array, optional
-        theta_0 for ``Factorization(problem.shape, rank, depth)``. Only its directions matter. Without it the entries
-        that depend on it are given by their law. Where the residual at a saddle has equal singular values (circulant
-        data), their modes escape together, and the start decides where to, also within a component: with it, this
-        limit is followed; without it the traversal is ``degenerate``.
+        theta_0 for ``Factorization(problem.shape, rank, depth)``. Only its directions matter, and which modes it
+        reaches: symmetric starts, and those within an Omega_k, have limits of their own, or none is told. Without it
+        the entries that depend on it are given by their law. Where the residual at a saddle has equal singular values
+        (circulant data), their modes escape together, and the start decides where to, also within a component: with
+        it, this limit is followed; without it the traversal is ``degenerate``.
     rng : numpy.random.Generator, optional
         Draws theta_0 where no start is given: the same as ``start=model.random(rng)``.
     rank : int, optional

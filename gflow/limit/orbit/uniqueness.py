@@ -53,6 +53,8 @@ def locally_unique(problem: EntryProblem, A: np.ndarray, B: np.ndarray, *, rank_
     return None if 1e-3 * rank_tol <= ratio <= rank_tol else ratio > rank_tol
 
 
+FITTED = 1e-3
+"""Share of the residual of a best fit that a Newton step may still seem to remove."""
 MET = 4.0
 """Rounding errors of an observed product, in units of that of its terms, at which an entry counts as met."""
 
@@ -117,6 +119,14 @@ def completed(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> tuple[np.n
     near, next_to = model.factors(theta + step)
     nearer = float(np.abs(problem.measure(problem.residual(near @ next_to))).max()) < float(np.abs(left).max())
     return (near, next_to) if nearer else (A, B)
+
+
+def is_fitted(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> bool:
+    """Return whether no small change of the factors meets the data better: what is left of them is their own."""
+    problem, model = without_weights(problem), Factorization(problem.shape, A.shape[1])
+    left, J = problem.measure(problem.residual(A @ B)), problem.measure(model.jacobian(model.theta(A, B)))
+    better = J @ np.linalg.lstsq(J, -left, rcond=EPS * model.dim)[0]
+    return float(np.linalg.norm(better)) <= FITTED * float(np.linalg.norm(left))
 
 
 def _lengths(A: np.ndarray) -> np.ndarray:
