@@ -126,3 +126,17 @@ def test_wrong_weights_are_told() -> None:
         gflow.WeightedCompletion.repeated([0, 2], [0, 0], [1.0, 2.0], (2, 2))
     with pytest.raises(ValueError, match="lists of equal length"):
         gflow.WeightedCompletion.repeated([0, 1.5], [0, 0], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int32", "uint64"])
+def test_repeated_entries_have_their_places_whatever_the_type_of_the_numbers(kind: str) -> None:
+    far = min(99_999, int(np.iinfo(kind).max))
+    rows, columns = np.array([far, 1, far], dtype=kind), np.array([far - 1, 1, far - 1], dtype=kind)
+    found = gflow.WeightedCompletion.repeated(rows, columns, np.array([1.0, 2.0, 3.0]))
+    assert (found.rows.tolist(), found.columns.tolist()) == ([1, far], [1, far - 1])
+    assert found.means.targets.tolist() == [2.0, 2.0] and found.weights.tolist() == [1.0, 2.0]
+
+
+def test_the_mean_of_the_largest_doubles_is_one() -> None:
+    found = gflow.WeightedCompletion.repeated([0, 0, 0], [0, 0, 1], [1.5e308, 1.5e308, -1e308])
+    np.testing.assert_allclose(found.means.targets, [1.5e308, -1e308], rtol=1e-15)

@@ -286,8 +286,8 @@ def test_a_scheduler_that_does_not_answer_or_has_no_workers_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(workers, "CONNECT_SECONDS", 1)
-    with closing(socket.socket()) as unused:
+    with monkeypatch.context() as hurried, closing(socket.socket()) as unused:
+        hurried.setattr(workers, "CONNECT_SECONDS", 1)
         unused.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
         for wrong in (address, "nonsense", "tcp://127.0.0.1:x", "tcp://"):

@@ -77,9 +77,11 @@ class WeightedCompletion:
         """
         from scipy import sparse
 
-        at, seen = (np.asarray(rows), np.asarray(columns)), np.asarray(values, dtype=float)
+        at: tuple[Any, ...] = (np.asarray(rows), np.asarray(columns))
+        seen = np.asarray(values, dtype=float)
         if not all(index.shape == seen.shape == (seen.size,) and index.dtype.kind in "iu" for index in at):
             raise ValueError("rows, columns and values must be lists of equal length, the first two of integers")
+        at = tuple(index.astype(np.int64) for index in at)  # of a shorter type, numbers of cells would overflow
         bad = np.flatnonzero(~np.isfinite(seen))
         if bad.size:
             raise ValueError(f"values must be finite; value {bad[0] + 1} is {seen[bad[0]]}")
@@ -87,10 +89,12 @@ class WeightedCompletion:
         if any(index.size and not 0 <= index.min() <= index.max() < d for index, d in zip(at, size, strict=True)):
             raise ValueError(f"rows and columns must be those of a {size[0]} x {size[1]} matrix, counted from 0")
         cells, place, counts = np.unique(at[0] * size[1] + at[1], return_inverse=True, return_counts=True)
-        means = np.bincount(place, seen, len(cells)) / counts
+        scale = float(np.abs(seen).max(initial=0.0)) or 1.0  # sums of what a double holds need not be held by one
+        means = scale * (np.bincount(place, seen / scale, len(cells)) / counts)
         where = cells // size[1], cells % size[1]
         matrix = MatrixCompletion(sparse.coo_array((means, where), shape=size))
-        return cls._of(matrix, counts.astype(float), float(np.mean((seen - means[place]) ** 2)))
+        with np.errstate(over="ignore"):
+            return cls._of(matrix, counts.astype(float), float(np.mean((seen - means[place]) ** 2)))
 
     @classmethod
     def _of(cls, means: MatrixCompletion, weights: np.ndarray, spread: float) -> WeightedCompletion:
