@@ -137,6 +137,6 @@ def test_repeated_entries_have_their_places_whatever_the_type_of_the_numbers(kin
     assert found.means.targets.tolist() == [2.0, 2.0] and found.weights.tolist() == [1.0, 2.0]
 
 
-def test_the_mean_of_the_largest_doubles_is_one() -> None:
-    found = gflow.WeightedCompletion.repeated([0, 0, 0], [0, 0, 1], [1.5e308, 1.5e308, -1e308])
-    np.testing.assert_allclose(found.means.targets, [1.5e308, -1e308], rtol=1e-15)
+def test_repeated_entries_that_are_too_large_are_told_as_they_are() -> None:
+    with pytest.raises(ValueError, match=r"max\|M\| must lie in \[1e-150, 1e150\]; it is 1.5e\+308"):
+        gflow.WeightedCompletion.repeated([0, 0, 0], [0, 0, 1], [1.5e308, 1.5e308, -1e308])
