@@ -14,11 +14,15 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow.data import example
-from gflow.ensemble.compiled import CompiledEnd, compiled_end
+from gflow.ensemble.compiled import CompiledEnd, compiled_ends
 from gflow.fast import jit
-from gflow.fast.field import Entries, cholesky, entries_of, hessian, norm, solve, velocity
+from gflow.fast.abreast import PER_STEP, SHIFT, SQUARE, STEP, curvature, definite, factorise, solved, velocity
+from gflow.fast.field import cholesky, entries_of, hessian, norm, solve
+from gflow.fast.follow import Side, side_by_side
+from gflow.fast.lanes import LANES
+from gflow.fast.saddles import laid
 from gflow.fast.spectrum import orthogonal
-from gflow.fast.steps import STAGES, room, step, work
+from gflow.fast.steps import GAMMA, STAGES, explicit, rosenbrock
 from gflow.flow.rest import left
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +33,13 @@ USUAL |= {"max_evaluations": 200_000}
 def end_of(
     problem: gflow.MatrixCompletion, start: np.ndarray, rank: int | None = None, **changes: object
 ) -> CompiledEnd | None:
-    return compiled_end(problem, gflow.Factorization(problem.shape, rank), start, **(USUAL | changes))  # type: ignore
+    (end,) = compiled_ends(
+        [problem],
+        gflow.Factorization(problem.shape, rank),
+        start[None],
+        **(USUAL | changes),  # type: ignore[arg-type]
+    )
+    return end
 
 
 def random_problem(rng: np.random.Generator, shape: tuple[int, int], rank: int, n: int) -> gflow.MatrixCompletion:
@@ -39,22 +49,74 @@ def random_problem(rng: np.random.Generator, shape: tuple[int, int], rank: int, 
     return gflow.MatrixCompletion(M, observed.reshape(shape))
 
 
-@pytest.mark.parametrize(("shape", "rank"), [((4, 4), 4), ((3, 5), 3), ((5, 2), 1)])
+class OneLane:
+    """One flow in a lane, in the unit of its problem."""
+
+    def __init__(self, problem: gflow.MatrixCompletion, rank: int, Z: np.ndarray, lane: int = 3) -> None:
+        limits = dict.fromkeys(("rtol", "t_end", "loss_tol", "gradient_tol", "far", "doubt", "max_evaluations"), 1)
+        side: Side = side_by_side([problem], rank, Z.reshape(1, -1, rank), limits)
+        self.bank, self.lines, self.lane = side.bank, side.lines, lane
+        laid(side.bank, side.lines, side.data[0], side.records["weight"][0], np.tile(Z, (lane + 1, 1)))
+
+    def rows(self, first: int, count: int) -> np.ndarray:
+        return self.lines[first : first + count, self.lane]
+
+    def slope(self) -> np.ndarray:
+        velocity(self.bank, self.lines, self.bank.Z, self.bank.velocity)
+        return self.rows(self.bank.velocity, self.bank.size)
+
+    def hessian(self) -> np.ndarray:
+        curvature(self.bank, self.lines, self.bank.Z, 1.0)
+        return self.rows(self.bank.hessian, self.bank.size**2).reshape(self.bank.size, -1)
+
+    def step(self, h: float, implicit: int) -> np.ndarray:
+        single = self.bank.single
+        self.lines[single + STEP], self.lines[single + PER_STEP] = h, 1.0 / h
+        self.slope()
+        if implicit:
+            self.hessian()
+            self.lines[single + SHIFT] = 1.0 / (GAMMA * h)
+            rosenbrock(self.bank, self.lines)
+        else:
+            explicit(self.bank, self.lines)
+        return self.rows(self.bank.state, self.bank.size)
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((4, 4), 4), ((3, 5), 3), ((5, 2), 1), ((2, 3), 6)])
 def test_slope_and_hessian_are_those_of_the_objective(shape: tuple[int, int], rank: int) -> None:
     rng = np.random.default_rng(1)
     problem = random_problem(rng, shape, 2, shape[0] * shape[1] - 3)
     problem = problem.rescaled(1.5 / problem.size)
     model = gflow.Factorization(shape, rank)
     objective, theta = gflow.Objective.of(problem, model), model.random(rng)
-    entries, Z = entries_of(problem, rank), model.stacked(theta).ravel()
-    slope, H = np.empty(model.dim), np.empty((model.dim, model.dim))
-    drive = velocity(entries, Z, slope)
-    hessian(entries, Z, 1.0, H)
-    order = model.stacked(np.arange(model.dim)).ravel().astype(int)
-    assert drive == pytest.approx(2 / problem.n_observed * np.linalg.norm(problem.residual(model.output(theta))))
-    np.testing.assert_allclose(slope, -objective.gradient(theta)[order], rtol=1e-13, atol=1e-14)
-    expected = objective.hessian(theta)[np.ix_(order, order)]
+    lane, order = OneLane(problem, rank, model.stacked(theta).ravel()), model.stacked(np.arange(model.dim)).ravel()
+    expected = objective.hessian(theta)[np.ix_(order.astype(int), order.astype(int))]
+    np.testing.assert_allclose(lane.slope(), -objective.gradient(theta)[order.astype(int)], rtol=1e-13, atol=1e-14)
+    square = float(np.sum(problem.residual(model.output(theta)) ** 2))
+    assert lane.rows(lane.bank.single + SQUARE, 1)[0] == pytest.approx(square)
+    np.testing.assert_allclose(np.triu(lane.hessian()), np.triu(expected), rtol=1e-13, atol=1e-14)
+    H, entries = np.empty((model.dim, model.dim)), entries_of(problem, rank)
+    hessian(entries, model.stacked(theta).ravel(), 1.0, H)
     np.testing.assert_allclose(np.triu(H), np.triu(expected), rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((4, 4), 4), ((3, 5), 3), ((5, 2), 1), ((2, 3), 6)])
+def test_factors_of_shifted_hessians_solve_and_refuse_in_each_lane(shape: tuple[int, int], rank: int) -> None:
+    rng = np.random.default_rng(2)
+    problem = random_problem(rng, shape, 2, shape[0] * shape[1] - 1)
+    Z, dim = rng.standard_normal(sum(shape) * rank), sum(shape) * rank
+    lane = OneLane(problem, rank, Z, LANES - 1)
+    H = np.triu(lane.hessian())
+    H = H + np.triu(H, 1).T
+    lowest, x = float(np.linalg.eigvalsh(H)[0]), rng.standard_normal((dim, LANES))
+    shifts = np.array([0.5 - lowest, 2.0 - lowest, -lowest * (1 + 1e-6), -lowest * (1 - 1e-6), *4 * [9.0 - lowest]])
+    lane.lines[lane.bank.single + SHIFT] = shifts
+    lane.lines[lane.bank.state : lane.bank.state + dim] = H @ x + shifts * x
+    factorise(lane.bank, lane.lines)
+    solved(lane.bank, lane.lines, lane.bank.state)
+    assert [definite(lane.bank, lane.lines, k) for k in range(LANES)] == (shifts > -lowest).tolist()
+    good, found = shifts >= 0.5 - lowest, lane.lines[lane.bank.state : lane.bank.state + dim]
+    np.testing.assert_allclose(found[:, good], x[:, good], rtol=1e-9, atol=1e-11)
 
 
 def test_the_factorisation_solves_positive_systems_and_refuses_others() -> None:
@@ -73,64 +135,38 @@ def test_the_norm_survives_where_squares_underflow() -> None:
     assert norm(np.array([3e-200, 4e-200])) == pytest.approx(5e-200) and norm(np.zeros(2)) == 0.0
 
 
-@pytest.mark.parametrize(("implicit", "order"), [(0, 8), (1, 5)], ids=["explicit", "rosenbrock"])
-def test_a_step_has_the_order_of_its_method(implicit: int, order: int) -> None:
+@pytest.mark.parametrize(
+    ("implicit", "order", "counts"), [(0, 8, (1, 2, 4)), (1, 5, (4, 8, 16))], ids=["explicit", "rosenbrock"]
+)
+def test_a_step_has_the_order_of_its_method(implicit: int, order: int, counts: tuple[int, ...]) -> None:
     rng = np.random.default_rng(3)
-    entries = entries_of(random_problem(rng, (3, 3), 2, 8), 3)
-    Z, memory = rng.standard_normal(18), work(room(18))
+    problem, model = random_problem(rng, (3, 3), 2, 8), gflow.Factorization((3, 3), 3)
+    problem, Z = problem.rescaled(1.0 / problem.unit), rng.standard_normal(18)
 
     def after(h: float, count: int) -> np.ndarray:
-        state = Z.copy()
+        lane = OneLane(problem, 3, Z)
         for _ in range(count):
-            velocity(entries, state, memory.velocity)
-            hessian(entries, state, 1.0, memory.hessian)
-            step(entries, state, h, implicit, memory)
-            state[:] = memory.state
-        return state
+            lane.rows(lane.bank.Z, 18)[:] = lane.step(h, implicit)
+        return lane.rows(lane.bank.Z, 18)
 
     span = 0.4
-    exact = gflow.gradient_flow(_objective(entries), Z, rtol=1e-13, method="DOP853", t_end=span).final
-    errors = [np.linalg.norm(after(span / count, count) - exact) for count in (1, 2, 4)]
+    objective, start = gflow.Objective.of(problem, model), model.unstacked(Z.reshape(-1, 3))
+    end = gflow.gradient_flow(objective, start, rtol=1e-13, method="DOP853", t_end=span).final
+    errors = [np.linalg.norm(after(span / count, count) - model.stacked(end).ravel()) for count in counts]
     orders = np.log2(np.array(errors[:-1]) / errors[1:])
     assert orders[-1] == pytest.approx(order, abs=0.7), (errors, orders)
 
 
-def _objective(entries: Entries) -> gflow.Objective:
-    """Return the loss as a plain function of Z."""
-
-    def gradient(Z: np.ndarray) -> np.ndarray:
-        result = np.empty(Z.size)
-        velocity(entries, Z, result)
-        return -result
-
-    def matrix(Z: np.ndarray) -> np.ndarray:
-        H = np.empty((Z.size, Z.size))
-        hessian(entries, Z, 1.0, H)
-        return np.triu(H) + np.triu(H, 1).T
-
-    def value(Z: np.ndarray) -> float:
-        return 0.25 * entries.targets.size * velocity(entries, Z, np.empty(Z.size)) ** 2
-
-    return gflow.Objective(
-        dim=entries.size * entries.rank,
-        value=value,
-        gradient=gradient,
-        hvp=lambda Z, v: matrix(Z) @ v,
-        hessian=matrix,
-        lower_bound=0.0,
-    )
-
-
 def test_the_new_slope_is_left_for_the_next_step() -> None:
     rng = np.random.default_rng(4)
-    entries, memory, slope = entries_of(random_problem(rng, (3, 3), 2, 7), 2), work(room(12)), np.empty(12)
-    Z = rng.standard_normal(12)
-    velocity(entries, Z, memory.velocity)
-    hessian(entries, Z, 1.0, memory.hessian)
+    problem = random_problem(rng, (3, 3), 2, 7)
     for implicit in (0, 1):
-        result = step(entries, Z, 0.01, implicit, memory)
-        assert velocity(entries, memory.state, slope) == result[1]
-        np.testing.assert_array_equal(slope, memory.slopes[STAGES])
+        lane = OneLane(problem, 2, rng.standard_normal(12))
+        state = lane.step(0.01, implicit).copy()
+        slope, square = lane.rows(lane.bank.slopes + STAGES * 12, 12), lane.rows(lane.bank.single + SQUARE, 1)[0]
+        again = OneLane(problem, 2, state)
+        np.testing.assert_array_equal(again.slope(), slope)
+        assert again.rows(again.bank.single + SQUARE, 1)[0] == square
 
 
 @pytest.mark.parametrize("t", [0.5, 3.0, 9.0])
@@ -274,13 +310,13 @@ def test_without_numba_the_same_functions_run_as_they_are_written() -> None:
         "import sys; sys.modules['numba'] = None\n"
         "import numpy as np, gflow\n"
         "from gflow.fast import installed\n"
-        "from gflow.ensemble.compiled import compiled_end\n"
+        "from gflow.ensemble.compiled import compiled_ends\n"
         "assert not installed()\n"
         "problem = gflow.MatrixCompletion([[1.0, 2.0], [3.0, np.nan]])\n"
         "model = gflow.Factorization((2, 2))\n"
         "start = model.random(np.random.default_rng(0), 1e-4)\n"
-        "end = compiled_end(problem, model, start, rtol=1e-8, t_end=None, loss_tol=1e-20, gradient_tol=1e-12,\n"
-        "                   norm_limit=1e4, max_evaluations=200_000)\n"
+        "use = dict(rtol=1e-8, t_end=None, loss_tol=1e-20, gradient_tol=1e-12, norm_limit=1e4, max_evaluations=200_000)\n"
+        "(end,) = compiled_ends([problem], model, start[None], **use)\n"
         "print(end.status, *end.theta)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,10 +46,10 @@ class CompiledEnd(NamedTuple):
     rest: float | None
 
 
-def compiled_end(
-    problem: Any,
+def compiled_ends(
+    problems: Sequence[Any],
     model: Any,
-    start: np.ndarray,
+    starts: np.ndarray,
     *,
     rtol: float,
     t_end: float | None,
@@ -57,64 +58,86 @@ def compiled_end(
     norm_limit: float,
     max_evaluations: int,
     doubt: float = np.inf,
-) -> CompiledEnd | None:
-    """Return the end of the gradient flow; None where rounding errors may have decided an escape, or its tail is flat.
+) -> list[CompiledEnd | None]:
+    """Return the ends of gradient flows; None where rounding errors may have decided an escape, or a tail is flat.
 
     Nor is there an end where rounding errors may have changed an escape by more than ``doubt``, relative to it.
 
     Parameters
     ----------
-    problem : MatrixCompletion
+    problems : sequence of MatrixCompletion, all of one shape
     model : Factorization of the same shape
-    start : (dim,) array, finite
+    starts : (m, dim) array, finite
+        One for each problem.
 
     The keywords are those of ``gradient_flow``; they are not checked.
     """
-    from gflow.fast.field import entries_of
-    from gflow.fast.follow import BUDGET, CONVERGED, DIVERGING, DOUBTFUL, FLAT, HORIZON, follow
+    from gflow.fast.follow import BUDGET, CONVERGED, DIVERGING, DOUBTFUL, FLAT, HORIZON, follow, norms, side_by_side
+    from gflow.fast.lanes import LANES
     from gflow.fast.rest import rest
-    from gflow.fast.rounding import MARGIN
+    from gflow.fast.rounding import MARGIN, STATE
     from gflow.fast.run import Limits
 
-    inner, unit, root = problem.normalized, problem.unit, float(np.sqrt(problem.unit))
-    theta = start / root
-    far = norm_limit * max(1.0, float(np.linalg.norm(theta)))
-    horizon = FOREVER if t_end is None else t_end * unit
+    units = np.array([problem.unit for problem in problems])
+    roots = np.sqrt(units)
+    thetas = starts / roots[:, None]
+    far = norm_limit * np.maximum(1.0, norms(thetas))
+    horizon = FOREVER if t_end is None else t_end * units
     limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, doubt, min(int(max_evaluations), PATIENCE))
-    entries = entries_of(inner, model.rank)
-    code, last, memory = follow(entries, model.stacked(theta).ravel(), limits)
-    if code == DOUBTFUL or (code == BUDGET and max_evaluations > PATIENCE):
-        return None
-    final = model.unstacked(memory.Z.reshape(-1, model.rank))
+    side = side_by_side(problems, model.rank, model.stacked(thetas), limits._asdict())
+    codes, now = follow(side), side.records
+    finals = model.unstacked(side.flows[:, STATE].reshape(len(units), -1, model.rank))
     with np.errstate(over="ignore"):
-        loss = float(0.25 * inner.n_observed * last["drive"] ** 2 * np.float64(unit) * unit)
-        slope = float(last["slope"] * np.float64(unit) * (unit / root))
-    if code == CONVERGED:
-        ending = loss_reached(loss)
-    elif code == DIVERGING:
-        ending = passed(far * root)
-    else:
-        ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(int(last["evaluations"]), max_evaluations)}[code]
-    size = max(float(theta @ theta), float(final @ final), 1e-300)
-    drift = float(np.linalg.norm(model.conserved(final) - model.conserved(theta))) / size
-    gradients, hessians, steps = (int(last[name]) for name in ("evaluations", "hessians", "steps"))
-    counts, lost, way = (gradients, hessians, steps), MARGIN * float(last["worst"]), None
-    if code == CONVERGED and (inner_way := rest(entries, memory)) is not None:
-        way = unit * inner_way
-    return CompiledEnd(final * root, float(last["t"]) / unit, *ending, loss, slope, drift, *counts, lost, way)
+        losses = 0.5 * now["drive"] ** 2 / now["weight"] * units * units
+        slopes = now["slope"] * units * (units / roots)
+    sizes = np.maximum(np.maximum((thetas**2).sum(axis=1), (finals**2).sum(axis=1)), 1e-300)
+    drifts = np.linalg.norm(model.conserved(finals) - model.conserved(thetas), axis=1) / sizes
+    ways, settled = np.full(len(units), np.nan), np.flatnonzero(codes == CONVERGED)
+    for first in range(0, settled.size, LANES):
+        part = settled[first : first + LANES]
+        ways[part] = units[part] * rest(side, part)
+    ends: list[CompiledEnd | None] = []
+    for k, code in enumerate(codes.tolist()):
+        loss, counts = float(losses[k]), [int(now[name][k]) for name in ("evaluations", "hessians", "steps")]
+        if code == DOUBTFUL or (code == BUDGET and max_evaluations > PATIENCE):
+            ends.append(None)
+            continue
+        if code == CONVERGED:
+            ending = loss_reached(loss)
+        elif code == DIVERGING:
+            ending = passed(float(far[k] * roots[k]))
+        else:
+            ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(counts[0], max_evaluations)}[code]
+        told = loss, float(slopes[k]), float(drifts[k])
+        way = None if np.isnan(ways[k]) else float(ways[k])
+        where = finals[k] * roots[k], float(now["t"][k] / units[k])
+        ends.append(CompiledEnd(*where, *ending, *told, *counts, MARGIN * float(now["worst"][k]), way))
+    return ends
 
 
-def compiled(run: FlowRun, settings: Any) -> FlowEnd | None:
-    """Return where the compiled flow ends, or None where it cannot be trusted."""
-    if run.model.depth > 2:
-        return deep_end(run, settings)
-    drift_tol = min(DRIFT * settings["rtol"], settings["drift_tol"] or np.inf)
+def compiled(runs: Sequence[FlowRun], settings: Any) -> list[FlowEnd | None]:
+    """Return where compiled flows end, all of one shape, width and depth; None where one cannot be trusted."""
+    if runs[0].model.depth > 2:
+        return [deep_end(run, settings) for run in runs]
     doubt = np.inf if settings["error_tol"] is None else DOUBT * settings["error_tol"]
-    if STEPS * settings["rtol"] > doubt / DOUBT or _mirrored(run):
-        return None
-    use = {name: setting for name, setting in settings.items() if name not in ("drift_tol", "error_tol")}
-    end = compiled_end(run.subject, run.model, run.start, **use, doubt=doubt)
-    if end is None or end.conservation_drift > drift_tol or not _at_least(run, end, settings):
+    if STEPS * settings["rtol"] > doubt / DOUBT:
+        return [None] * len(runs)
+    ends: list[FlowEnd | None] = [None] * len(runs)
+    places = [place for place, run in enumerate(runs) if not _mirrored(run)]
+    if places:
+        use = {name: setting for name, setting in settings.items() if name not in ("drift_tol", "error_tol")}
+        chosen = [runs[place] for place in places]
+        problems, starts = [run.subject for run in chosen], np.array([run.start for run in chosen])
+        found = compiled_ends(problems, chosen[0].model, starts, **use, doubt=doubt)
+        for place, run, end in zip(places, chosen, found, strict=True):
+            ends[place] = None if end is None else _trusted(run, end, settings)
+    return ends
+
+
+def _trusted(run: FlowRun, end: CompiledEnd, settings: Any) -> FlowEnd | None:
+    """Return the end of a compiled run with the estimate of its error; None where it has drifted too far."""
+    drift_tol = min(DRIFT * settings["rtol"], settings["drift_tol"] or np.inf)
+    if end.conservation_drift > drift_tol or not _at_least(run, end, settings):
         return None
     relative = min(1.0, end.rounding + end.conservation_drift + STEPS * settings["rtol"])
     size = max(run.subject.unit, float(np.abs(run.model.output(end.theta)).max()))

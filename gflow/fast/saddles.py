@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gflow.fast.field import Entries, hessian, norm, velocity
-from gflow.fast.steps import Work
+from gflow.fast.abreast import WEIGHT, Bank, curvature, velocity
+from gflow.fast.jit import in_time
+from gflow.fast.rounding import BOTTOM, MASK, TARGETS
 from gflow.flow.saddles import FLATNESS, PassedSaddle, SaddleClock
 from gflow.policy import EPS
 
@@ -15,39 +16,48 @@ CERTAIN = 1e-4
 """An escape is followed if rounding errors stay below this fraction of what decides it."""
 
 
-def unstable(entries: Entries, Z: np.ndarray, slope: float, memory: Work) -> np.ndarray:
+def laid(bank: Bank, lines: np.ndarray, data: np.ndarray, weight: float, states: np.ndarray) -> None:
+    """Write states of one flow, shape (k, N), k <= LANES, into the first lanes, in place of the present states."""
+    k = len(states)
+    lines[: bank.targets, :k], lines[bank.targets : bank.Z, :k] = data[MASK][:, None], data[TARGETS][:, None]
+    lines[bank.Z : bank.velocity, :k] = states.T
+    lines[bank.single + WEIGHT, :k] = -weight
+
+
+def unstable(bank: Bank, lines: np.ndarray, data: np.ndarray, weight: float, Z: np.ndarray, slope: float) -> np.ndarray:
     """Return the growth rates of the unstable modes at Z, falling.
 
     Negative eigenvalues that a gradient of norm ``slope`` can cause along a symmetry orbit do not count.
     """
-    hessian(entries, Z, 1.0, memory.factor)
-    values = np.linalg.eigvalsh(memory.factor, "U")
-    cut = FLATNESS * max(-values[0], values[-1]) + 2.0 * slope / max(1.0, norm(Z))
+    laid(bank, lines, data, weight, Z[None])
+    in_time(curvature, bank, lines, bank.Z, 1.0)
+    values = np.linalg.eigvalsh(lines[bank.hessian : bank.factor, 0].reshape(Z.size, Z.size), "U")
+    cut = FLATNESS * max(-values[0], values[-1]) + 2.0 * slope / max(1.0, float(np.linalg.norm(Z)))
     rates: np.ndarray = -values[values < -cut]
     return rates
 
 
-def noise(entries: Entries, Z: np.ndarray, memory: Work) -> float:
+def noise(bank: Bank, lines: np.ndarray, data: np.ndarray, weight: float, Z: np.ndarray) -> float:
     """Return the size of the rounding errors of the gradient at Z, from neighbouring numbers."""
-    parts = memory.slopes[:5]
-    for k in range(5):
-        velocity(entries, (1.0 + (k - 2) * EPS) * Z, parts[k])
+    laid(bank, lines, data, weight, (1.0 + EPS * np.arange(-2, 3))[:, None] * Z)
+    in_time(velocity, bank, lines, bank.Z, bank.state)
+    parts = lines[bank.state : bank.state + bank.size, :5].T
     return float(np.linalg.norm(parts - parts.mean(axis=0), axis=1).max())
 
 
-def certain(entries: Entries, here: Any, clock: SaddleClock, memory: Work) -> bool:
+def certain(bank: Bank, lines: np.ndarray, rows: np.ndarray, data: np.ndarray, here: Any, clock: SaddleClock) -> bool:
     """Return whether the escape that ends a stay was decided by the flow, not by rounding errors.
 
     What these put into the slower modes goes on growing: it is kept for the next saddle.
     """
-    low, arrived = here["low"], here["arrived"]
-    rates = unstable(entries, memory.bottom, low, memory)
+    low, arrived, weight, bottom = here["low"], here["arrived"], here["weight"], rows[BOTTOM].copy()
+    rates = unstable(bank, lines, data, weight, bottom, low)
     here["hessians"] += 1
     if not rates.size:
         return True
-    errors = np.full(rates.size, noise(entries, memory.bottom, memory))
+    errors = np.full(rates.size, noise(bank, lines, data, weight, bottom))
     here["evaluations"] += 5
-    saddle = PassedSaddle(memory.bottom, low, rates, np.empty((memory.bottom.size, 0)), errors)
+    saddle = PassedSaddle(bottom, low, rates, np.empty((bottom.size, 0)), errors)
     if not clock.moved(saddle, arrived, here["t"])[0] < CERTAIN * here["slope"] / rates[0]:
         return False
     clock.leave(saddle, arrived)
