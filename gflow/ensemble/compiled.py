@@ -73,7 +73,6 @@ def compiled_ends(
     The keywords are those of ``gradient_flow``; they are not checked.
     """
     from gflow.fast.follow import BUDGET, CONVERGED, DIVERGING, DOUBTFUL, FLAT, HORIZON, follow, norms, side_by_side
-    from gflow.fast.lanes import LANES
     from gflow.fast.rest import rest
     from gflow.fast.rounding import MARGIN, STATE
     from gflow.fast.run import Limits
@@ -93,9 +92,7 @@ def compiled_ends(
     sizes = np.maximum(np.maximum((thetas**2).sum(axis=1), (finals**2).sum(axis=1)), 1e-300)
     drifts = np.linalg.norm(model.conserved(finals) - model.conserved(thetas), axis=1) / sizes
     ways, settled = np.full(len(units), np.nan), np.flatnonzero(codes == CONVERGED)
-    for first in range(0, settled.size, LANES):
-        part = settled[first : first + LANES]
-        ways[part] = units[part] * rest(side, part)
+    ways[settled] = units[settled] * rest(side, settled)
     ends: list[CompiledEnd | None] = []
     for k, code in enumerate(codes.tolist()):
         loss, counts = float(losses[k]), [int(now[name][k]) for name in ("evaluations", "hessians", "steps")]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gflow.fast.jit import lean
+from gflow.fast.jit import lean, part
 from gflow.fast.lanes import chosen, every, inverse_root, load, rows_of, store
 
 STAGES = 12
@@ -22,14 +22,14 @@ state and its slope; 1."""
 
 
 class Bank(NamedTuple):
-    """Where the rows begin: weights (0 or 1) at 0, then the targets, states, slopes, single rows and matrices.
+    """Where the rows begin.
 
     Attributes
     ----------
     cut, other, rank, size : int
         d1, d2, r and N = (d1 + d2) r.
-    targets : int
-        d1 d2 rows, as the weights; 0 where these are.
+    weights, targets : int
+        d1 d2 rows each: 1 where W is observed, and M there; else 0.
     Z, velocity, state, spare, squares : int
         N rows each: the present state and its slope, the next state, the one before it, sums of squares.
     single, slopes : int
@@ -42,6 +42,7 @@ class Bank(NamedTuple):
     other: int
     rank: int
     size: int
+    weights: int
     targets: int
     Z: int
     velocity: int
@@ -60,7 +61,7 @@ def bank_of(shape: tuple[int, int], rank: int) -> tuple[Bank, np.ndarray]:
     lengths = m, m, N, N, N, N, N, ONE + 1, (STAGES + 1) * N, N * N, N * N
     ends = np.cumsum(lengths).tolist()
     lines = rows_of(ends[-1])
-    bank = Bank(*shape, rank, N, *ends[:-1])
+    bank = Bank(*shape, rank, N, 0, *ends[:-1])
     lines[bank.single : bank.single + ONE + 1] = 1.0
     return bank, lines
 
@@ -80,7 +81,7 @@ def velocity(bank: Bank, lines: np.ndarray, Z: int, result: int) -> None:
             error = every(0.0)
             for p in range(rank):
                 error = error + load(lines, Z + a + p) * load(lines, Z + b + p)
-            error = load(lines, e) * error - load(lines, bank.targets + e)
+            error = load(lines, bank.weights + e) * error - load(lines, bank.targets + e)
             square = square + error * error
             error = error * weight
             for p in range(rank):
@@ -90,7 +91,7 @@ def velocity(bank: Bank, lines: np.ndarray, Z: int, result: int) -> None:
     store(lines, bank.single + SQUARE, square)
 
 
-@lean
+@part
 def velocity_of_four(bank: Bank, lines: np.ndarray, Z: int, result: int) -> None:
     """Write what ``velocity`` does, for r = 4: a row of A and its slope stay in registers."""
     weight, square, zero = load(lines, bank.single + WEIGHT), every(0.0), every(0.0)
@@ -103,7 +104,7 @@ def velocity_of_four(bank: Bank, lines: np.ndarray, Z: int, result: int) -> None
         for j in range(bank.other):
             at, to, e = Z + 4 * (bank.cut + j), result + 4 * (bank.cut + j), i * bank.other + j
             a, b, c, d = load(lines, at), load(lines, at + 1), load(lines, at + 2), load(lines, at + 3)
-            error = load(lines, e) * ((x * a + y * b) + (z * c + w * d)) - load(lines, bank.targets + e)
+            error = load(lines, bank.weights + e) * ((x * a + y * b) + (z * c + w * d)) - load(lines, bank.targets + e)
             square = square + error * error
             error = error * weight
             dx, dy, dz, dw = dx + error * a, dy + error * b, dz + error * c, dw + error * d
@@ -129,7 +130,7 @@ def curvature(bank: Bank, lines: np.ndarray, Z: int, bend: float) -> None:
     for i in range(bank.cut):
         for j in range(bank.other):
             a, b, e = i * rank, (bank.cut + j) * rank, i * bank.other + j
-            weight, error = load(lines, e), every(0.0)
+            weight, error = load(lines, bank.weights + e), every(0.0)
             for p in range(rank):
                 error = error + load(lines, Z + a + p) * load(lines, Z + b + p)
             error = (weight * error - load(lines, bank.targets + e)) * factor * bent

@@ -78,9 +78,9 @@ def follow(side: Side) -> np.ndarray:
     queue = np.flatnonzero(endings == GOING)
     while queue.size:
         implicit = now["implicit"][queue] > 0
-        for method, part in ((0, queue[~implicit]), (1, queue[implicit])):
+        for stiff, part in ((None, queue[~implicit]), (True, queue[implicit])):
             if part.size:
-                in_time(run, *side, part, method, held, errors)
+                in_time(run, *side, part, stiff, held, errors)
         why, settled = now["why"][queue], learned(now[queue]) & (now["slope"][queue] <= TURN * now["low"][queue])
         endings[queue[why == LOST_WAY]] = DOUBTFUL
         endings[queue[(why == EVENT) & settled]] = CONVERGED

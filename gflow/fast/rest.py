@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gflow.fast.abreast import SHIFT, SQUARE, WEIGHT, Bank, curvature, factorise, solved, velocity
 from gflow.fast.follow import Side
-from gflow.fast.jit import in_time
-from gflow.fast.lanes import LANES
 from gflow.fast.rounding import MASK, STATE, TARGETS
 from gflow.flow.rest import NEAR, ROUNDING
 from gflow.policy import EPS
@@ -19,38 +16,34 @@ DAMPING = 1e-10
 
 
 def rest(side: Side, places: np.ndarray) -> np.ndarray:
-    """Return the largest change of an entry of W from flows, at most ``LANES``, to the minima nearby, one for each.
+    """Return the largest change of an entry of W from flows to the minima nearby, one for each; NaN without one.
 
-    NaN where there may be more to say. At those minima (2/n) |E|_F, which bounds every growth rate, is below what
-    rounding leaves of the Hessian: nothing waits to grow, and slopes along modes that settle are rounding too.
+    At those minima (2/n) |E|_F, which bounds every growth rate, is below what rounding leaves of the Hessian: nothing
+    waits to grow, and slopes along modes that settle are rounding too. Elsewhere there may be more to say.
     """
-    bank, lines, count = side.bank, side.lines, len(places)
-    lines[: bank.state] = 0.0
-    lines[: bank.targets, :count], lines[bank.targets : bank.Z, :count] = (side.data[places, k].T for k in (MASK, TARGETS))
-    Z, step = lines[bank.Z : bank.velocity], lines[bank.state : bank.spare]
-    Z[:, :count] = side.flows[places, STATE].T
-    lines[bank.single + WEIGHT, :count] = -side.records["weight"][places]
-    begin, size, going, ways = Z.copy(), np.linalg.norm(Z, axis=0), np.arange(LANES) < count, np.full(LANES, np.nan)
+    cut, shape = side.bank.cut, (len(places), side.bank.cut, side.bank.other)
+    mask, targets = (side.data[places, row].reshape(shape) for row in (MASK, TARGETS))
+    weight, ways = side.records["weight"][places], np.full(len(places), np.nan)
+    Z = side.flows[places, STATE].reshape(len(places), -1, side.bank.rank)
+    begin, going = Z[:, :cut] @ Z[:, cut:].mT, np.arange(len(places))
+    sizes = np.linalg.norm(Z, axis=(1, 2))
     for _ in range(NEWTON_STEPS):
-        in_time(velocity, bank, lines, bank.Z, bank.state)
-        in_time(curvature, bank, lines, bank.Z, 0.0)  # E would turn the steps into directions that the flow avoids
-        top = lines[bank.hessian : bank.factor : bank.size + 1].max(axis=0)
-        drive = -lines[bank.single + WEIGHT] * np.sqrt(lines[bank.single + SQUARE])
-        there = going & (drive <= ROUNDING * EPS * top)
-        if there.any():
-            ways[there] = np.abs(outputs(bank, Z) - outputs(bank, begin)).max(axis=(1, 2))[there]
-        lines[bank.single + SHIFT] = np.where(going, DAMPING * top, 1.0)
-        in_time(factorise, bank, lines)
-        in_time(solved, bank, lines, bank.state)
-        going &= ~there & (np.linalg.norm(step, axis=0) <= NEAR * size)  # no number is no step
-        if not going.any():
+        A, B, seen = Z[going, :cut], Z[going, cut:], mask[going]
+        W = A @ B.mT
+        E = seen * W - targets[going]
+        top = np.maximum((seen @ B**2).max(axis=(1, 2)), (seen.mT @ A**2).max(axis=(1, 2)))
+        there = weight[going] * np.sqrt((E**2).sum(axis=(1, 2))) <= ROUNDING * EPS * weight[going] * top
+        ways[going[there]] = np.abs(W - begin[going]).max(axis=(1, 2))[there]
+        # the damped steps, by the smaller of the two systems that give them
+        gram = np.einsum("ik,qjl->qijkl", np.eye(cut), B @ B.mT) + np.einsum("jl,qik->qijkl", np.eye(shape[2]), A @ A.mT)
+        flat = seen.reshape(len(going), -1)
+        gram = gram.reshape(*flat.shape, -1) * flat[:, :, None] * flat[:, None, :]
+        gram += (DAMPING * np.where(top > 0.0, top, 1.0))[:, None, None] * np.eye(flat.shape[1])
+        G = np.linalg.solve(gram, E.reshape(*flat.shape, 1)).reshape(E.shape)
+        step = -np.concatenate([G @ B, G.mT @ A], axis=1)
+        near = ~there & (np.linalg.norm(step, axis=(1, 2)) <= NEAR * sizes[going])
+        Z[going[near]] += step[near]
+        going = going[near]
+        if not going.size:
             break
-        Z += np.where(going, step, 0.0)
-    return ways[:count]
-
-
-def outputs(bank: Bank, Z: np.ndarray) -> np.ndarray:
-    """Return W of each lane, shape (LANES, d1, d2)."""
-    rows = Z.T.reshape(LANES, -1, bank.rank)
-    W: np.ndarray = rows[:, : bank.cut] @ rows[:, bank.cut :].mT
-    return W
+    return ways

@@ -124,7 +124,7 @@ def answered(now: Any, proved: bool) -> None:
         now.search = KNOWN
 
 
-@lean
+@part
 def bound(bank: Bank, lines: np.ndarray, records: np.ndarray, held: np.ndarray) -> None:
     """Keep a bound of the growth rates at Z in every lane, so low as its step needs and a factorisation proves."""
     curvature(bank, lines, bank.Z, 1.0)
@@ -227,10 +227,10 @@ def put(lines: np.ndarray, first: int, lane: int, row: np.ndarray) -> None:
         lines[first + k, lane] = row[k]
 
 
-@lean
+@part
 def board(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray, data: np.ndarray, now: Any) -> None:
     """Let a flow take a lane."""
-    put(lines, 0, k, data[MASK])
+    put(lines, bank.weights, k, data[MASK])
     put(lines, bank.targets, k, data[TARGETS])
     put(lines, bank.Z, k, rows[STATE])
     put(lines, bank.velocity, k, rows[VELOCITY])
@@ -239,7 +239,7 @@ def board(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray, data: np.ndar
     now.search = UNKNOWN
 
 
-@lean
+@part
 def leave(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray) -> None:
     """Keep where a flow is that leaves its lane, which is idle after that: nothing moves there."""
     column(lines, bank.Z, k, rows[STATE])
@@ -251,7 +251,7 @@ def leave(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray) -> None:
         lines[bank.single + row, k] = 1.0
 
 
-@lean
+@part
 def settled(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray, data: np.ndarray, now: Any, errors: Lost) -> int:
     """Return why a flow leaves its lane after a step that was taken, or GOES_ON."""
     single, before = bank.single, now.implicit
@@ -274,27 +274,25 @@ def settled(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray, data: np.nd
     return GOES_ON if now.implicit == before else OTHER_METHOD
 
 
-@lean
-def tried(bank: Bank, lines: np.ndarray, records: np.ndarray, held: np.ndarray, implicit: int) -> None:
-    """Take the next trial step in every lane, and keep what is acceptable."""
-    single = bank.single
-    if implicit:
-        bound(bank, lines, records, held)
+@part
+def start(bank: Bank, lines: np.ndarray, records: np.ndarray, held: np.ndarray) -> None:
+    """Choose the trial steps of all lanes."""
     for k in range(LANES):
-        lines[single + TAKEN, k] = 0.0
+        lines[bank.single + TAKEN, k] = 0.0
         if held[k] >= 0:
             now = records[held[k]]
             begin(now)
-            lines[single + STEP, k], lines[single + PER_STEP, k] = now.length, 1.0 / now.length
-            lines[single + SHIFT, k], lines[single + UNIT, k] = 1.0 / (GAMMA * now.length), now.unit
-    if implicit:
-        rosenbrock(bank, lines)
-    else:
-        explicit(bank, lines)
+            lines[bank.single + STEP, k], lines[bank.single + PER_STEP, k] = now.length, 1.0 / now.length
+            lines[bank.single + SHIFT, k], lines[bank.single + UNIT, k] = 1.0 / (GAMMA * now.length), now.unit
+
+
+@part
+def judge(bank: Bank, lines: np.ndarray, records: np.ndarray, held: np.ndarray) -> None:
+    """Keep what is acceptable of the trial steps."""
     sized(bank, lines)
     for k in range(LANES):
-        if held[k] >= 0 and judged(records[held[k]], lines[single + LARGE, k], lines[single + SMALL, k]):
-            lines[single + TAKEN, k] = 1.0
+        if held[k] >= 0 and judged(records[held[k]], lines[bank.single + LARGE, k], lines[bank.single + SMALL, k]):
+            lines[bank.single + TAKEN, k] = 1.0
     taken(bank, lines)
 
 
@@ -306,7 +304,7 @@ def run(
     data: np.ndarray,
     records: np.ndarray,
     queue: np.ndarray,
-    implicit: int,
+    stiff: bool | None,
     held: np.ndarray,
     errors: Lost,
 ) -> None:
@@ -324,8 +322,8 @@ def run(
         Each is told why its flow has stopped.
     queue, held : (q,), (LANES,) int arrays
         The flows that are followed; room to note which of them hold the lanes.
-    implicit : int
-        Whether the method is Rodas5P.
+    stiff : True or None
+        Whether the method is Rodas5P: of the two one is compiled, by the type.
     """
     waiting, busy = 0, 0
     for k in range(LANES):
@@ -338,7 +336,14 @@ def run(
                 board(bank, lines, k, flows[held[k]], data[held[k]], records[held[k]])
         if busy == 0:
             return
-        tried(bank, lines, records, held, implicit)
+        if stiff is None:
+            start(bank, lines, records, held)
+            explicit(bank, lines)
+        else:
+            bound(bank, lines, records, held)
+            start(bank, lines, records, held)
+            rosenbrock(bank, lines)
+        judge(bank, lines, records, held)
         for k in range(LANES):
             if held[k] < 0:
                 continue

@@ -27,7 +27,7 @@ from gflow.fast.abreast import (
     solved,
     velocity,
 )
-from gflow.fast.jit import lean
+from gflow.fast.jit import lean, part
 from gflow.fast.lanes import chosen, every, load, store
 
 EXPLICIT = np.zeros((STAGES + 1, STAGES + 1))
@@ -62,8 +62,8 @@ COUPLING[7, :7] = (
 
 @lean
 def stage(table: np.ndarray, row: int, bank: Bank, lines: np.ndarray, scale: int, base: int, result: int) -> None:
-    """Write what stands at ``base`` plus the row ``scale`` times the sum of table[row, s] slopes_s, s < row."""
-    factor = load(lines, bank.single + scale)
+    """Write what stands at ``base`` plus the row at ``scale`` times the sum of table[row, s] slopes_s, s < row."""
+    factor = load(lines, scale)
     for k in range(bank.size):
         total = every(0.0)
         for s in range(row):
@@ -71,7 +71,7 @@ def stage(table: np.ndarray, row: int, bank: Bank, lines: np.ndarray, scale: int
         store(lines, result + k, load(lines, base + k) + factor * total)
 
 
-@lean
+@part
 def explicit(bank: Bank, lines: np.ndarray) -> None:
     """Write the states and slopes after a step of DOP853 in every lane, and the sums of squares that judge it."""
     size, last = bank.size, bank.slopes + STAGES * bank.size
@@ -79,7 +79,7 @@ def explicit(bank: Bank, lines: np.ndarray) -> None:
         store(lines, bank.slopes + k, load(lines, bank.velocity + k))
     for s in range(1, STAGES + 1):
         to = bank.spare if s == STAGES - 1 else bank.state
-        stage(EXPLICIT, s, bank, lines, STEP, bank.Z, to)
+        stage(EXPLICIT, s, bank, lines, bank.single + STEP, bank.Z, to)
         velocity(bank, lines, to, bank.slopes + s * size)
     unit, large, small, bend, change = load(lines, bank.single + UNIT), every(0.0), every(0.0), every(0.0), every(0.0)
     step = load(lines, bank.single + STEP) * unit
@@ -99,7 +99,7 @@ def explicit(bank: Bank, lines: np.ndarray) -> None:
     store(lines, bank.single + CHANGE, change)
 
 
-@lean
+@part
 def rosenbrock(bank: Bank, lines: np.ndarray) -> None:
     """Write what ``explicit`` does, by Rodas5P; the rows of the Hessian and of its shift 1 / (gamma h) are known.
 
@@ -109,10 +109,10 @@ def rosenbrock(bank: Bank, lines: np.ndarray) -> None:
     factorise(bank, lines)
     for s in range(9):
         to = bank.slopes + (STAGES if s == 8 else s) * size
-        stage(MOVES, s, bank, lines, ONE, bank.Z, bank.state)
+        stage(MOVES, s, bank, lines, bank.single + ONE, bank.Z, bank.state)
         velocity(bank, lines, bank.state, to)
         if s < 8:
-            stage(COUPLING, s, bank, lines, PER_STEP, to, to)
+            stage(COUPLING, s, bank, lines, bank.single + PER_STEP, to, to)
             solved(bank, lines, to)
     unit, large = load(lines, bank.single + UNIT), every(0.0)
     for k in range(size):
@@ -121,7 +121,7 @@ def rosenbrock(bank: Bank, lines: np.ndarray) -> None:
     store(lines, bank.single + LARGE, large)
 
 
-@lean
+@part
 def sized(bank: Bank, lines: np.ndarray) -> None:
     """Write the sums of squares of the new states and slopes."""
     unit, radius, slope = load(lines, bank.single + UNIT), every(0.0), every(0.0)
@@ -133,7 +133,7 @@ def sized(bank: Bank, lines: np.ndarray) -> None:
     store(lines, bank.single + SLOPE, slope)
 
 
-@lean
+@part
 def taken(bank: Bank, lines: np.ndarray) -> None:
     """Let the new states and slopes be the present ones where the step is taken."""
     mask = load(lines, bank.single + TAKEN)
