@@ -17,8 +17,9 @@ from gflow.data import example
 from gflow.ensemble.compiled import CompiledEnd, compiled_ends
 from gflow.fast import jit
 from gflow.fast.abreast import PER_STEP, SHIFT, SQUARE, STEP, curvature, definite, factorise, solved, velocity
+from gflow.fast.control import Limits
 from gflow.fast.field import cholesky, entries_of, hessian, norm, solve
-from gflow.fast.follow import Side, side_by_side
+from gflow.fast.follow import side_by_side
 from gflow.fast.lanes import LANES
 from gflow.fast.saddles import laid
 from gflow.fast.spectrum import orthogonal
@@ -53,8 +54,7 @@ class OneLane:
     """One flow in a lane, in the unit of its problem."""
 
     def __init__(self, problem: gflow.MatrixCompletion, rank: int, Z: np.ndarray, lane: int = 3) -> None:
-        limits = dict.fromkeys(("rtol", "t_end", "loss_tol", "gradient_tol", "far", "doubt", "max_evaluations"), 1)
-        side: Side = side_by_side([problem], rank, Z.reshape(1, -1, rank), limits)
+        side = side_by_side([problem], rank, Z.reshape(1, -1, rank), Limits(1e-8, 1.0, 1e-20, 1e-12, 1e4, 1.0, 1))
         self.bank, self.lines, self.lane = side.bank, side.lines, lane
         laid(side.bank, side.lines, side.data[0], side.records["weight"][0], np.tile(Z, (lane + 1, 1)))
 
@@ -315,8 +315,8 @@ def test_without_numba_the_same_functions_run_as_they_are_written() -> None:
         "problem = gflow.MatrixCompletion([[1.0, 2.0], [3.0, np.nan]])\n"
         "model = gflow.Factorization((2, 2))\n"
         "start = model.random(np.random.default_rng(0), 1e-4)\n"
-        "use = dict(rtol=1e-8, t_end=None, loss_tol=1e-20, gradient_tol=1e-12, norm_limit=1e4, max_evaluations=200_000)\n"
-        "(end,) = compiled_ends([problem], model, start[None], **use)\n"
+        "use = dict(rtol=1e-8, t_end=None, loss_tol=1e-20, gradient_tol=1e-12, norm_limit=1e4)\n"
+        "(end,) = compiled_ends([problem], model, start[None], max_evaluations=200_000, **use)\n"
         "print(end.status, *end.theta)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -333,7 +333,7 @@ def test_without_numba_the_same_functions_run_as_they_are_written() -> None:
 def test_a_tail_too_flat_for_compiled_code_is_left_to_scipy_and_ends() -> None:
     problem = example("fig4")
     start = 1e-3 * gflow.Factorization(problem.shape).random(np.random.default_rng(1))
-    (end,) = gflow.gradient_flows(problem, start, rtol=1e-10)
+    (end,) = gflow.gradient_flows(problem, start, rtol=1e-11)
     assert str(end.status) == "converged" and end.method == "LSODA"
 
 
@@ -369,3 +369,56 @@ def test_what_is_left_at_the_end_is_what_the_engine_says(seed: int) -> None:
         assert moves > 1e-4 * problem.size
     else:
         assert end.rest == pytest.approx(moves, rel=1e-3)
+
+
+def summary(end: CompiledEnd | None) -> object:
+    return end if end is None else (end.theta.tobytes(), *end[1:])
+
+
+def several(rng: np.random.Generator, count: int) -> list[tuple[gflow.MatrixCompletion, np.ndarray]]:
+    """Return problems of one shape that take few steps and many, explicit and stiff, each with a start."""
+    model, found = gflow.Factorization((4, 4)), []
+    for k in range(count):
+        problem = random_problem(rng, (4, 4), int(rng.integers(1, 4)), int(rng.integers(4, 16)))
+        found.append((problem, model.random(rng, 10.0 ** -(k % 7) * np.sqrt(problem.size))))
+    return found
+
+
+def test_a_flow_is_the_same_alone_and_among_others_in_any_order_and_lane() -> None:
+    rng = np.random.default_rng(7)
+    flows, model = several(rng, 3 * LANES + 1), gflow.Factorization((4, 4))
+    lost = flows[0][0], model.unstacked(np.outer(np.ones(8), [1e-3, 0.0, 0.0, 0.0]))  # rounding would decide
+    flows.insert(5, lost)
+    alone = [summary(end_of(*flow, loss_tol=1e-14)) for flow in flows]
+    assert alone[5] is None and sum(one is not None for one in alone) >= 3 * LANES - 2
+    for _ in range(2):
+        order = rng.permutation(len(flows))
+        problems, starts = zip(*(flows[k] for k in order), strict=True)
+        ends = compiled_ends(problems, model, np.array(starts), **(USUAL | {"loss_tol": 1e-14}))  # type: ignore[arg-type]
+        for place, k in enumerate(order):
+            assert summary(ends[place]) == alone[k], k
+
+
+def test_lanes_are_refilled_until_every_flow_has_ended() -> None:
+    """Flows of few steps do not wait for one of many, and each has its own horizon."""
+    rng = np.random.default_rng(8)
+    flows, model = several(rng, 2 * LANES + 3), gflow.Factorization((4, 4))
+    problems, starts = [flow[0] for flow in flows], np.array([flow[1] for flow in flows])
+    ends = compiled_ends(problems, model, starts, **(USUAL | {"t_end": 2.0}))  # type: ignore[arg-type]
+    assert len(ends) == len(flows)
+    for (problem, start), end in zip(flows, ends, strict=True):
+        assert end is not None and (str(end.status) != "horizon" or end.time == pytest.approx(2.0, rel=1e-14))
+        path = gflow.gradient_flow(gflow.Objective.of(problem, model), start, rtol=1e-11, t_end=2.0)
+        assert np.abs(model.output(end.theta) - model.output(path.final)).max() <= 1e-6 * problem.size
+    steps = [end.n_steps for end in ends if end]
+    assert max(steps) > 4 * min(steps)  # or nothing has been refilled early
+
+
+def test_what_is_no_number_in_one_lane_stays_there() -> None:
+    rng = np.random.default_rng(9)
+    problem, Z = random_problem(rng, (4, 4), 2, 12), rng.standard_normal(32)
+    for implicit in (0, 1):
+        clean, spoilt = OneLane(problem, 4, Z), OneLane(problem, 4, Z)
+        spoilt.lines[spoilt.bank.Z : spoilt.bank.velocity, [0, 7]] = np.nan, np.inf
+        np.testing.assert_array_equal(spoilt.step(0.01, implicit), clean.step(0.01, implicit))
+        assert not np.isfinite(spoilt.lines[spoilt.bank.state, [0, 7]]).any()

@@ -72,26 +72,34 @@ def compiled_ends(
 
     The keywords are those of ``gradient_flow``; they are not checked.
     """
-    from gflow.fast.follow import BUDGET, CONVERGED, DIVERGING, DOUBTFUL, FLAT, HORIZON, follow, norms, side_by_side
-    from gflow.fast.rest import rest
-    from gflow.fast.rounding import MARGIN, STATE
-    from gflow.fast.run import Limits
+    from gflow.fast.control import Limits
+    from gflow.fast.follow import follow, norms, side_by_side
 
     units = np.array([problem.unit for problem in problems])
-    roots = np.sqrt(units)
-    thetas = starts / roots[:, None]
+    thetas = starts / np.sqrt(units)[:, None]
     far = norm_limit * np.maximum(1.0, norms(thetas))
     horizon = FOREVER if t_end is None else t_end * units
     limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, doubt, min(int(max_evaluations), PATIENCE))
-    side = side_by_side(problems, model.rank, model.stacked(thetas), limits._asdict())
-    codes, now = follow(side), side.records
+    side = side_by_side(problems, model.rank, model.stacked(thetas), limits)
+    return _ends(model, units, thetas, side, follow(side), max_evaluations)
+
+
+def _ends(
+    model: Any, units: np.ndarray, thetas: np.ndarray, side: Any, codes: np.ndarray, max_evaluations: int
+) -> list[CompiledEnd | None]:
+    """Return the ends of flows that began at ``thetas`` and ended as ``codes`` say, in the caller's units."""
+    from gflow.fast.follow import BUDGET, CONVERGED, DIVERGING, DOUBTFUL, FLAT, HORIZON
+    from gflow.fast.rest import rest
+    from gflow.fast.rounding import MARGIN, STATE
+
+    now, roots, settled = side.records, np.sqrt(units), np.flatnonzero(codes == CONVERGED)
     finals = model.unstacked(side.flows[:, STATE].reshape(len(units), -1, model.rank))
     with np.errstate(over="ignore"):
         losses = 0.5 * now["drive"] ** 2 / now["weight"] * units * units
         slopes = now["slope"] * units * (units / roots)
     sizes = np.maximum(np.maximum((thetas**2).sum(axis=1), (finals**2).sum(axis=1)), 1e-300)
     drifts = np.linalg.norm(model.conserved(finals) - model.conserved(thetas), axis=1) / sizes
-    ways, settled = np.full(len(units), np.nan), np.flatnonzero(codes == CONVERGED)
+    ways = np.full(len(units), np.nan)
     ways[settled] = units[settled] * rest(side, settled)
     ends: list[CompiledEnd | None] = []
     for k, code in enumerate(codes.tolist()):
@@ -102,13 +110,15 @@ def compiled_ends(
         if code == CONVERGED:
             ending = loss_reached(loss)
         elif code == DIVERGING:
-            ending = passed(float(far[k] * roots[k]))
+            ending = passed(float(now["far"][k] * roots[k]))
         else:
             ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(counts[0], max_evaluations)}[code]
-        told = loss, float(slopes[k]), float(drifts[k])
-        way = None if np.isnan(ways[k]) else float(ways[k])
-        where = finals[k] * roots[k], float(now["t"][k] / units[k])
-        ends.append(CompiledEnd(*where, *ending, *told, *counts, MARGIN * float(now["worst"][k]), way))
+        numbers = loss, float(slopes[k]), float(drifts[k])
+        where, way = (
+            (finals[k] * roots[k], float(now["t"][k] / units[k])),
+            None if np.isnan(ways[k]) else float(ways[k]),
+        )
+        ends.append(CompiledEnd(*where, *ending, *numbers, *counts, MARGIN * float(now["worst"][k]), way))
     return ends
 
 

@@ -22,8 +22,8 @@ from gflow.objective import Objective
 from gflow.problems import MatrixCompletion, as_problem
 from gflow.workers import one_thread
 
-NUMBERS = 4096
-"""Parameters of the compiled flows that are followed between two looks at the watch."""
+WORK = 500_000
+"""Entries of the Hessians of the compiled flows that are followed between two looks at the watch."""
 
 
 @watch.watched
@@ -147,7 +147,7 @@ def _quick(runs: list[FlowRun], settings: Any, jobs: int) -> list[FlowEnd | None
     parts, workers = [], jobs if jobs > 0 else os.cpu_count() or 1
     for places in alike.values():
         model = runs[places[0]].model
-        most = 1 if model.depth > 2 else max(1, NUMBERS // model.dim)
+        most = 1 if model.depth > 2 else max(1, WORK // model.dim**2)
         step = min(most, -(-len(places) // workers))
         parts += [places[first : first + step] for first in range(0, len(places), step)]
     begun = accumulate((len(part) for part in parts), initial=1)
@@ -157,7 +157,9 @@ def _quick(runs: list[FlowRun], settings: Any, jobs: int) -> list[FlowEnd | None
     else:
         from joblib import Parallel, delayed
 
-        found = Parallel(n_jobs=jobs, backend="threading")(delayed(copy_context().run)(_several_of, *call) for call in calls)
+        found = Parallel(n_jobs=jobs, backend="threading")(
+            delayed(copy_context().run)(_several_of, *call) for call in calls
+        )
     for part, several in zip(parts, found, strict=True):
         for place, end in zip(part, several, strict=True):
             ends[place] = end
@@ -165,7 +167,7 @@ def _quick(runs: list[FlowRun], settings: Any, jobs: int) -> list[FlowEnd | None
 
 
 def _several_of(runs: list[FlowRun], settings: Any, k: int, count: int) -> list[FlowEnd | None]:
-    """Return the ends of some compiled flows; where the time allowed is over, their starts with the status ``budget``."""
+    """Return the ends of compiled flows; where the time allowed is over, their starts with the status ``budget``."""
     late = watch.spent("flow", k, count)
     try:
         return [unfollowed(run, late) for run in runs] if late else compiled_ends(runs, settings)

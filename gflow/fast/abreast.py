@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gflow.fast.jit import lean, part
-from gflow.fast.lanes import chosen, every, inverse_root, load, rows_of, store
+from gflow.fast.lanes import every, inverse_root, load, rows_of, store
 
 STAGES = 12
 """Of the explicit pair; the slope of the new state comes after them."""

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gflow.fast.abreast import Bank, bank_of
+from gflow.fast.control import NOW, PATIENCE, Limits
 from gflow.fast.jit import in_time, record
 from gflow.fast.lanes import LANES
 from gflow.fast.rounding import MASK, ORIGIN, STATE, TARGETS, VELOCITY, errors_of
-from gflow.fast.run import EVENT, LOST_WAY, NOW, PATIENCE, run
+from gflow.fast.run import EVENT, LOST_WAY, run
 from gflow.fast.saddles import certain, unstable
 from gflow.flow.saddles import TURN, SaddleClock
 
@@ -21,7 +22,7 @@ LOST = 1e-12
 """At a saddle with a gradient below this fraction of the largest, states are too coarse to hold what will escape."""
 
 
-class Side(NamedTuple):
+class Abreast(NamedTuple):
     """Flows of one shape, with what ``gflow.fast.run`` needs of them.
 
     Attributes
@@ -29,7 +30,7 @@ class Side(NamedTuple):
     bank, lines
         The memory of the lanes.
     flows, data, records : (m, 6, N), (m, 3, d1 d2), (m,) arrays
-        Named in ``gflow.fast.rounding`` and ``gflow.fast.run.NOW``.
+        Named in ``gflow.fast.rounding`` and ``gflow.fast.control``.
     """
 
     bank: Bank
@@ -39,10 +40,10 @@ class Side(NamedTuple):
     records: np.ndarray
 
 
-def side_by_side(problems: Any, rank: int, starts: np.ndarray, limits: dict[str, Any]) -> Side:
+def side_by_side(problems: Any, rank: int, starts: np.ndarray, limits: Limits) -> Abreast:
     """Return flows that begin at ``starts``, shape (m, d1 + d2, r), in the unit of each problem.
 
-    ``limits`` are those of ``gflow.fast.run.Limits``, each for all or one for each.
+    Each limit is one for all, or one for each.
     """
     bank, lines = bank_of(problems[0].shape, rank)
     observed = np.array([problem.observed for problem in problems], dtype=float)
@@ -58,9 +59,9 @@ def side_by_side(problems: Any, rank: int, starts: np.ndarray, limits: dict[str,
     first = {"drive": drive, "radius": radius, "slope": slope, "peak": slope, "low": slope, "highest": slope}
     first |= {"h": 0.1 / np.maximum(np.maximum(drive, radius**2), 1e-300), "weight": weight, "before": 1e-4}
     first |= {"arrived": np.inf, "minimum_below": np.inf, "evaluations": 1, "patience": PATIENCE, "seed": 1}
-    for name, numbers in (limits | first | {"large": rank}).items():
+    for name, numbers in (limits._asdict() | first | {"large": rank}).items():
         now[name] = numbers
-    return Side(bank, lines, flows, data, now)
+    return Abreast(bank, lines, flows, data, now)
 
 
 def norms(rows: np.ndarray) -> np.ndarray:
@@ -70,7 +71,7 @@ def norms(rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def follow(side: Side) -> np.ndarray:
+def follow(side: Abreast) -> np.ndarray:
     """Return how each flow ends, shape (m,)."""
     now, held, errors = side.records, np.zeros(LANES, dtype=np.int64), errors_of(side.bank)
     clocks: defaultdict[int, SaddleClock] = defaultdict(SaddleClock)
@@ -95,7 +96,7 @@ def learned(now: Any) -> Any:
     return 0.5 * now["drive"] ** 2 / now["weight"] <= now["loss_tol"]
 
 
-def passed(side: Side, k: int, clock: SaddleClock) -> bool:
+def passed(side: Abreast, k: int, clock: SaddleClock) -> bool:
     """Return whether the run can be trusted past the present state: no escape was left to rounding errors."""
     here = side.records[k]
     slope = here["slope"]
@@ -107,7 +108,7 @@ def passed(side: Side, k: int, clock: SaddleClock) -> bool:
     return True
 
 
-def verdict(side: Side, k: int) -> int:
+def verdict(side: Abreast, k: int) -> int:
     """Return how the run ends at the present state, in the order in which ``gradient_flow`` asks; GOING if not."""
     here = side.records[k]
     slope, radius, highest = here["slope"], here["radius"], here["highest"]

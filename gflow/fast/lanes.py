@@ -66,7 +66,9 @@ if installed():
     def _place(context: Any, builder: Any, kind: Any, parts: Any) -> Any:
         """Return the address of a row of an array."""
         data = context.make_array(kind)(context, builder, parts[0]).data
-        return builder.bitcast(builder.gep(data, [builder.mul(parts[1], ir.Constant(ir.IntType(64), LANES))]), DOUBLES.as_pointer())
+        return builder.bitcast(
+            builder.gep(data, [builder.mul(parts[1], ir.Constant(ir.IntType(64), LANES))]), DOUBLES.as_pointer()
+        )
 
     @intrinsic
     def load(typing: Any, array: Any, row: Any) -> Any:
@@ -116,7 +118,9 @@ if installed():
         """Return ``one`` in lanes where the mask is not 0, ``other`` elsewhere."""
 
         def lower(context: Any, builder: Any, sig: Any, parts: Any) -> Any:
-            return builder.select(builder.fcmp_unordered("!=", parts[0], ir.Constant(DOUBLES, [0.0] * LANES)), *parts[1:])
+            return builder.select(
+                builder.fcmp_unordered("!=", parts[0], ir.Constant(DOUBLES, [0.0] * LANES)), *parts[1:]
+            )
 
         return VECTOR(VECTOR, VECTOR, VECTOR), lower
 

@@ -62,13 +62,32 @@ COUPLING[7, :7] = (
 
 @lean
 def stage(table: np.ndarray, row: int, bank: Bank, lines: np.ndarray, scale: int, base: int, result: int) -> None:
-    """Write what stands at ``base`` plus the row at ``scale`` times the sum of table[row, s] slopes_s, s < row."""
-    factor = load(lines, scale)
-    for k in range(bank.size):
-        total = every(0.0)
+    """Write what stands at ``base`` plus the row at ``scale`` times the sum of table[row, s] slopes_s, 0 <= s < row.
+
+    Four rows are taken together, which hides how long a sum takes.
+    """
+    size, first, factor, k = bank.size, 1, load(lines, scale), 0
+    while first < row and table[row, first] == 0.0:
+        first += 1
+    while k + 4 <= size:
+        at, weight = bank.slopes + k, every(table[row, 0])
+        x, y = weight * load(lines, at), weight * load(lines, at + 1)
+        z, w = weight * load(lines, at + 2), weight * load(lines, at + 3)
+        for s in range(first, row):
+            at, weight = bank.slopes + s * size + k, every(table[row, s])
+            x, y = x + weight * load(lines, at), y + weight * load(lines, at + 1)
+            z, w = z + weight * load(lines, at + 2), w + weight * load(lines, at + 3)
+        store(lines, result + k, load(lines, base + k) + factor * x)
+        store(lines, result + k + 1, load(lines, base + k + 1) + factor * y)
+        store(lines, result + k + 2, load(lines, base + k + 2) + factor * z)
+        store(lines, result + k + 3, load(lines, base + k + 3) + factor * w)
+        k += 4
+    while k < size:
+        x = every(0.0)
         for s in range(row):
-            total = total + every(table[row, s]) * load(lines, bank.slopes + s * bank.size + k)
-        store(lines, result + k, load(lines, base + k) + factor * total)
+            x = x + every(table[row, s]) * load(lines, bank.slopes + s * size + k)
+        store(lines, result + k, load(lines, base + k) + factor * x)
+        k += 1
 
 
 @part
@@ -86,8 +105,9 @@ def explicit(bank: Bank, lines: np.ndarray) -> None:
     for k in range(size):
         fifth, third = every(0.0), every(0.0)
         for s in range(STAGES):
-            slope = load(lines, bank.slopes + s * size + k)
-            third, fifth = third + every(ERRORS[0, s]) * slope, fifth + every(ERRORS[1, s]) * slope
+            if ERRORS[0, s] != 0.0:
+                slope = load(lines, bank.slopes + s * size + k)
+                third, fifth = third + every(ERRORS[0, s]) * slope, fifth + every(ERRORS[1, s]) * slope
         fifth, third = fifth * step, third * step
         large, small = large + fifth * fifth, small + third * third
         turn = (load(lines, last + k) - load(lines, last - size + k)) * step
@@ -105,9 +125,12 @@ def rosenbrock(bank: Bank, lines: np.ndarray) -> None:
 
     The sum of squares of the error is infinite or no number where h is too long.
     """
-    size = bank.size
+    size, to = bank.size, bank.slopes
+    for k in range(size):
+        store(lines, to + k, load(lines, bank.velocity + k))
     factorise(bank, lines)
-    for s in range(9):
+    solved(bank, lines, to)
+    for s in range(1, 9):
         to = bank.slopes + (STAGES if s == 8 else s) * size
         stage(MOVES, s, bank, lines, bank.single + ONE, bank.Z, bank.state)
         velocity(bank, lines, bank.state, to)
