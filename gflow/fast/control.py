@@ -99,7 +99,7 @@ def answered(now: Any, proved: bool) -> None:
 
 @part
 def begin(now: Any) -> None:
-    """Choose the length of the next trial, and the error that it may have."""
+    """Write the length of the next trial step, and the error that it may have."""
     if not now.implicit:
         now.rate = now.drive
     reach = now.slope / now.rate if now.rate > 0.0 else now.radius
@@ -135,7 +135,7 @@ def judged(now: Any, large: float, small: float) -> bool:
 
 @part
 def suits(now: Any, stiffness: float) -> None:
-    """Count how many of the last steps did not suit the present method; after many of them it is the other one."""
+    """Keep how many of the last steps did not suit the method, and after many of them the other one."""
     if now.implicit:
         now.count = now.count + 1 if now.length < PAYS * now.explicit_h else 0
     else:

@@ -77,7 +77,7 @@ def put(lines: np.ndarray, first: int, lane: int, row: np.ndarray) -> None:
 
 @part
 def board(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray, data: np.ndarray, now: Any) -> None:
-    """Let a flow take a lane."""
+    """Write a flow into a lane."""
     put(lines, bank.weights, k, data[MASK])
     put(lines, bank.targets, k, data[TARGETS])
     put(lines, bank.Z, k, rows[STATE])
@@ -124,7 +124,7 @@ def settled(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray, data: np.nd
 
 @part
 def start(bank: Bank, lines: np.ndarray, records: np.ndarray, held: np.ndarray) -> None:
-    """Choose the trial steps of all lanes."""
+    """Write the lengths of the trial steps of all lanes."""
     for k in range(LANES):
         lines[bank.single + TAKEN, k] = 0.0
         if held[k] >= 0:
@@ -156,7 +156,7 @@ def run(
     held: np.ndarray,
     errors: Lost,
 ) -> None:
-    """Follow the flows of a queue, all by one method, until each of them must be looked at.
+    """Keep the flows of a queue going, all by one method, until each of them must be looked at.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ def sized(bank: Bank, lines: np.ndarray) -> None:
 
 @part
 def taken(bank: Bank, lines: np.ndarray) -> None:
-    """Let the new states and slopes be the present ones where the step is taken."""
+    """Write the new states and slopes over the present ones where the step is taken."""
     mask = load(lines, bank.single + TAKEN)
     for k in range(bank.size):
         x, y = load(lines, bank.state + k), load(lines, bank.slopes + STAGES * bank.size + k)
