@@ -13,7 +13,7 @@ from gflow.flow import Status
 from gflow.flow.driver import FOREVER
 from gflow.flow.endings import MINIMUM, T_END, loss_reached, passed, spent
 from gflow.flow.outcome import STEPS
-from gflow.flow.rest import left, told
+from gflow.flow.rest import told
 from gflow.flow.verdicts import at_rest
 
 METHOD = "compiled DOP853 and Rodas5P"
@@ -29,7 +29,7 @@ class CompiledEnd(NamedTuple):
     """The end of a compiled run in the caller's units; ``status`` and ``message`` are those of a ``Trajectory``.
 
     ``rounding`` is an estimate of how far rounding has changed a column that became large, relative to it; ``rest`` is
-    how far an entry of W still moves, None where that was not looked for.
+    how far an entry of W still moves where the run has converged, and data below ``unlearned`` may not be learned.
     """
 
     theta: np.ndarray
@@ -43,7 +43,8 @@ class CompiledEnd(NamedTuple):
     n_hessians: int
     n_steps: int
     rounding: float
-    rest: float | None
+    rest: float
+    unlearned: float
 
 
 def compiled_ends(
@@ -80,7 +81,7 @@ def compiled_ends(
     far = norm_limit * np.maximum(1.0, norms(thetas))
     horizon = FOREVER if t_end is None else t_end * units
     limits = Limits(rtol, horizon, loss_tol, gradient_tol, far, doubt, min(int(max_evaluations), PATIENCE))
-    side = side_by_side(problems, model.rank, model.stacked(thetas), limits)
+    side = side_by_side(problems, model.stacked(thetas), limits)
     return _ends(model, units, thetas, side, follow(side), max_evaluations)
 
 
@@ -92,15 +93,15 @@ def _ends(
     from gflow.fast.rest import rest
     from gflow.fast.rounding import MARGIN, STATE
 
-    now, roots, settled = side.records, np.sqrt(units), np.flatnonzero(codes == CONVERGED)
+    now, roots, settled = side.records, np.sqrt(units), np.flatnonzero((codes == CONVERGED) | (codes == FLAT))
     finals = model.unstacked(side.flows[:, STATE].reshape(len(units), -1, model.rank))
     with np.errstate(over="ignore"):
         losses = 0.5 * now["drive"] ** 2 / now["weight"] * units * units
         slopes = now["slope"] * units * (units / roots)
     sizes = np.maximum(np.maximum((thetas**2).sum(axis=1), (finals**2).sum(axis=1)), 1e-300)
     drifts = np.linalg.norm(model.conserved(finals) - model.conserved(thetas), axis=1) / sizes
-    ways = np.full(len(units), np.nan)
-    ways[settled] = units[settled] * rest(side, settled)
+    left = np.zeros((2, len(units)))
+    left[:, settled] = units[settled] * rest(side.stack.at(settled), side.states(settled, STATE))
     ends: list[CompiledEnd | None] = []
     for k, code in enumerate(codes.tolist()):
         loss, counts = float(losses[k]), [int(now[name][k]) for name in ("evaluations", "hessians", "steps")]
@@ -113,12 +114,9 @@ def _ends(
             ending = passed(float(now["far"][k] * roots[k]))
         else:
             ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(counts[0], max_evaluations)}[code]
-        numbers = loss, float(slopes[k]), float(drifts[k])
-        where, way = (
-            (finals[k] * roots[k], float(now["t"][k] / units[k])),
-            None if np.isnan(ways[k]) else float(ways[k]),
-        )
-        ends.append(CompiledEnd(*where, *ending, *numbers, *counts, MARGIN * float(now["worst"][k]), way))
+        where, numbers = (finals[k] * roots[k], float(now["t"][k] / units[k])), (float(slopes[k]), float(drifts[k]))
+        lost = MARGIN * float(now["worst"][k])
+        ends.append(CompiledEnd(*where, *ending, loss, *numbers, *counts, lost, *left[:, k].tolist()))
     return ends
 
 
@@ -148,11 +146,8 @@ def _trusted(run: FlowRun, end: CompiledEnd, settings: Any) -> FlowEnd | None:
         return None
     relative = min(1.0, end.rounding + end.conservation_drift + STEPS * settings["rtol"])
     size = max(run.subject.unit, float(np.abs(run.model.output(end.theta)).max()))
-    way, unlearned = end.rest or 0.0, 0.0
-    if end.rest is None and end.status == Status.CONVERGED:
-        way, unlearned = left(run.objective, end.theta)
-    known = {name: number for name, number in end._asdict().items() if name not in ("rounding", "rest")}
-    known |= {"error": relative * size + way, "message": told(end.message, unlearned)}
+    known = {name: number for name, number in end._asdict().items() if name not in ("rounding", "rest", "unlearned")}
+    known |= {"error": relative * size + end.rest, "message": told(end.message, end.unlearned)}
     return FlowEnd(**known, method=METHOD)
 
 

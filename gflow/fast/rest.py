@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gflow.fast.follow import Abreast
-from gflow.fast.rounding import MASK, STATE, TARGETS
-from gflow.flow.rest import NEAR, ROUNDING
+from gflow.fast.stacks import Stack
+from gflow.flow.rest import NEAR, ROUNDING, all_left
 from gflow.policy import EPS
 
 NEWTON_STEPS = 6
@@ -15,32 +14,45 @@ DAMPING = 1e-10
 """Their damping, relative to the curvature: what settles no faster may wait, and rounding stays out of the rest."""
 
 
-def rest(side: Abreast, places: np.ndarray) -> np.ndarray:
-    """Return the largest change of an entry of W from flows to the minima nearby, one for each; NaN without one.
+def rest(stack: Stack, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest change of an entry of W to come, and the size below which data may not be learned, or 0.
+
+    Both have shape (m,), for states of shape (m, d1 + d2, r), in the unit of each problem. Where there is no minimum
+    nearby, every mode is looked at.
+    """
+    ways, unlearned = nearby(stack, states), np.zeros(len(states))
+    places = np.flatnonzero(np.isnan(ways) & states.any(axis=(1, 2)))
+    if places.size:
+        some, shape = stack.at(places), (-1, *states.shape[1:])
+        ways[places], unlearned[places] = all_left(
+            lambda Z, whose: some.at(whose).hessian(Z.reshape(shape)),
+            lambda Z, whose: -some.at(whose).slope(Z.reshape(shape)).reshape(len(Z), -1),
+            lambda Z, whose: some.at(whose).output(Z.reshape(shape)),
+            states[places].reshape(len(places), -1),
+        )
+    return np.nan_to_num(ways), unlearned
+
+
+def nearby(stack: Stack, states: np.ndarray) -> np.ndarray:
+    """Return the largest changes of an entry of W from states to minima nearby, shape (m,); NaN where there is none.
 
     At those minima (2/n) |E|_F, which bounds every growth rate, is below what rounding leaves of the Hessian: nothing
-    waits to grow, and slopes along modes that settle are rounding too. Elsewhere there may be more to say.
+    waits to grow, and slopes along modes that settle are rounding too.
     """
-    cut, shape = side.bank.cut, (len(places), side.bank.cut, side.bank.other)
-    mask, targets = (side.data[places, row].reshape(shape) for row in (MASK, TARGETS))
-    weight, ways = side.records["weight"][places], np.full(len(places), np.nan)
-    Z = side.flows[places, STATE].reshape(len(places), sum(shape[1:]), side.bank.rank)
-    begin, going = Z[:, :cut] @ Z[:, cut:].mT, np.arange(len(places))
-    sizes = np.linalg.norm(Z, axis=(1, 2))
+    Z, ways, going = states.copy(), np.full(len(states), np.nan), np.arange(len(states))
+    begin, sizes = stack.output(Z), np.linalg.norm(Z, axis=(1, 2))
     for _ in range(NEWTON_STEPS):
         if not going.size:
             break
-        A, B, seen = Z[going, :cut], Z[going, cut:], mask[going]
-        W = A @ B.mT
-        E = seen * W - targets[going]
+        some = stack.at(going)
+        (A, B), E, seen = some.split(Z[going]), some.residual(Z[going]), some.mask
         top = np.maximum((seen @ B**2).max(axis=(1, 2)), (seen.mT @ A**2).max(axis=(1, 2)))
-        there = weight[going] * np.sqrt((E**2).sum(axis=(1, 2))) <= ROUNDING * EPS * weight[going] * top
-        ways[going[there]] = np.abs(W - begin[going]).max(axis=(1, 2))[there]
+        there = np.sqrt((E**2).sum(axis=(1, 2))) <= ROUNDING * EPS * top
+        ways[going[there]] = np.abs(A @ B.mT - begin[going]).max(axis=(1, 2))[there]
         # the damped steps, by the smaller of the two systems that give them
-        gram = np.einsum("ik,qjl->qijkl", np.eye(cut), B @ B.mT) + np.einsum(
-            "jl,qik->qijkl", np.eye(shape[2]), A @ A.mT
-        )
+        one, two = np.eye(A.shape[1])[:, None, :, None], np.eye(B.shape[1])[:, None, :]
         flat = seen.reshape(len(going), -1)
+        gram = one * (B @ B.mT)[:, None, :, None, :] + two * (A @ A.mT)[:, :, None, :, None]
         gram = gram.reshape(*flat.shape, flat.shape[1]) * flat[:, :, None] * flat[:, None, :]
         gram += (DAMPING * np.where(top > 0.0, top, 1.0))[:, None, None] * np.eye(flat.shape[1])
         G = np.linalg.solve(gram, E.reshape(*flat.shape, 1)).reshape(E.shape)
