@@ -110,7 +110,7 @@ def test_factors_of_shifted_hessians_solve_and_refuse_in_each_lane(shape: tuple[
     H = np.triu(lane.hessian())
     H = H + np.triu(H, 1).T
     lowest, x = float(np.linalg.eigvalsh(H)[0]), rng.standard_normal((dim, LANES))
-    shifts = np.array([0.5 - lowest, 2.0 - lowest, -lowest * (1 + 1e-6), -lowest * (1 - 1e-6), *4 * [9.0 - lowest]])
+    shifts = np.resize([0.5 - lowest, -lowest * (1 + 1e-6), -lowest * (1 - 1e-6), 9.0 - lowest], LANES)
     lane.lines[lane.bank.single + SHIFT] = shifts
     lane.lines[lane.bank.state : lane.bank.state + dim] = H @ x + shifts * x
     factorise(lane.bank, lane.lines)
@@ -417,6 +417,6 @@ def test_what_is_no_number_in_one_lane_stays_there() -> None:
     problem, Z = random_problem(rng, (4, 4), 2, 12), rng.standard_normal(32)
     for implicit in (0, 1):
         clean, spoilt = OneLane(problem, 4, Z), OneLane(problem, 4, Z)
-        spoilt.lines[spoilt.bank.Z : spoilt.bank.velocity, [0, 7]] = np.nan, np.inf
+        spoilt.lines[spoilt.bank.Z : spoilt.bank.velocity, [0, 2]] = np.nan, np.inf
         np.testing.assert_array_equal(spoilt.step(0.01, implicit), clean.step(0.01, implicit))
-        assert not np.isfinite(spoilt.lines[spoilt.bank.state, [0, 7]]).any()
+        assert not np.isfinite(spoilt.lines[spoilt.bank.state, [0, 2]]).any()

@@ -104,7 +104,7 @@ def _ends(
     left[:, settled] = units[settled] * rest(side.stack.at(settled), side.states(settled, STATE))
     ends: list[CompiledEnd | None] = []
     for k, code in enumerate(codes.tolist()):
-        loss, counts = float(losses[k]), [int(now[name][k]) for name in ("evaluations", "hessians", "steps")]
+        loss, counts = float(losses[k]), (int(now["evaluations"][k]), int(now["hessians"][k]), int(now["steps"][k]))
         if code == DOUBTFUL or (code == BUDGET and max_evaluations > PATIENCE):
             ends.append(None)
             continue
@@ -114,9 +114,19 @@ def _ends(
             ending = passed(float(now["far"][k] * roots[k]))
         else:
             ending = {FLAT: MINIMUM, HORIZON: T_END, BUDGET: spent(counts[0], max_evaluations)}[code]
-        where, numbers = (finals[k] * roots[k], float(now["t"][k] / units[k])), (float(slopes[k]), float(drifts[k]))
-        lost = MARGIN * float(now["worst"][k])
-        ends.append(CompiledEnd(*where, *ending, loss, *numbers, *counts, lost, *left[:, k].tolist()))
+        end = CompiledEnd(
+            finals[k] * roots[k],
+            float(now["t"][k] / units[k]),
+            *ending,
+            loss,
+            float(slopes[k]),
+            float(drifts[k]),
+            *counts,
+            MARGIN * float(now["worst"][k]),
+            float(left[0, k]),
+            float(left[1, k]),
+        )
+        ends.append(end)
     return ends
 
 

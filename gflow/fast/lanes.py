@@ -7,16 +7,16 @@ Without numba a vector is an array of shape (LANES,), and the same functions run
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gflow.fast.jit import installed
 
-LANES = 8
-"""Flows side by side: as many doubles as the widest registers hold."""
+LANES = 4
+"""Flows side by side: eight are no faster, as their stages fill the nearest cache, and one alone takes longer."""
 ALIGNED = 64
-"""Bytes of one vector: one that crosses a line of the cache takes twice as long to load."""
+"""Bytes of a line of the cache: a vector in two of them takes twice as long to load."""
 
 
 def rows_of(count: int) -> np.ndarray:
@@ -26,7 +26,30 @@ def rows_of(count: int) -> np.ndarray:
     return room[first : first + count * LANES].reshape(count, LANES)
 
 
-if installed():
+if TYPE_CHECKING or not installed():
+
+    def load(array: np.ndarray, row: int) -> Any:
+        """Return a row of an array of shape (m, LANES) as a vector."""
+        return array[row].copy()
+
+    def store(array: np.ndarray, row: int, vector: Any) -> None:
+        """Write a vector into a row of an array of shape (m, LANES)."""
+        array[row] = vector
+
+    def every(number: float) -> Any:
+        """Return the vector of one number in all lanes."""
+        return np.full(LANES, number)
+
+    def inverse_root(vector: Any) -> Any:
+        """Return 1 / sqrt of each lane."""
+        with np.errstate(all="ignore"):
+            return 1.0 / np.sqrt(vector)
+
+    def chosen(mask: Any, one: Any, other: Any) -> Any:
+        """Return ``one`` in lanes where the mask is not 0, ``other`` elsewhere."""
+        return np.where(mask != 0.0, one, other)
+
+else:
     from llvmlite import ir
     from numba.core import types
     from numba.core.cgutils import get_or_insert_function
@@ -35,11 +58,11 @@ if installed():
 
     DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
 
-    class Vector(types.Type):  # type: ignore[misc]
+    class Vector(types.Type):
         """The type of ``LANES`` doubles that are one number for the compiler."""
 
     @register_model(Vector)
-    class VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    class VectorModel(models.PrimitiveModel):
         """Which is a vector of LLVM."""
 
         def __init__(self, manager: Any, kind: Any) -> None:
@@ -56,7 +79,7 @@ if installed():
     for _operation, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
 
         @infer_global(_operation)
-        class VectorOperation(ConcreteTemplate):  # type: ignore[misc]
+        class VectorOperation(ConcreteTemplate):
             """Sums, differences and products lane by lane."""
 
             cases = (signature(VECTOR, VECTOR, VECTOR),)
@@ -123,26 +146,3 @@ if installed():
             )
 
         return VECTOR(VECTOR, VECTOR, VECTOR), lower
-
-else:
-
-    def load(array: np.ndarray, row: int) -> Any:
-        """Return a row of an array of shape (m, LANES) as a vector."""
-        return array[row].copy()
-
-    def store(array: np.ndarray, row: int, vector: Any) -> None:
-        """Write a vector into a row of an array of shape (m, LANES)."""
-        array[row] = vector
-
-    def every(number: float) -> Any:
-        """Return the vector of one number in all lanes."""
-        return np.full(LANES, number)
-
-    def inverse_root(vector: Any) -> Any:
-        """Return 1 / sqrt of each lane."""
-        with np.errstate(all="ignore"):
-            return 1.0 / np.sqrt(vector)
-
-    def chosen(mask: Any, one: Any, other: Any) -> Any:
-        """Return ``one`` in lanes where the mask is not 0, ``other`` elsewhere."""
-        return np.where(mask != 0.0, one, other)

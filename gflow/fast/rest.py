@@ -30,7 +30,7 @@ def rest(stack: Stack, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             lambda Z, whose: some.at(whose).output(Z.reshape(shape)),
             states[places].reshape(len(places), -1),
         )
-    return np.nan_to_num(ways), unlearned
+    return np.where(np.isnan(ways), 0.0, ways), unlearned
 
 
 def nearby(stack: Stack, states: np.ndarray) -> np.ndarray:
