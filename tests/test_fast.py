@@ -16,14 +16,26 @@ import gflow
 from gflow.data import example
 from gflow.ensemble.compiled import CompiledEnd, compiled_ends
 from gflow.fast import jit
-from gflow.fast.abreast import PER_STEP, SHIFT, SQUARE, STEP, bank_of, curvature, definite, factorise, solved, velocity
+from gflow.fast.abreast import (
+    PER_STEP,
+    SHIFT,
+    SQUARE,
+    STEP,
+    TAKEN,
+    bank_of,
+    curvature,
+    definite,
+    factorise,
+    solved,
+    velocity,
+)
 from gflow.fast.control import Limits
 from gflow.fast.field import cholesky, entries_of, hessian, norm, solve
 from gflow.fast.follow import side_by_side
 from gflow.fast.lanes import LANES
 from gflow.fast.run import board
 from gflow.fast.spectrum import orthogonal
-from gflow.fast.steps import GAMMA, STAGES, explicit, rosenbrock
+from gflow.fast.steps import GAMMA, STAGES, explicit, rosenbrock, taken
 from gflow.flow.rest import left
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -420,3 +432,18 @@ def test_what_is_no_number_in_one_lane_stays_there() -> None:
         spoilt.lines[spoilt.bank.Z : spoilt.bank.velocity, [0, 2]] = np.nan, np.inf
         np.testing.assert_array_equal(spoilt.step(0.01, implicit), clean.step(0.01, implicit))
         assert not np.isfinite(spoilt.lines[spoilt.bank.state, [0, 2]]).any()
+
+
+def test_a_step_that_is_not_taken_leaves_its_lane_as_it_was() -> None:
+    rng = np.random.default_rng(10)
+    lane = OneLane(random_problem(rng, (3, 3), 2, 7), 2, rng.standard_normal(12), LANES - 1)
+    bank, lines = lane.bank, lane.lines
+    lane.step(0.01, 0)
+    parts = [slice(first, first + bank.size) for first in (bank.Z, bank.velocity, bank.squares)]
+    before, new = [lines[part].copy() for part in parts], lines[bank.state : bank.state + bank.size].copy()
+    slopes = lines[bank.slopes + STAGES * bank.size : bank.slopes + (STAGES + 1) * bank.size].copy()
+    lines[bank.single + TAKEN] = np.arange(LANES) % 2
+    taken(bank, lines)
+    for part, old, expected in zip(parts, before, (new, slopes, before[2] + new**2), strict=True):
+        np.testing.assert_array_equal(lines[part][:, ::2], old[:, ::2])
+        np.testing.assert_allclose(lines[part][:, 1::2], expected[:, 1::2], rtol=1e-15)
