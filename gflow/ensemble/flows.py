@@ -51,11 +51,11 @@ def gradient_flows(
 
     A run that raises an error is a record that says so; the others are not lost. Nor are they where a worker process
     dies (killed, or out of memory): what it may have died of is followed once more, each run alone, and one that ends
-    its worker again is a failed record. The result does not depend on ``jobs``, nor that of one flow on the others. With
-    numba installed (extra ``fast``), matrix completion problems of at most 8 rows and columns are integrated in
+    its worker again is a failed record. The result does not depend on ``jobs``, nor that of one flow on the others.
+    With numba installed (extra ``fast``), matrix completion problems of at most 8 rows and columns are integrated in
     compiled code, at any depth up to 128 parameters, those of one shape and width side by side; where rounding errors
-    may have decided an escape from a saddle there, ``gradient_flow`` follows that run from its start. ``method`` of each
-    record says which it was.
+    may have decided an escape from a saddle there, ``gradient_flow`` follows that run from its start. ``method`` of
+    each record says which it was.
 
     Parameters
     ----------
