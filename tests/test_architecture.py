@@ -49,11 +49,12 @@ ROOMS = {
     "gflow.connectivity": room("gflow.problems", "networkx scipy"),
     "gflow.models": room(outside="autograd"),
     "gflow.fast.jit": room(outside="numba"),
+    "gflow.fast.lanes": room("gflow.fast.jit", "llvmlite numba"),
     "gflow.fast.sampled": room("gflow.fast.jit"),
     "gflow.objective": room("gflow.problems gflow.models gflow.fast.jit gflow.fast.sampled", "autograd jax scipy"),
     "gflow.testing": room("gflow.problems gflow.models", "scipy"),
     "gflow.flow": room("gflow.files gflow.critical gflow.objective", "scipy"),
-    "gflow.fast": room("gflow.flow gflow.fast.jit", "scipy"),
+    "gflow.fast": room("gflow.flow gflow.fast.jit gflow.fast.lanes", "scipy"),
     "gflow.ensemble": room(
         "gflow.fast gflow.fast.jit gflow.flow gflow.models gflow.objective gflow.problems gflow.workers", "joblib"
     ),

@@ -314,3 +314,36 @@ def test_depth_belongs_to_problems_and_is_a_positive_integer() -> None:
         gflow.gradient_flows(example("fig3"), start(), depth=0)
     (one,) = gflow.gradient_flows([[1.0, np.nan], [2.0, 3.0]], np.ones(4), depth=1)
     assert one.status == "converged" and one.method == "LSODA"
+
+
+@needs_numba
+def test_problems_of_different_shape_and_mask_in_one_call_end_as_each_alone() -> None:
+    rng = np.random.default_rng(11)
+    given, starts = [], []
+    for k in range(14):
+        shape = [(4, 4), (3, 5), (2, 2), (1, 6)][k % 4]
+        observed = rng.random(shape) < 0.7
+        observed[0, 0] = True
+        given.append(
+            gflow.MatrixCompletion(np.outer(rng.standard_normal(shape[0]), rng.standard_normal(shape[1])), observed)
+        )
+        starts.append(gflow.Factorization(shape).random(rng, 0.1))
+    starts[3] = np.full_like(starts[3], np.nan)
+    starts[6] = np.zeros(5)
+    ends = gflow.gradient_flows(given, starts)
+    alone = [gflow.gradient_flows(problem, [start])[0] for problem, start in zip(given, starts, strict=True)]
+    assert summary(ends) == summary(alone) and [k for k, end in enumerate(ends) if end.failed] == [3, 6]
+    assert sum(end.method.startswith("compiled") for end in ends) >= 10
+    narrow = gflow.gradient_flows(
+        given[:2], [gflow.Factorization(p.shape, 1).random(rng, 1e-4) for p in given[:2]], rank=1
+    )
+    assert [end.theta.shape for end in narrow] == [(8,), (8,)]
+
+
+@needs_numba
+def test_what_is_over_in_time_is_followed_no_more() -> None:
+    many = problems(3)
+    ends = gflow.gradient_flows(
+        [*many, gflow.MatrixCompletion([[1.0, 2.0]])], [*[start()] * 3, np.ones(3)], timeout=1e-9
+    )
+    assert {str(end.status) for end in ends} == {"budget"} and {end.method for end in ends} == {"not followed"}

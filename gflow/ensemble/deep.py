@@ -44,9 +44,8 @@ class DeepFlow:
     """One integration, in the unit of the problem."""
 
     def __init__(self, run: FlowRun, rtol: float, settings: Any) -> None:
-        from gflow.fast.deep_steps import DEEP_NOW
+        from gflow.fast.deep_steps import DEEP_NOW, room
         from gflow.fast.field import entries_of
-        from gflow.fast.steps import room, work
 
         outer = run.objective
         self.objective, self.model, self.rtol, self.limits = outer.normalized or outer, run.model, rtol, settings
@@ -58,7 +57,7 @@ class DeepFlow:
         self.Z = theta[self.places]
         self.entries = entries_of(run.subject.normalized, self.model.rank, self.model.depth - 2)
         self.errors, self.origin = -2.0 / len(self.entries.targets) * self.entries.targets, np.zeros(self.model.dim)
-        self.memory, self.now = work(room(self.model.dim)), np.zeros(1, DEEP_NOW).view(np.recarray)[0]
+        self.memory, self.now = room(self.model.dim), np.zeros(1, DEEP_NOW).view(np.recarray)[0]
         slope, size = float(np.linalg.norm(self.objective.gradient(theta))), float(np.linalg.norm(theta))
         self.now.h, self.now.before = FIRST_STEP * size / max(slope, 1e-300), 1e-4
         self.far, self.highest, self.below = settings["norm_limit"] * max(1.0, size), slope, np.inf

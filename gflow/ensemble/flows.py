@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections import defaultdict
+from collections.abc import Iterable
 from contextvars import copy_context
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from gflow import fast, watch
-from gflow.ensemble.compiled import compiled as compiled_end
+from gflow.ensemble.compiled import compiled as compiled_ends
 from gflow.ensemble.record import FlowEnd, FlowRun, followed, unfollowed
 from gflow.ensemble.workers import apart
 from gflow.flow import gradient_flow
@@ -18,6 +21,9 @@ from gflow.models import DirectMatrix, Factorization
 from gflow.objective import Objective
 from gflow.problems import MatrixCompletion, as_problem
 from gflow.workers import one_thread
+
+WORK = 500_000
+"""Entries of the Hessians of the compiled flows that are followed between two looks at the watch."""
 
 
 @watch.watched
@@ -45,10 +51,11 @@ def gradient_flows(
 
     A run that raises an error is a record that says so; the others are not lost. Nor are they where a worker process
     dies (killed, or out of memory): what it may have died of is followed once more, each run alone, and one that ends
-    its worker again is a failed record. The result does not depend on ``jobs``. With numba installed (extra ``fast``),
-    matrix completion problems of at most 8 rows and columns are integrated in compiled code, at any depth up to 128
-    parameters; where rounding errors may have decided an escape from a saddle there, ``gradient_flow`` follows that run
-    from its start. ``method`` of each record says which it was.
+    its worker again is a failed record. The result does not depend on ``jobs``, nor that of one flow on the others.
+    With numba installed (extra ``fast``), matrix completion problems of at most 8 rows and columns are integrated in
+    compiled code, at any depth up to 128 parameters, those of one shape and width side by side; where rounding errors
+    may have decided an escape from a saddle there, ``gradient_flow`` follows that run from its start. ``method`` of
+    each record says which it was.
 
     Parameters
     ----------
@@ -90,12 +97,10 @@ def gradient_flows(
         raise ValueError("compiled=True needs the package numba: pip install 'gflow-toolkit[fast]'")
     runs = _paired(problems, starts, rank, depth)
     quick = fast.installed() and method == "auto" if compiled is None else bool(compiled)
-    ends: list[FlowEnd | None] = [None] * len(runs)
-    if quick and (chosen := [index for index, run in enumerate(runs) if run.small]):
-        _fill(ends, chosen, [runs[index] for index in chosen], compiled_end, settings, jobs, "threading")
-    if rest := [index for index, end in enumerate(ends) if end is None]:
-        _fill(ends, rest, [runs[index] for index in rest], followed, settings | {"method": method}, jobs, "loky")
-    return [end for end in ends if end is not None]
+    ends = _quick(runs, settings, jobs) if quick else [None] * len(runs)
+    rest = [run for run, end in zip(runs, ends, strict=True) if end is None]
+    slow = iter(_followed(rest, settings | {"method": method}, jobs) if rest else [])
+    return [next(slow) if end is None else end for end in ends]
 
 
 @lru_cache
@@ -133,38 +138,53 @@ def _several(problems: Any) -> list[Any]:
     return [listed] if rows else listed
 
 
-def _fill(
-    ends: list[FlowEnd | None],
-    places: Sequence[int],
-    runs: list[FlowRun],
-    follow: Any,
-    settings: Any,
-    jobs: int,
-    how: str,
-) -> None:
-    """Write the ends of the runs at their places, ``jobs`` runs at a time, each on one thread of BLAS."""
-    if how == "threading" and (jobs == 1 or len(runs) == 1):  # its matrices are too small for threads of BLAS
-        found = [_one(follow, run, settings, k, len(runs)) for k, run in enumerate(runs)]
-    elif jobs == 1 or len(runs) < 2:
-        with one_thread():
-            found = [_one(follow, run, settings, k, len(runs)) for k, run in enumerate(runs)]
-    elif how == "threading":
+def _quick(runs: list[FlowRun], settings: Any, jobs: int) -> list[FlowEnd | None]:
+    """Return where compiled flows end, ``jobs`` parts at a time; None for those that are left to ``gradient_flow``."""
+    ends: list[FlowEnd | None] = [None] * len(runs)
+    alike: defaultdict[Any, list[int]] = defaultdict(list)
+    for place, run in enumerate(runs):
+        if run.small:
+            alike[run.model.shape, run.model.rank, run.model.depth].append(place)
+    parts, workers = [], jobs if jobs > 0 else os.cpu_count() or 1
+    for places in alike.values():
+        model = runs[places[0]].model
+        most = 1 if model.depth > 2 else max(1, WORK // model.dim**2)
+        step = min(most, -(-len(places) // workers))
+        parts += [places[first : first + step] for first in range(0, len(places), step)]
+    begun = accumulate((len(part) for part in parts), initial=1)
+    calls = [([runs[place] for place in part], settings, k, len(runs)) for part, k in zip(parts, begun, strict=False)]
+    if jobs == 1 or len(calls) < 2:  # matrices are too small for threads of BLAS
+        found = [_several_of(*call) for call in calls]
+    else:
         from joblib import Parallel, delayed
 
-        calls = (delayed(copy_context().run)(_one, follow, run, settings, k, len(runs)) for k, run in enumerate(runs))
-        found = Parallel(n_jobs=jobs, backend=how)(calls)
-    else:
-        found = apart(runs, settings, jobs)
-    for place, end in zip(places, found, strict=True):
-        ends[place] = end
+        found = Parallel(n_jobs=jobs, backend="threading")(
+            delayed(copy_context().run)(_several_of, *call) for call in calls
+        )
+    for part, several in zip(parts, found, strict=True):
+        for place, end in zip(part, several, strict=True):
+            ends[place] = end
+    return ends
 
 
-def _one(follow: Any, run: FlowRun, settings: Any, k: int, count: int) -> Any:
-    """Return the end of one run; where the time allowed is over, its start with the status ``budget``."""
-    late = watch.spent("flow", k + 1, count)
+def _several_of(runs: list[FlowRun], settings: Any, k: int, count: int) -> list[FlowEnd | None]:
+    """Return the ends of compiled flows; where the time allowed is over, their starts with the status ``budget``."""
+    late = watch.spent("flow", k, count)
     try:
-        return unfollowed(run, late) if late else follow(run, settings)
+        return [unfollowed(run, late) for run in runs] if late else compiled_ends(runs, settings)
     except watch.TimeIsUp as up:  # while it was compiled
         if not watch.ends_early():
             raise
-        return unfollowed(run, str(up))
+        return [unfollowed(run, str(up)) for run in runs]
+
+
+def _followed(runs: list[FlowRun], settings: Any, jobs: int) -> list[FlowEnd]:
+    """Return where ``gradient_flow`` ends, ``jobs`` runs at a time, each on one thread of BLAS."""
+    if jobs != 1 and len(runs) > 1:
+        return apart(runs, settings, jobs)
+    ends = []
+    with one_thread():
+        for k, run in enumerate(runs):
+            late = watch.spent("flow", k + 1, len(runs))
+            ends.append(unfollowed(run, late) if late else followed(run, settings))
+    return ends

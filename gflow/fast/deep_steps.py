@@ -5,20 +5,62 @@ The Jacobian is exact, so that layers outside the channels, too small for the to
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gflow.fast.deep import deep_gradient, deep_hessian
 from gflow.fast.field import Entries, cholesky, copy, norm, solve
-from gflow.fast.jit import compiled
-from gflow.fast.steps import COUPLING, GAMMA, MOVES, Work, combined
+from gflow.fast.jit import compiled, lean
+from gflow.fast.steps import COUPLING, GAMMA, MOVES
 from gflow.policy import EPS
 
 DEEP_NOW = np.dtype([(name, float) for name in ("t", "h", "before")] + [("gradients", np.int64)])
 """Time, length of the next step, the last error over its tolerance; gradients taken."""
 ROUNDED = 2.0
 """Rounding units of the state below which the error of a step is not held."""
+
+
+class Work(NamedTuple):
+    """Memory of one integration of N numbers.
+
+    Attributes
+    ----------
+    slopes : (8, N) array
+        Moves of a step.
+    state, velocity : (N,) arrays
+        The next state; the slope at the present one.
+    hessian, factor : (N, N) arrays
+    """
+
+    slopes: np.ndarray
+    state: np.ndarray
+    velocity: np.ndarray
+    hessian: np.ndarray
+    factor: np.ndarray
+
+
+def room(size: int) -> Work:
+    """Return the memory for states of ``size`` numbers."""
+    lines = np.zeros((10 + 2 * size, size))
+    return Work(lines[:8], lines[8], lines[9], lines[10 : 10 + size], lines[10 + size :])
+
+
+@lean
+def combined(table: np.ndarray, row: int, count: int, scale: float, slopes: np.ndarray, result: np.ndarray) -> None:
+    """Add ``scale`` times the sum of table[row, s] slopes_s, s < count, to ``result``, four of them in one pass."""
+    s = 0
+    while s + 4 <= count:
+        a, b, c, d = table[row, s], table[row, s + 1], table[row, s + 2], table[row, s + 3]
+        a, b, c, d = scale * a, scale * b, scale * c, scale * d
+        for k in range(result.size):
+            result[k] += a * slopes[s, k] + b * slopes[s + 1, k] + (c * slopes[s + 2, k] + d * slopes[s + 3, k])
+        s += 4
+    while s < count:
+        a = scale * table[row, s]
+        for k in range(result.size):
+            result[k] += a * slopes[s, k]
+        s += 1
 
 
 @compiled

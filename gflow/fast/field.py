@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gflow.fast.jit import lean, part
+from gflow.fast.jit import lean
 
-ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 LARGE = 1e150
 """Times this, numbers whose squares underflow have squares that do not."""
 
@@ -72,58 +71,6 @@ def least(a: float, b: float) -> float:
 def most(a: float, b: float) -> float:
     """Return what ``max`` does."""
     return b if b > a else a
-
-
-@part
-def velocity_of_any(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
-    """Return and write what ``velocity`` does, for every r."""
-    rank, count = entries.rank, entries.targets.size
-    factor, square = -2.0 / count, 0.0
-    fill(result, 0.0)
-    for e in range(count):
-        i, j = entries.rows[e] * rank, entries.columns[e] * rank
-        error = -entries.targets[e]
-        for p in range(rank):
-            error += Z[i + p] * Z[j + p]
-        square += error * error
-        error *= factor
-        for p in range(rank):
-            x, y = Z[i + p], Z[j + p]
-            result[i + p] += error * y
-            result[j + p] += error * x
-    return -factor * np.sqrt(square)
-
-
-@part
-def velocity_of_four(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
-    """Return and write what ``velocity`` does, for r = 4: rows are one load and one store each."""
-    count = entries.targets.size
-    factor, square = -2.0 / count, 0.0
-    fill(result, 0.0)
-    for e in range(count):
-        i, j = np.uint64(4 * entries.rows[e]), np.uint64(4 * entries.columns[e])  # no places counted from the end
-        x, y, z, w = Z[i], Z[i + ONE], Z[i + TWO], Z[i + THREE]
-        a, b, c, d = Z[j], Z[j + ONE], Z[j + TWO], Z[j + THREE]
-        error = (x * a + y * b) + (z * c + w * d) - entries.targets[e]
-        square += error * error
-        error *= factor
-        result[i] += error * a
-        result[i + ONE] += error * b
-        result[i + TWO] += error * c
-        result[i + THREE] += error * d
-        result[j] += error * x
-        result[j + ONE] += error * y
-        result[j + TWO] += error * z
-        result[j + THREE] += error * w
-    return -factor * np.sqrt(square)
-
-
-@lean
-def velocity(entries: Entries, Z: np.ndarray, result: np.ndarray) -> float:
-    """Return (2/n) |E|_F and write Z' = -(2/n) [[0, E], [E^T, 0]] Z into ``result``."""
-    if entries.rank == 4:
-        return velocity_of_four(entries, Z, result)
-    return velocity_of_any(entries, Z, result)
 
 
 @lean

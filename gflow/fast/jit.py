@@ -60,12 +60,12 @@ def part(function: Function) -> Function:
     return compiled(function, inline="always", _nrt=False)
 
 
-def record(fields: np.dtype) -> np.ndarray:
-    """Return an array of one record, of zeros: plain for compiled code, which is quick to take it.
+def record(fields: np.dtype, count: int = 1) -> np.ndarray:
+    """Return an array of records, of zeros: plain for compiled code, which is quick to take it.
 
     What runs as it is written needs records with attributes.
     """
-    found = np.zeros(1, fields)
+    found = np.zeros(count, fields)
     return found if installed() else found.view(np.recarray)
 
 

@@ -1,162 +1,206 @@
-"""One gradient flow in compiled code: which step, how long, and when somebody must look at it."""
+"""Gradient flows side by side in compiled code, until somebody must look at each of them.
+
+``LANES`` flows take their steps together, each of its own length, and each is followed as it would be alone: no number
+of one lane enters another. Where one must be looked at, the next of the queue takes its lane.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from gflow.fast.field import Entries, cholesky, copy, hessian, least, most, norm
+from gflow.fast.abreast import (
+    BEND,
+    CHANGE,
+    LARGE,
+    ONE,
+    PER_STEP,
+    RADIUS,
+    SHIFT,
+    SLOPE,
+    SMALL,
+    SQUARE,
+    STEP,
+    TAKEN,
+    UNIT,
+    WEIGHT,
+    Bank,
+    curvature,
+    definite,
+    factorise,
+)
+from gflow.fast.control import KNOWN, UNKNOWN, answered, begin, judged, looked, suits, wanted
 from gflow.fast.jit import lean, part
-from gflow.fast.rounding import Lost, note
-from gflow.fast.steps import STAGES, Work, rows, step
-from gflow.flow.saddles import TURN
+from gflow.fast.lanes import LANES
+from gflow.fast.rounding import BOTTOM, MASK, SQUARES, STATE, TARGETS, VELOCITY, Lost, note
+from gflow.fast.steps import GAMMA, explicit, rosenbrock, sized, taken
 from gflow.policy import EPS
 
-EVENT, LOST_WAY = range(2)
-"""Why a run stops: a stay or the flow may have ended; or no step is left, or rounding errors are too large."""
-EXPLICIT_GROWTH, ROSENBROCK_GROWTH = 0.7, 0.3
-"""Largest growth of an unstable mode in one step, in e-foldings: modes hidden below the tolerance must be right too."""
-ROUNDING = 2.0
-"""Rounding units, of the state and of what its slope adds to it, below which the error of a step is not held."""
-STIFF = 4.5
-"""The explicit pair is near its limit of stability (about 6) where h times the largest rate exceeds this."""
-PATIENCE = 60
-"""Steps at that limit, or short steps of the Rosenbrock method, after which the other method is tried."""
-PAYS = 9.0
-"""A step of the Rosenbrock method costs as much as this many explicit ones."""
-
-
-class Limits(NamedTuple):
-    """The tolerances of ``gradient_flow``, in the problem's own unit; ``far`` bounds |Z|, ``doubt`` rounding errors."""
-
-    rtol: float
-    t_end: float
-    loss_tol: float
-    gradient_tol: float
-    far: float
-    doubt: float
-    max_evaluations: int
-
-
-NOW = np.dtype(
-    [(name, float) for name in Limits._fields[:-1]]
-    + [(name, float) for name in ("t", "h", "drive", "rate", "slope", "radius", "before", "explicit_h")]
-    + [(name, float) for name in ("peak", "low", "arrived", "highest", "minimum_below")]
-    + [(name, float) for name in ("since", "until", "worst", "pending")]
-    + [(name, np.int64) for name in ("implicit", "count", "patience", "evaluations", "hessians", "steps", "rejected")]
-    + [(name, np.int64) for name in ("max_evaluations", "large", "seed")]
-)
-"""Where a run is, after its limits: time, next step, (2/n) |E|_F, a bound of every growth rate, |gradient|, |Z|, last
-error ratio, the length of explicit steps; then the present stay; when rounding errors were looked at and will be, the
-worst relative one of a large column, and of small ones that may become large; what it cost; how many columns are
-large."""
+GOES_ON, EVENT, LOST_WAY, OTHER_METHOD = range(4)
+"""Why a flow leaves its lane: a stay or the flow may have ended; no step is left, or rounding errors are too large; the
+other method may suit it better."""
 
 
 @part
-def advance(entries: Entries, now: Any, memory: Work) -> bool:
-    """Return whether a step of acceptable error was taken from Z; the length of the next trial is set either way."""
-    reach = now.slope / now.rate if now.rate > 0.0 else now.radius
-    # at a saddle slope / rate is below the distance to it, at a minimum it stays of the order of the state
-    tol = now.rtol * least(now.radius, reach)
-    growth = ROSENBROCK_GROWTH if now.implicit else EXPLICIT_GROWTH
-    h = least(least(now.h, growth / most(now.rate, 1e-300)), now.t_end - now.t)
-    curvature = 2.0 / entries.targets.size * now.radius * now.radius + now.drive
-    tol = most(tol, least(ROUNDING * EPS * (1.0 + h * curvature), now.rtol) * now.radius)
-    error, drive, stiffness = step(entries, memory.Z, h, now.implicit, memory)
-    now.evaluations += 8 if now.implicit else STAGES
-    order = 5.0 if now.implicit else 8.0
-    ratio = most(error / tol, 1e-10)
-    if not ratio <= 1.0:
-        now.rejected += 1
-        now.h = h * (most(0.2, 0.9 * ratio ** (-1.0 / order)) if np.isfinite(ratio) else 0.2)
-        return False
-    factor = 0.9 * ratio ** (-0.7 / order) * now.before ** (0.4 / order)
-    now.before = most(ratio, 1e-4)
-    now.t += h
-    now.h = h * least(5.0, most(0.2, factor))
-    now.drive = drive
-    now.steps += 1
-    now.count = count(now, h, stiffness)
-    return True
-
-
-@part
-def count(now: Any, h: float, stiffness: float) -> int:
-    """Return how many of the last steps did not suit the present method, one of them of length h."""
-    if now.implicit:
-        return now.count + 1 if h < PAYS * now.explicit_h else 0
-    now.explicit_h = h
-    if stiffness > STIFF:
-        return now.count + 1
-    return now.count - 2 if now.count > 2 else 0
-
-
-@part
-def choose(entries: Entries, now: Any, memory: Work) -> None:
-    """Keep the method until it has not suited for long, and bound the growth rates at Z."""
-    if now.count >= now.patience:
-        now.count, now.implicit = 0, 1 - now.implicit
-        if not now.implicit:
-            now.h, now.patience = now.explicit_h, 2 * now.patience
-    if now.implicit:
-        hessian(entries, memory.Z, 1.0, memory.hessian)
-        now.hessians += 1
-        bound(now, memory, 4.0 * EPS * (now.drive + 2.0 / entries.targets.size * now.radius * now.radius))
-    else:
-        now.rate = now.drive
-
-
-@part
-def bound(now: Any, memory: Work, lowest: float) -> None:
-    """Keep the bound of the growth rates, (2/n) |E|_F at first, so low as a step needs and Cholesky proves.
-
-    Rates below ``lowest``, the rounding errors of the Hessian, are zero.
-    """
-    now.rate = least(now.rate, now.drive)
-    if now.rate == 0.0 and not cholesky(memory.hessian, lowest, memory.factor):
-        now.rate = least(lowest, now.drive)
-    while now.rate > 0.0 and now.rate < now.drive and not cholesky(memory.hessian, now.rate, memory.factor):
-        now.rate = least(4.0 * now.rate, now.drive)
-    while now.h * now.rate > ROSENBROCK_GROWTH and cholesky(memory.hessian, now.rate / 4.0, memory.factor):
-        now.rate = now.rate / 4.0 if now.rate > lowest else 0.0
-
-
-@part
-def looked(entries: Entries, now: Any, memory: Work) -> bool:
-    """Return whether something may have ended at the present state: the flow, or a stay at a saddle."""
-    now.radius, now.slope = norm(memory.Z), norm(memory.velocity)
-    now.highest, now.peak = most(now.highest, now.slope), most(now.peak, now.slope)
-    if now.slope < now.low:
-        now.low = now.slope
-        copy(memory.Z, memory.bottom)
-    if now.slope <= now.peak / TURN:
-        now.arrived = least(now.arrived, now.t)
-    if now.slope > TURN * now.low:
-        if now.arrived < np.inf:
-            return True
-        now.peak, now.low, now.minimum_below = now.slope, now.slope, np.inf
-    if 0.25 * entries.targets.size * now.drive * now.drive <= now.loss_tol:
-        return True
-    if now.slope <= now.gradient_tol * now.highest and now.slope <= now.minimum_below:
-        return True
-    return not now.radius <= now.far or now.t >= now.t_end or now.evaluations >= now.max_evaluations
+def bound(bank: Bank, lines: np.ndarray, records: np.ndarray, held: np.ndarray) -> None:
+    """Keep a bound of the growth rates at Z in every lane, so low as its step needs and a factorisation proves."""
+    curvature(bank, lines, bank.Z, 1.0)
+    while True:
+        looking = False
+        for k in range(LANES):
+            if held[k] >= 0:
+                shift = wanted(records[held[k]])
+                if shift > 0.0:
+                    lines[bank.single + SHIFT, k], looking = shift, True
+        if not looking:
+            return
+        factorise(bank, lines)
+        for k in range(LANES):
+            if held[k] >= 0 and records[held[k]].search != KNOWN:
+                answered(records[held[k]], definite(bank, lines, k))
 
 
 @lean
-def run(entries: Entries, lines: np.ndarray, errors: Lost, record: np.ndarray) -> int:
-    """Return why the flow stops to be looked at."""
-    memory, now = rows(lines), record[0]
-    while True:
-        choose(entries, now, memory)
-        while not advance(entries, now, memory):
-            if now.h <= 4.0 * EPS * now.t or now.evaluations > now.max_evaluations:
-                return LOST_WAY
-        copy(memory.state, memory.Z)
-        copy(memory.slopes[STAGES], memory.velocity)
-        for k in range(memory.Z.size):
-            memory.squares[k] += memory.Z[k] * memory.Z[k]
-        if looked(entries, now, memory):
-            return EVENT
-        if now.t >= now.until and not note(entries, lines, errors, record):
+def column(lines: np.ndarray, first: int, lane: int, row: np.ndarray) -> None:
+    """Write the numbers of one lane, from a row on."""
+    for k in range(row.size):
+        row[k] = lines[first + k, lane]
+
+
+@lean
+def put(lines: np.ndarray, first: int, lane: int, row: np.ndarray) -> None:
+    """Write numbers into one lane, from a row on."""
+    for k in range(row.size):
+        lines[first + k, lane] = row[k]
+
+
+@part
+def board(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray, data: np.ndarray, now: Any) -> None:
+    """Write a flow into a lane."""
+    put(lines, bank.weights, k, data[MASK])
+    put(lines, bank.targets, k, data[TARGETS])
+    put(lines, bank.Z, k, rows[STATE])
+    put(lines, bank.velocity, k, rows[VELOCITY])
+    put(lines, bank.squares, k, rows[SQUARES])
+    lines[bank.single + WEIGHT, k] = -now.weight
+    now.search = UNKNOWN
+
+
+@part
+def leave(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray) -> None:
+    """Keep where a flow is that leaves its lane, which is idle after that: nothing moves there."""
+    column(lines, bank.Z, k, rows[STATE])
+    column(lines, bank.velocity, k, rows[VELOCITY])
+    column(lines, bank.squares, k, rows[SQUARES])
+    for row in range(bank.single):
+        lines[row, k] = 0.0
+    for row in range(ONE + 1):
+        lines[bank.single + row, k] = 1.0
+
+
+@part
+def settled(bank: Bank, lines: np.ndarray, k: int, rows: np.ndarray, data: np.ndarray, now: Any, errors: Lost) -> int:
+    """Return why a flow leaves its lane after a step that was taken, or GOES_ON."""
+    single, before = bank.single, now.implicit
+    now.drive = now.weight * np.sqrt(lines[single + SQUARE, k])
+    now.radius, now.slope = np.sqrt(lines[single + RADIUS, k]) / now.unit, np.sqrt(lines[single + SLOPE, k]) / now.unit
+    change = lines[single + CHANGE, k]
+    suits(now, np.sqrt(lines[single + BEND, k] / change) if change > 0.0 else 0.0)
+    if now.slope < now.low:
+        now.low = now.slope
+        column(lines, bank.Z, k, rows[BOTTOM])
+    ended = looked(now)
+    if ended or now.t >= now.until:
+        column(lines, bank.Z, k, rows[STATE])
+        column(lines, bank.squares, k, rows[SQUARES])
+        if not note(bank, data, rows, now, errors):
             return LOST_WAY
+        put(lines, bank.squares, k, rows[SQUARES])
+    if ended:
+        return EVENT
+    return GOES_ON if now.implicit == before else OTHER_METHOD
+
+
+@part
+def start(bank: Bank, lines: np.ndarray, records: np.ndarray, held: np.ndarray) -> None:
+    """Write the lengths of the trial steps of all lanes."""
+    for k in range(LANES):
+        lines[bank.single + TAKEN, k] = 0.0
+        if held[k] >= 0:
+            now = records[held[k]]
+            begin(now)
+            lines[bank.single + STEP, k], lines[bank.single + PER_STEP, k] = now.length, 1.0 / now.length
+            lines[bank.single + SHIFT, k], lines[bank.single + UNIT, k] = 1.0 / (GAMMA * now.length), now.unit
+
+
+@part
+def judge(bank: Bank, lines: np.ndarray, records: np.ndarray, held: np.ndarray) -> None:
+    """Keep what is acceptable of the trial steps."""
+    sized(bank, lines)
+    for k in range(LANES):
+        if held[k] >= 0 and judged(records[held[k]], lines[bank.single + LARGE, k], lines[bank.single + SMALL, k]):
+            lines[bank.single + TAKEN, k] = 1.0
+    taken(bank, lines)
+
+
+@lean
+def run(
+    bank: Bank,
+    lines: np.ndarray,
+    flows: np.ndarray,
+    data: np.ndarray,
+    records: np.ndarray,
+    queue: np.ndarray,
+    stiff: bool | None,
+    held: np.ndarray,
+    errors: Lost,
+) -> None:
+    """Keep the flows of a queue going, all by one method, until each of them must be looked at.
+
+    Parameters
+    ----------
+    bank, lines
+        As left by ``bank_of``, or by this function.
+    flows : (m, 6, N) array
+        Of each flow the rows named in ``gflow.fast.rounding``; where it is, is renewed.
+    data : (m, 3, d1 d2) array
+        Likewise; the weights, the targets, and slopes at the last look.
+    records : (m,) array of type NOW
+        Each is told why its flow has stopped.
+    queue, held : (q,), (LANES,) int arrays
+        The flows that are followed; room to note which of them hold the lanes.
+    stiff : True or None
+        Whether the method is Rodas5P: of the two one is compiled, by the type.
+    """
+    waiting, busy = 0, 0
+    for k in range(LANES):
+        held[k] = -1
+    while True:
+        for k in range(LANES):
+            if held[k] < 0 and waiting < queue.size:
+                held[k] = queue[waiting]
+                waiting, busy = waiting + 1, busy + 1
+                board(bank, lines, k, flows[held[k]], data[held[k]], records[held[k]])
+        if busy == 0:
+            return
+        if stiff is None:
+            start(bank, lines, records, held)
+            explicit(bank, lines)
+        else:
+            bound(bank, lines, records, held)
+            start(bank, lines, records, held)
+            rosenbrock(bank, lines)
+        judge(bank, lines, records, held)
+        for k in range(LANES):
+            if held[k] < 0:
+                continue
+            now, why = records[held[k]], GOES_ON
+            if lines[bank.single + TAKEN, k] > 0.0:
+                why = settled(bank, lines, k, flows[held[k]], data[held[k]], now, errors)
+            elif now.h <= 4.0 * EPS * now.t or now.evaluations > now.max_evaluations:
+                why = LOST_WAY
+            if why != GOES_ON:
+                now.why = why
+                leave(bank, lines, k, flows[held[k]])
+                held[k], busy = -1, busy - 1

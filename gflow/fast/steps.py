@@ -6,15 +6,30 @@ scipy); Rodas5P of Steinebach, BIT Numer. Math. 63, 27 (2023), in the form witho
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.integrate import DOP853
 
-from gflow.fast.field import Entries, cholesky, copy, fill, norm, solve, velocity
+from gflow.fast.abreast import (
+    BEND,
+    CHANGE,
+    LARGE,
+    ONE,
+    PER_STEP,
+    RADIUS,
+    SLOPE,
+    SMALL,
+    STAGES,
+    STEP,
+    TAKEN,
+    UNIT,
+    Bank,
+    factorise,
+    solved,
+    velocity,
+)
 from gflow.fast.jit import lean, part
+from gflow.fast.lanes import chosen, every, load, store
 
-STAGES = 12
 EXPLICIT = np.zeros((STAGES + 1, STAGES + 1))
 """How slopes make stages of DOP853, and the last stage, which is the new state."""
 EXPLICIT[:STAGES, :STAGES], EXPLICIT[STAGES, :STAGES] = DOP853.A, DOP853.B
@@ -45,112 +60,109 @@ COUPLING[7, :7] = (
 )
 
 
-class Work(NamedTuple):
-    """Memory of one integration of N numbers, all of it rows of one array.
-
-    Attributes
-    ----------
-    slopes : (13, N) array
-        Slopes of the stages, or moves of a Rosenbrock step.
-    Z, state, velocity : (N,) arrays
-        The present state and the next one; the slope at the present one.
-    spare : (3, N) array
-    bottom : (N,) array
-        The state of least gradient norm.
-    squares, sample, origin : (N,) arrays
-        Of rounding errors: sums of squares of the numbers held since the last look, a sample; the first state.
-    hessian, factor : (N, N) arrays
-    """
-
-    slopes: np.ndarray
-    Z: np.ndarray
-    state: np.ndarray
-    velocity: np.ndarray
-    spare: np.ndarray
-    bottom: np.ndarray
-    squares: np.ndarray
-    sample: np.ndarray
-    origin: np.ndarray
-    hessian: np.ndarray
-    factor: np.ndarray
-
-
-def work(lines: np.ndarray) -> Work:
-    """Return the memory that the rows of an array give, as many as ``room`` makes."""
-    half = 23 + lines.shape[1]
-    single = lines[13], lines[14], lines[15], lines[16:19], lines[19], lines[20], lines[21], lines[22]
-    return Work(lines[:13], *single, lines[23:half], lines[half:])
-
-
-rows = part(work)
-
-
-def room(size: int) -> np.ndarray:
-    """Return the memory for states of ``size`` numbers."""
-    return np.zeros((23 + 2 * size, size))
-
-
 @lean
-def combined(table: np.ndarray, row: int, count: int, scale: float, slopes: np.ndarray, result: np.ndarray) -> None:
-    """Add ``scale`` times the sum of table[row, s] slopes_s, s < count, to ``result``, four of them in one pass."""
-    s = 0
-    while s + 4 <= count:
-        a, b, c, d = table[row, s], table[row, s + 1], table[row, s + 2], table[row, s + 3]
-        a, b, c, d = scale * a, scale * b, scale * c, scale * d
-        for k in range(result.size):
-            result[k] += a * slopes[s, k] + b * slopes[s + 1, k] + (c * slopes[s + 2, k] + d * slopes[s + 3, k])
-        s += 4
-    while s < count:
-        a = scale * table[row, s]
-        for k in range(result.size):
-            result[k] += a * slopes[s, k]
-        s += 1
+def stage(table: np.ndarray, row: int, bank: Bank, lines: np.ndarray, scale: int, base: int, result: int) -> None:
+    """Write what stands at ``base`` plus the row at ``scale`` times the sum of table[row, s] slopes_s, 0 <= s < row.
 
-
-@part
-def step(entries: Entries, Z: np.ndarray, h: float, implicit: int, memory: Work) -> tuple[float, float, float]:
-    """Return the error estimate of a step from Z, (2/n) |E|_F after it, and h times the stiffness met.
-
-    Explicit steps are those of DOP853, implicit ones those of Rodas5P: for them ``memory.hessian`` must be known, no
-    stiffness is met, and the first two are infinite where h is too long. ``memory.velocity`` holds the slope at Z; the
-    new state is left in ``memory.state``, its slope in ``memory.slopes[12]``.
+    Four rows are taken together, which hides how long a sum takes.
     """
-    slopes, state = memory.slopes, memory.state
-    table, scale, last = (MOVES, 1.0, 8) if implicit else (EXPLICIT, h, STAGES)
-    if implicit and not cholesky(memory.hessian, 1.0 / (GAMMA * h), memory.factor):
-        return np.inf, np.inf, 0.0
-    copy(memory.velocity, slopes[0])
-    drive = 0.0
-    for s in range(last + 1):
-        fill(state, 0.0)
-        combined(table, s, s, scale, slopes, state)
-        for k in range(state.size):
-            state[k] += Z[k]
-        if s > 0:
-            drive = velocity(entries, state, slopes[STAGES if s == last else s])
-        if s == STAGES - 1:
-            copy(state, memory.spare[0])
-        if implicit and s < last:
-            combined(COUPLING, s, s, 1.0 / h, slopes, slopes[s])
-            solve(memory.factor, slopes[s])
-    if implicit:
-        return norm(slopes[last - 1]), drive, 0.0
-    error, stiffness = judged(memory, h)
-    return error, drive, stiffness
+    size, first, factor, k = bank.size, 1, load(lines, scale), 0
+    while first < row and table[row, first] == 0.0:
+        first += 1
+    while k + 4 <= size:
+        at, weight = bank.slopes + k, every(table[row, 0])
+        x, y = weight * load(lines, at), weight * load(lines, at + 1)
+        z, w = weight * load(lines, at + 2), weight * load(lines, at + 3)
+        for s in range(first, row):
+            at, weight = bank.slopes + s * size + k, every(table[row, s])
+            x, y = x + weight * load(lines, at), y + weight * load(lines, at + 1)
+            z, w = z + weight * load(lines, at + 2), w + weight * load(lines, at + 3)
+        store(lines, result + k, load(lines, base + k) + factor * x)
+        store(lines, result + k + 1, load(lines, base + k + 1) + factor * y)
+        store(lines, result + k + 2, load(lines, base + k + 2) + factor * z)
+        store(lines, result + k + 3, load(lines, base + k + 3) + factor * w)
+        k += 4
+    while k < size:
+        x = every(0.0)
+        for s in range(row):
+            x = x + every(table[row, s]) * load(lines, bank.slopes + s * size + k)
+        store(lines, result + k, load(lines, base + k) + factor * x)
+        k += 1
 
 
 @part
-def judged(memory: Work, h: float) -> tuple[float, float]:
-    """Return the error estimate of an explicit step, and h times the stiffness that its last stages met."""
-    third, fifth, slopes = memory.spare[1], memory.spare[2], memory.slopes
-    for k in range(2):
-        fill(memory.spare[k + 1], 0.0)
-        combined(ERRORS, k, STAGES + 1, h, slopes, memory.spare[k + 1])
-    large, small = norm(fifth), 0.1 * norm(third)
-    bottom = np.sqrt(large * large + small * small)
-    for k in range(third.size):
-        third[k] = slopes[STAGES, k] - slopes[STAGES - 1, k]
-        fifth[k] = memory.state[k] - memory.spare[0, k]
-    change = norm(fifth)
-    stiffness = h * norm(third) / change if change > 0.0 else 0.0
-    return (large * (large / bottom) if bottom > 0.0 else 0.0), stiffness
+def explicit(bank: Bank, lines: np.ndarray) -> None:
+    """Write the states and slopes after a step of DOP853 in every lane, and the sums of squares that judge it."""
+    size, last = bank.size, bank.slopes + STAGES * bank.size
+    for k in range(size):
+        store(lines, bank.slopes + k, load(lines, bank.velocity + k))
+    for s in range(1, STAGES + 1):
+        to = bank.spare if s == STAGES - 1 else bank.state
+        stage(EXPLICIT, s, bank, lines, bank.single + STEP, bank.Z, to)
+        velocity(bank, lines, to, bank.slopes + s * size)
+    unit, large, small, bend, change = load(lines, bank.single + UNIT), every(0.0), every(0.0), every(0.0), every(0.0)
+    step = load(lines, bank.single + STEP) * unit
+    for k in range(size):
+        fifth, third = every(0.0), every(0.0)
+        for s in range(STAGES):
+            if ERRORS[0, s] != 0.0:
+                slope = load(lines, bank.slopes + s * size + k)
+                third, fifth = third + every(ERRORS[0, s]) * slope, fifth + every(ERRORS[1, s]) * slope
+        fifth, third = fifth * step, third * step
+        large, small = large + fifth * fifth, small + third * third
+        turn = (load(lines, last + k) - load(lines, last - size + k)) * step
+        move = (load(lines, bank.state + k) - load(lines, bank.spare + k)) * unit
+        bend, change = bend + turn * turn, change + move * move
+    store(lines, bank.single + LARGE, large)
+    store(lines, bank.single + SMALL, small)
+    store(lines, bank.single + BEND, bend)
+    store(lines, bank.single + CHANGE, change)
+
+
+@part
+def rosenbrock(bank: Bank, lines: np.ndarray) -> None:
+    """Write what ``explicit`` does, by Rodas5P; the rows of the Hessian and of its shift 1 / (gamma h) are known.
+
+    The sum of squares of the error is infinite or no number where h is too long.
+    """
+    size, to = bank.size, bank.slopes
+    for k in range(size):
+        store(lines, to + k, load(lines, bank.velocity + k))
+    factorise(bank, lines)
+    solved(bank, lines, to)
+    for s in range(1, 9):
+        to = bank.slopes + (STAGES if s == 8 else s) * size
+        stage(MOVES, s, bank, lines, bank.single + ONE, bank.Z, bank.state)
+        velocity(bank, lines, bank.state, to)
+        if s < 8:
+            stage(COUPLING, s, bank, lines, bank.single + PER_STEP, to, to)
+            solved(bank, lines, to)
+    unit, large = load(lines, bank.single + UNIT), every(0.0)
+    for k in range(size):
+        error = load(lines, bank.slopes + 7 * size + k) * unit
+        large = large + error * error
+    store(lines, bank.single + LARGE, large)
+
+
+@part
+def sized(bank: Bank, lines: np.ndarray) -> None:
+    """Write the sums of squares of the new states and slopes."""
+    unit, radius, slope = load(lines, bank.single + UNIT), every(0.0), every(0.0)
+    for k in range(bank.size):
+        x = load(lines, bank.state + k) * unit
+        y = load(lines, bank.slopes + STAGES * bank.size + k) * unit
+        radius, slope = radius + x * x, slope + y * y
+    store(lines, bank.single + RADIUS, radius)
+    store(lines, bank.single + SLOPE, slope)
+
+
+@part
+def taken(bank: Bank, lines: np.ndarray) -> None:
+    """Write the new states and slopes over the present ones where the step is taken."""
+    mask = load(lines, bank.single + TAKEN)
+    for k in range(bank.size):
+        x, y = load(lines, bank.state + k), load(lines, bank.slopes + STAGES * bank.size + k)
+        square = load(lines, bank.squares + k)
+        store(lines, bank.Z + k, chosen(mask, x, load(lines, bank.Z + k)))
+        store(lines, bank.velocity + k, chosen(mask, y, load(lines, bank.velocity + k)))
+        store(lines, bank.squares + k, chosen(mask, square + x * x, square))

@@ -7,8 +7,9 @@ Hessian the way to the next minimum is that of a quartic whose curvature grows a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from gflow.policy import EPS
 if TYPE_CHECKING:
     from gflow.objective import Objective
 
+StackFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 ROUNDING = 16.0
 """Eigenvalues of the Hessian are known to so many rounding units of its norm."""
 TELLING = 1e-5
@@ -97,29 +99,49 @@ def left(objective: Objective, theta: np.ndarray) -> tuple[float, float]:
     begin = theta / unit
     if output.function is None or not begin.any() or len(theta) > LARGEST_SETTLED:
         return 0.0, 0.0
-    at, modes = _settled(inner, begin)
-    here, size = output.at(at * unit), float(np.linalg.norm(at))
-    if not modes.scale * size > np.finfo(float).tiny:
-        return 0.0, 0.0  # nothing is left that could move
-    downhill = size * np.sqrt(modes.falls / modes.scale)
-    uphill = size * np.cbrt(np.abs(modes.slopes) / (modes.scale * size))
-    uphill = np.minimum(np.abs(modes.slopes) / modes.values, uphill)
-    steps = np.where(modes.falls > 0.0, downhill, uphill)
-    moved = np.array(
-        [
-            float(np.abs(output.at((at + step * v) * unit) - here).max()) if step else 0.0
-            for step, v in zip(steps, modes.vectors.T, strict=True)
-        ]
-    )
-    held = float(np.linalg.norm(np.where(modes.falls > 0.0, moved, 0.0)))
-    heard = held > TELLING * output.size(theta)
-    way = float(np.abs(here - output.at(theta)).max()) + float(np.linalg.norm(moved))
-    return way, objective.unit * float(downhill.max()) ** 2 if heard else 0.0
+    function = output.function
+
+    def each(one: Callable[[np.ndarray], np.ndarray]) -> StackFunction:
+        return lambda states, _: np.array([one(state) for state in states])
+
+    (way,), (unlearned,) = all_left(each(inner.hessian), each(inner.gradient), each(function), begin[None])
+    return output.unit * float(way), objective.unit * float(unlearned)
 
 
-@dataclass(frozen=True)
-class _Modes:
-    """Eigenvectors of the Hessian with their curvatures, at least what rounding leaves of zero, slopes and falls.
+def all_left(
+    hessian: StackFunction, gradient: StackFunction, output: StackFunction, begins: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what ``left`` does for several flows, in the unit of each, shapes (m,) and (m,).
+
+    Parameters
+    ----------
+    hessian, gradient, output : functions
+        Of states, shape (k, dim), and of the flows that they belong to, shape (k,): what is there.
+    begins : (m, dim) array
+        Not zero.
+    """
+    at, modes = _settled(hessian, gradient, begins)
+    whose, sizes, scale = np.arange(len(at)), np.linalg.norm(at, axis=1), modes.scale[:, None]
+    moving = scale[:, 0] * sizes > np.finfo(float).tiny  # else nothing is left that could move
+    size, slopes, falls = sizes[:, None], np.abs(modes.slopes), modes.falls
+    with np.errstate(all="ignore"):
+        downhill = np.where(moving[:, None], size * np.sqrt(falls / scale), 0.0)
+        uphill = np.minimum(slopes / modes.values, size * np.cbrt(slopes / (scale * size)))
+    steps = np.where(falls > 0.0, downhill, np.where(moving[:, None], uphill, 0.0))
+    here, k, mode = output(at, whose), *np.nonzero(steps)
+    moved, axes = np.zeros(steps.shape), tuple(range(1, here.ndim))
+    if k.size:
+        there = output(at[k] + steps[k, mode, None] * modes.vectors[k, :, mode], k)
+        moved[k, mode] = np.abs(there - here[k]).max(axis=axes)
+    first = output(begins, whose)
+    held = np.linalg.norm(np.where(falls > 0.0, moved, 0.0), axis=1)
+    heard = held > TELLING * np.maximum(1.0, np.abs(first).max(axis=axes))
+    ways = np.abs(here - first).max(axis=axes) + np.linalg.norm(moved, axis=1)
+    return np.where(moving, ways, 0.0), np.where(heard, downhill.max(axis=1) ** 2, 0.0)
+
+
+class _Modes(NamedTuple):
+    """Eigenvectors of Hessians with their curvatures, at least what rounding leaves of zero, slopes and falls.
 
     ``falls`` are the growth rates of unstable modes, 0 for the others; a slope that may be rounding is 0.
     """
@@ -128,32 +150,39 @@ class _Modes:
     values: np.ndarray
     slopes: np.ndarray
     falls: np.ndarray
-    scale: float
+    scale: np.ndarray
 
 
-def _modes(inner: Objective, at: np.ndarray) -> _Modes:
-    values, vectors = np.linalg.eigh(inner.hessian(at))
-    scale = max(float(np.abs(values).max()), np.finfo(float).tiny)
-    lost = ROUNDING * EPS * scale
-    curvatures, slopes = np.maximum(values, lost), vectors.T @ inner.gradient(at)
-    noise = ROUNDING * EPS * float(np.linalg.norm(at)) * np.sqrt(curvatures * scale)
+def _modes(hessian: StackFunction, gradient: StackFunction, at: np.ndarray, whose: np.ndarray) -> _Modes:
+    values, vectors = np.linalg.eigh(hessian(at, whose))
+    tiny = float(np.finfo(float).tiny)
+    scale = np.maximum(np.abs(values).max(axis=1), tiny)
+    lost = np.maximum(ROUNDING * EPS * scale[:, None], tiny)
+    curvatures, slopes = np.maximum(values, lost), (vectors.mT @ gradient(at, whose)[:, :, None])[:, :, 0]
+    noise = ROUNDING * EPS * np.linalg.norm(at, axis=1)[:, None] * np.sqrt(curvatures * scale[:, None])
     slopes = np.where(np.abs(slopes) > noise, slopes, 0.0)
     return _Modes(vectors, curvatures, slopes, np.where(values < -lost, -values, 0.0), scale)
 
 
-def _settled(inner: Objective, at: np.ndarray) -> tuple[np.ndarray, _Modes]:
-    """Return the state after Newton steps along the modes that settle, and its modes.
+def _settled(hessian: StackFunction, gradient: StackFunction, begins: np.ndarray) -> tuple[np.ndarray, _Modes]:
+    """Return the states after Newton steps along the modes that settle, and their modes.
 
     What is left of the residual there bends the directions in which nothing has grown; at the state itself the part
     that is about to vanish would do so too.
     """
-    modes = _modes(inner, at)
+    at, whose = begins.copy(), np.arange(len(begins))
+    known = modes = _modes(hessian, gradient, at, whose)
     for _ in range(NEWTON_STEPS):
-        settles = modes.values > CLEAR * modes.falls.max()
-        step = modes.vectors[:, settles] @ (modes.slopes[settles] / modes.values[settles])
-        unseen = modes.falls.max() <= UNSEEN**2 * modes.scale
-        if unseen or not 0.0 < float(np.linalg.norm(step)) <= NEAR * float(np.linalg.norm(at)):
+        fastest = modes.falls.max(axis=1)
+        along = np.where(modes.values > CLEAR * fastest[:, None], modes.slopes / modes.values, 0.0)
+        steps = (modes.vectors @ along[:, :, None])[:, :, 0]
+        lengths, seen = np.linalg.norm(steps, axis=1), fastest > UNSEEN**2 * modes.scale
+        goes = seen & (lengths > 0.0) & (lengths <= NEAR * np.linalg.norm(at[whose], axis=1))
+        whose, steps = whose[goes], steps[goes]
+        if not whose.size:
             break
-        at = at - step
-        modes = _modes(inner, at)
-    return at, modes
+        at[whose] -= steps
+        modes = _modes(hessian, gradient, at[whose], whose)
+        for whole, part in zip(known, modes, strict=True):
+            whole[whose] = part
+    return at, known

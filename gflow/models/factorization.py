@@ -244,8 +244,9 @@ class Factorization:
         return np.concatenate([A, B.mT], axis=-2)
 
     def unstacked(self, Z: np.ndarray) -> np.ndarray:
-        """Return the flat parameter whose ``stacked`` form is Z, shape (d1 + d2, r)."""
-        return self.theta(Z[: self.shape[0]], Z[self.shape[0] :].T)
+        """Return the flat parameter whose ``stacked`` form is Z, shape (d1 + d2, r) (leading axes of Z are kept)."""
+        A, B = Z[..., : self.shape[0], :], Z[..., self.shape[0] :, :].mT
+        return np.concatenate([factor.reshape(*Z.shape[:-2], -1) for factor in (A, B)], axis=-1)
 
     def mirror(self, theta: np.ndarray) -> np.ndarray:
         """Return the parameters with the factors transposed in reverse order, those of W^T, for a square W."""
