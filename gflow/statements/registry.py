@@ -130,7 +130,9 @@ def statement_named(id: str) -> Statement:
 
 def statements_named(ids: Iterable[str]) -> tuple[Statement, ...]:
     """Return the statements of these ids, looked up at once; raises ``ValueError`` with the known ones for another."""
-    wanted, found = tuple(ids), {statement.id: statement for statement in statements()}
+    wanted = tuple(ids)
+    own = _OWN.keys() >= set(wanted)  # nothing takes the id of one of these, so packages need not be looked through
+    found = _OWN if own else {statement.id: statement for statement in statements()}
     for id in wanted:
         if id not in found:
             raise ValueError(f"unknown statement {id!r}; known are {', '.join(found)}")
