@@ -290,3 +290,15 @@ def test_a_drawing_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for count, kind in enumerate(("svg", "pdf", "png"), 1):
         drawing.rendered(kind)
         assert len(draws) == count
+
+
+def test_a_formula_is_parsed_once_for_the_layout_and_the_files_of_all_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib._mathtext import Parser
+
+    parsed: list[str] = []
+    parse = Parser.parse
+    monkeypatch.setattr(Parser, "parse", lambda self, text, *rest: (parsed.append(text), parse(self, text, *rest))[1])
+    for title in ("$\\omega_{71}$", "plain"):  # a formula of no other test
+        plots.figure_svg(lambda ax, title=title: ax.set(title=title, xlabel="$\\zeta^{72}$"), alt="formulas")
+    ours = [text for text in parsed if "7" in text]
+    assert sorted(ours) == ["$\\omega_{71}$", "$\\zeta^{72}$"]

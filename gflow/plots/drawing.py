@@ -27,7 +27,7 @@ _UNSIGNED: dict[str, dict[str, None]] = {
     "png": {"Software": None},
 }
 """Nothing that changes from one run to the next is written into a file."""
-_BACKENDS = {"svg": "svg", "pdf": "pdf", "png": "agg"}
+_BACKENDS = {"pdf": "pdf", "png": "agg"}
 """Those of matplotlib, which measure texts as they draw them."""
 
 
@@ -90,6 +90,7 @@ class Drawing:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+        from gflow.plots.canvas import VectorCanvas
         from gflow.plots.powers import write_plainly
 
         scale, stream = 1.0 if width is None else width / self.figsize[0], io.BytesIO()
@@ -99,7 +100,10 @@ class Drawing:
             matplotlib.rcParams.update(_scaled(min(1.0, max(SMALLEST_TEXT, scale))))
             matplotlib.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
             figure = Figure(figsize=(scale * self.figsize[0], scale * self.figsize[1]), dpi=dpi)
-            import_module(f"matplotlib.backends.backend_{_BACKENDS[kind]}").FigureCanvas(figure)
+            if kind == "svg":
+                VectorCanvas(figure, _UNSIGNED[kind])
+            else:
+                import_module(f"matplotlib.backends.backend_{_BACKENDS[kind]}").FigureCanvas(figure)
             self.paint(figure)
             write_plainly(figure.axes)
             if not self.placed:  # a figure with an engine of its own would be drawn twice
