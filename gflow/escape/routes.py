@@ -246,10 +246,11 @@ class Routes:
 def _in_units(objective: Objective, length: float, time: float) -> Objective:
     """Return the objective with theta in units of ``length`` and the time of its flow in units of ``time``."""
     deviation, bound = objective.deviation, objective.lower_bound
+    lengths, times = np.full(objective.dim, length), np.full(objective.dim, time)  # quicker than numbers, if dim is small
     return replace(
         objective,
         value=lambda y: objective.value(length * y) / length * time / length,
-        gradient=lambda y: objective.gradient(length * y) / length * time,
+        gradient=lambda y: objective.gradient(lengths * y) / lengths * times,
         hvp=lambda y, v: objective.hvp(length * y, v) * time,
         hessian=lambda y: objective.hessian(length * y) * time,
         deviation=None if deviation is None else (lambda y: _in_units(deviation(length * y), length, time)),

@@ -156,6 +156,8 @@ class GradedColumns:
 
     def stacked(self, z: np.ndarray, log_factor: float = 0.0) -> np.ndarray:
         """Return exp(log_factor) [A; B^T] in the basis of the start, shape (d1 + d2, r), for columns z."""
+        if len(self.members) == 1:
+            return (z * np.exp(self.logs[0] + log_factor)).dot(self.frames[0].T)
         result = np.empty((len(z), self.frames[0].shape[0]))
         for rows, logs, frame in zip(self.members, self.logs, self.frames, strict=True):
             result[rows] = (z[rows] * np.exp(logs + log_factor)) @ frame.T

@@ -34,7 +34,7 @@ class Field:
 
     def residual(self, z: np.ndarray) -> np.ndarray:
         """Return E = P o (A B - M), shape (d1, d2)."""
-        return self.problem.residual((z[: self.cut] * self.squares[: self.cut]) @ z[self.cut :].T)
+        return self.problem.residual((z[: self.cut] * self.squares[: self.cut]).dot(z[self.cut :].T))
 
     def loss(self, E: np.ndarray) -> float:
         """Return the loss where the residual is E."""
@@ -45,8 +45,10 @@ class Field:
 
     def velocity(self, z: np.ndarray, E: np.ndarray) -> np.ndarray:
         """Return z' where the residual is E, shape (d1 + d2, k)."""
-        F = -self.twice * E
-        return np.concatenate([F @ z[self.cut :], F.T @ z[: self.cut]])
+        F, result = -self.twice * E, np.empty(z.shape)
+        F.dot(z[self.cut :], out=result[: self.cut])
+        F.T.dot(z[: self.cut], out=result[self.cut :])
+        return result
 
     def jacobian(self, z: np.ndarray) -> np.ndarray:
         """Return the derivative of z' in z, shape (m k, m k) with m = d1 + d2."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,13 +41,19 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """A figure with its number and its graphic, made ready to stand beside others in one page."""
+    """A figure with its number and its graphic."""
 
     number: int
     figure: Figure
-    svg: Any
     wide: bool
     width: float
+
+    @property
+    def svg(self) -> Any:
+        """Return the graphic, made ready to stand beside others in one page."""
+        from markupsafe import Markup
+
+        return Markup(scoped_svg(self.figure.svg, self.figure.name))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,15 +117,14 @@ def opening(report: Report) -> str:
 
 def _images(figures: Sequence[Figure]) -> Iterator[Image]:
     """Yield the figures, numbered in the order in which a page shows them."""
-    from markupsafe import Markup
-
     first = [GRAPH, *COURSE]
     ordered = sorted(figures, key=lambda each: first.index(each.name) if each.name in first else len(first))
     for number, figure in enumerate(ordered, 1):
-        box = ElementTree.fromstring(figure.svg).get("viewBox", "0 0 1 1").replace(",", " ").split()
+        _, root = next(iter(ElementTree.iterparse(io.StringIO(figure.svg), ("start",))))
+        box = root.get("viewBox", "0 0 1 1").replace(",", " ").split()
         wide = float(box[2]) > min(COLUMN, WIDE * float(box[3]))
         width = min(LARGEST_WIDTH, MAGNIFIED * float(box[2]))
-        yield Image(number, figure, Markup(scoped_svg(figure.svg, figure.name)), wide, width)
+        yield Image(number, figure, wide, width)
 
 
 def grid(table: Table) -> Grid:
