@@ -246,7 +246,7 @@ class Routes:
 def _in_units(objective: Objective, length: float, time: float) -> Objective:
     """Return the objective with theta in units of ``length`` and the time of its flow in units of ``time``."""
     deviation, bound = objective.deviation, objective.lower_bound
-    lengths, times = np.full(objective.dim, length), np.full(objective.dim, time)  # quicker than numbers, if dim is small
+    lengths, times = np.full(objective.dim, length), np.full(objective.dim, time)  # scalars are slower
     return replace(
         objective,
         value=lambda y: objective.value(length * y) / length * time / length,
