@@ -1,14 +1,15 @@
 """One pass over many observed entries: what the loss of W = A B and its derivatives need of each is done there.
 
 Entries come row by row; ``pointers`` say where the rows begin and ``columns`` hold the columns, as in a CSR array. B is
-given by its transpose. Rows of few columns are kept in registers; of longer ones several entries are met at a time, so
-that none waits for the sums of the one before.
+given by its transpose. Short rows of the factors are kept in registers, and loops over them are straight code that
+becomes operations on vectors; of longer ones several entries are met at a time, so that none waits for the sums of the
+one before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ import numpy as np
 from gflow.fast.jit import compiled, entry_setter
 
 with_entry = entry_setter()
-UNROLLED = 4
-"""Up to this rank a row is a tuple of known length, and every rank has loops of its own."""
+UNROLLED = 8
+"""Up to this rank a row is a tuple of known length, and every rank has loops of its own. There all that an entry needs
+is read before anything is written: what is read after it might be what was written."""
 
 
 def loops(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -162,7 +164,7 @@ def short_slopes(rank: int) -> Callable[..., Any]:
     """Return ``slopes`` for rows of this length."""
     zeros = (0.0,) * rank
 
-    @compiled
+    @partial(compiled, packed=True)
     def slopes_at(
         A: np.ndarray,
         B: np.ndarray,
@@ -180,13 +182,16 @@ def short_slopes(rank: int) -> Callable[..., Any]:
             for p in range(rank):
                 a = with_entry(a, p, A[i, p])
             for e in range(pointers[i], pointers[i + 1]):
-                j, s = columns[e], -targets[e]
+                j, s, b = columns[e], -targets[e], zeros
                 for p in range(rank):
-                    s += a[p] * B[j, p]
+                    b = with_entry(b, p, B[j, p])
+                for p in range(rank):
+                    s += a[p] * b[p]
                 square += s * s
                 s *= factor
                 for p in range(rank):
-                    g = with_entry(g, p, g[p] + s * B[j, p])
+                    g = with_entry(g, p, g[p] + s * b[p])
+                for p in range(rank):
                     right[j, p] += s * a[p]
             for p in range(rank):
                 left[i, p] = g[p]
@@ -200,7 +205,7 @@ def short_changes(rank: int) -> Callable[..., Any]:
     """Return ``changes`` for rows of this length."""
     zeros = (0.0,) * rank
 
-    @compiled
+    @partial(compiled, packed=True)
     def changes_at(
         A: np.ndarray,
         moved: np.ndarray,
@@ -220,12 +225,15 @@ def short_changes(rank: int) -> Callable[..., Any]:
             for p in range(rank):
                 a, b, c = with_entry(a, p, A[i, p]), with_entry(b, p, moved[i, p]), with_entry(c, p, dA[i, p])
             for e in range(pointers[i], pointers[i + 1]):
-                j, s, ds = columns[e], slope[e], 0.0
+                j, s, ds, x, y = columns[e], slope[e], 0.0, zeros, zeros
                 for p in range(rank):
-                    ds += a[p] * dB[j, p] + c[p] * B[j, p]
+                    x, y = with_entry(x, p, B[j, p]), with_entry(y, p, dB[j, p])
+                for p in range(rank):
+                    ds += a[p] * y[p] + c[p] * x[p]
                 ds *= factor
                 for p in range(rank):
-                    g = with_entry(g, p, g[p] + ds * B[j, p] + s * dB[j, p])
+                    g = with_entry(g, p, g[p] + ds * x[p] + s * y[p])
+                for p in range(rank):
                     right[j, p] += ds * b[p] + s * c[p]
             for p in range(rank):
                 left[i, p] = g[p]
