@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def fused_loss(problem: MatrixCompletion, model: Factorization) -> gflow.Objecti
     return FusedEntries(problem, model).objective(sampled_loss(problem, model))
 
 
-@pytest.mark.parametrize(("seed", "k"), [(0, 1), (1, 2), (2, 3), (9, 4), (3, 5), (4, 8)])
+@pytest.mark.parametrize(("seed", "k"), [(0, 1), (1, 2), (2, 3), (9, 4), (3, 5), (4, 8), (12, 9)])
 def test_value_gradient_and_products_are_those_of_the_dense_loss(seed: int, k: int) -> None:
     problem, model, rng = ragged(seed), Factorization((11, 9), k), np.random.default_rng(seed)
     assert np.unique(np.diff(problem.pointers)).size >= 9
@@ -39,6 +40,29 @@ def test_value_gradient_and_products_are_those_of_the_dense_loss(seed: int, k: i
     for point in (theta, 2.0 * theta, np.zeros(model.dim)):
         np.testing.assert_allclose(other.hvp(point, move), one.hvp(point, move), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(other.hessian(theta), one.hessian(theta), rtol=1e-12, atol=1e-13)
+
+
+def test_loops_over_short_rows_are_compiled_to_vector_operations_and_nothing_else_is() -> None:
+    if not fused.installed():
+        pytest.skip("without numba the loops run, slowly, as they are written")
+    from numba import config
+
+    from gflow.fast import jit, sampled
+
+    seen, before = [], config.SLP_VECTORIZE
+
+    def compiling(packed: bool) -> Any:
+        def call() -> None:
+            seen.append(config.SLP_VECTORIZE)
+
+        vars(call).update(signatures=[], packed=packed)
+        return call
+
+    for packed in (True, False):
+        jit.in_time(compiling(packed))
+    assert seen == [1, before] and config.SLP_VECTORIZE == before
+    assert all(each.packed for each in sampled.loops(sampled.UNROLLED))
+    assert not any(each.packed for each in sampled.loops(sampled.UNROLLED + 1))
 
 
 def test_deviations_are_free_of_cancellation_and_nest() -> None:

@@ -119,10 +119,12 @@ def _compiled_in_time(function: Callable[..., Any], *arguments: Any) -> Any:
 @contextmanager
 def _packing(function: Any) -> Iterator[None]:
     """Let the compiler make vectors of what stands side by side, if the function asks for it."""
+    if not getattr(function, "packed", False):
+        yield
+        return
     from numba import config
 
-    before = config.SLP_VECTORIZE
-    config.SLP_VECTORIZE = int(function.packed or before)
+    before, config.SLP_VECTORIZE = config.SLP_VECTORIZE, 1
     try:
         yield
     finally:
