@@ -91,7 +91,8 @@ def confinement(
     require_positive(safety=safety)
     states, times = trajectory.states, trajectory.times
     norms = np.linalg.norm(states, axis=1)
-    rates = np.array([manifold.normal_growth(objective, theta) for theta in states])
+    points = np.array([manifold.project(theta) for theta in states])
+    rates = np.array([manifold.growth_at(objective, point) for point in points])
     growth = np.diff(times) * (rates[1:] + rates[:-1]) / 2
     with np.errstate(divide="ignore"):
         fresh = np.log(safety * EPS * norms)
@@ -99,5 +100,5 @@ def confinement(
     for gain, rounding in zip(growth, fresh[1:], strict=True):
         exponents.append(np.logaddexp(exponents[-1] + gain, rounding))
     budgets = np.exp(np.minimum(exponents, np.log(norms, where=norms > 0, out=np.full_like(norms, -np.inf))))
-    distances = np.array([manifold.distance(theta) for theta in states])
+    distances = np.array([np.linalg.norm(apart) for apart in states - points])
     return Confinement(times.copy(), distances, budgets, norms)

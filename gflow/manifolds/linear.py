@@ -23,6 +23,17 @@ class Subspace(ABC):
     def project(self, theta: np.ndarray) -> np.ndarray:
         """Return the nearest point, shape (dim,)."""
 
+    @abstractmethod
+    def growth_at(self, objective: Objective, point: np.ndarray) -> float:
+        """Return the largest eigenvalue of -Hessian on the normal space at a point of the space."""
+
+    def normal_growth(self, objective: Objective, theta: np.ndarray) -> float:
+        """Return the largest eigenvalue of -Hessian on the normal space at the point nearest to theta.
+
+        A small distance to the space grows at this rate. Scales as s^(2 - 2/L) when M is multiplied by s.
+        """
+        return self.growth_at(objective, self.project(theta))
+
     def distance(self, theta: np.ndarray) -> float:
         """Return the distance of theta, shape (dim,); scales as s^(1/L) when M is multiplied by s."""
         return float(np.linalg.norm(theta - self.project(theta)))
@@ -61,12 +72,12 @@ class LinearSpace(Subspace, ReadOnly):
         """Return the nearest point, shape (..., dim)."""
         return (theta @ self.basis) @ self.basis.T
 
-    def normal_growth(self, objective: Objective, theta: np.ndarray) -> float:
-        """Return the largest eigenvalue of -Hessian on the normal space at the point nearest to theta."""
+    def growth_at(self, objective: Objective, point: np.ndarray) -> float:
+        """Return the largest eigenvalue of -Hessian on the normal space at a point of the space."""
         N = self._normal
         if not N.shape[1]:
             return 0.0
-        H = N.T @ objective.hessian(self.project(theta)) @ N
+        H = N.T @ objective.hessian(point) @ N
         return float(np.linalg.eigvalsh(-(H + H.T) / 2)[-1])
 
     @cached_property

@@ -42,6 +42,16 @@ class Manifold(Subspace, ReadOnly):
         """Return the largest rank of W on the manifold (before the component limits it)."""
         return self.Q.shape[-1]
 
+    @cached_property
+    def _counts(self) -> tuple[int, int]:
+        """The numbers of rows and columns that take part."""
+        d1 = self.model.shape[0]
+        return int(self.active[:d1].sum()), int(self.active[d1:].sum())
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        return bool(self.active.all())
+
     @property
     def bases(self) -> tuple[np.ndarray, ...]:
         """Return the L - 1 bases, each (r, k)."""
@@ -73,8 +83,8 @@ class Manifold(Subspace, ReadOnly):
         At depth L the parts are those of ``reduced``; ``ValueError`` for other shapes.
         """
         d1, k, depth = self.model.shape[0], self.k, self.model.depth
-        rows, columns = self.active[:d1], self.active[d1:]
-        expected = ((int(rows.sum()), k), *((k, k),) * (depth - 2), (k, int(columns.sum())))
+        (n_rows, n_columns), rows, columns = self._counts, self.active[:d1], self.active[d1:]
+        expected = ((n_rows, k), *((k, k),) * (depth - 2), (k, n_columns))
         found = tuple(np.shape(part) for part in parts)
         if found != expected:
             names = "a and b" if depth == 2 else "the parts"
@@ -82,19 +92,19 @@ class Manifold(Subspace, ReadOnly):
         factors = [np.asarray(part) for part in parts]
         for j, Q in enumerate(self.bases):
             factors[j], factors[j + 1] = factors[j] @ Q.T, Q @ factors[j + 1]
+        if self._is_whole:
+            return self.model.theta(*factors)
         wide = [np.zeros(layer) for layer in self.model.layers]
         wide[0][rows], wide[-1][:, columns] = factors[0], factors[-1]
         return self.model.theta(wide[0], *factors[1:-1], wide[-1])
 
-    def normal_growth(self, objective: Objective, theta: np.ndarray) -> float:
-        """Return the largest eigenvalue of -Hessian on the normal space at the point nearest to theta.
+    def growth_at(self, objective: Objective, point: np.ndarray) -> float:
+        """Return the largest eigenvalue of -Hessian on the normal space at a point of the manifold.
 
-        A small distance to the manifold grows at this rate. On Omega_k it is (2/n) sigma_1(E) at depth two, where the
-        whole space is 0. Scales as s^(2 - 2/L) when M is multiplied by s.
+        On Omega_k it is (2/n) sigma_1(E) at depth two, where the whole space is 0.
         """
         watch.tick()
-        point = self.project(theta)
-        if objective.drive is not None and self.active.all() and self.k < self.model.rank:  # columns that are 0 there
+        if objective.drive is not None and self._is_whole and self.k < self.model.rank:  # columns that are 0 there
             return float(np.linalg.eigvalsh(objective.drive(point)(np.eye(len(self.active))))[-1])
         N = self._normal_directions
         if not N.shape[1]:
