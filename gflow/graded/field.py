@@ -34,7 +34,12 @@ class Field:
 
     def residual(self, z: np.ndarray) -> np.ndarray:
         """Return E = P o (A B - M), shape (d1, d2)."""
-        return self.problem.residual((z[: self.cut] * self.squares[: self.cut]).dot(z[self.cut :].T))
+        W = (z[: self.cut] * self.squares[: self.cut]).dot(z[self.cut :].T)
+        if isinstance(self.problem, WeightedCompletion):
+            return self.problem.residual(W)
+        W *= self.mask
+        W -= self.problem.values
+        return W
 
     def loss(self, E: np.ndarray) -> float:
         """Return the loss where the residual is E."""

@@ -52,6 +52,7 @@ class GradedFlow:
         self.field.squares, self.scales = self.columns.squares(), self.columns.scales()
         active = ~passive_columns(self.columns)
         self.active, mixed = active[self.columns.owner], active.any(axis=1) & ~self.columns.single
+        self.all_active = bool(self.active.all())
         # a small block inside a large column grows at its own rate, and the closed form knows only whole columns
         self.blurred = bool(mixed.any())
         self.arrive(self.t, self.columns.z)
@@ -61,7 +62,7 @@ class GradedFlow:
         self.t, self.z = t, z
         E = self.field.residual(z)
         speeds = self.scales * np.abs(self.field.velocity(z, E))
-        large = speeds[self.active]
+        large = speeds.ravel() if self.all_active else speeds[self.active]
         self.loss = self.field.loss(E)
         self.slope = norm(speeds.ravel())
         self.speed = np.inf if self.blurred else norm(large) if large.size else 0.0

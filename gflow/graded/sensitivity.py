@@ -34,10 +34,13 @@ def transported(field: Field, z: np.ndarray, E: np.ndarray, errors: np.ndarray, 
         return _long(field, z, E, errors, dt)
     resistance, F, cut = Resistance(field, z, dt / parts), -field.twice * dt / parts * E, field.cut
     for _ in range(parts):
-        term = errors
+        term, errors = errors, errors.copy()
         for k in range(1, TERMS + 1):
-            term = np.concatenate([F @ term[:, cut:], F.T @ term[:, :cut]], axis=1) / k
-            errors = errors + term
+            before, term = term, np.empty_like(errors)
+            np.matmul(F, before[:, cut:], out=term[:, :cut])
+            np.matmul(F.T, before[:, :cut], out=term[:, cut:])
+            term /= k
+            errors += term
         errors = resistance(errors)
     return errors
 
