@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gflow import plots
@@ -297,8 +298,14 @@ def test_a_formula_is_parsed_once_for_the_layout_and_the_files_of_all_drawings(m
 
     parsed: list[str] = []
     parse = Parser.parse
-    monkeypatch.setattr(Parser, "parse", lambda self, text, *rest: (parsed.append(text), parse(self, text, *rest))[1])
-    for title in ("$\\omega_{71}$", "plain"):  # a formula of no other test
-        plots.figure_svg(lambda ax, title=title: ax.set(title=title, xlabel="$\\zeta^{72}$"), alt="formulas")
+
+    def parsing(self: Parser, text: str, *rest: Any) -> Any:
+        parsed.append(text)
+        return parse(self, text, *rest)
+
+    monkeypatch.setattr(Parser, "parse", parsing)
+    titles = "$\\omega_{71}$", "plain"  # a formula of no other test
+    for draw in [partial(Axes.set, title=title, xlabel="$\\zeta^{72}$") for title in titles]:
+        plots.figure_svg(draw, alt="formulas")
     ours = [text for text in parsed if "7" in text]
     assert sorted(ours) == ["$\\omega_{71}$", "$\\zeta^{72}$"]

@@ -122,8 +122,9 @@ def _packing(function: Any) -> Iterator[None]:
     if not getattr(function, "packed", False):
         yield
         return
-    from numba import config
+    import numba
 
+    config: Any = numba.config
     before, config.SLP_VECTORIZE = config.SLP_VECTORIZE, 1
     try:
         yield

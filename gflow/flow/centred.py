@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import partial
 from math import isfinite
@@ -117,7 +118,8 @@ class Centred:
 
     def between(self, wanted: np.ndarray) -> list[tuple[float, np.ndarray]]:
         """Return the wanted times within the last step and the states there."""
-        first, last = np.searchsorted(wanted, [self.solver.t_old, self.solver.t], side="right")
+        last = bisect_right(wanted, self.solver.t)
+        first = bisect_right(wanted, self.solver.t_old, hi=last)
         if last == first:
             return []
         states = self.solver.dense_output()(wanted[first:last]).T

@@ -33,8 +33,8 @@ class VectorCanvas(FigureCanvasSVG):
         """Return the one renderer; matplotlib asks for it."""
         return self.renderer
 
-    def print_svg(self, file: BinaryIO, **_: Any) -> None:
+    def print_svg(self, filename: BinaryIO, **_: Any) -> None:
         """Write the figure to an open file; matplotlib calls this."""
         self.figure.draw(self.renderer)
         self.renderer.finalize()
-        file.write(self.text.getvalue().encode())
+        filename.write(self.text.getvalue().encode())
