@@ -48,8 +48,8 @@ def with_rest(path: Trajectory, objective: Objective) -> Trajectory:
     """
     if path.status != Status.CONVERGED or path.error is None:
         return path
-    if objective.output is None:
-        way, unlearned = max(ahead(path), newton_way(objective, path.final)), 0.0
+    if (objective.normalized or objective).output is None:
+        way, unlearned = max(ahead(path, objective), newton_way(objective, path.final)), 0.0
     else:
         way, unlearned = left(objective, path.final)
     if not np.isfinite(way):
@@ -57,17 +57,22 @@ def with_rest(path: Trajectory, objective: Objective) -> Trajectory:
     return replace(path, error=path.error + way, message=told(path.message, unlearned))
 
 
-def ahead(path: Trajectory) -> float:
-    """Return how far a flow still goes if its speed goes on falling like the power of time that it has fallen with.
+def ahead(path: Trajectory, objective: Objective) -> float:
+    """Return how far a flow still goes if its speed falls like s^-a, s being the time since it was last largest.
 
-    That is t |theta'| / (a - 1) for t^-a, which is too much where it falls exponentially, and infinite for a <= 1.
+    That is s |theta'| / (a - 1), too much where it falls exponentially, and infinite for a <= 1; with H the Hessian,
+    a = s <theta', H theta'> / |theta'|^2 at the end.
     """
-    times, speeds = path.times, path.gradient_norms
-    early = min(int(np.searchsorted(times, times[-1] / 2.0)), len(times) - 2)
-    if early < 0 or not (speeds[-1] > 0.0 and times[early] > 0.0 and speeds[early] > 0.0):
+    theta, speeds = path.final, path.gradient_norms
+    slope = objective.gradient(theta)
+    bent, speed = objective.hvp(theta, slope), float(np.linalg.norm(slope))
+    if not speed > ROUNDING * EPS * float(np.linalg.norm(theta)) * float(np.linalg.norm(bent)) / (speed or 1.0):
         return 0.0
-    a = float(np.log(speeds[early] / speeds[-1]) / np.log(times[-1] / times[early]))
-    return float(times[-1] * speeds[-1] / (a - 1.0)) if a > 1.0 + ENDLESS_BELOW else np.inf
+    slow = np.flatnonzero(speeds[:-1] < speeds[-1])
+    first = int(slow[-1]) + 1 if slow.size else 0
+    time = float(path.times[-1] - path.times[first + int(np.argmax(speeds[first:]))])
+    power = time * float(slope / speed @ bent) / speed
+    return time * speed / (power - 1.0) if power > 1.0 + ENDLESS_BELOW else np.inf
 
 
 def newton_way(objective: Objective, theta: np.ndarray) -> float:

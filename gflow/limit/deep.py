@@ -48,7 +48,7 @@ INSIDE = 1e-6
 """The first step along a growing mode inside; the error is of the order of its square."""
 ZERO = 1e-10
 """Eigenvalues inside up to this, relative to the largest, are zero; beyond ``SOFT_CURVATURE`` they are not."""
-LEFT = 1e-11
+LEFT_OF_DATA = 1e-11
 """Residuals of a completion below this, relative to the largest entry, are rounding; the ends of chains leave 1e-13."""
 ROUNDED_TIME = 1e-9
 """Relative error of a blow-up time by itself."""
@@ -147,7 +147,7 @@ class DeepFactors:
             return TraversalStatus.UNDECIDED, f"{NO_MINIMUM} of rank {last.rank}, which would meet the data"
         W = last.matrix / self.unit
         left = float(np.abs(without_weights(self.problem).residual(W)).max())
-        if met and left > LEFT * max(1.0, float(np.abs(W).max())):
+        if met and left > LEFT_OF_DATA * max(1.0, float(np.abs(W).max())):
             said = f"{left:.1e} of max|M| is left of the residual at rank {last.rank}, above rounding errors"
             return TraversalStatus.UNDECIDED, f"{said}: where it leads is not followed"
         reason = "the data are met" if met else f"a minimum of rank {last.rank} at the full width"

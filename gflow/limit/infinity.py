@@ -20,7 +20,7 @@ from gflow.flow import Trajectory
 from gflow.limit.finite import Crossed, Departure, FiniteEnd, Stage, Unknown, Walk, elements
 from gflow.limit.law.clocks import RaceClock
 from gflow.limit.law.sectors import MixingUnknown
-from gflow.limit.orbit.growth import FAR_GROWTH, HIDDEN, hides
+from gflow.limit.orbit.growth import FAR_GROWTH, NOT_YET_TOLD, hides
 from gflow.limit.orbit.modes import errors_at
 from gflow.limit.orbit.orbits import Ending
 from gflow.limit.orbit.uniqueness import locally_unique
@@ -67,7 +67,7 @@ def beyond(stage: Stage, first: Departure, last: Departure) -> Beyond:
         return Beyond(TraversalStatus.UNDECIDED, said)
     seen = without_weights(stage.problem)
     if reached.path is not None and hides(errors_at(seen, *reached.model.factors(reached.path.final)), seen.targets):
-        return Beyond(TraversalStatus.UNDECIDED, f"{said}; {HIDDEN}")
+        return Beyond(TraversalStatus.UNDECIDED, f"{said}; {NOT_YET_TOLD}")
     if stage.greedy or reached.model.rank >= stage.width:
         return Beyond(TraversalStatus.DIVERGING, said)
     if not isinstance(last.clock, RaceClock) or last.clock.accuracy is not None:

@@ -11,7 +11,7 @@ from gflow.limit.records import Saddle
 from gflow.models import Factorization
 from gflow.objective import Objective
 from gflow.policy import EPS
-from gflow.problems import EntryProblem
+from gflow.problems import EntryProblem, WeightedCompletion
 
 SOFTEST = FLAT**-0.5
 """Amplification of rounding in the softest directions that are told from flat ones."""
@@ -67,8 +67,9 @@ def slip(problem: EntryProblem, saddle: Saddle, unit: float, share: float) -> fl
 def slipped(problem: EntryProblem, saddles: list[Saddle], unit: float, share: float) -> float:
     """Return the sum of the slips of saddles of which the end remembers all, infinite where an orbit enlarges them.
 
-    So it may where one of them is large or, in directions that cannot be told from flat ones, not known.
+    So it may where one of them is large or, where weights keep curvatures apart, in directions that cannot be told from
+    flat ones; without weights such curvatures vanish by cancellation, and the saddle is where it is.
     """
     *passed, last = (slip(problem, each, unit, share) for each in saddles)
-    soft = any(each.rank > 0 and each.flat is None for each in saddles[:-1])
+    soft = isinstance(problem, WeightedCompletion) and any(each.rank > 0 and each.flat is None for each in saddles[:-1])
     return np.inf if soft or max(passed, default=0.0) > LARGEST_SLIP * unit else sum(passed) + last

@@ -13,7 +13,7 @@ from gflow.critical.points import stationary_point
 from gflow.flow import IntegrationFailed, Status, Trajectory
 from gflow.limit.family import Stopped
 from gflow.limit.orbit.deep_orbits import SOFT_CURVATURE, orbit
-from gflow.limit.orbit.growth import HIDDEN, grows, growth, hides, peak_time
+from gflow.limit.orbit.growth import NOT_YET_TOLD, grows, growth, hides, peak_time
 from gflow.limit.records import TraversalStatus
 from gflow.limit.settings import Settings
 from gflow.models import Factorization
@@ -76,7 +76,7 @@ class DeepOrbits:
         if power := power_of_growth(path, model.depth):
             seen = without_weights(self.problem)
             if hides(seen.measure(seen.residual(model.output(path.final))), seen.targets):
-                raise Stopped(TraversalStatus.UNDECIDED, f"{reached}; {HIDDEN}")
+                raise Stopped(TraversalStatus.UNDECIDED, f"{reached}; {NOT_YET_TOLD}")
             raise Stopped(TraversalStatus.DIVERGING, f"{reached}, and grows as t^{power:.2f}")
         if path.status not in (Status.HORIZON, Status.ROUNDOFF, Status.CONVERGED):
             raise Stopped(TraversalStatus.UNDECIDED, f"{reached}: {path.message}")

@@ -20,7 +20,7 @@ the peak of the slope, but for ``STRAGGLE``."""
 STRAGGLE = 10.0
 SMALL_ENTRY = 1e-2
 """Entries below this, relative to the largest, may be too small to be seen on the way to infinity."""
-HIDDEN = "it cannot be told yet whether a small entry of the data is zero, which decides whether there is an end"
+NOT_YET_TOLD = "it cannot be told yet whether a small entry of the data is zero, which decides whether there is an end"
 ASKED_FROM = 20.0
 """An orbit is asked whether it runs to infinity from this size on, relative to the saddle before."""
 

@@ -13,7 +13,7 @@ from gflow.problems import EntryProblem, MatrixCompletion, WeightedCompletion, w
 
 LEADING, MOST_TRIPLE_STEPS = 16, 500
 """Singular values found for large components, and the steps allowed for them."""
-ROUNDED = 256.0
+REST_ROUNDING = 256.0
 """Residuals of a completion below so many rounding units of |A| |B| are rounding; the ends of chains leave a few."""
 
 
@@ -69,7 +69,7 @@ def left_over(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
     """Return the largest residual where the data, of unit 1, are met; 0.0 where it is rounding."""
     largest = float(np.abs(errors_at(without_weights(problem), A, B)).max(initial=0.0))
     size = float(np.linalg.norm(A, axis=1).max(initial=0.0) * np.linalg.norm(B, axis=0).max(initial=0.0))
-    return largest if largest > ROUNDED * EPS * max(size, 1.0) else 0.0
+    return largest if largest > REST_ROUNDING * EPS * max(size, 1.0) else 0.0
 
 
 def errors_at(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> np.ndarray:

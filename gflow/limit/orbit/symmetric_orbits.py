@@ -10,7 +10,7 @@ import numpy as np
 from gflow.critical import NotConverged, find_critical_point
 from gflow.flow import IntegrationFailed, Status, Trajectory, gradient_flow
 from gflow.limit.family import Stopped
-from gflow.limit.orbit.growth import FAR_GROWTH, HIDDEN, Growth, grows, growth, hides, peak_time
+from gflow.limit.orbit.growth import FAR_GROWTH, NOT_YET_TOLD, Growth, grows, growth, hides, peak_time
 from gflow.limit.orbit.polish import rest_ahead
 from gflow.limit.orbit.settling import FLAT
 from gflow.limit.records import TraversalStatus
@@ -76,7 +76,7 @@ def far_away(problem: MatrixSensing, objective: Objective, path: Trajectory, whe
         return Stopped(TraversalStatus.UNDECIDED, f"{reason}; {said}")
     U = path.final.reshape(problem.shape[0], -1)
     if hides(problem.misfit(U @ U.T), problem.targets):
-        return Stopped(TraversalStatus.UNDECIDED, f"{reason}; {HIDDEN}")
+        return Stopped(TraversalStatus.UNDECIDED, f"{reason}; {NOT_YET_TOLD}")
     power = growth(path.times, path.states)
     return Stopped(TraversalStatus.DIVERGING, f"{reason}; it grows as t^{power:.2f}, and no minimum is found ahead")
 
