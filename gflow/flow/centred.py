@@ -68,10 +68,8 @@ class Centred:
         self.slope, self.size = self.norm(self.velocity), self.norm(self.theta)
         self.curvature = curvature_at(objective, self.theta)
         self.tolerance = self.reach = 0.0
-        way = (
-            self.slope / self.curvature if self.curvature > 0.0 else 1.0
-        )  # what a start at 0 with a slope has before it
-        self.enter(0.0, delta, self.norm(delta) or (way if self.slope else 0.0))
+        ahead = self.slope / self.curvature if self.curvature > 0.0 else float(self.slope > 0.0)  # of a start at 0
+        self.enter(0.0, delta, self.norm(delta) or ahead)
 
     @property
     def allowed(self) -> float:

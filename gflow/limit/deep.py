@@ -60,10 +60,8 @@ def deep_limit(problem: EntryProblem, model: Factorization, start: np.ndarray | 
     walk = walked(family)
     end, seen, status, reason = walk.saddles[-1], without_weights(problem), walk.status, walk.reason
     if walk.converged and start is not None and (rank := rank_of(model, start)) < end.rank:
-        status, reason = (
-            TraversalStatus.UNDECIDED,
-            f"a layer of the start has rank {rank}, other limits {end.rank}",
-        )
+        status = TraversalStatus.UNDECIDED
+        reason = f"a layer of the start has rank {rank}, the limit of generic ones {end.rank}"
     limit = status == TraversalStatus.CONVERGED
     return DeepTraversal(
         shape=problem.shape,
