@@ -231,7 +231,7 @@ def _require(
     gap = (upper - lower) / upper if upper > 0 else 1.0
     raise InaccurateSolution(
         f"the minimum trace is at least {lower * unit:.12g}, and the best fit has the trace {upper * unit:.12g} and a "
-        f"relative misfit of {misfit:.1e} ({name}); asked for were {gap_tol:.1e} between them and a misfit of "
-        f"{fit_tol:.1e}. Raise gap_tol, or rescale measurements of very unequal size.",
+        f"relative misfit of {misfit:.1e} ({name}); asked for were a relative gap of {gap_tol:.1e} and a "
+        f"misfit of {fit_tol:.1e}. Raise gap_tol, or rescale measurements of very unequal size.",
         *(lower * unit, upper * unit, gap, name),
     )
