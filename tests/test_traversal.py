@@ -974,8 +974,14 @@ def test_a_wrong_sign_of_the_new_row_is_noticed(monkeypatch: pytest.MonkeyPatch)
     assert found.matrix is None or np.abs(found.matrix - learned).max() > 1e-3
 
 
-def test_a_frame_without_the_signs_of_the_passive_modes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames_module, "passive_signs", lambda part, chain, modes: np.ones(chain.end.rank))
+def test_a_frame_with_a_wrong_sign_of_a_passive_mode_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = frames_module.passive_signs
+
+    def turned(part: MatrixCompletion, chain: Chain, modes: Any) -> np.ndarray:
+        signs = sound(part, chain, modes)
+        return np.append(signs[:-1], -signs[-1])
+
+    monkeypatch.setattr(frames_module, "passive_signs", turned)
     assert disagreement(BLOCKS).counts[LimitOutcome.DISAGREE] == 1
 
 
