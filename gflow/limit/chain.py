@@ -16,7 +16,7 @@ from gflow.limit.law.exponents import frame_order, predicted_orders
 from gflow.limit.law.sectors import MixingUnknown
 from gflow.limit.orbit.inside import Inside, inside_spectrum
 from gflow.limit.orbit.large import growing, large_orbit
-from gflow.limit.orbit.modes import Modes, left_over, misfit, residual_modes
+from gflow.limit.orbit.modes import POLISHED, SOLVED, Modes, left_over, misfit, residual_modes
 from gflow.limit.orbit.orbits import Connection, Ending
 from gflow.limit.orbit.settling import DENSE_POLISH
 from gflow.limit.orbit.sizes import LARGE_CELLS, is_isotropic, is_large, shortage
@@ -245,8 +245,9 @@ class _Stage:
         """Return how a chain ends where the data are met: beyond rounding, something is left of a best fit alone."""
         k, problem = saddle.rank, self.problem
         A, B = saddle.A / np.sqrt(self.part.unit), saddle.B / np.sqrt(self.part.unit)
-        left, fit = left_over(problem, A, B), k == self.width < min(problem.shape) and not is_large(problem)
-        if left == 0.0 or (fit and A.size + B.size <= DENSE_POLISH and is_fitted(problem, A, B)):
+        dense = A.size + B.size <= DENSE_POLISH and not is_large(problem)
+        left = left_over(problem, A, B, POLISHED if dense else SOLVED)
+        if left == 0.0 or (dense and k == self.width < min(problem.shape) and is_fitted(problem, A, B)):
             return TraversalStatus.CONVERGED, f"the residual vanished at rank {k}"
         said = f"{left:.1e} of max|M| is left of the residual at rank {k}, above rounding errors"
         return TraversalStatus.UNDECIDED, f"{said}: where it leads is not followed"

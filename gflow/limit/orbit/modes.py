@@ -13,8 +13,9 @@ from gflow.problems import EntryProblem, MatrixCompletion, WeightedCompletion, w
 
 LEADING, MOST_TRIPLE_STEPS = 16, 500
 """Singular values found for large components, and the steps allowed for them."""
-REST_ROUNDING = 256.0
-"""Residuals of a completion below so many rounding units of |A| |B| are rounding; the ends of chains leave a few."""
+POLISHED, SOLVED = 256.0, 1e5
+"""Residuals of a completion below so many rounding units of |A| |B| are rounding: at ends of chains that are polished
+with dense matrices, which leave a few, and at others, which leave some hundred."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,11 +66,11 @@ def misfit(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
     return loss_at(without_weights(problem), A, B)
 
 
-def left_over(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> float:
-    """Return the largest residual where the data, of unit 1, are met; 0.0 where it is rounding."""
+def left_over(problem: EntryProblem, A: np.ndarray, B: np.ndarray, units: float) -> float:
+    """Return the largest residual where the data, of unit 1, are met; 0.0 where so many rounding units explain it."""
     largest = float(np.abs(errors_at(without_weights(problem), A, B)).max(initial=0.0))
     size = float(np.linalg.norm(A, axis=1).max(initial=0.0) * np.linalg.norm(B, axis=0).max(initial=0.0))
-    return largest if largest > REST_ROUNDING * EPS * max(size, 1.0) else 0.0
+    return largest if largest > units * EPS * max(size, 1.0) else 0.0
 
 
 def errors_at(problem: EntryProblem, A: np.ndarray, B: np.ndarray) -> np.ndarray:
