@@ -46,6 +46,13 @@ def test_a_small_block_is_completed_where_it_can_be_seen() -> None:
     assert unfinished.status == "undecided"
 
 
+@pytest.mark.parametrize("scale", [-1.0, 1e-140, 1e140])
+def test_equivalent_data_leave_the_same_over(scale: float) -> None:
+    for values in (np.diag([1, 1e-9]), joined([[1, 20], [30, GAP]], 1e-10), np.array([[1e-7, 1], [2, GAP]])):
+        for M in (values, values.T, values[::-1, ::-1]):
+            assert gflow.saddle_to_saddle(scale * M).status == "undecided"
+
+
 @pytest.mark.parametrize("small", [1e-9, 1e-15])
 def test_a_rank_below_the_certified_minimum_contradicts_no_theorem(small: float) -> None:
     claims = gflow.ledger(np.diag([1.0, small])).claims
